@@ -1,0 +1,67 @@
+#pragma once
+// Expressions over the columns of a batch: an untyped tree as the user wrote it, and a typed,
+// bound form that is evaluated batch by batch.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "columns/record_batch.hpp"
+
+namespace pystream::expressions {
+
+// A literal: null, bool, int64, double or text; its type adapts to the other operand when bound.
+using Literal = std::variant<std::monostate, bool, int64_t, double, std::string>;
+
+enum class Function : uint8_t {
+  kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kNegate, kAbs,
+  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual,
+  kAnd, kOr, kNot,  // three-valued (Kleene), as SQL
+  kIsNull, kIsNotNull, kFillNull, kIsNaN,
+  kIsIn,        // argument 0 in the literals that follow
+  kTruncate,    // time to a multiple of a duration, floor; arguments: time, literal int64 (in its unit)
+  kCast,        // target in Expression::cast_type
+};
+
+struct Expression;
+using ExpressionPtr = std::shared_ptr<const Expression>;
+
+struct Expression {
+  enum class Kind : uint8_t { kColumn, kLiteral, kCall } kind;
+  std::string column;                    // kColumn
+  Literal literal;                       // kLiteral
+  DataType literal_type;                 // kLiteral of a time type: set together with has_literal_type
+  bool has_literal_type = false;
+  Function function = Function::kAdd;    // kCall
+  std::vector<ExpressionPtr> arguments;  // kCall
+  DataType cast_type;                    // kCall of kCast
+
+  std::string to_string() const;  // as the user would write it: (amount * 2) > 100
+};
+
+// A type-checked expression for batches of one schema. Immutable; evaluate() may run on any thread.
+class BoundExpression {
+ public:
+  virtual ~BoundExpression() = default;
+  const DataType& type() const { return type_; }
+  bool nullable() const { return nullable_; }
+  // One value per row of `batch`, whose schema is the one bound to. Throws kOperator for what only
+  // the data can show (integer overflow, division by zero), naming expression and row.
+  virtual Array evaluate(const RecordBatch& batch) const = 0;
+
+ protected:
+  DataType type_;
+  bool nullable_ = true;
+};
+using BoundExpressionPtr = std::shared_ptr<const BoundExpression>;
+
+// Type-checks `expression` against `schema`. Throws kSchema: unknown column (names the nearest and
+// lists all), or operand types that the function does not take (names both).
+BoundExpressionPtr bind(const Expression& expression, const Schema& schema);
+
+// Rows where a bool array is true (null is not true), ascending. `out` is replaced.
+void select_true(const Array& condition, std::vector<int32_t>* out);
+
+}  // namespace pystream::expressions

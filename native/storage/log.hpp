@@ -1,0 +1,159 @@
+#pragma once
+// The log: a directory of partitions that several processes share. This header is the manual of
+// the storage room; see docs/formats/ for the bytes.
+//
+//   DIR/order                              mapped: log id, boot id, append-sequence counter
+//   DIR/topics/<topic id>/<partition>/control            mapped: published end, in-flight mark, wake word
+//   DIR/topics/<topic id>/<partition>/lock               the append lock (OFD)
+//   DIR/topics/<topic id>/<partition>/<base offset>.seg  segments
+//
+// (DIR/catalog.db belongs to pystream/log; the core never needs it.)
+//
+// Threads: Log and Partition may be used from any thread. A PartitionReader belongs to one thread
+// at a time. Batches and their buffers outlive all of them: the segment stays mapped until the last
+// view is gone.
+//
+// Crash: a writer killed at any instruction leaves nothing to repair. See append().
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "columns/schema.hpp"
+#include "storage/batch_encoder.hpp"
+#include "storage/log_batch.hpp"
+
+namespace pystream::storage {
+
+enum class Acks : uint8_t {
+  kPublished,  // survives kill -9 of any process
+  kInterval,   // plus power loss, except what was appended since the last sync (at most interval_us)
+  kDurable,    // plus power loss
+};
+
+struct LogOptions {
+  bool read_only = false;
+  int64_t sync_interval_us = 50'000;
+  int64_t lock_timeout_us = 30'000'000;  // then kRequestTimeout naming the pid of the lock's holder
+};
+
+struct TopicId {
+  uint8_t bytes[16];
+};
+
+struct PartitionOptions {
+  std::string topic;  // for messages
+  TopicId topic_id{};
+  int32_t partition = 0;
+  int64_t segment_bytes = int64_t{256} << 20;
+  uint32_t schema_id = 0;  // of `schema`; appends of another schema id roll a segment
+  SchemaPtr schema;        // what appends use
+};
+
+struct AppendResult {
+  int64_t base_offset = 0;
+  int64_t append_time_us = 0;
+  uint64_t append_sequence = 0;
+};
+
+struct PartitionEnds {
+  int64_t log_start_offset = 0;
+  int64_t log_end_offset = 0;  // next offset to be written
+  int64_t durable_offset = 0;  // all below are synced
+};
+
+class Log;
+class Partition;
+
+// Reads the batches of one partition in offset order, from mapped memory, without locks.
+class PartitionReader {
+ public:
+  ~PartitionReader();
+
+  // The batch that holds position(), which then becomes its next_offset(); nullopt at the end of
+  // what is published. The first batch may begin before a seek target: the caller slices.
+  // Throws kCorruptRecord (position unchanged), kOffsetOutOfRange.
+  std::optional<LogBatch> next();
+  // As next(), without moving.
+  std::optional<LogBatch> peek();
+  int64_t position() const;
+  // Any offset in [log start, log end]; kOffsetOutOfRange otherwise, naming both ends.
+  void seek(int64_t offset);
+  Partition& partition() const;
+
+ private:
+  friend class Partition;
+  struct State;
+  explicit PartitionReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+class Partition {
+ public:
+  ~Partition();
+
+  // Appends one batch: kernel lock -> stamp -> pwrite of batch and terminator -> publish -> unlock
+  // -> wake readers. Stamps `batch` in place, so that it is used once. On any error before the publish nothing
+  // was appended (a full disk is kStorage with ENOSPC and the log stays readable and writable
+  // later). kDurable throws kNotSupported for now.
+  AppendResult append(EncodedBatch* batch, Acks acks);
+
+  PartitionEnds ends() const;
+  // Blocks until log_end_offset > offset; false on timeout. Releases nothing: call without the GIL.
+  bool wait(int64_t offset, int64_t timeout_us) const;
+  std::unique_ptr<PartitionReader> reader(int64_t offset);
+  // Syncs everything published so far.
+  void sync();
+
+  const PartitionOptions& options() const;
+  // Changes the schema that later appends use (a new segment is rolled).
+  void set_schema(uint32_t schema_id, SchemaPtr schema);
+
+ private:
+  friend class Log;
+  friend class PartitionReader;
+  struct State;
+  explicit Partition(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+// For reading several partitions in append order (design section 4, "Order across partitions").
+struct OrderFrontier {
+  // Every batch with append_sequence < frontier is published and visible, on every partition given.
+  uint64_t frontier = 0;
+  std::vector<int64_t> log_end_offsets;  // of the partitions, read after `frontier`
+};
+
+class Log : public std::enable_shared_from_this<Log> {
+ public:
+  // Opens or creates the log's own files in `directory` (which must exist). Throws kLog when the directory holds
+  // something else, or a newer format (naming both versions); kStorage without permission.
+  static std::shared_ptr<Log> open(const std::string& directory, const LogOptions& options = {});
+  ~Log();
+
+  // One Partition object per partition and Log; recovers it when it is first opened after a
+  // power loss, creates it when it does not exist.
+  std::shared_ptr<Partition> open_partition(const PartitionOptions& options);
+
+  // What is visible in append order right now. `partitions` must be of this log.
+  OrderFrontier frontier(std::span<const std::shared_ptr<Partition>> partitions) const;
+  // Blocks until any partition has log_end_offset > its offset; false on timeout.
+  bool wait_any(std::span<const std::shared_ptr<Partition>> partitions,
+                std::span<const int64_t> offsets, int64_t timeout_us) const;
+
+  // Syncs what this process appended, stops the sync thread. Further calls on the log and its
+  // partitions throw kClosed; existing batches stay valid. Idempotent.
+  void close();
+  bool is_closed() const;
+  const std::string& directory() const;
+
+ private:
+  struct State;
+  explicit Log(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace pystream::storage

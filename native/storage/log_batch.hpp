@@ -1,0 +1,101 @@
+#pragma once
+// One stored batch, read from mapped (or any) memory: parse and check the header, look at its
+// statistics, read columns. The parser trusts nothing: every length is checked against the bytes
+// that are there, so it may be pointed at garbage (see native/fuzz).
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "columns/record_batch.hpp"
+#include "storage/format.hpp"
+
+namespace pystream::storage {
+
+enum class HeaderStatus : uint8_t {
+  kOk,
+  kEnd,        // zero magic: nothing was written here yet
+  kTruncated,  // a plausible header whose batch does not fit into the bytes given
+  kBad,        // wrong magic, wrong CRC, or an impossible field
+};
+
+struct ParsedHeader {
+  BatchHeader header;
+  const ColumnEntry* columns = nullptr;  // points into the given bytes (8-byte aligned)
+  const BufferEntry* buffers = nullptr;
+};
+
+// Checks magic, version, CRC (seeded with salt ^ file_position) and every field of both tables.
+// `bytes` begins at the batch and may reach past it.
+HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t file_position,
+                          ParsedHeader* out);
+
+// Minimum and maximum of a column, as stored in its entry.
+struct ColumnStatistics {
+  uint32_t null_count = 0;
+  bool has_min_max = false;
+  uint64_t minimum = 0;  // bits of int64, uint64 or double by column type
+  uint64_t maximum = 0;
+};
+
+enum class Verify : uint8_t { kFirst, kAlways, kNever };
+
+// Where a batch lies, for error messages.
+struct BatchPlace {
+  std::string topic;
+  int32_t partition = 0;
+  std::string path;
+  int64_t file_position = 0;
+};
+
+// A batch with an owner. Cheap to copy. Columns are views of the owner's memory unless compressed.
+class LogBatch {
+ public:
+  // `verified`: one bit per buffer (buffers past 63 are verified each time), shared by all
+  // LogBatches of this place in the process; may be null (then kFirst acts as kAlways).
+  // `prefault` is called before bytes are first touched (MADV_POPULATE_READ) and throws on I/O error;
+  // may be empty.
+  LogBatch(std::span<const uint8_t> bytes, const ParsedHeader& parsed,
+           std::shared_ptr<const void> owner, SchemaPtr schema,
+           std::shared_ptr<const BatchPlace> place, std::atomic<uint64_t>* verified,
+           void (*prefault)(const void* owner, const uint8_t* data, size_t length));
+
+  const BatchHeader& header() const { return header_; }
+  int64_t base_offset() const { return header_.base_offset; }
+  int64_t record_count() const { return header_.record_count; }
+  int64_t next_offset() const { return header_.base_offset + header_.last_offset_delta + 1; }
+  uint64_t append_sequence() const { return header_.append_sequence; }
+  const SchemaPtr& schema() const { return schema_; }
+  const BatchPlace& place() const { return *place_; }
+
+  // Of the user field at `index`, or of a built-in column id; nullopt when the batch lacks it.
+  std::optional<ColumnStatistics> statistics(uint16_t column_id) const;
+
+  // One column by id; checks its buffers' CRCs. A user field that this batch lacks (older schema)
+  // is all null. Dictionary-encoded columns come back encoded. Throws kCorruptRecord with topic,
+  // partition, offset and position.
+  Array column(uint16_t column_id, Verify verify = Verify::kFirst) const;
+
+  // The user fields at `indices` of the schema, as a RecordBatch with that sub-schema.
+  RecordBatch read(std::span<const int> indices, Verify verify = Verify::kFirst) const;
+  RecordBatch read_all(Verify verify = Verify::kFirst) const;
+
+  Array timestamps(Verify verify = Verify::kFirst) const;           // int64 microseconds
+  std::optional<Array> headers(Verify verify = Verify::kFirst) const;
+
+ private:
+  std::span<const uint8_t> bytes_;
+  BatchHeader header_;
+  const ColumnEntry* columns_;
+  const BufferEntry* buffers_;
+  std::shared_ptr<const void> owner_;
+  SchemaPtr schema_;
+  std::shared_ptr<const BatchPlace> place_;
+  std::atomic<uint64_t>* verified_;
+  void (*prefault_)(const void*, const uint8_t*, size_t);
+};
+
+}  // namespace pystream::storage

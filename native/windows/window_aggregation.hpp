@@ -1,0 +1,80 @@
+#pragma once
+// Keyed event-time window aggregation: thread-local partial aggregation into slices, merged when
+// the watermark closes them. Semantics: docs/semantics.md (Flink's, rule by rule).
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "columns/record_batch.hpp"
+
+namespace pystream::windows {
+
+inline constexpr int64_t kMinWatermark = INT64_MIN;
+inline constexpr int64_t kMaxWatermark = INT64_MAX;
+
+// All times are in ticks of the event-time column.
+struct WindowSpec {
+  int64_t size = 0;    // > 0
+  int64_t slide = 0;   // == size for tumbling; hopping: 0 < slide, need not divide size
+  int64_t offset = 0;  // of window starts from the epoch
+};
+
+enum class AggregateKind : uint8_t { kCountAll, kCount, kSum, kMean, kMin, kMax };
+
+struct AggregateSpec {
+  AggregateKind kind = AggregateKind::kCountAll;
+  int input = -1;    // column index; -1 for kCountAll
+  std::string name;  // of the result column
+};
+
+struct WindowAggregationSpec {
+  WindowSpec window;
+  std::vector<int> key_columns;  // any number, also none; any type
+  int event_time_column = 0;     // timestamp, int64 or date32; no nulls
+  std::vector<AggregateSpec> aggregates;
+};
+
+// The watermark in force when each row arrived, that is, before the row itself was counted.
+struct RowWatermarks {
+  // With per_row empty, `all` holds for every row. The source uses this form when it has shown
+  // with WindowAggregation::may_be_late() that the exact values make no difference.
+  int64_t all = kMinWatermark;
+  Buffer per_row;  // int64 per row
+};
+
+class WindowAggregation {
+ public:
+  // Throws kSchema when a type does not fit (names column, type, aggregate); kConfig on a bad window.
+  WindowAggregation(const WindowAggregationSpec& spec, SchemaPtr input, int threads);
+  ~WindowAggregation();
+
+  // Key columns, window_start, window_end (type of the event-time column), aggregates. The event
+  // time of a result row is window_end - 1.
+  const SchemaPtr& output_schema() const;
+
+  // False when no row with event time >= min_time can be late for any of its windows while the watermark
+  // is <= watermark. Any thread.
+  bool may_be_late(int64_t min_time, int64_t watermark) const;
+
+  // Adds rows to thread `thread`'s partial state; different threads may run at once. Rows that
+  // entered no window are appended to `late` (indexes, ascending). Throws kOperator on a null event time.
+  void add(int thread, const RecordBatch& rows, const RowWatermarks& watermarks,
+           std::vector<int32_t>* late);
+
+  // Fires every window with end - 1 <= watermark, in order of end, each as one or more batches.
+  // No add() may run meanwhile. The watermark never goes back.
+  void advance(int64_t watermark, const std::function<void(RecordBatch&&)>& emit);
+
+  // Bytes held by keys and accumulators; number of open windows' slices.
+  int64_t state_bytes() const;
+  int64_t open_slices() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pystream::windows
