@@ -50,6 +50,10 @@ Array slice(const Array& array, int64_t begin, int64_t length);
 // The same column with plain encoding; returns `array` itself (shared) when it is plain.
 Array decode_dictionary(const Array& array);
 
+// The same column with dictionary encoding, entries in order of first appearance; returns `array`
+// itself (shared) when it is encoded. String and binary only.
+Array encode_dictionary(const Array& array);
+
 // Rows at `indices` in that order, each 0 <= index < length. Encoded arrays stay encoded.
 Array take(const Array& array, std::span<const int32_t> indices);
 
@@ -62,7 +66,8 @@ Array make_nulls(const DataType& type, int64_t length);
 // `length` copies of a 64-bit integer-like value (int64, timestamp, duration).
 Array make_constant_int64(const DataType& type, int64_t value, int64_t length);
 
-// True when both have the same logical rows (type, nulls, values), whatever the encoding.
+// True when both have the same logical rows (type, nulls, values), whatever the encoding. Floats
+// are compared by their bits, so NaN equals itself.
 bool equal_rows(const Array& left, const Array& right);
 
 // Bytes that the array refers to, for limits and metrics.

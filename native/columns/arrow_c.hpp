@@ -50,8 +50,8 @@ void export_array(const RecordBatch& batch, ArrowArray* out);
 // A stream over batches from `next`, which returns false at the end and may throw.
 void export_stream(SchemaPtr schema, std::function<bool(RecordBatch*)> next, ArrowArrayStream* out);
 
-// Import. Takes ownership (moves the structs out and marks the sources released). Accepts all types of
-// TypeId plus large_string, large_binary, string_view, binary_view, any integer index type of a
+// Import. Takes ownership (moves the structs out and marks the sources released). Accepts all types
+// of TypeId plus large_string, large_binary, string_view, binary_view, any integer index type of a
 // dictionary, date64 is refused; list, struct and the rest throw kNotSupported naming the column.
 // Zero-copy where layouts agree. `schema` is not consumed.
 SchemaPtr import_schema(const ArrowSchema& schema);

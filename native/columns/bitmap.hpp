@@ -25,4 +25,14 @@ int64_t count_set_bits(const uint8_t* bits, int64_t length);
 // bitmap_bytes(length) bytes; the unused bits of the last byte become zero.
 void copy_bits(const uint8_t* source, int64_t begin, int64_t length, uint8_t* target);
 
+// As copy_bits, to bit `target_begin` of `target`, whose bits from there on are zero.
+void or_bits(const uint8_t* source, int64_t begin, int64_t length, uint8_t* target,
+             int64_t target_begin);
+
+// Sets `length` bits from `begin` on to one.
+void fill_bits(uint8_t* bits, int64_t begin, int64_t length);
+
+// Position of the first zero among the first `length` bits, or -1.
+int64_t find_clear_bit(const uint8_t* bits, int64_t length);
+
 }  // namespace pystream

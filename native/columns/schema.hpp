@@ -12,6 +12,9 @@
 
 namespace pystream {
 
+// A topic's columns; a parser refuses more before it allocates.
+inline constexpr uint32_t kMaxSchemaFields = 4096;
+
 struct Field {
   std::string name;
   DataType type;

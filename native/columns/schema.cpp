@@ -1,0 +1,22 @@
+#include "columns/schema.hpp"
+
+namespace pystream {
+
+int Schema::index_of(std::string_view name) const {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+std::string Schema::to_string() const {
+  std::string text;
+  for (const Field& field : fields) {
+    if (!text.empty()) text += ", ";
+    text += field.name + ": " + field.type.to_string();
+    if (!field.nullable) text += " not null";
+  }
+  return text;
+}
+
+}  // namespace pystream
