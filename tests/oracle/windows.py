@@ -1,0 +1,316 @@
+"""Event-time windows, one record at a time: the specification of the native engine.
+
+The model has no batches, no slices and no threads. It is written from Flink's DataStream rules
+(``BoundedOutOfOrdernessWatermarks``, ``SlidingEventTimeWindows``, ``WindowOperator``,
+``EventTimeTrigger``), and from ``docs/semantics.md`` where pystream decides for itself (null keys,
+NaN, integer sums). Times are integers in ticks of the event-time column.
+
+>>> records = [Record(1, ("a",), (10,)), Record(7, ("a",), (20,)), Record(12, ("b",), (30,))]
+>>> result = run(records, size=10, out_of_orderness=0)
+>>> [(pane.key, pane.start, pane.end, pane.members) for pane in result.panes]
+[(('a',), 0, 10, [0, 1]), (('b',), 10, 20, [2])]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+MIN_TIME = -(2**63)
+MAX_TIME = 2**63 - 1
+
+Scalar = bool | int | float | Decimal | str | bytes | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record in append-sequence order."""
+
+    timestamp: int
+    key: tuple[Scalar, ...] = ()
+    values: tuple[Scalar, ...] = ()
+    partition: int = 0
+
+
+@dataclass
+class Pane:
+    """One key in one window, as it fired.
+
+    ``members`` are indexes of records in arrival order; ``fired_after`` is the index of the record
+    whose watermark fired the window, or None when the end of input did.
+    """
+
+    key: tuple[Scalar, ...]
+    start: int
+    end: int
+    members: list[int]
+    fired_after: int | None = None
+
+
+@dataclass
+class Result:
+    """What a run leaves behind: panes in the order of firing, and indexes of late records."""
+
+    panes: list[Pane] = field(default_factory=list)
+    late: list[int] = field(default_factory=list)
+    open_panes: list[Pane] = field(default_factory=list)
+    watermarks: list[int] = field(default_factory=list)
+
+
+class Watermark:
+    """Bounded out-of-orderness over several partitions.
+
+    A partition's watermark is its largest timestamp so far, minus the bound, minus one tick. The
+    stream's watermark is the minimum over its partitions, and no partition has one before its first
+    record. It never goes back, because no partition's does.
+
+    >>> watermark = Watermark(out_of_orderness=5, partitions=[0])
+    >>> watermark.observe(0, 100)
+    >>> watermark.observe(0, 90)
+    >>> watermark.current
+    94
+    >>> two = Watermark(out_of_orderness=5, partitions=[0, 1])
+    >>> two.observe(0, 100)
+    >>> two.current == MIN_TIME
+    True
+    >>> two.observe(1, 50)
+    >>> two.current
+    44
+    """
+
+    def __init__(self, out_of_orderness: int, partitions: Iterable[int]) -> None:
+        self._bound = out_of_orderness
+        self._largest: dict[int, int | None] = dict.fromkeys(partitions)
+
+    def observe(self, partition: int, timestamp: int) -> None:
+        largest = self._largest[partition]
+        if largest is None or timestamp > largest:
+            self._largest[partition] = timestamp
+
+    @property
+    def current(self) -> int:
+        lowest: int | None = None
+        for largest in self._largest.values():
+            if largest is None:
+                return MIN_TIME
+            lowest = largest if lowest is None else min(lowest, largest)
+        if lowest is None:
+            return MIN_TIME
+        return max(MIN_TIME, lowest - self._bound - 1)
+
+
+def window_starts(timestamp: int, size: int, slide: int, offset: int) -> list[int]:
+    """Return the starts of all windows that hold a time, earliest first.
+
+    The last start is the floor of the time to the slide, also before 1970; the others lie one slide
+    apart, down to the first whose end is still after the time. The slide need not divide the size.
+
+    >>> window_starts(12, size=10, slide=10, offset=0)
+    [10]
+    >>> window_starts(-1, size=10, slide=10, offset=0)
+    [-10]
+    >>> window_starts(12, size=10, slide=4, offset=0)
+    [4, 8, 12]
+    >>> window_starts(14, size=10, slide=4, offset=0)
+    [8, 12]
+    >>> window_starts(12, size=10, slide=10, offset=3)
+    [3]
+    """
+    start = timestamp - (timestamp - offset) % slide
+    starts = []
+    while start > timestamp - size:
+        starts.append(start)
+        start -= slide
+    return starts[::-1]
+
+
+def is_closed(window_end: int, watermark: int) -> bool:
+    """Tell whether the watermark has passed the window ``[start, window_end)``.
+
+    >>> is_closed(10, watermark=8), is_closed(10, watermark=9)
+    (False, True)
+    """
+    return window_end - 1 <= watermark
+
+
+def same_key(key: tuple[Scalar, ...]) -> tuple[object, ...]:
+    """Return what decides which group a key belongs to.
+
+    Null is a key like any other; NaN equals NaN; -0.0 equals 0.0.
+
+    >>> same_key((None, float("nan"))) == same_key((None, float("nan")))
+    True
+    >>> same_key((-0.0,)) == same_key((0.0,))
+    True
+    """
+    return tuple(
+        ("NaN",) if isinstance(part, float) and math.isnan(part) else (type(part).__name__, part)
+        for part in key
+    )
+
+
+def run(
+    records: Sequence[Record],
+    *,
+    size: int,
+    slide: int | None = None,
+    offset: int = 0,
+    out_of_orderness: int = 0,
+    partitions: Collection[int] | None = None,
+    end_of_input: bool = True,
+) -> Result:
+    """Window a whole stream.
+
+    ``partitions`` are those that the source reads; one that never has a record holds the watermark
+    back until the end of input. By default they are the partitions of the records. Without
+    ``end_of_input`` the job was stopped, and what is open stays open.
+
+    A record that comes before the watermark but belongs to an open window is counted there:
+
+    >>> stream = [Record(0), Record(18), Record(11), Record(9)]
+    >>> result = run(stream, size=10, out_of_orderness=3)
+    >>> [(pane.start, pane.members) for pane in result.panes], result.late
+    ([(0, [0]), (10, [1, 2])], [3])
+    """
+    slide = size if slide is None else slide
+    if size <= 0 or not 0 < slide <= size or abs(offset) >= slide:
+        raise ValueError(f"no such windows: size {size}, slide {slide}, offset {offset}")
+    if partitions is None:
+        partitions = {record.partition for record in records}
+    watermark = Watermark(out_of_orderness, partitions)
+    windows: dict[int, dict[tuple[object, ...], Pane]] = {}  # by start, then by key
+    result = Result()
+
+    def fire(up_to: int, cause: int | None) -> None:
+        for start in sorted(windows):
+            if is_closed(start + size, up_to):
+                for pane in windows.pop(start).values():
+                    pane.fired_after = cause
+                    result.panes.append(pane)
+
+    for index, record in enumerate(records):
+        # The record is judged by the watermark before it, and moves the watermark afterwards.
+        in_force = watermark.current
+        entered = False
+        for start in window_starts(record.timestamp, size, slide, offset):
+            if is_closed(start + size, in_force):
+                continue
+            entered = True
+            panes = windows.setdefault(start, {})
+            pane = panes.setdefault(same_key(record.key), Pane(record.key, start, start + size, []))
+            pane.members.append(index)
+        if not entered:
+            result.late.append(index)
+        watermark.observe(record.partition, record.timestamp)
+        result.watermarks.append(watermark.current)
+        if watermark.current > in_force:
+            fire(watermark.current, index)
+    if end_of_input:
+        fire(MAX_TIME, None)
+    result.open_panes = [pane for start in sorted(windows) for pane in windows[start].values()]
+    return result
+
+
+def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
+    """Return ``count_all``, ``count``, ``sum``, ``mean``, ``min`` or ``max`` of one column of a pane.
+
+    Nulls are skipped by all but ``count_all``; of nulls alone the count is 0 and the rest is null.
+
+    >>> aggregate("count_all", [1, None]), aggregate("count", [1, None])
+    (2, 1)
+    >>> aggregate("sum", [None]), aggregate("count", [None])
+    (None, 0)
+    >>> aggregate("mean", [1, 2])
+    1.5
+    """
+    everything = list(values)
+    if kind == "count_all":
+        return len(everything)
+    present = [value for value in everything if value is not None]
+    if kind == "count":
+        return len(present)
+    if not present:
+        return None
+    if kind == "sum":
+        return _sum(present)
+    if kind == "mean":
+        return float(_sum(present)) / len(present)
+    if kind == "min":
+        return _extreme(present, smallest=True)
+    if kind == "max":
+        return _extreme(present, smallest=False)
+    raise ValueError(f"no such aggregate: {kind}")
+
+
+def _sum(present: Sequence[Scalar]) -> int | float | Decimal:
+    """Add from left to right; integers exactly.
+
+    A sum of integers that the result column cannot hold is an error of the pipeline, never a wrapped
+    number; here it is simply a large Python integer, and the caller knows the column's type.
+
+    >>> _sum([1e16, 1.0, -1e16])
+    0.0
+    >>> _sum([2**63 - 1, 1])
+    9223372036854775808
+    """
+    total = present[0] if not isinstance(present[0], float) else 0.0 + present[0]
+    for value in present[1:]:
+        total += value  # type: ignore[operator]
+    return total  # type: ignore[return-value]
+
+
+def _extreme(present: Sequence[Scalar], *, smallest: bool) -> Scalar:
+    """Return the least or the greatest value.
+
+    NaN counts only when there is nothing else, and a zero comes out as 0.0 whatever its sign, so
+    that no result depends on the order of records. Text compares by its UTF-8 bytes.
+
+    >>> _extreme([float("nan"), 5.0], smallest=False)
+    5.0
+    >>> _extreme([float("nan")], smallest=True)
+    nan
+    >>> _extreme([-0.0], smallest=True)
+    0.0
+    >>> _extreme(["b", "a"], smallest=True)
+    'a'
+    """
+    numbers = [v for v in present if not (isinstance(v, float) and math.isnan(v))]
+    if not numbers:
+        return math.nan
+    found = numbers[0]
+    for value in numbers[1:]:
+        less = _ordered(value) < _ordered(found)  # type: ignore[operator]
+        more = _ordered(found) < _ordered(value)  # type: ignore[operator]
+        if less if smallest else more:
+            found = value
+    return found + 0.0 if isinstance(found, float) else found
+
+
+def _ordered(value: Scalar) -> Scalar:
+    return value.encode() if isinstance(value, str) else value
+
+
+def rows(
+    result: Result, records: Sequence[Record], aggregates: Sequence[tuple[str, int | None]]
+) -> list[tuple[Scalar, ...]]:
+    """Return the result rows: key parts, window start, window end, one value per aggregate.
+
+    An aggregate is a kind and the position of its input in ``Record.values`` (None for
+    ``count_all``).
+
+    >>> stream = [Record(1, ("a",), (10,)), Record(7, ("a",), (None,))]
+    >>> rows(run(stream, size=10), stream, [("count_all", None), ("count", 0), ("sum", 0)])
+    [('a', 0, 10, 2, 1, 10)]
+    """
+    table = []
+    for pane in result.panes:
+        row = [*pane.key, pane.start, pane.end]
+        for kind, position in aggregates:
+            column = [
+                None if position is None else records[i].values[position] for i in pane.members
+            ]
+            row.append(aggregate(kind, column))
+        table.append(tuple(row))
+    return table
