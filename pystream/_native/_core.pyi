@@ -1,0 +1,387 @@
+"""The compiled core: handles with coarse methods, called once per batch.
+
+Everything here releases the interpreter lock where it does I/O, waits, or touches more than a few
+KiB, and raises the classes of ``pystream.errors`` with their facts as attributes. Handles keep
+alive what they refer to; arrays and batches outlive the log, partition and reader they came from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+# --- columns -------------------------------------------------------------------------------------
+
+@final
+class DataType:
+    """A column type, spelled as Arrow does: ``int64``, ``timestamp[ms, UTC]``, ``string``.
+
+    Equal types are equal and hash alike. Raises ConfigError on an unknown spelling, naming what is
+    accepted.
+    """
+
+    def __init__(self, text: str) -> None: ...
+    @property
+    def kind(self) -> str:
+        """``bool int8 ... float64 decimal128 timestamp date32 duration string binary``."""
+
+    @property
+    def unit(self) -> str | None:
+        """``s ms us ns`` of a timestamp or duration."""
+
+    @property
+    def timezone(self) -> str | None: ...
+    @property
+    def precision(self) -> int | None: ...
+    @property
+    def scale(self) -> int | None: ...
+    @property
+    def is_dictionary(self) -> bool: ...
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """Return what ``Array.to_numpy`` gives for a column without nulls (object for strings)."""
+
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __str__(self) -> str: ...
+    def __repr__(self) -> str: ...
+
+@final
+class Schema:
+    """Named, typed fields in order. Immutable."""
+
+    def __init__(self, fields: Iterable[tuple[str, DataType, bool]]) -> None:
+        """From (name, type, nullable). Raises ConfigError: no name, a name twice, too many."""
+
+    @staticmethod
+    def deserialize(data: bytes) -> Schema:
+        """Raises SchemaError when the bytes are not a schema."""
+
+    @staticmethod
+    def from_arrow(obj: object) -> Schema:
+        """From an object with ``__arrow_c_schema__``.
+
+        Raises NotSupportedError naming the column.
+        """
+
+    def serialize(self) -> bytes:
+        """Equal schemas give equal bytes; see docs/formats/schema.md."""
+
+    @property
+    def fields(self) -> list[tuple[str, DataType, bool]]: ...
+    @property
+    def names(self) -> list[str]: ...
+    def index_of(self, name: str) -> int:
+        """Position of the column, or -1."""
+
+    def __arrow_c_schema__(self) -> object: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __str__(self) -> str: ...
+    def __repr__(self) -> str: ...
+
+@final
+class Array:
+    """One column of a batch, in Arrow layout. Immutable.
+
+    numpy views of it keep its memory (also a mapped segment) alive and are read-only.
+    """
+
+    @property
+    def type(self) -> DataType: ...
+    @property
+    def null_count(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def is_encoded(self) -> bool:
+        """Physically dictionary-encoded, whatever the type says."""
+
+    def to_numpy(
+        self, *, zero_copy_only: bool = False, null_value: object = None
+    ) -> npt.NDArray[Any]:
+        """Return the values.
+
+        A view (read-only) for fixed-width numbers, timestamps and durations that have no nulls and
+        are not dictionary-encoded; else a copy: bool to ``bool``, date32 to ``datetime64[D]``,
+        strings, binary and decimals to objects. Nulls become NaN (integers turn into float64),
+        NaT, None; or `null_value`, and the dtype stays. Raises SchemaError with zero_copy_only
+        when a copy is needed, and when a 64-bit integer with nulls beside it has no exact float64.
+        """
+
+    def to_pylist(self) -> list[Any]:
+        """One Python object per row; timestamps and durations as numpy would show them."""
+
+    def null_mask(self) -> npt.NDArray[np.bool_]:
+        """True where null; a copy."""
+
+    def codes(self) -> npt.NDArray[np.int32]:
+        """Return the codes, a view; of a plain string column after encoding it. -1 never occurs."""
+
+    def dictionary(self) -> Array:
+        """Return the entries that the codes point to, plain and without nulls."""
+
+    def encode(self) -> Array:
+        """Return the same string or binary column dictionary-encoded."""
+
+    def decode(self) -> Array:
+        """Return the same column plain."""
+
+    def slice(self, begin: int, length: int) -> Array: ...
+    def take(self, indices: npt.NDArray[np.integer[Any]]) -> Array: ...
+    def equals(self, other: Array) -> bool:
+        """Return whether type, nulls and values agree, whatever the encoding."""
+
+    def __getitem__(self, row: int) -> Any: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+
+@final
+class RecordBatch:
+    """Equal-length columns with a schema. Immutable; cheap to pass around."""
+
+    def __init__(self, schema: Schema, columns: Sequence[Array]) -> None:
+        """Raises SchemaError when types or lengths disagree with the schema."""
+
+    @staticmethod
+    def from_arrow(obj: object, schema: Schema | None = None) -> list[RecordBatch]:
+        """Import an object with ``__arrow_c_array__`` or ``__arrow_c_stream__``.
+
+        Zero-copy where layouts agree. With `schema`, each batch is cast to it as by `cast_to`, and
+        Arrow's null type is accepted for nullable columns. Raises NotSupportedError naming the
+        column of a type that a topic cannot hold.
+        """
+
+    @staticmethod
+    def from_numpy(
+        schema: Schema,
+        columns: Mapping[str, npt.NDArray[Any]],
+        masks: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    ) -> RecordBatch:
+        """From one array per column; a mask is True where null.
+
+        Zero-copy for contiguous arrays of the column's own dtype (the caller must not change them
+        before the batch is gone or appended); strings (str, object, StringDType), bool and
+        everything else is copied, by the casts of `cast_to`. In object arrays None is null, and
+        NaT is null in datetime arrays. Raises SchemaError naming column, expected, got, first bad
+        row.
+        """
+
+    def cast_to(self, schema: Schema, topic: str = "") -> RecordBatch:
+        """Adapt to `schema`: the same columns in any order, values cast only where it is exact.
+
+        Integers to any integer or float that holds the value; float32 to float64; timestamps and
+        durations to other units without remainder; int64 to timestamp and duration; string to
+        dictionary<string> and binary. `topic` is for the message. Raises SchemaError with
+        attributes column, expected, got and, where a value is at fault, row.
+        """
+
+    @staticmethod
+    def concat(batches: Sequence[RecordBatch]) -> RecordBatch:
+        """All rows in order; at least one batch, all of one schema."""
+
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def num_columns(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def schema(self) -> Schema: ...
+    def column(self, index: int) -> Array: ...
+    def column_numpy(self, index: int) -> npt.NDArray[Any]:
+        """As ``column(index).to_numpy(zero_copy_only=True)``."""
+
+    def select(self, indices: Sequence[int]) -> RecordBatch: ...
+    def slice(self, begin: int, length: int) -> RecordBatch: ...
+    def take(self, indices: npt.NDArray[np.integer[Any]]) -> RecordBatch: ...
+    def equals(self, other: RecordBatch) -> bool:
+        """Return whether schema and rows agree, whatever the encoding."""
+
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+    def __len__(self) -> int: ...
+    def __repr__(self) -> str: ...
+    def _capsule(self) -> object:
+        """A PyCapsule "pystream.RecordBatch" that owns a heap ``pystream::RecordBatch*``."""
+
+    @staticmethod
+    def _from_capsule(capsule: object) -> RecordBatch:
+        """Copies the batch (shared buffers) out of a capsule of that name."""
+
+def export_stream(schema: Schema, batches: Sequence[RecordBatch]) -> object:
+    """Return an "arrow_array_stream" capsule over batches of that schema."""
+
+# --- storage -------------------------------------------------------------------------------------
+
+Acks = Literal["published", "interval", "durable"]
+Codec = Literal["none", "lz4"]
+
+@final
+class AppendResult:
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def append_time_us(self) -> int: ...
+    @property
+    def append_sequence(self) -> int: ...
+
+@final
+class PartitionEnds:
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def log_end_offset(self) -> int: ...
+    @property
+    def durable_offset(self) -> int: ...
+
+@final
+class Log:
+    """The log's own files in a directory. Any thread. Waits honour signals.
+
+    After a fork, the child must open its own.
+    """
+
+    @staticmethod
+    def open(
+        directory: str,
+        *,
+        read_only: bool = False,
+        sync_interval_us: int = 50_000,
+        lock_timeout_us: int = 30_000_000,
+    ) -> Log:
+        """Raises LogError when the directory is not a log or a newer one; StorageError."""
+
+    def open_partition(
+        self,
+        *,
+        topic: str,
+        topic_id: bytes,
+        partition: int,
+        schema: Schema,
+        schema_id: int,
+        segment_bytes: int = ...,
+    ) -> Partition:
+        """Open or create a partition; `topic_id` has 16 bytes."""
+
+    def frontier(self, partitions: Sequence[Partition]) -> tuple[int, list[int]]:
+        """Return (append-sequence frontier, log end offset per partition)."""
+
+    def wait_any(
+        self, partitions: Sequence[Partition], offsets: Sequence[int], timeout_us: int
+    ) -> bool:
+        """Block until a partition has a log end offset above its offset; False on timeout."""
+
+    def close(self) -> None: ...
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def directory(self) -> str: ...
+
+@final
+class Partition:
+    """One partition of a topic. Any thread."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def schema(self) -> Schema: ...
+    @property
+    def schema_id(self) -> int: ...
+    def append(
+        self,
+        batch: RecordBatch,
+        *,
+        timestamps: Array | int,
+        headers: Array | None = None,
+        acks: Acks = "interval",
+        codec: Codec = "none",
+        dictionary: bool = True,
+        key_columns: Sequence[int] = (),
+    ) -> AppendResult:
+        """Encode and append one batch of the partition's schema.
+
+        `timestamps` are the record timestamps in microseconds, one per row or one for all. Nothing
+        was appended when it raises: SchemaError (null in a non-nullable column),
+        RecordTooLargeError, StorageError (a full disk has errno ENOSPC), NotSupportedError.
+        """
+
+    def ends(self) -> PartitionEnds: ...
+    def wait(self, offset: int, timeout_us: int) -> bool:
+        """Block until log_end_offset > offset; False on timeout."""
+
+    def reader(self, offset: int) -> PartitionReader:
+        """Raises OffsetOutOfRangeError with both ends."""
+
+    def sync(self) -> None: ...
+    def set_schema(self, schema_id: int, schema: Schema) -> None: ...
+
+@final
+class PartitionReader:
+    """Reads batches in offset order without locks. One thread at a time."""
+
+    def next(self) -> LogBatch | None:
+        """Return the batch that holds `position`, and move past it; None at the end.
+
+        The batch may begin before `position` after a seek: slice it.
+        """
+
+    def peek(self) -> LogBatch | None: ...
+    def seek(self, offset: int) -> None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def partition(self) -> Partition: ...
+
+@final
+class LogBatch:
+    """One stored batch in mapped memory. Columns are checked on first touch."""
+
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def next_offset(self) -> int: ...
+    @property
+    def record_count(self) -> int: ...
+    @property
+    def append_sequence(self) -> int: ...
+    @property
+    def append_time_us(self) -> int: ...
+    @property
+    def min_timestamp_us(self) -> int: ...
+    @property
+    def max_timestamp_us(self) -> int: ...
+    @property
+    def flags(self) -> int: ...
+    @property
+    def schema_id(self) -> int: ...
+    @property
+    def schema(self) -> Schema: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def file_position(self) -> int: ...
+    def column(self, index: int) -> Array:
+        """A view unless LZ4-compressed. Raises CorruptRecordError with topic, partition, offset."""
+
+    def read(self, indices: Sequence[int] | None = None) -> RecordBatch:
+        """Return the fields at `indices`, or all."""
+
+    def timestamps(self) -> Array:
+        """Record timestamps, int64 microseconds."""
+
+    def headers(self) -> Array | None:
+        """Kafka's encoding of record headers, binary; None when no record has any."""
+
+    def statistics(self, index: int) -> tuple[int, Any, Any] | None:
+        """Return (null count, minimum, maximum); minimum and maximum None when not stored."""
