@@ -36,8 +36,12 @@ struct SegmentHeader {
   uint32_t schema_length;
   int64_t data_offset;  // of the first batch
   int64_t created_us;
+  int64_t max_bytes;  // the file never grows past it, so readers map that much once
+  // Where the log ended before this segment. Less than base_offset only when offsets were skipped
+  // on purpose (after power loss, so that none is reused); any other hole between segments is loss.
+  int64_t previous_end_offset;
 };
-static_assert(sizeof(SegmentHeader) == 88);
+static_assert(sizeof(SegmentHeader) == 104);
 
 // Flags of a batch.
 inline constexpr uint16_t kFlagTransactional = 1u << 0;

@@ -34,10 +34,13 @@ enum class Acks : uint8_t {
   kDurable,    // plus power loss
 };
 
+class FileLayer;
+
 struct LogOptions {
   bool read_only = false;
   int64_t sync_interval_us = 50'000;
   int64_t lock_timeout_us = 30'000'000;  // then kRequestTimeout naming the pid of the lock's holder
+  std::shared_ptr<FileLayer> files;      // null: the operating system's
 };
 
 struct TopicId {
@@ -63,6 +66,15 @@ struct PartitionEnds {
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;  // next offset to be written
   int64_t durable_offset = 0;  // all below are synced
+};
+
+// What opening the partition had to do. kRecovered happens after a power loss, in a copied
+// directory, or when the control page is missing or damaged.
+struct RecoveryReport {
+  enum class Kind : uint8_t { kNone, kCreated, kRecovered } kind = Kind::kNone;
+  int64_t log_end_offset = 0;   // as recovered
+  int64_t torn_bytes = 0;       // of an incomplete tail above the durable offset, now ignored
+  int64_t corrupt_records = 0;  // offsets below the durable offset that cannot be read
 };
 
 class Log;
@@ -108,6 +120,8 @@ class Partition {
   // Syncs everything published so far.
   void sync();
 
+  // What open_partition() of this object found. Constant.
+  const RecoveryReport& recovery() const;
   const PartitionOptions& options() const;
   // Changes the schema that later appends use (a new segment is rolled).
   void set_schema(uint32_t schema_id, SchemaPtr schema);
