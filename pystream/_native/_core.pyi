@@ -385,3 +385,197 @@ class LogBatch:
 
     def statistics(self, index: int) -> tuple[int, Any, Any] | None:
         """Return (null count, minimum, maximum); minimum and maximum None when not stored."""
+
+# --- runtime -------------------------------------------------------------------------------------
+#
+# How to run a job:
+#
+#   graph = Graph()
+#   port = graph.add_topic_source("payments", log, partitions, event_time="ts", delay=5_000)
+#   port = graph.add_filter("filter-1", port, condition)                      # an Expression
+#   results, late = graph.add_window("window-2", port, size=60_000, slide=60_000, keys=["user"],
+#                                    event_time="ts", aggregates=[("n", "count_all", None)])
+#   graph.add_topic_sink("sink-3", results, out_partitions, key=["user"], timestamp="window_end")
+#   node = graph.add_collect("collect-4", late)
+#   executor = Executor(graph, threads=2)
+#   while (status := executor.run(100_000)) not in ("finished", "stopped"):   # without the GIL
+#       for stage in executor.pending():                                      # status "pending"
+#           while (batch := executor.take(stage)) is not None:
+#               executor.give(stage, [function(batch)])
+#       batches += executor.take_collected(node)
+#   batches += executor.take_collected(node)
+#
+# All times are ticks of the event-time column. A window over the results of a window takes
+# event_time="window_end", event_time_offset=-1 (event time of a result row is window_end - 1).
+
+AggregateKind = Literal["count_all", "count", "sum", "mean", "min", "max"]
+RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
+
+@final
+class Port:
+    """An output of an operator of a Graph: the input of others."""
+
+    @property
+    def node(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Graph:
+    """Operators and how they are connected. Every operator has a name, for errors and metrics.
+
+    Each call raises SchemaError (unknown column, wrong type) or ConfigError, naming the operator;
+    the graph is unchanged then.
+    """
+
+    def __init__(self) -> None: ...
+    def add_topic_source(
+        self,
+        name: str,
+        log: Log,
+        partitions: Sequence[Partition],
+        *,
+        start_offsets: Sequence[int] | None = None,
+        event_time: str | None = None,
+        delay: int = 0,
+        bounded: bool = True,
+        timestamp_column: str | None = None,
+    ) -> Port:
+        """Read partitions of one topic in append order; only columns that something needs.
+
+        `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
+        bounded out-of-orderness in ticks; None: no watermark before the end of the input. Bounded
+        stops at the log end offsets seen by the first run. `timestamp_column`: adds the record
+        timestamp as a last column of that name, timestamp[us].
+        """
+
+    def add_batch_source(
+        self,
+        name: str,
+        source: Sequence[RecordBatch] | object,
+        schema: Schema,
+        *,
+        event_time: str | None = None,
+        delay: int = 0,
+    ) -> Port:
+        """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition."""
+
+    def add_filter(self, name: str, input: Port, condition: Expression) -> Port:
+        """Pass the rows where a bool expression is true."""
+
+    def add_project(
+        self, name: str, input: Port, outputs: Sequence[tuple[str, Expression]]
+    ) -> Port:
+        """Compute the columns of the output: select, rename, with_columns."""
+
+    def add_window(
+        self,
+        name: str,
+        input: Port,
+        *,
+        size: int,
+        slide: int,
+        offset: int = 0,
+        keys: Sequence[str],
+        event_time: str,
+        event_time_offset: int = 0,
+        aggregates: Sequence[tuple[str, AggregateKind, str | None]],
+    ) -> tuple[Port, Port]:
+        """Aggregate per key and window; return (results, late rows).
+
+        Results: keys, window_start, window_end, aggregates (name, kind, input column). Late rows
+        have the schema of the input; they are counted also when nothing consumes them.
+        """
+
+    def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:
+        """Hand batches to Python: see Executor.take and give. `schema` is that of the output."""
+
+    def add_topic_sink(
+        self,
+        name: str,
+        input: Port,
+        partitions: Sequence[Partition],
+        *,
+        key: Sequence[str] = (),
+        acks: Acks = "interval",
+        codec: Codec = "none",
+        timestamp: str | None = None,
+    ) -> int:
+        """Append to a topic. `timestamp`: column that gives the record timestamps; None: now."""
+
+    def add_collect(self, name: str, input: Port) -> int:
+        """Keep the input for Executor.take_collected."""
+
+    def schema(self, port: Port) -> Schema: ...
+
+@final
+class OperatorMetrics:
+    """One reading of an operator's counters."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def records_in(self) -> int: ...
+    @property
+    def records_out(self) -> int: ...
+    @property
+    def batches_in(self) -> int: ...
+    @property
+    def late_records(self) -> int: ...
+    @property
+    def watermark(self) -> int | None:
+        """None before the first and after the last."""
+
+    @property
+    def state_bytes(self) -> int: ...
+
+@final
+class Executor:
+    """Runs a graph without the GIL; deterministic whatever the threads and the cuts of reads.
+
+    One thread at a time calls run, take, give and take_collected; any thread calls request_stop
+    and metrics.
+    """
+
+    def __init__(
+        self, graph: Graph, *, threads: int = 1, round_rows: int = ..., chunk_rows: int = ...
+    ) -> None:
+        """Raises ConfigError when a setting is wrong or an operator's output goes nowhere."""
+
+    def run(self, budget_us: int) -> RunStatus:
+        """Work for about that long; tailing sources wait that long for input.
+
+        "finished": all done; "stopped": after request_stop; "pending": take the input of the
+        Python stages, then run again; "budget": there is more to do; "idle": nothing arrived.
+        The first error ends the job; it has attributes operator, and topic, partition, offset
+        where a batch of a topic was at hand.
+        """
+
+    def pending(self) -> list[int]:
+        """Nodes of the Python stages that have input now."""
+
+    def take(self, stage: int | Port) -> RecordBatch | None:
+        """Return the next input batch of a Python stage; answer it with give before the next."""
+
+    def give(self, stage: int | Port, outputs: Sequence[RecordBatch]) -> None:
+        """Answer the batch taken last. All rows carry the watermark from before that batch.
+
+        Raises SchemaError when an output is not of the stage's schema.
+        """
+
+    def take_collected(self, node: int) -> list[RecordBatch]:
+        """Return what a collect holds and empty it."""
+
+    def request_stop(self) -> None:
+        """End the job after the current round, without a final watermark."""
+
+    def metrics(self) -> list[OperatorMetrics]:
+        """One per operator, in the order they were added."""
+
+    def columns_read(self, source: Port) -> list[str]:
+        """Names of the columns that a source reads."""
+
+    def positions(self, source: Port) -> list[int]:
+        """Next offset to be processed per partition of a topic source."""

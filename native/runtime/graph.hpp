@@ -1,0 +1,134 @@
+#pragma once
+// The graph of operators that a pipeline compiles to: built through a few coarse calls, checked
+// call by call, run by an Executor. Plain data; one thread builds it, the Executor copies it.
+//
+// Every operator has a name (for errors and metrics) and one input, so a graph is a forest with
+// the sources as roots. The output of an operator may feed any number of others.
+//
+// A call throws kSchema (unknown column, wrong type) or kConfig (a setting is wrong), naming the
+// operator; the graph is unchanged then.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "columns/record_batch.hpp"
+#include "expressions/expression.hpp"
+#include "storage/log.hpp"
+#include "windows/window_aggregation.hpp"
+
+namespace pystream::runtime {
+
+// An output of an operator: 0, or kLateOutput of a window.
+struct Port {
+  int node = 0;
+  int output = 0;
+  bool operator==(const Port&) const = default;
+};
+inline constexpr int kLateOutput = 1;
+
+// Bounded out-of-orderness: the watermark after a record is max_ts - delay - 1, per partition,
+// minimum over the partitions. A partition without any record holds it at kMinWatermark.
+struct WatermarkSpec {
+  std::string event_time_column;  // int64, timestamp or date32
+  int64_t delay = 0;              // ticks of that column, >= 0
+};
+
+// Reads partitions of one topic in append order.
+struct TopicSourceSpec {
+  std::shared_ptr<storage::Log> log;
+  std::vector<std::shared_ptr<storage::Partition>> partitions;  // at least one, of one schema
+  std::vector<int64_t> start_offsets;  // one per partition; empty: the log start offsets
+  std::optional<WatermarkSpec> watermark;  // none: event time stands still until the input ends
+  bool bounded = true;  // stop at the log end offsets seen by the first run(); else tail forever
+  // When not empty: the record timestamp as an additional last column of this name,
+  // timestamp[us] not null.
+  std::string timestamp_column;
+};
+
+// Batches from memory or an Arrow stream: one partition, in order.
+struct BatchSourceSpec {
+  SchemaPtr schema;
+  std::function<bool(RecordBatch*)> next;  // false at the end; called by the thread in run()
+  std::optional<WatermarkSpec> watermark;
+};
+
+struct FilterSpec {
+  expressions::ExpressionPtr condition;  // of type bool; rows where it is true pass
+};
+
+struct NamedExpression {
+  std::string name;
+  expressions::ExpressionPtr expression;
+};
+
+struct ProjectSpec {
+  std::vector<NamedExpression> outputs;  // at least one, names distinct
+};
+
+struct WindowSpec {
+  windows::WindowAggregationSpec aggregation;  // columns by index of the input's schema
+  // Added to the event-time column before windows are assigned: -1 for a window over another
+  // window's results by window_end, whose event time is window_end - 1.
+  int64_t event_time_offset = 0;
+};
+
+// A stage outside the core: the caller takes input batches from the Executor and gives outputs.
+struct PythonStageSpec {
+  SchemaPtr output_schema;
+};
+
+struct TopicSinkSpec {
+  std::vector<std::shared_ptr<storage::Partition>> partitions;  // of one topic, of the input's types
+  // Rows with equal keys go to one partition (Kafka's murmur2); empty: round robin by batch.
+  std::vector<int> key_columns;
+  storage::Acks acks = storage::Acks::kInterval;
+  storage::Codec codec = storage::Codec::kNone;
+  // Record timestamps: a timestamp or date32 column (converted), or int64 microseconds; no nulls.
+  // -1: the time of the append.
+  int timestamp_column = -1;
+};
+
+// Keeps its input until the caller takes it.
+struct CollectSpec {};
+
+using OperatorSpec = std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec,
+                                  WindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
+
+struct Node {
+  std::string name;
+  OperatorSpec spec;
+  std::optional<Port> input;       // none for sources
+  std::vector<SchemaPtr> outputs;  // schema per output; none for sinks and collects
+  // Type of the event-time column of the source above, in whose ticks watermarks count.
+  std::optional<DataType> watermark_type;
+};
+
+class Graph {
+ public:
+  Port add_topic_source(std::string name, TopicSourceSpec spec);
+  Port add_batch_source(std::string name, BatchSourceSpec spec);
+  Port add_filter(std::string name, Port input, FilterSpec spec);
+  Port add_project(std::string name, Port input, ProjectSpec spec);
+  // Output 0: result rows. Output kLateOutput: rows that entered no window, as they came in.
+  Port add_window(std::string name, Port input, WindowSpec spec);
+  Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
+  // The node of a sink or collect.
+  int add_topic_sink(std::string name, Port input, TopicSinkSpec spec);
+  int add_collect(std::string name, Port input);
+
+  // Throws kConfig when there is no such output.
+  const SchemaPtr& schema(Port port) const;
+  const std::vector<Node>& nodes() const { return nodes_; }
+
+ private:
+  Port add(Node node);
+
+  std::vector<Node> nodes_;
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,41 @@
+#pragma once
+// Counters of one operator: written by the threads of the executor, readable by any thread at any
+// time. A reading is not a consistent cut over several counters.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "windows/window_aggregation.hpp"
+
+namespace pystream::runtime {
+
+struct OperatorMetrics {
+  std::atomic<int64_t> records_in{0};
+  std::atomic<int64_t> records_out{0};  // of output 0
+  std::atomic<int64_t> batches_in{0};   // of a source: batches read
+  std::atomic<int64_t> late_records{0};  // rows that entered no window, consumed by someone or not
+  std::atomic<int64_t> watermark{windows::kMinWatermark};
+  std::atomic<int64_t> state_bytes{0};
+
+  static void add(std::atomic<int64_t>& counter, int64_t count) {
+    counter.fetch_add(count, std::memory_order_relaxed);
+  }
+  static void set(std::atomic<int64_t>& gauge, int64_t value) {
+    gauge.store(value, std::memory_order_relaxed);
+  }
+};
+
+// One reading.
+struct MetricsSnapshot {
+  std::string name;
+  std::string kind;  // "topic source", "filter", "window", ...
+  int64_t records_in = 0;
+  int64_t records_out = 0;
+  int64_t batches_in = 0;
+  int64_t late_records = 0;
+  int64_t watermark = windows::kMinWatermark;
+  int64_t state_bytes = 0;
+};
+
+}  // namespace pystream::runtime
