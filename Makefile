@@ -1,0 +1,25 @@
+# Two commands for a newcomer, `make demo` and `make test`; the rest is for developers.
+# Each does the set-up that is left; the work is in ci/.
+.PHONY: demo test check build pythons clean
+
+demo:
+	@ci/setup demo
+	@ci/build
+	@.venv/bin/pystream demo
+
+test:
+	@ci/test
+
+check:
+	@ci/check
+
+build:
+	@ci/setup build
+	@ci/build
+
+pythons:
+	@ci/pythons
+
+clean:
+	rm -rf build dist *.egg-info
+	find pystream -name '*.so' -delete
