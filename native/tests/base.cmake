@@ -1,0 +1,3 @@
+pystream_test(base_crc32c_test base/crc32c_test.cpp)
+pystream_test(base_hash_test base/hash_test.cpp)
+pystream_test(base_lz4_test base/lz4_test.cpp)
