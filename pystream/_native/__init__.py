@@ -1,1 +1,1 @@
-"""The only compiled code: pybind11 wraps handles (`_core`), Cython loops over records (`_records`)."""
+"""The only compiled code: `_core` (pybind11) wraps handles, `_records` (Cython) loops."""

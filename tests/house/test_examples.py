@@ -1,0 +1,94 @@
+"""Every example in the documentation runs: docstrings as doctests, Markdown blocks as programs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import io
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import pystream
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MARKDOWN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def module_names() -> list[str]:
+    found = pkgutil.walk_packages(pystream.__path__, "pystream.")
+    return ["pystream", *sorted(module.name for module in found)]
+
+
+@pytest.fixture
+def in_empty_directory(tmp_path: Path) -> Iterator[Path]:
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)
+
+
+def doctests_of(module: ModuleType) -> list[doctest.DocTest]:
+    known = {"ps": pystream, "np": np}
+    found = doctest.DocTestFinder(exclude_empty=True).find(module, extraglobs=known)
+    return [test for test in found if test.examples]
+
+
+@pytest.mark.parametrize("name", module_names())
+@pytest.mark.usefixtures("in_empty_directory")
+def test_docstring_examples_run(name: str) -> None:
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    for test in doctests_of(importlib.import_module(name)):
+        runner.run(test, out=report.write)
+    assert runner.summarize(verbose=False).failed == 0, report.getvalue()
+
+
+def python_blocks(path: Path) -> list[tuple[int, str]]:
+    """Return the Python examples of a page with the line that each starts on."""
+    text = path.read_text()
+    return [
+        (text[: match.start(2)].count("\n") + 1, match.group(2))
+        for match in FENCE.finditer(text)
+        if match.group(1) == "python"
+    ]
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_markdown_examples_run(path: Path, tmp_path: Path) -> None:
+    """The blocks of one page are one program, read from top to bottom."""
+    lines: list[str] = []
+    for line, block in python_blocks(path):
+        lines += [""] * (line - 1 - len(lines))  # tracebacks name the line on the page
+        lines += block.splitlines()
+    if not lines:
+        return
+    program = tmp_path / path.name
+    program.write_text("\n".join(lines) + "\n")
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_markdown_links_lead_somewhere(path: Path) -> None:
+    """Relative links of a page name files that exist."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", FENCE.sub("", path.read_text()))
+    broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert broken == []
