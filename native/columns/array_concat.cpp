@@ -55,7 +55,7 @@ void concat_strings(std::span<const Array> arrays, int64_t length, Array* out) {
                 "a " + out->type.to_string() + " column of one batch would have " +
                     std::to_string(total) + " bytes; the limit is " + std::to_string(kMaxBytes) +
                     ". Use smaller batches.",
-                {{"bytes", total}, {"limit", kMaxBytes}});
+                {{"size", total}, {"limit", kMaxBytes}});
   }
   MutableBuffer offsets((length + 1) * 4);
   MutableBuffer values;

@@ -44,19 +44,28 @@ namespace pystream {
 
 // Export. The Arrow array keeps the buffers' owners alive until it is released. Declared
 // dictionary types export as dictionary<int32, utf8>; physically encoded columns of another
-// declared type are decoded (that is a copy).
+// declared type are decoded (that is a copy). A batch exports as a struct array.
 void export_schema(const Schema& schema, ArrowSchema* out);
 void export_array(const RecordBatch& batch, ArrowArray* out);
+// The same for a single column.
+void export_field(const Field& field, ArrowSchema* out);
+void export_column(const Array& array, ArrowArray* out);
 // A stream over batches from `next`, which returns false at the end and may throw.
 void export_stream(SchemaPtr schema, std::function<bool(RecordBatch*)> next, ArrowArrayStream* out);
 
 // Import. Takes ownership (moves the structs out and marks the sources released). Accepts all types
-// of TypeId plus large_string, large_binary, string_view, binary_view, any integer index type of a
-// dictionary, date64 is refused; list, struct and the rest throw kNotSupported naming the column.
-// Zero-copy where layouts agree. `schema` is not consumed.
-SchemaPtr import_schema(const ArrowSchema& schema);
-RecordBatch import_array(const ArrowSchema& schema, ArrowArray* array);
+// of TypeId plus large_string, large_binary, string_view, binary_view, and dictionaries with any
+// integer index: of strings they become dictionary<string>, of other values an encoded array of the
+// value type. date64, list, struct and the rest throw kNotSupported naming the column. Zero-copy
+// where layouts agree. `schema` is not consumed.
+//
+// Arrow's null type has no counterpart here. With `target`, such a column takes the type of the
+// target's column of the same name; without, it throws kNotSupported.
+SchemaPtr import_schema(const ArrowSchema& schema, const Schema* target = nullptr);
+RecordBatch import_array(const ArrowSchema& schema, ArrowArray* array,
+                         const Schema* target = nullptr);
 // Pulls one batch; false at the end; throws kSchema with the stream's own message on error.
-bool import_next(ArrowArrayStream* stream, const ArrowSchema& schema, RecordBatch* out);
+bool import_next(ArrowArrayStream* stream, const ArrowSchema& schema, RecordBatch* out,
+                 const Schema* target = nullptr);
 
 }  // namespace pystream

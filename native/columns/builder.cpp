@@ -36,7 +36,7 @@ void VarBinaryBuilder::append(std::string_view value) {
                 "a " + type_.to_string() + " column of one batch would pass " +
                     std::to_string(kMaxBytes) + " bytes with a value of " + std::to_string(size) +
                     " bytes. Use smaller batches.",
-                {{"bytes", bytes_.size() + size}, {"limit", kMaxBytes}});
+                {{"size", bytes_.size() + size}, {"limit", kMaxBytes}});
   }
   const int32_t begin = static_cast<int32_t>(bytes_.size());
   offsets_.append(&begin, sizeof(begin));

@@ -1,0 +1,30 @@
+#pragma once
+// Arrow's format strings and how they are laid out in memory. Internal to columns/.
+
+#include <string>
+
+#include "columns/data_type.hpp"
+
+namespace pystream::detail {
+
+enum class ArrowLayout : uint8_t {
+  kNull,         // no buffers
+  kBool,         // validity, bits
+  kFixed,        // validity, values
+  kVarBinary32,  // validity, int32 offsets, bytes
+  kVarBinary64,  // validity, int64 offsets, bytes
+  kView,         // validity, 16-byte views, any number of bytes buffers, int64 sizes of those
+};
+
+struct ArrowFormat {
+  DataType type;  // meaningless for kNull
+  ArrowLayout layout = ArrowLayout::kFixed;
+};
+
+// The format string of a type; of a declared dictionary, that of its codes.
+std::string format_of(const DataType& type);
+
+// Throws kNotSupported naming `column` and the format.
+ArrowFormat parse_format(const std::string& format, const std::string& column);
+
+}  // namespace pystream::detail
