@@ -1,0 +1,26 @@
+#pragma once
+// What the binding files share. Handles of immutable core objects are held by shared_ptr; `const`
+// is cast away for pybind11's holders only, no binding changes them.
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "columns/record_batch.hpp"
+
+namespace pystream::python {
+
+namespace py = pybind11;
+
+using SchemaHandle = std::shared_ptr<Schema>;
+
+inline SchemaHandle to_handle(SchemaPtr schema) {
+  return std::const_pointer_cast<Schema>(std::move(schema));
+}
+
+// One per file; core_module.cpp calls them.
+void bind_columns(py::module_& module);
+
+}  // namespace pystream::python

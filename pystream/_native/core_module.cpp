@@ -1,0 +1,18 @@
+// pystream._native._core: handles with coarse methods over the core. The contract is _core.pyi.
+
+#include "bindings.hpp"
+#include "errors.hpp"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The compiled core: see _core.pyi.";
+  py::register_local_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const pystream::Error& error) {
+      pystream::python::set_python_error(error);
+    }
+  });
+  pystream::python::bind_columns(module);
+}
