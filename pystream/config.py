@@ -1,0 +1,162 @@
+"""Settings: how durations and sizes are written, and every default with its name and unit."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from pystream.errors import ConfigError
+
+__all__ = ["check_choice", "check_positive", "parse_duration_ns", "parse_duration_us", "parse_size"]
+
+# -- log ---------------------------------------------------------------------------------------
+
+SYNC_INTERVAL: Final = "50ms"  # acks="interval": a sync starts at most this long after an append
+LOCK_TIMEOUT: Final = "30s"  # for a kernel lock that another process holds
+SEGMENT_BYTES: Final = 256 << 20
+SEGMENT_BYTES_MIN: Final = 1 << 20
+PARTITIONS_MAX: Final = 10_000
+WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
+
+# -- producer ----------------------------------------------------------------------------------
+
+BATCH_SIZE: Final = 1 << 20  # bytes of one partition's open batch
+LINGER: Final = "5ms"  # how long a batch waits for more records
+BUFFER_MEMORY: Final = 64 << 20  # bytes not yet appended, over all partitions
+MAX_BLOCK: Final = "60s"  # how long send() waits for buffer memory
+MAX_RECORD_BYTES: Final = 16 << 20
+MAX_BATCH_ROWS: Final = 1 << 20  # send_batch() appends larger tables in parts
+
+# -- consumer ----------------------------------------------------------------------------------
+
+MAX_POLL_RECORDS: Final = 500
+WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
+
+_NANOSECONDS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3_600 * 10**9,
+    "d": 86_400 * 10**9,
+}
+_BYTES: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_DURATION: Final = re.compile(r"([+-]?)((?:\d+(?:\.\d+)?\s*(?:ns|us|ms|s|m|h|d)\s*)+)")
+_DURATION_PART: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(ns|us|ms|s|m|h|d)")
+_SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|)")
+
+
+def parse_duration_ns(value: str | timedelta, *, name: str = "duration") -> int:
+    """Return a duration in nanoseconds, exactly.
+
+    Parameters
+    ----------
+    value : str or timedelta
+        Such as ``"200ms"``, ``"5s"``, ``"1m"``, ``"24h"``, ``"1h30m"``, ``"-8h"``; units are
+        ns, us, ms, s, m, h and d.
+    name : str
+        Of the setting, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or is no whole number of nanoseconds.
+
+    Examples
+    --------
+    >>> parse_duration_ns("1.5s"), parse_duration_ns("1h30m"), parse_duration_ns("-1ms")
+    (1500000000, 5400000000000, -1000000)
+    """
+    if isinstance(value, timedelta):
+        return (value.days * 86_400 + value.seconds) * 10**9 + value.microseconds * 10**3
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ConfigError(
+            f'{name} is {value!r}, which is not a duration. Write it as a string such as "200ms", '
+            '"5s", "1m" or "24h", or pass a timedelta.'
+        )
+    total = 0
+    for whole, fraction, unit in _DURATION_PART.findall(match[2]):
+        scale = _NANOSECONDS[unit]
+        part, rest = divmod(int(fraction or 0) * scale, 10 ** len(fraction))
+        if rest:
+            raise ConfigError(
+                f"{name} is {value!r}, which is not a whole number of nanoseconds. Round it."
+            )
+        total += int(whole) * scale + part
+    return -total if match[1] == "-" else total
+
+
+def parse_duration_us(value: str | timedelta, *, name: str = "duration") -> int:
+    """Return a duration of zero or more in microseconds, rounded up.
+
+    Raises
+    ------
+    ConfigError
+        If it is negative, too long, or no duration.
+
+    Examples
+    --------
+    >>> parse_duration_us("5ms"), parse_duration_us("1ns")
+    (5000, 1)
+    """
+    nanoseconds = parse_duration_ns(value, name=name)
+    if not 0 <= nanoseconds < 2**63:
+        raise ConfigError(
+            f'{name} is {value!s}, but it must be between zero and 292 years. Pass "5s", say.'
+        )
+    return -(-nanoseconds // 1000)
+
+
+def parse_size(value: int | str, *, name: str = "size", minimum: int = 1) -> int:
+    """Return a number of bytes.
+
+    Parameters
+    ----------
+    value : int or str
+        Bytes, or a string such as ``"64KiB"``, ``"16MiB"``, ``"1GiB"``.
+    name : str
+        Of the setting, for the message.
+    minimum : int
+        Least that is accepted.
+
+    Raises
+    ------
+    ConfigError
+        If it is no size, or too small.
+
+    Examples
+    --------
+    >>> parse_size("64KiB"), parse_size(100)
+    (65536, 100)
+    """
+    size = None
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        size = int(match[1]) * _BYTES[match[2]] if match else None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    if size is None:
+        raise ConfigError(
+            f'{name} is {value!r}, which is not a size. Pass bytes, or a string such as "16MiB".'
+        )
+    if not minimum <= size < 2**62:
+        raise ConfigError(f"{name} is {value!r}, but it must be at least {minimum} bytes.")
+    return size
+
+
+def check_positive(value: int, *, name: str, maximum: int = 2**31 - 1) -> int:
+    """Return a whole number from 1 to `maximum`, or raise ConfigError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
+        raise ConfigError(f"{name} is {value!r}. Pass a whole number from 1 to {maximum}.")
+    return value
+
+
+def check_choice(value: str, choices: tuple[str, ...], *, name: str) -> str:
+    """Return `value` when it is one of `choices`, or raise ConfigError."""
+    if value not in choices:
+        accepted = ", ".join(f'"{choice}"' for choice in choices)
+        raise ConfigError(f"{name} is {value!r}. Pass one of {accepted}.")
+    return value

@@ -1,0 +1,38 @@
+"""Small values that cross the public API."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["RecordMetadata", "TopicPartition"]
+
+
+class TopicPartition(NamedTuple):
+    """Names a partition of a topic.
+
+    Examples
+    --------
+    >>> TopicPartition("payments", 0)
+    TopicPartition(topic='payments', partition=0)
+    """
+
+    topic: str
+    partition: int
+
+
+class RecordMetadata(NamedTuple):
+    """Says where a record was appended.
+
+    Attributes
+    ----------
+    topic : str
+    partition : int
+    offset : int
+    timestamp : int
+        Of the record, in microseconds since 1970.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
