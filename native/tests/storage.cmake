@@ -1,0 +1,1 @@
+pystream_test(storage_partitioner_test storage/partitioner_test.cpp)
