@@ -15,7 +15,7 @@ namespace pystream::storage {
 
 enum class DictionaryPolicy : uint8_t {
   kNever,
-  kAuto,    // when it pays: string and binary columns, and the columns in `key_columns`
+  kAuto,  // when it pays: string and binary columns, and the columns in `key_columns`
 };
 
 struct EncodeOptions {
@@ -37,15 +37,19 @@ struct Timestamps {
 };
 
 struct EncodedBatch {
-  std::vector<uint8_t> head;    // header and both tables, padded to 64; header not yet stamped
-  std::vector<Buffer> body;     // stored bytes of each buffer, in file order, unpadded
-  int64_t total_length = 0;     // of the whole batch in the file
+  std::vector<uint8_t> head;  // header and both tables, padded to 64; header not yet stamped
+  std::vector<Buffer> body;   // stored bytes of each buffer, in file order, unpadded
+  int64_t total_length = 0;   // of the whole batch in the file
   int64_t record_count = 0;
 };
 
+// Throws kSchema naming column and first row when a column that is not nullable has a null.
+void check_nulls(const RecordBatch& batch);
+
 // Encodes `batch` (at least one row, at most kMaxRecordsPerBatch). `headers` is the optional binary
 // column of record headers. Plain buffers are referenced, not copied. Throws kRecordTooLarge when
-// the batch would pass kMaxBatchBytes (the caller splits), kSchema on a null in a non-nullable field.
+// the batch would pass kMaxBatchBytes (the caller splits), kSchema on a null in a non-nullable
+// field.
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
                           const Array* headers, const EncodeOptions& options);
 

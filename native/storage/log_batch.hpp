@@ -41,7 +41,13 @@ struct ColumnStatistics {
   uint64_t maximum = 0;
 };
 
-enum class Verify : uint8_t { kFirst, kAlways, kNever };
+// When the checksums of buffers are compared. Content that memory safety rests on (string offsets,
+// dictionary codes, null counts) is checked together with them, and also under kNever.
+enum class Verify : uint8_t {
+  kFirst,   // once per process
+  kAlways,  // at each read
+  kNever,
+};
 
 // Where a batch lies, for error messages.
 struct BatchPlace {
@@ -56,8 +62,8 @@ class LogBatch {
  public:
   // `verified`: one bit per buffer (buffers past 63 are verified each time), shared by all
   // LogBatches of this place in the process; may be null (then kFirst acts as kAlways).
-  // `prefault` is called before bytes are first touched (MADV_POPULATE_READ) and throws on I/O error;
-  // may be empty.
+  // `prefault` is called before bytes are first touched (MADV_POPULATE_READ) and throws on I/O
+  // error; may be empty.
   LogBatch(std::span<const uint8_t> bytes, const ParsedHeader& parsed,
            std::shared_ptr<const void> owner, SchemaPtr schema,
            std::shared_ptr<const BatchPlace> place, std::atomic<uint64_t>* verified,
@@ -74,8 +80,8 @@ class LogBatch {
   // Of the user field at `index`, or of a built-in column id; nullopt when the batch lacks it.
   std::optional<ColumnStatistics> statistics(uint16_t column_id) const;
 
-  // One column by id; checks its buffers' CRCs. A user field that this batch lacks (older schema)
-  // is all null. Dictionary-encoded columns come back encoded. Throws kCorruptRecord with topic,
+  // One column by id; checks its buffers' CRCs. A column that this batch lacks (older schema) is
+  // all null. Dictionary-encoded columns come back encoded. Throws kCorruptRecord with topic,
   // partition, offset and position.
   Array column(uint16_t column_id, Verify verify = Verify::kFirst) const;
 
@@ -83,10 +89,27 @@ class LogBatch {
   RecordBatch read(std::span<const int> indices, Verify verify = Verify::kFirst) const;
   RecordBatch read_all(Verify verify = Verify::kFirst) const;
 
-  Array timestamps(Verify verify = Verify::kFirst) const;           // int64 microseconds
+  Array timestamps(Verify verify = Verify::kFirst) const;  // int64 microseconds
   std::optional<Array> headers(Verify verify = Verify::kFirst) const;
 
  private:
+  // A buffer's raw bytes, and whether their content was not checked before in this process.
+  struct Loaded {
+    Buffer buffer;
+    bool is_unchecked = false;
+  };
+
+  const ColumnEntry* find(uint16_t column_id) const;
+  DataType type_of(uint16_t column_id) const;
+  Loaded load(const ColumnEntry& column, uint32_t buffer, Verify verify) const;
+  void mark_verified(uint32_t buffer, Verify verify) const;
+  Array load_plain(const ColumnEntry& column, const DataType& type, int64_t length,
+                   uint32_t first_buffer, Verify verify) const;
+  Array load_encoded(const ColumnEntry& column, const DataType& type, uint32_t first_buffer,
+                     Verify verify) const;
+  Buffer load_validity(const ColumnEntry& column, Verify verify) const;
+  [[noreturn]] void throw_corrupt(uint16_t column_id, const std::string& what) const;
+
   std::span<const uint8_t> bytes_;
   BatchHeader header_;
   const ColumnEntry* columns_;

@@ -1,1 +1,5 @@
 pystream_test(storage_partitioner_test storage/partitioner_test.cpp)
+pystream_test(storage_format_damage_test storage/format_damage_test.cpp)
+pystream_test(storage_format_dictionary_test storage/format_dictionary_test.cpp)
+pystream_test(storage_format_round_trip_test storage/format_round_trip_test.cpp)
+pystream_test(storage_format_statistics_test storage/format_statistics_test.cpp)
