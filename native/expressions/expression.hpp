@@ -13,16 +13,36 @@
 namespace pystream::expressions {
 
 // A literal: null, bool, int64, double or text; its type adapts to the other operand when bound.
+// With a declared type: int64 ticks of a time, the bits of a uint64, the bytes of a binary, the
+// digits of a decimal.
 using Literal = std::variant<std::monostate, bool, int64_t, double, std::string>;
 
 enum class Function : uint8_t {
-  kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kNegate, kAbs,
-  kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual,
-  kAnd, kOr, kNot,  // three-valued (Kleene), as SQL
-  kIsNull, kIsNotNull, kFillNull, kIsNaN,
-  kIsIn,        // argument 0 in the literals that follow
-  kTruncate,    // time to a multiple of a duration, floor; arguments: time, literal int64 (in its unit)
-  kCast,        // target in Expression::cast_type
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kFloorDivide,
+  kModulo,
+  kNegate,
+  kAbs,
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kAnd,
+  kOr,
+  kNot,  // three-valued (Kleene), as SQL
+  kIsNull,
+  kIsNotNull,
+  kFillNull,
+  kIsNaN,
+  kIsIn,      // argument 0 in the literals that follow
+  kTruncate,  // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
+              // duration, or int64 in the unit of the time)
+  kCast,      // target in Expression::cast_type
 };
 
 struct Expression;
@@ -30,9 +50,9 @@ using ExpressionPtr = std::shared_ptr<const Expression>;
 
 struct Expression {
   enum class Kind : uint8_t { kColumn, kLiteral, kCall } kind;
-  std::string column;                    // kColumn
-  Literal literal;                       // kLiteral
-  DataType literal_type;                 // kLiteral of a time type: set together with has_literal_type
+  std::string column;     // kColumn
+  Literal literal;        // kLiteral
+  DataType literal_type;  // kLiteral with a declared type: see has_literal_type
   bool has_literal_type = false;
   Function function = Function::kAdd;    // kCall
   std::vector<ExpressionPtr> arguments;  // kCall

@@ -1,0 +1,153 @@
+// From the tree that the user wrote to typed nodes: names become column indexes, and every call
+// goes to its family.
+
+#include <algorithm>
+#include <numeric>
+
+#include "expressions/detail/families.hpp"
+#include "expressions/detail/literal.hpp"
+
+namespace pystream::expressions {
+namespace detail {
+namespace {
+
+class ColumnNode final : public Node {
+ public:
+  ColumnNode(int index, const Field& field)
+      : Node(field.type, field.nullable, field.name), index_(index) {}
+
+  Array evaluate(const RecordBatch& batch) const override {
+    const Array& column = batch.columns[static_cast<size_t>(index_)];
+    // Kernels of fixed-width types read values; those of strings read either encoding.
+    if (column.is_encoded() && !type().is_var_binary()) return decode_dictionary(column);
+    return column;
+  }
+
+ private:
+  int index_;
+};
+
+// Levenshtein's distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+[[noreturn]] void throw_unknown_column(const std::string& name, const Schema& schema) {
+  std::string all;
+  const std::string* nearest = nullptr;
+  size_t least = 0;
+  for (const Field& field : schema.fields) {
+    all += (all.empty() ? "" : ", ") + field.name;
+    const size_t distance = edit_distance(name, field.name);
+    if (nearest == nullptr || distance < least) {
+      nearest = &field.name;
+      least = distance;
+    }
+  }
+  // Farther than half of the name is another name.
+  const bool is_near = nearest != nullptr && least * 2 <= std::max(name.size(), nearest->size());
+  throw Error(ErrorCode::kSchema,
+              "column '" + name + "' does not exist" +
+                  (is_near ? "; did you mean '" + *nearest + "'?" : ".") +
+                  (all.empty() ? " There are no columns." : " The columns are " + all + "."),
+              {{"column", name}});
+}
+
+NodePtr bind_node(const Expression& expression, const Schema& schema);
+
+Operand bind_operand(const Expression& expression, const Schema& schema) {
+  if (expression.kind == Expression::Kind::kLiteral) return {nullptr, &expression};
+  return {bind_node(expression, schema), nullptr};
+}
+
+// A literal takes the type that the function needs; null literals have no other.
+NodePtr bind_as(const Expression& expression, const Schema& schema, TypeId id) {
+  if (expression.kind == Expression::Kind::kLiteral && is_null_literal(expression)) {
+    return literal_as(expression, DataType::of(id), expression.to_string());
+  }
+  return bind_node(expression, schema);
+}
+
+NodePtr bind_call(const Expression& call, const Schema& schema) {
+  const std::string text = call.to_string();
+  const Expression& first = *call.arguments.at(0);
+  switch (call.function) {
+    case Function::kAdd:
+    case Function::kSubtract:
+    case Function::kMultiply:
+    case Function::kDivide:
+    case Function::kFloorDivide:
+    case Function::kModulo:
+      return bind_arithmetic(call.function, bind_operand(first, schema),
+                             bind_operand(*call.arguments.at(1), schema), text);
+    case Function::kNegate:
+      return bind_negate(bind_node(first, schema), text);
+    case Function::kAbs:
+      return bind_absolute(bind_node(first, schema), text);
+    case Function::kEqual:
+    case Function::kNotEqual:
+    case Function::kLess:
+    case Function::kLessEqual:
+    case Function::kGreater:
+    case Function::kGreaterEqual:
+      return bind_comparison(call.function, bind_operand(first, schema),
+                             bind_operand(*call.arguments.at(1), schema), text);
+    case Function::kAnd:
+    case Function::kOr:
+      return bind_logic(call.function, bind_as(first, schema, TypeId::kBool),
+                        bind_as(*call.arguments.at(1), schema, TypeId::kBool), text);
+    case Function::kNot:
+      return bind_not(bind_as(first, schema, TypeId::kBool), text);
+    case Function::kIsNull:
+    case Function::kIsNotNull:
+      return bind_null_test(call.function == Function::kIsNull,
+                            bind_as(first, schema, TypeId::kBool), text);
+    case Function::kFillNull:
+      return bind_fill_null(bind_node(first, schema), bind_operand(*call.arguments.at(1), schema),
+                            text);
+    case Function::kIsNaN:
+      return bind_is_nan(bind_as(first, schema, TypeId::kFloat64), text);
+    case Function::kIsIn:
+      return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
+    case Function::kTruncate:
+      return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kCast:
+      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type, text);
+  }
+  throw_schema_error(text + ": unknown function.");
+}
+
+NodePtr bind_node(const Expression& expression, const Schema& schema) {
+  switch (expression.kind) {
+    case Expression::Kind::kLiteral:
+      return bind_literal(expression);
+    case Expression::Kind::kColumn: {
+      const int index = schema.index_of(expression.column);
+      if (index < 0) throw_unknown_column(expression.column, schema);
+      return std::make_shared<ColumnNode>(index, schema.fields[static_cast<size_t>(index)]);
+    }
+    case Expression::Kind::kCall:
+      break;
+  }
+  return bind_call(expression, schema);
+}
+
+}  // namespace
+}  // namespace detail
+
+BoundExpressionPtr bind(const Expression& expression, const Schema& schema) {
+  return detail::bind_node(expression, schema);
+}
+
+}  // namespace pystream::expressions

@@ -1,0 +1,252 @@
+// Casts from and to string: parsing, formatting, and the dictionary encoding of a declared type.
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <unordered_map>
+
+#include "columns/builder.hpp"
+#include "expressions/detail/bitmap_words.hpp"
+#include "expressions/detail/cast_kernels.hpp"
+#include "expressions/detail/numbers.hpp"
+#include "expressions/detail/string_reader.hpp"
+#include "expressions/detail/time_text.hpp"
+
+namespace pystream::expressions::detail {
+namespace {
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+  size_t i = 0;
+  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
+  while (i < text.size()) {
+    const unsigned lead = byte(i);
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xc2 && lead < 0xe0 ? 2
+                          : lead >= 0xe0 && lead < 0xf0 ? 3
+                          : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                        : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    for (size_t j = 1; j < length; ++j) {
+      if ((byte(i + j) & 0xc0) != 0x80) return false;
+    }
+    const unsigned second = length > 2 ? byte(i + 1) : 0x80;
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) ||
+        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+// The whole text as a number; Python's spellings of the special floats are from_chars' too.
+template <typename T>
+std::optional<T> parse_number(std::string_view text) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stop != end) return std::nullopt;
+  return value;
+}
+
+std::optional<int64_t> parse_ticks(std::string_view text, const DataType& type) {
+  const auto point = parse_iso_time(text);
+  if (!point) return std::nullopt;
+  const __int128 nanos = static_cast<__int128>(point->seconds) * kNanosPerSecond + point->nanos;
+  const int64_t tick = nanos_per_tick(type);
+  const __int128 ticks = nanos / tick - (nanos % tick < 0);
+  const auto [least, greatest] = integer_range(type);
+  if (ticks < least || ticks > greatest) return std::nullopt;
+  return static_cast<int64_t>(ticks);
+}
+
+[[noreturn]] void throw_parse_error(const std::string& text, int64_t row, std::string_view value,
+                                    const DataType& target) {
+  constexpr size_t kShown = 40;
+  std::string shown(value.substr(0, kShown));
+  if (value.size() > kShown) shown += "...";
+  throw_row_error(text, row, "'" + shown + "' is not a " + target.to_string(),
+                  "Filter such rows out, or clean the text first");
+}
+
+template <typename T, typename Parse>
+Array parse_rows(const Array& in, const DataType& type, const std::string& text,
+                 const Parse& parse) {
+  const StringReader read(in);
+  FixedBuilder<T> out(type);
+  for (int64_t row = 0; row < in.length; ++row) {
+    if (!in.is_valid(row)) {
+      out.append_null();
+      continue;
+    }
+    const auto value = parse(read[row]);
+    if (!value) throw_parse_error(text, row, read[row], type);
+    out.append(static_cast<T>(*value));
+  }
+  return out.finish();
+}
+
+Array parse_bools(const Array& in, const DataType& type, const std::string& text) {
+  const StringReader read(in);
+  Buffer bits = make_bitmap(in.length, [&](int64_t word) {
+    uint64_t value = 0;
+    const int64_t begin = word * 64;
+    const int64_t end = std::min(begin + 64, in.length);
+    for (int64_t row = begin; row < end; ++row) {
+      if (!in.is_valid(row)) continue;
+      const std::string_view entry = read[row];
+      if (entry != "true" && entry != "false") throw_parse_error(text, row, entry, type);
+      value |= static_cast<uint64_t>(entry == "true") << (row - begin);
+    }
+    return value;
+  });
+  return bool_array(in.length, std::move(bits), validity_of(in));
+}
+
+CastKernel parser(const DataType& to) {
+  if (to.is_bool()) {
+    return [to](const Array& in, const std::string& text) { return parse_bools(in, to, text); };
+  }
+  if (to.id == TypeId::kTimestamp) {
+    return [to](const Array& in, const std::string& text) {
+      return parse_rows<int64_t>(in, to, text,
+                                 [&](std::string_view value) { return parse_ticks(value, to); });
+    };
+  }
+  if (to.id == TypeId::kDate32) {
+    return [to](const Array& in, const std::string& text) {
+      return parse_rows<int32_t>(in, to, text,
+                                 [&](std::string_view value) { return parse_ticks(value, to); });
+    };
+  }
+  if (!to.is_integer() && !to.is_floating()) return nullptr;
+  return visit_fixed(to, [&](auto zero) -> CastKernel {
+    using T = decltype(zero);
+    return [to](const Array& in, const std::string& text) {
+      return parse_rows<T>(in, to, text,
+                           [](std::string_view value) { return parse_number<T>(value); });
+    };
+  });
+}
+
+template <typename Format>
+Array format_rows(const Array& in, const DataType& type, const Format& format) {
+  VarBinaryBuilder out(type);
+  for (int64_t row = 0; row < in.length; ++row) {
+    if (in.is_valid(row)) {
+      out.append(format(row));
+    } else {
+      out.append_null();
+    }
+  }
+  return out.finish();
+}
+
+// As Python's str() writes a float, but for the exponent's form.
+template <typename T>
+std::string float_text(T value) {
+  if (std::isnan(value)) return "nan";
+  std::string text = number_text(value);
+  if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
+  return text;
+}
+
+CastKernel formatter(const DataType& from, const DataType& to) {
+  const auto by_row = [&](auto format) -> CastKernel {
+    return [format, to](const Array& in, const std::string&) {
+      return format_rows(in, to, [&](int64_t row) { return format(in, row); });
+    };
+  };
+  if (from.is_bool()) {
+    return by_row([](const Array& in, int64_t row) -> std::string {
+      return get_bit(in.values.data, row) ? "true" : "false";
+    });
+  }
+  if (from.id == TypeId::kTimestamp) {
+    return by_row([](const Array& in, int64_t row) {
+      return format_timestamp(in.data<int64_t>()[row], in.type);
+    });
+  }
+  if (from.id == TypeId::kDate32) {
+    return by_row(
+        [](const Array& in, int64_t row) { return format_date(in.data<int32_t>()[row]); });
+  }
+  if (from.id == TypeId::kDecimal128) {
+    return by_row([](const Array& in, int64_t row) {
+      __int128 value;
+      std::memcpy(&value, in.values.data + row * 16, 16);
+      return decimal_text(value, in.type.scale);
+    });
+  }
+  if (from.id == TypeId::kDuration) return nullptr;
+  return visit_fixed(from, [&](auto zero) -> CastKernel {
+    using T = decltype(zero);
+    return by_row([](const Array& in, int64_t row) {
+      const T value = in.data<T>()[row];
+      if constexpr (std::is_floating_point_v<T>) {
+        return float_text(value);
+      } else {
+        return std::to_string(value);
+      }
+    });
+  });
+}
+
+Array encode(const Array& in, const DataType& type) {
+  std::unordered_map<std::string_view, int32_t> codes;
+  DataType entry_type = type;
+  entry_type.is_dictionary = false;
+  VarBinaryBuilder entries(entry_type);
+  MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int32_t)));
+  const StringReader read(in);
+  for (int64_t row = 0; row < in.length; ++row) {
+    int32_t code = 0;
+    if (in.is_valid(row)) {
+      const auto [at, is_new] =
+          codes.try_emplace(read[row], static_cast<int32_t>(entries.length()));
+      if (is_new) entries.append(read[row]);
+      code = at->second;
+    }
+    out.as<int32_t>()[row] = code;
+  }
+  Array result = fixed_array(type, in.length, out.freeze(), validity_of(in));
+  result.dictionary = std::make_shared<Array>(entries.finish());
+  return result;
+}
+
+Array relabel(const Array& in, const DataType& type) {
+  Array out = in;
+  out.type = type;
+  if (in.is_encoded() && in.dictionary->type.id != type.id) {
+    Array dictionary = *in.dictionary;
+    dictionary.type = DataType::of(type.id);
+    out.dictionary = std::make_shared<Array>(std::move(dictionary));
+  }
+  return out;
+}
+
+}  // namespace
+
+CastKernel find_text_cast(const DataType& from, const DataType& to) {
+  if (from.is_var_binary() && to.is_var_binary()) {
+    const bool must_check = from.id == TypeId::kBinary && to.id == TypeId::kString;
+    return [to, must_check](const Array& in, const std::string& text) {
+      if (must_check) {
+        const StringReader read(in);
+        for (int64_t row = 0; row < in.length; ++row) {
+          if (in.is_valid(row) && !is_utf8(read[row])) {
+            throw_row_error(text, row, "the bytes are not UTF-8",
+                            "Keep them binary, or filter such rows out");
+          }
+        }
+      }
+      return to.is_dictionary && !in.is_encoded() ? encode(in, to) : relabel(in, to);
+    };
+  }
+  if (from.id == TypeId::kString) return parser(to);
+  if (to.id == TypeId::kString && !to.is_dictionary) return formatter(from, to);
+  return nullptr;
+}
+
+}  // namespace pystream::expressions::detail

@@ -1,0 +1,44 @@
+#pragma once
+// One entry point per family of functions: checks the operand types and returns the bound node.
+// `text` is the whole call as the user would write it. All throw kSchema on types that do not fit.
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "expressions/detail/node.hpp"
+
+namespace pystream::expressions::detail {
+
+NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::string text);
+NodePtr bind_negate(NodePtr child, std::string text);
+NodePtr bind_absolute(NodePtr child, std::string text);
+NodePtr bind_comparison(Function function, Operand left, Operand right, std::string text);
+NodePtr bind_logic(Function function, NodePtr left, NodePtr right, std::string text);
+NodePtr bind_not(NodePtr child, std::string text);
+NodePtr bind_null_test(bool is_null, NodePtr child, std::string text);
+NodePtr bind_fill_null(NodePtr child, Operand fill, std::string text);
+NodePtr bind_is_nan(NodePtr child, std::string text);
+NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::string text);
+NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
+NodePtr bind_cast(NodePtr child, const DataType& target, std::string text);
+
+// Parts that families lend to each other.
+
+// Arithmetic of times; `left` or `right` is temporal.
+NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std::string text);
+// Both operands of one computing type (int64, uint64, float32, float64, or one int64 and one
+// uint64); the result has the type `result`.
+NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType result,
+                        std::string text);
+// string or binary on both sides.
+NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, std::string text);
+// A bitmap of the rows whose value is one of some members; arbitrary below nulls.
+using Finder = std::function<Buffer(const Array&)>;
+Finder find_strings(std::vector<std::string> members);
+// The implicit conversion of an operand: lossless, or integer to float. Returns `node` itself when
+// it has the type already.
+NodePtr convert(NodePtr node, const DataType& type);
+
+}  // namespace pystream::expressions::detail

@@ -1,0 +1,181 @@
+// Expressions as the user would write them, for explain() and error messages.
+
+#include <array>
+#include <cmath>
+#include <initializer_list>
+#include <string_view>
+
+#include "expressions/detail/numbers.hpp"
+#include "expressions/detail/time_text.hpp"
+#include "expressions/expression.hpp"
+
+namespace pystream::expressions {
+namespace {
+
+std::string join(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += part;
+  return text;
+}
+
+std::string quoted(const std::string& text) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out = "'";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\'' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+std::string float_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  std::string text = detail::number_text(value);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string duration_text(int64_t value, TimeUnit unit) {
+  static constexpr std::array<std::string_view, 4> kUnits = {"s", "ms", "us", "ns"};
+  return join({"'", std::to_string(value), kUnits[static_cast<size_t>(unit)], "'"});
+}
+
+std::string literal_text(const Expression& expression) {
+  const Literal& literal = expression.literal;
+  if (std::holds_alternative<std::monostate>(literal)) return "None";
+  if (const auto* truth = std::get_if<bool>(&literal)) return *truth ? "True" : "False";
+  if (const auto* number = std::get_if<double>(&literal)) return float_text(*number);
+  if (const auto* text = std::get_if<std::string>(&literal)) {
+    if (!expression.has_literal_type) return quoted(*text);
+    if (expression.literal_type.id == TypeId::kDecimal128) {
+      return join({"Decimal(", quoted(*text), ")"});
+    }
+    return join({expression.literal_type.id == TypeId::kBinary ? "b" : "", quoted(*text)});
+  }
+  const int64_t value = std::get<int64_t>(literal);
+  if (!expression.has_literal_type) return std::to_string(value);
+  const DataType& type = expression.literal_type;
+  switch (type.id) {
+    case TypeId::kTimestamp:
+      return join({"'", detail::format_timestamp(value, type), "'"});
+    case TypeId::kDate32:
+      return join({"'", detail::format_date(value), "'"});
+    case TypeId::kDuration:
+      return duration_text(value, type.unit);
+    case TypeId::kUInt64:
+      return std::to_string(static_cast<uint64_t>(value));
+    default:
+      return std::to_string(value);
+  }
+}
+
+// A call inside an operator is parenthesized, unless it already reads as a method call.
+std::string operand_text(const Expression& expression);
+
+bool is_infix(const Expression& expression) {
+  return expression.kind == Expression::Kind::kCall &&
+         (expression.function <= Function::kModulo ||
+          (expression.function >= Function::kEqual && expression.function <= Function::kOr));
+}
+
+bool is_prefix(const Expression& expression) {
+  return expression.kind == Expression::Kind::kCall &&
+         (expression.function == Function::kNegate || expression.function == Function::kNot);
+}
+
+std::string operand_text(const Expression& expression) {
+  const std::string text = expression.to_string();
+  return is_infix(expression) || is_prefix(expression) ? join({"(", text, ")"}) : text;
+}
+
+std::string_view symbol(Function function) {
+  switch (function) {
+    case Function::kAdd:
+      return " + ";
+    case Function::kSubtract:
+      return " - ";
+    case Function::kMultiply:
+      return " * ";
+    case Function::kDivide:
+      return " / ";
+    case Function::kFloorDivide:
+      return " // ";
+    case Function::kModulo:
+      return " % ";
+    case Function::kEqual:
+      return " == ";
+    case Function::kNotEqual:
+      return " != ";
+    case Function::kLess:
+      return " < ";
+    case Function::kLessEqual:
+      return " <= ";
+    case Function::kGreater:
+      return " > ";
+    case Function::kGreaterEqual:
+      return " >= ";
+    case Function::kAnd:
+      return " & ";
+    default:
+      return " | ";
+  }
+}
+
+std::string method_text(const Expression& expression) {
+  const auto& arguments = expression.arguments;
+  const std::string self = operand_text(*arguments.at(0));
+  switch (expression.function) {
+    case Function::kIsNull:
+      return self + ".is_null()";
+    case Function::kIsNotNull:
+      return self + ".is_not_null()";
+    case Function::kIsNaN:
+      return self + ".is_nan()";
+    case Function::kFillNull:
+      return join({self, ".fill_null(", arguments.at(1)->to_string(), ")"});
+    case Function::kTruncate:
+      return join({self, ".truncate(", arguments.at(1)->to_string(), ")"});
+    case Function::kCast:
+      return join({self, ".cast('", expression.cast_type.to_string(), "')"});
+    default:
+      break;
+  }
+  std::string text = self + ".isin([";
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    if (i > 1) text += ", ";
+    text += arguments[i]->to_string();
+  }
+  return text + "])";
+}
+
+}  // namespace
+
+std::string Expression::to_string() const {
+  if (kind == Kind::kColumn) return column;
+  if (kind == Kind::kLiteral) return literal_text(*this);
+  if (is_infix(*this)) {
+    return join({operand_text(*arguments.at(0)), symbol(function), operand_text(*arguments.at(1))});
+  }
+  switch (function) {
+    case Function::kNegate:
+      return join({"-", operand_text(*arguments.at(0))});
+    case Function::kNot:
+      return join({"~", operand_text(*arguments.at(0))});
+    case Function::kAbs:
+      return join({"abs(", arguments.at(0)->to_string(), ")"});
+    default:
+      return method_text(*this);
+  }
+}
+
+}  // namespace pystream::expressions

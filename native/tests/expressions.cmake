@@ -1,0 +1,3 @@
+pystream_test(expressions_binder_test expressions/binder_test.cpp)
+pystream_test(expressions_kernels_test expressions/kernels_test.cpp)
+pystream_test(expressions_select_test expressions/select_test.cpp)
