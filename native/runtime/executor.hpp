@@ -50,10 +50,10 @@ class Executor {
   explicit Executor(const Graph& graph, const ExecutorOptions& options = {});
   ~Executor();
 
-  // Works for about budget_us (a round is not interrupted), tailing sources wait that long for input.
-  // The first error of an operator ends the job: it is thrown with facts operator, and topic,
-  // partition, offset of the batch when a batch of a topic was at hand; nothing of the round in
-  // which it happened was delivered to sinks before it. Later calls throw kClosed.
+  // Works for about budget_us (a round is not interrupted), tailing sources wait that long for
+  // input. The first error of an operator ends the job: it is thrown with facts operator, and
+  // topic, partition, offset of the batch when a batch of a topic was at hand; nothing of the round
+  // in which it happened was delivered to sinks before it. Later calls throw kClosed.
   RunStatus run(int64_t budget_us);
 
   // The Python stages that have input now.

@@ -42,7 +42,7 @@ struct WatermarkSpec {
 struct TopicSourceSpec {
   std::shared_ptr<storage::Log> log;
   std::vector<std::shared_ptr<storage::Partition>> partitions;  // at least one, of one schema
-  std::vector<int64_t> start_offsets;  // one per partition; empty: the log start offsets
+  std::vector<int64_t> start_offsets;      // one per partition; empty: the log start offsets
   std::optional<WatermarkSpec> watermark;  // none: event time stands still until the input ends
   bool bounded = true;  // stop at the log end offsets seen by the first run(); else tail forever
   // When not empty: the record timestamp as an additional last column of this name,
@@ -83,7 +83,8 @@ struct PythonStageSpec {
 };
 
 struct TopicSinkSpec {
-  std::vector<std::shared_ptr<storage::Partition>> partitions;  // of one topic, of the input's types
+  std::vector<std::shared_ptr<storage::Partition>>
+      partitions;  // of one topic, of the input's types
   // Rows with equal keys go to one partition (Kafka's murmur2); empty: round robin by batch.
   std::vector<int> key_columns;
   storage::Acks acks = storage::Acks::kInterval;

@@ -12,8 +12,8 @@ namespace pystream::runtime {
 
 struct OperatorMetrics {
   std::atomic<int64_t> records_in{0};
-  std::atomic<int64_t> records_out{0};  // of output 0
-  std::atomic<int64_t> batches_in{0};   // of a source: batches read
+  std::atomic<int64_t> records_out{0};   // of output 0
+  std::atomic<int64_t> batches_in{0};    // of a source: batches read
   std::atomic<int64_t> late_records{0};  // rows that entered no window, consumed by someone or not
   std::atomic<int64_t> watermark{windows::kMinWatermark};
   std::atomic<int64_t> state_bytes{0};

@@ -1,0 +1,95 @@
+#include "runtime/batch_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+#include "runtime/stateless_operators.hpp"
+
+namespace pystream::runtime {
+
+namespace {
+
+// A table may come as one batch of any size; parts keep rounds within their limits.
+constexpr int64_t kPartRows = 65536;
+
+}  // namespace
+
+BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
+                         const std::vector<std::string>& columns)
+    : name_(std::move(name)), spec_(spec), tracker_(1, spec.watermark ? spec.watermark->delay : 0) {
+  auto schema = std::make_shared<Schema>();
+  for (const std::string& column : columns) {
+    columns_.push_back(spec_.schema->index_of(column));
+    schema->fields.push_back(spec_.schema->fields[static_cast<size_t>(columns_.back())]);
+  }
+  schema_ = std::move(schema);
+  if (spec_.watermark) time_column_ = spec_.schema->index_of(spec_.watermark->event_time_column);
+}
+
+bool BatchReader::next_part(int64_t rows, RecordBatch* part) {
+  while (used_rows_ >= current_.num_rows) {
+    RecordBatch next;
+    if (!spec_.next(&next)) return false;
+    if (next.schema != spec_.schema && !(*next.schema == *spec_.schema)) {
+      throw Error(ErrorCode::kSchema,
+                  "operator '" + name_ + "': a batch has (" + next.schema->to_string() +
+                      "), but the source has (" + spec_.schema->to_string() +
+                      "). Give batches of one schema.",
+                  {{"operator", name_}});
+    }
+    current_ = std::move(next);
+    used_rows_ = 0;
+  }
+  const int64_t length = std::min(rows, current_.num_rows - used_rows_);
+  const bool is_whole = length == current_.num_rows;
+  *part = is_whole ? current_ : current_.slice(used_rows_, length);
+  used_rows_ += length;
+  return true;
+}
+
+void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  for (int64_t batches = 0; rows < limits.rows && bytes < limits.bytes && batches < limits.batches;
+       ++batches) {
+    SourceBatch batch;
+    if (!next_part(kPartRows, &batch.memory)) {
+      has_ended_ = true;
+      return;
+    }
+    batch.num_rows = batch.memory.num_rows;
+    batch.marks = observe(batch);
+    rows += batch.num_rows;
+    for (const Array& column : batch.memory.columns) bytes += referenced_bytes(column);
+    first_row_ += batch.num_rows;
+    round->push_back(std::move(batch));
+  }
+}
+
+BatchWatermarks BatchReader::observe(const SourceBatch& batch) {
+  if (time_column_ < 0) return {};
+  const Array time = event_time(batch);
+  if (time.null_count > 0) {
+    int64_t row = 0;
+    while (time.is_valid(row)) ++row;
+    throw Error(ErrorCode::kOperator,
+                "operator '" + name_ + "': the event time of row " +
+                    std::to_string(first_row_ + row) + " is null: column '" +
+                    spec_.watermark->event_time_column +
+                    "'. Every record needs an event time; filter such rows out before.",
+                {{"operator", name_}, {"row", first_row_ + row}});
+  }
+  const Extremes extremes = extremes_of(time);
+  return tracker_.observe(0, extremes.minimum, extremes.maximum);
+}
+
+RecordBatch BatchReader::read(const SourceBatch& batch) const {
+  return select_columns(batch.memory, columns_, schema_);
+}
+
+Array BatchReader::event_time(const SourceBatch& batch) const {
+  return decode_dictionary(batch.memory.columns[static_cast<size_t>(time_column_)]);
+}
+
+}  // namespace pystream::runtime

@@ -1,0 +1,41 @@
+#pragma once
+// Reads batches from memory or an Arrow stream, as one partition in the order they come.
+
+#include <string>
+#include <vector>
+
+#include "runtime/graph.hpp"
+#include "runtime/source.hpp"
+
+namespace pystream::runtime {
+
+class BatchReader final : public SourceReader {
+ public:
+  // `columns`: names of the columns that are needed, in the schema's order.
+  BatchReader(std::string name, const BatchSourceSpec& spec,
+              const std::vector<std::string>& columns);
+
+  void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  bool has_ended() const override { return has_ended_; }
+  int64_t watermark() const override { return tracker_.current(); }
+  RecordBatch read(const SourceBatch& batch) const override;
+  Array event_time(const SourceBatch& batch) const override;
+
+ private:
+  // The next part of the input, at most `rows` rows; false at the end.
+  bool next_part(int64_t rows, RecordBatch* part);
+  BatchWatermarks observe(const SourceBatch& batch);
+
+  std::string name_;
+  BatchSourceSpec spec_;
+  std::vector<int> columns_;
+  SchemaPtr schema_;  // of what read() gives
+  int time_column_ = -1;
+  RecordBatch current_;    // the batch being cut
+  int64_t used_rows_ = 0;  // of it
+  int64_t first_row_ = 0;  // of the next part, counted from the start of the input
+  bool has_ended_ = false;
+  WatermarkTracker tracker_;
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,71 @@
+#include "runtime/columns_needed.hpp"
+
+namespace pystream::runtime {
+
+namespace {
+
+using Names = std::set<std::string>;
+
+void add_columns(const expressions::Expression& expression, Names* names) {
+  if (expression.kind == expressions::Expression::Kind::kColumn) names->insert(expression.column);
+  for (const auto& argument : expression.arguments) add_columns(*argument, names);
+}
+
+void add_column(const Schema& schema, int index, Names* names) {
+  names->insert(schema.fields[static_cast<size_t>(index)].name);
+}
+
+// What an operator needs of its input, given what is needed of its outputs.
+struct InputColumns {
+  const Schema& input;
+  const std::vector<Names>& needed;  // per output
+  Names* names;
+
+  void all() const {
+    for (const Field& field : input.fields) names->insert(field.name);
+  }
+
+  void operator()(const TopicSourceSpec&) const {}
+  void operator()(const BatchSourceSpec&) const {}
+  void operator()(const FilterSpec& spec) const {
+    names->insert(needed[0].begin(), needed[0].end());
+    add_columns(*spec.condition, names);
+  }
+  void operator()(const ProjectSpec& spec) const {
+    for (const NamedExpression& output : spec.outputs) {
+      if (needed[0].contains(output.name)) add_columns(*output.expression, names);
+    }
+  }
+  void operator()(const WindowSpec& spec) const {
+    const windows::WindowAggregationSpec& window = spec.aggregation;
+    for (const int key : window.key_columns) add_column(input, key, names);
+    add_column(input, window.event_time_column, names);
+    for (const auto& aggregate : window.aggregates) {
+      if (aggregate.input >= 0) add_column(input, aggregate.input, names);
+    }
+    names->insert(needed[kLateOutput].begin(), needed[kLateOutput].end());
+  }
+  void operator()(const PythonStageSpec&) const { all(); }
+  void operator()(const TopicSinkSpec&) const { all(); }
+  void operator()(const CollectSpec&) const { all(); }
+};
+
+}  // namespace
+
+ColumnsNeeded columns_needed(const Graph& graph) {
+  const std::vector<Node>& nodes = graph.nodes();
+  ColumnsNeeded needed(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) needed[i].resize(nodes[i].outputs.size());
+  // Inputs come before the nodes they feed, so a walk from the end sees consumers first.
+  for (size_t i = nodes.size(); i-- > 0;) {
+    const Node& node = nodes[i];
+    if (!node.input) continue;
+    const auto from = static_cast<size_t>(node.input->node);
+    const auto output = static_cast<size_t>(node.input->output);
+    std::visit(InputColumns{*nodes[from].outputs[output], needed[i], &needed[from][output]},
+               node.spec);
+  }
+  return needed;
+}
+
+}  // namespace pystream::runtime

@@ -1,0 +1,305 @@
+#include "runtime/executor.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <utility>
+
+#include "base/error.hpp"
+
+#include "runtime/operator_error.hpp"
+#include "runtime/plan.hpp"
+#include "runtime/worker_pool.hpp"
+
+namespace pystream::runtime {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A wait ends this often to look at request_stop().
+constexpr int64_t kWaitSliceUs = 20'000;
+// A bounded source that waits, waits only for a writer that is between taking its place in the
+// order and publishing.
+constexpr int64_t kOrderWaitSliceUs = 1'000;
+
+void check_options(const ExecutorOptions& options) {
+  const auto check = [](const char* setting, int64_t value) {
+    if (value >= 1) return;
+    throw Error(ErrorCode::kConfig,
+                std::string(setting) + " is " + std::to_string(value) + ". Pass at least 1.");
+  };
+  check("threads", options.threads);
+  check("round_rows", options.round_rows);
+  check("round_bytes", options.round_bytes);
+  check("round_batches", options.round_batches);
+  check("chunk_rows", options.chunk_rows);
+}
+
+// Bitmaps of slices are shared without a copy when they start at a byte.
+ExecutorOptions aligned(ExecutorOptions options) {
+  options.chunk_rows = (options.chunk_rows + 63) / 64 * 64;
+  return options;
+}
+
+int most_threads(const Plan& plan) {
+  int most = 1;
+  for (const PlannedSource& source : plan.sources) most = std::max(most, source.threads);
+  return most;
+}
+
+template <typename T>
+T* find_node(const std::vector<PlannedNode<T>>& nodes, int node, const char* kind) {
+  for (const auto& planned : nodes) {
+    if (planned.node == node) return planned.op;
+  }
+  throw Error(ErrorCode::kConfig, "node " + std::to_string(node) + " is not a " + kind +
+                                      ". Pass what the graph's add_ call returned.");
+}
+
+}  // namespace
+
+struct Executor::State {
+  State(const Graph& graph, const ExecutorOptions& given)
+      : options(aligned(given)), plan(make_plan(graph, options)), pool(most_threads(plan)) {
+    for (size_t i = 0; i < plan.sources.size(); ++i) is_source_done.push_back(false);
+  }
+
+  // One round of a source; false when there was nothing to do.
+  bool run_round(size_t index);
+  void process(PlannedSource* source);
+  // The lowest failed batch in append order, so that the error does not depend on the threads.
+  void throw_first_failure();
+  void deliver();
+  void advance(PlannedSource* source, int64_t watermark);
+  void drain_stages();
+  bool has_pending() const;
+  bool is_finished() const;
+  void wait(int64_t budget_us) const;
+  RunStatus run(int64_t budget_us);
+  const PlannedSource& source_at(int node) const;
+
+  ExecutorOptions options;
+  Plan plan;
+  WorkerPool pool;
+  std::atomic<bool> is_stop_requested{false};
+  std::optional<RunStatus> final_status;
+  bool has_failed = false;
+  std::vector<bool> is_source_done;
+
+  // Of the round at work.
+  struct Failure {
+    std::exception_ptr exception;
+    const Operator* failed = nullptr;
+    size_t batch = 0;
+  };
+  std::vector<SourceBatch> round;
+  std::vector<std::optional<Failure>> failures;  // per thread
+  Lane serial;                                   // of the serial phase
+  const SourceBatch* serial_batch = nullptr;     // whose emissions are delivered
+};
+
+void Executor::State::process(PlannedSource* source) {
+  failures.assign(static_cast<size_t>(pool.threads()), std::nullopt);
+  const auto work = [&](int thread) {
+    if (thread >= source->threads) return;
+    Lane lane;
+    lane.thread = thread;
+    for (size_t i = 0; i < round.size(); ++i) {
+      if (round[i].partition % source->threads != thread) continue;
+      try {
+        source->root->run(&round[i], lane);
+      } catch (...) {
+        failures[static_cast<size_t>(thread)] = Failure{std::current_exception(), lane.current, i};
+        return;
+      }
+    }
+  };
+  if (source->threads == 1) {
+    work(0);
+  } else {
+    pool.run(work);
+  }
+  throw_first_failure();
+}
+
+void Executor::State::throw_first_failure() {
+  const Failure* first = nullptr;
+  for (const auto& failure : failures) {
+    if (failure && (first == nullptr || failure->batch < first->batch)) first = &*failure;
+  }
+  if (first != nullptr) throw located_error(first->exception, first->failed, &round[first->batch]);
+}
+
+void Executor::State::deliver() {
+  for (SourceBatch& batch : round) {
+    serial_batch = &batch;
+    for (Emission& emission : batch.emissions) {
+      serial.current = emission.target;
+      emission.target->deliver(std::move(emission.rows), serial);
+    }
+  }
+  serial_batch = nullptr;
+  serial.current = nullptr;
+}
+
+void Executor::State::advance(PlannedSource* source, int64_t watermark) {
+  if (watermark != windows::kMinWatermark) source->root->advance(watermark, serial);
+  source->root->flush(serial);
+}
+
+bool Executor::State::run_round(size_t index) {
+  PlannedSource& source = plan.sources[index];
+  round.clear();
+  serial.current = source.root;
+  source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
+                            &round);
+  serial.current = nullptr;
+  const bool had_any = !round.empty();
+  if (had_any) {
+    process(&source);
+    deliver();
+    round.clear();
+    advance(&source, source.reader->watermark());
+  }
+  if (source.reader->has_ended()) {
+    is_source_done[index] = true;
+    advance(&source, windows::kMaxWatermark);
+    return true;
+  }
+  return had_any;
+}
+
+void Executor::State::drain_stages() {
+  for (const auto& stage : plan.stages) {
+    stage.op->drain(serial);
+    stage.op->flush(serial);
+  }
+}
+
+bool Executor::State::has_pending() const {
+  return std::any_of(plan.stages.begin(), plan.stages.end(),
+                     [](const auto& stage) { return !stage.op->is_empty(); });
+}
+
+bool Executor::State::is_finished() const {
+  return std::all_of(is_source_done.begin(), is_source_done.end(), [](bool done) { return done; });
+}
+
+void Executor::State::wait(int64_t budget_us) const {
+  std::vector<std::shared_ptr<storage::Partition>> partitions;
+  std::vector<int64_t> offsets;
+  const storage::Log* log = nullptr;
+  int64_t slice_us = kWaitSliceUs;
+  for (size_t i = 0; i < plan.sources.size(); ++i) {
+    const TopicReader* topic = plan.sources[i].topic;
+    if (is_source_done[i] || topic == nullptr) continue;
+    if (topic->spec().bounded) slice_us = kOrderWaitSliceUs;
+    if (log == nullptr) log = topic->spec().log.get();
+    if (log != topic->spec().log.get()) {
+      // Several logs have no common wake-up: look at the others soon.
+      slice_us = kOrderWaitSliceUs;
+      continue;
+    }
+    partitions.insert(partitions.end(), topic->spec().partitions.begin(),
+                      topic->spec().partitions.end());
+    offsets.insert(offsets.end(), topic->wait_offsets().begin(), topic->wait_offsets().end());
+  }
+  if (log != nullptr) log->wait_any(partitions, offsets, std::min(budget_us, slice_us));
+}
+
+RunStatus Executor::State::run(int64_t budget_us) {
+  const auto deadline = Clock::now() + std::chrono::microseconds(budget_us);
+  for (;;) {
+    drain_stages();
+    if (is_stop_requested.load(std::memory_order_relaxed)) {
+      final_status = RunStatus::kStopped;
+      return *final_status;
+    }
+    if (has_pending()) return RunStatus::kPending;
+    if (is_finished()) {
+      final_status = RunStatus::kFinished;
+      return *final_status;
+    }
+    bool had_any = false;
+    for (size_t i = 0; i < plan.sources.size(); ++i) {
+      if (!is_source_done[i]) had_any |= run_round(i);
+    }
+    const auto left =
+        std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now());
+    if (had_any && left.count() > 0) continue;
+    if (had_any) {
+      // What the last round brought is seen by the next call, at once.
+      return has_pending() ? RunStatus::kPending : RunStatus::kBudget;
+    }
+    if (left.count() <= 0) return RunStatus::kIdle;
+    wait(left.count());
+  }
+}
+
+const PlannedSource& Executor::State::source_at(int node) const {
+  for (const PlannedSource& source : plan.sources) {
+    if (source.node == node) return source;
+  }
+  throw Error(ErrorCode::kConfig,
+              "node " + std::to_string(node) +
+                  " is not a source. Pass what the graph's add_ call returned.");
+}
+
+Executor::Executor(const Graph& graph, const ExecutorOptions& options) {
+  check_options(options);
+  state_ = std::make_unique<State>(graph, options);
+}
+
+Executor::~Executor() = default;
+
+RunStatus Executor::run(int64_t budget_us) {
+  if (state_->has_failed) {
+    throw Error(ErrorCode::kClosed, "the job has failed. Start it again with a new executor.");
+  }
+  if (state_->final_status) return *state_->final_status;
+  try {
+    return state_->run(budget_us);
+  } catch (...) {
+    state_->has_failed = true;
+    throw located_error(std::current_exception(), state_->serial.current, state_->serial_batch);
+  }
+}
+
+std::vector<int> Executor::pending() const {
+  std::vector<int> nodes;
+  for (const auto& stage : state_->plan.stages) {
+    if (stage.op->has_input()) nodes.push_back(stage.node);
+  }
+  return nodes;
+}
+
+std::optional<RecordBatch> Executor::take(int node) {
+  return find_node(state_->plan.stages, node, "Python stage")->take();
+}
+
+void Executor::give(int node, std::vector<RecordBatch> outputs) {
+  find_node(state_->plan.stages, node, "Python stage")->give(std::move(outputs));
+}
+
+std::vector<RecordBatch> Executor::take_collected(int node) {
+  return find_node(state_->plan.collects, node, "collect")->take_all();
+}
+
+void Executor::request_stop() { state_->is_stop_requested.store(true, std::memory_order_relaxed); }
+
+std::vector<MetricsSnapshot> Executor::metrics() const {
+  std::vector<MetricsSnapshot> readings;
+  for (const auto& op : state_->plan.operators) readings.push_back(op->snapshot());
+  return readings;
+}
+
+std::vector<std::string> Executor::columns_read(int node) const {
+  return state_->source_at(node).columns;
+}
+
+std::vector<int64_t> Executor::positions(int node) const {
+  return state_->source_at(node).reader->positions();
+}
+
+}  // namespace pystream::runtime

@@ -1,0 +1,67 @@
+#include "runtime/operator.hpp"
+
+namespace pystream::runtime {
+
+void Operator::connect(int output, Operator* consumer) {
+  if (static_cast<size_t>(output) >= outputs_.size())
+    outputs_.resize(static_cast<size_t>(output) + 1);
+  outputs_[static_cast<size_t>(output)].push_back(consumer);
+}
+
+void Operator::emit(int output, Rows&& rows, Lane& lane) {
+  if (output == 0) OperatorMetrics::add(metrics_.records_out, rows.batch.num_rows);
+  if (!has_consumer(output)) return;
+  const auto& consumers = outputs_[static_cast<size_t>(output)];
+  for (size_t i = 0; i + 1 < consumers.size(); ++i) consumers[i]->push(Rows(rows), lane);
+  consumers.back()->push(std::move(rows), lane);
+}
+
+void Operator::advance(int64_t watermark, Lane& lane) {
+  const Operator* caller = lane.current;
+  lane.current = this;
+  OperatorMetrics::set(metrics_.watermark, watermark);
+  on_watermark(watermark, lane);
+  if (forwards_watermark()) forward_watermark(watermark, lane);
+  lane.current = caller;
+}
+
+void Operator::on_watermark(int64_t, Lane&) {}
+
+void Operator::forward_watermark(int64_t watermark, Lane& lane) {
+  for (const auto& consumers : outputs_) {
+    for (Operator* consumer : consumers) consumer->advance(watermark, lane);
+  }
+}
+
+void Operator::flush(Lane& lane) {
+  const Operator* caller = lane.current;
+  lane.current = this;
+  on_flush();
+  for (const auto& consumers : outputs_) {
+    for (Operator* consumer : consumers) consumer->flush(lane);
+  }
+  lane.current = caller;
+}
+
+MetricsSnapshot Operator::snapshot() const {
+  MetricsSnapshot reading;
+  reading.name = name_;
+  reading.kind = kind_;
+  reading.records_in = metrics_.records_in.load(std::memory_order_relaxed);
+  reading.records_out = metrics_.records_out.load(std::memory_order_relaxed);
+  reading.batches_in = metrics_.batches_in.load(std::memory_order_relaxed);
+  reading.late_records = metrics_.late_records.load(std::memory_order_relaxed);
+  reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);
+  reading.state_bytes = metrics_.state_bytes.load(std::memory_order_relaxed);
+  return reading;
+}
+
+void OrderedOperator::process(Rows&& rows, Lane& lane) {
+  if (lane.emissions == nullptr) {
+    deliver(std::move(rows), lane);
+  } else {
+    lane.emissions->push_back({this, std::move(rows)});
+  }
+}
+
+}  // namespace pystream::runtime

@@ -1,0 +1,42 @@
+#pragma once
+// From a graph to connected operators: which columns each edge carries, which windows decide
+// whether rows need their own watermarks, how many threads may push through each operator.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/executor.hpp"
+#include "runtime/graph.hpp"
+#include "runtime/python_stage.hpp"
+#include "runtime/source.hpp"
+#include "runtime/topic_reader.hpp"
+
+namespace pystream::runtime {
+
+struct PlannedSource {
+  int node = 0;
+  SourceOperator* root = nullptr;
+  std::unique_ptr<SourceReader> reader;
+  const TopicReader* topic = nullptr;  // `reader`, when it reads a topic
+  std::vector<std::string> columns;    // that are read
+  int threads = 1;
+};
+
+template <typename T>
+struct PlannedNode {
+  int node = 0;
+  T* op = nullptr;
+};
+
+struct Plan {
+  std::vector<std::unique_ptr<Operator>> operators;  // one per node of the graph
+  std::vector<PlannedSource> sources;
+  std::vector<PlannedNode<PythonStageOperator>> stages;  // inputs before outputs
+  std::vector<PlannedNode<CollectOperator>> collects;
+};
+
+// Throws kConfig when an operator's output goes nowhere, and what the operators themselves throw.
+Plan make_plan(const Graph& graph, const ExecutorOptions& options);
+
+}  // namespace pystream::runtime

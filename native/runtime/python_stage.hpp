@@ -1,0 +1,63 @@
+#pragma once
+// The place where rows leave the core for Python and come back: a queue of input batches with the
+// watermarks between them, emptied by the thread that drives the executor.
+//
+// It is bounded by one round: the executor reads no source while a stage has input.
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/operator.hpp"
+
+namespace pystream::runtime {
+
+class PythonStageOperator final : public OrderedOperator {
+ public:
+  PythonStageOperator(std::string name, SchemaPtr output);
+
+  void deliver(Rows&& rows, Lane& lane) override;
+
+  bool has_input() const { return !is_taken_ && !queue_.empty(); }
+  // Nothing queued, nothing taken, nothing given.
+  bool is_empty() const { return queue_.empty() && !is_taken_ && outbox_.empty(); }
+  std::optional<RecordBatch> take();
+  // Throws kSchema when an output has another schema, kConfig when nothing was taken.
+  void give(std::vector<RecordBatch> outputs);
+  // Moves on what was given, and the watermarks between and behind it.
+  void drain(Lane& lane);
+
+ protected:
+  void on_watermark(int64_t watermark, Lane& lane) override;
+  bool forwards_watermark() const override { return false; }
+
+ private:
+  struct Entry {
+    std::optional<RecordBatch> batch;  // none: a watermark
+    int64_t watermark;                 // before the batch, or to be passed on
+  };
+
+  void move_watermarks();
+
+  SchemaPtr output_;
+  std::deque<Entry> queue_;  // input; a watermark at the head only while a batch is taken
+  bool is_taken_ = false;
+  int64_t taken_watermark_ = windows::kMinWatermark;
+  std::deque<Entry> outbox_;
+};
+
+// Keeps its input for the caller.
+class CollectOperator final : public OrderedOperator {
+ public:
+  explicit CollectOperator(std::string name) : OrderedOperator(std::move(name), "collect") {}
+
+  void deliver(Rows&& rows, Lane&) override { batches_.push_back(std::move(rows.batch)); }
+  std::vector<RecordBatch> take_all() { return std::exchange(batches_, {}); }
+
+ private:
+  std::vector<RecordBatch> batches_;
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,45 @@
+#include "runtime/source.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/window_operator.hpp"
+
+namespace pystream::runtime {
+
+SourceOperator::SourceOperator(std::string name, const char* kind, SourceReader* reader)
+    : Operator(std::move(name), kind), reader_(reader) {}
+
+bool SourceOperator::needs_row_watermarks(const BatchWatermarks& marks) const {
+  if (!plan_.has_watermark) return false;
+  if (plan_.has_rewritten_event_time) return true;
+  return std::any_of(plan_.windows.begin(), plan_.windows.end(), [&](const WindowOperator* window) {
+    return window->may_be_late(marks.minimum, marks.after);
+  });
+}
+
+void SourceOperator::run(SourceBatch* batch, Lane& lane) {
+  lane.current = this;
+  lane.emissions = &batch->emissions;
+  OperatorMetrics::add(metrics_.batches_in, 1);
+  OperatorMetrics::add(metrics_.records_in, batch->num_rows);
+  const RecordBatch rows = reader_->read(*batch);
+  const bool exact = needs_row_watermarks(batch->marks);
+  const Array time = exact ? reader_->event_time(*batch) : Array{};
+  int64_t own_before = batch->marks.own_before;
+  for (int64_t begin = 0; begin < rows.num_rows; begin += plan_.chunk_rows) {
+    const int64_t length = std::min(plan_.chunk_rows, rows.num_rows - begin);
+    Rows chunk;
+    chunk.batch = length == rows.num_rows ? rows : rows.slice(begin, length);
+    chunk.watermarks.all = batch->marks.before;
+    if (exact) {
+      const Array part = length == rows.num_rows ? time : slice(time, begin, length);
+      chunk.watermarks.per_row =
+          row_watermarks(part, &own_before, batch->marks.others, plan_.delay);
+    }
+    emit(0, std::move(chunk), lane);
+  }
+  lane.current = nullptr;
+}
+
+}  // namespace pystream::runtime

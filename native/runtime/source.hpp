@@ -1,0 +1,85 @@
+#pragma once
+// Where batches come from: a reader hands out rounds of batches in append order, a source operator
+// turns each into rows with watermarks and pushes them through the tree below.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/operator.hpp"
+#include "runtime/watermark.hpp"
+#include "storage/log_batch.hpp"
+
+namespace pystream::runtime {
+
+struct RoundLimits {
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  int64_t batches = 0;
+};
+
+// One batch of a round: what a thread needs to process it alone.
+struct SourceBatch {
+  int partition = 0;                        // position in the source's list of partitions
+  std::optional<storage::LogBatch> stored;  // of a topic
+  RecordBatch memory;                       // else
+  int64_t skip_rows = 0;                    // of `stored`, before the start offset
+  int64_t num_rows = 0;                     // without the skipped
+  BatchWatermarks marks;
+  std::vector<Emission> emissions;  // filled by the thread that processes it
+};
+
+// Serial: one thread at a time.
+class SourceReader {
+ public:
+  virtual ~SourceReader() = default;
+
+  // Appends the batches of the next round, in append order; none when nothing is there now.
+  virtual void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) = 0;
+  // Nothing will come any more.
+  virtual bool has_ended() const = 0;
+  // After everything handed out.
+  virtual int64_t watermark() const = 0;
+  virtual int partition_count() const { return 1; }
+  // The next offset per partition; empty without offsets.
+  virtual std::vector<int64_t> positions() const { return {}; }
+  // The columns of a batch that the operators need: those of the source operator's schema. Any
+  // thread.
+  virtual RecordBatch read(const SourceBatch& batch) const = 0;
+  // The event-time column of the rows that read() gave; plain. Any thread.
+  virtual Array event_time(const SourceBatch& batch) const = 0;
+};
+
+class WindowOperator;
+
+// The root of a tree. process() is not used: batches enter through run().
+class SourceOperator final : public Operator {
+ public:
+  struct Plan {
+    bool has_watermark = false;
+    int64_t delay = 0;
+    int64_t chunk_rows = 0;
+    // Windows that are reached in the parallel phase: by rows whose event time is still the
+    // source's, and whether there are others.
+    std::vector<const WindowOperator*> windows;
+    bool has_rewritten_event_time = false;
+  };
+  SourceOperator(std::string name, const char* kind, SourceReader* reader);
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
+
+  // Parallel phase: moves one batch through the tree.
+  void run(SourceBatch* batch, Lane& lane);
+
+ protected:
+  void process(Rows&&, Lane&) override {}
+
+ private:
+  // Whether the rows' own watermarks can make a difference to some window.
+  bool needs_row_watermarks(const BatchWatermarks& marks) const;
+
+  SourceReader* reader_;
+  Plan plan_;
+};
+
+}  // namespace pystream::runtime

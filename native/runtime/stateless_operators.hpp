@@ -1,0 +1,51 @@
+#pragma once
+// Filter and project: one batch in, at most one out, no state.
+
+#include <string>
+#include <vector>
+
+#include "expressions/expression.hpp"
+#include "runtime/operator.hpp"
+
+namespace pystream::runtime {
+
+// Passes the rows where the condition is true, and of them only the columns that somebody needs.
+class FilterOperator final : public Operator {
+ public:
+  // `condition` is bound to the input; `keep`: indexes of the input's columns, `output` their
+  // schema.
+  FilterOperator(std::string name, expressions::BoundExpressionPtr condition, std::vector<int> keep,
+                 SchemaPtr output);
+
+ protected:
+  void process(Rows&& rows, Lane& lane) override;
+
+ private:
+  expressions::BoundExpressionPtr condition_;
+  std::vector<int> keep_;
+  SchemaPtr output_;
+};
+
+// Computes columns.
+class ProjectOperator final : public Operator {
+ public:
+  ProjectOperator(std::string name, std::vector<expressions::BoundExpressionPtr> expressions,
+                  SchemaPtr output);
+
+ protected:
+  void process(Rows&& rows, Lane& lane) override;
+
+ private:
+  std::vector<expressions::BoundExpressionPtr> expressions_;
+  SchemaPtr output_;
+};
+
+// The rows at `indices`; the watermarks of the rows go with them.
+windows::RowWatermarks take(const windows::RowWatermarks& watermarks,
+                            std::span<const int32_t> indices);
+
+// The columns at `indices`, sharing buffers.
+RecordBatch select_columns(const RecordBatch& batch, std::span<const int> indices,
+                           const SchemaPtr& schema);
+
+}  // namespace pystream::runtime

@@ -1,0 +1,230 @@
+#include "runtime/topic_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace pystream::runtime {
+
+namespace {
+
+int64_t delay_of(const TopicSourceSpec& spec) { return spec.watermark ? spec.watermark->delay : 0; }
+
+// "orders-3", as Kafka names a partition.
+std::string place_of(const storage::LogBatch& batch) {
+  return batch.place().topic + "-" + std::to_string(batch.place().partition);
+}
+
+std::vector<ErrorFact> facts_of(const std::string& name, const storage::LogBatch& batch,
+                                int64_t offset) {
+  return {{"operator", name},
+          {"topic", batch.place().topic},
+          {"partition", int64_t{batch.place().partition}},
+          {"offset", offset}};
+}
+
+}  // namespace
+
+TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
+                         const std::vector<std::string>& columns)
+    : name_(std::move(name)),
+      spec_(spec),
+      tracker_(static_cast<int>(spec.partitions.size()), delay_of(spec)) {
+  const Schema& stored = *spec_.partitions[0]->options().schema;
+  auto schema = std::make_shared<Schema>();
+  const auto id_of = [&](const std::string& column) {
+    const bool is_timestamp = column == spec_.timestamp_column;
+    return is_timestamp ? storage::kTimestampColumn
+                        : static_cast<uint16_t>(stored.index_of(column));
+  };
+  const Field timestamp{spec_.timestamp_column, DataType::timestamp(TimeUnit::kMicro), false};
+  const auto field_of = [&](uint16_t id) {
+    return id == storage::kTimestampColumn ? timestamp : stored.fields[id];
+  };
+  for (const std::string& column : columns) {
+    column_ids_.push_back(id_of(column));
+    schema->fields.push_back(field_of(column_ids_.back()));
+  }
+  schema_ = std::move(schema);
+  if (spec_.watermark) {
+    time_id_ = id_of(spec_.watermark->event_time_column);
+    time_type_ = field_of(*time_id_).type;
+  }
+  for (size_t p = 0; p < spec_.partitions.size(); ++p) {
+    Input input;
+    input.position = spec_.start_offsets.empty() ? spec_.partitions[p]->ends().log_start_offset
+                                                 : spec_.start_offsets[p];
+    input.reader = spec_.partitions[p]->reader(input.position);
+    inputs_.push_back(std::move(input));
+  }
+}
+
+std::vector<int64_t> TopicReader::positions() const {
+  std::vector<int64_t> positions;
+  for (const Input& input : inputs_) positions.push_back(input.position);
+  return positions;
+}
+
+bool TopicReader::has_ended() const {
+  return spec_.bounded && has_ends_ &&
+         std::all_of(inputs_.begin(), inputs_.end(),
+                     [](const Input& input) { return input.position >= input.end; });
+}
+
+void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
+  if (inputs_.size() == 1) {
+    // Offsets are the order of a single partition: whatever is published may go.
+    frontier_.frontier = UINT64_MAX;
+    frontier_.log_end_offsets = {spec_.partitions[0]->ends().log_end_offset};
+  } else {
+    frontier_ = spec_.log->frontier(spec_.partitions);
+  }
+  if (!has_ends_) {
+    for (size_t p = 0; p < inputs_.size(); ++p) inputs_[p].end = frontier_.log_end_offsets[p];
+    has_ends_ = true;
+  }
+  for (Input& input : inputs_) fill_head(&input);
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  int64_t batches = 0;
+  while (rows < limits.rows && bytes < limits.bytes && batches < limits.batches) {
+    Input* input = first_in_order();
+    if (input == nullptr) break;
+    bytes += static_cast<int64_t>(input->head->header().total_length);
+    round->push_back(hand_out(static_cast<int>(input - inputs_.data()), input));
+    rows += round->back().num_rows;
+    ++batches;
+    fill_head(input);
+  }
+}
+
+void TopicReader::fill_head(Input* input) {
+  while (!input->head) {
+    if (spec_.bounded && input->reader->position() >= input->end) {
+      input->position = std::max(input->position, input->end);
+      return;
+    }
+    std::optional<storage::LogBatch> batch = input->reader->next();
+    if (!batch) return;
+    const bool is_control = (batch->header().flags & storage::kFlagControl) != 0;
+    if (is_control || batch->record_count() == 0) {
+      input->position = batch->next_offset();
+      continue;
+    }
+    check_schema(input, *batch);
+    input->head = std::move(batch);
+  }
+}
+
+TopicReader::Input* TopicReader::first_in_order() {
+  Input* first = nullptr;
+  for (Input& input : inputs_) {
+    if (!input.head || input.head->append_sequence() >= frontier_.frontier) continue;
+    if (first == nullptr || input.head->append_sequence() < first->head->append_sequence()) {
+      first = &input;
+    }
+  }
+  return first;
+}
+
+SourceBatch TopicReader::hand_out(int partition, Input* input) {
+  SourceBatch batch;
+  batch.partition = partition;
+  batch.stored = std::move(input->head);
+  input->head.reset();
+  batch.skip_rows = std::max<int64_t>(0, input->position - batch.stored->base_offset());
+  if (batch.skip_rows > 0 && (batch.stored->header().flags & storage::kFlagExplicitOffsets) != 0) {
+    throw Error(ErrorCode::kNotSupported,
+                "a source cannot start inside a compacted batch of " + place_of(*batch.stored) +
+                    " yet. Start at offset " + std::to_string(batch.stored->base_offset()) + ".",
+                facts_of(name_, *batch.stored, input->position));
+  }
+  batch.num_rows = batch.stored->record_count() - batch.skip_rows;
+  batch.marks = observe(batch);
+  input->position = batch.stored->next_offset();
+  return batch;
+}
+
+BatchWatermarks TopicReader::observe(const SourceBatch& batch) {
+  if (!time_id_) return {};
+  const storage::BatchHeader& header = batch.stored->header();
+  Extremes extremes;
+  const auto statistics = batch.stored->statistics(*time_id_);
+  if (*time_id_ == storage::kTimestampColumn && batch.skip_rows == 0) {
+    extremes = {header.min_timestamp, header.max_timestamp};
+  } else if (statistics && statistics->has_min_max && statistics->null_count == 0 &&
+             batch.skip_rows == 0) {
+    extremes = {static_cast<int64_t>(statistics->minimum),
+                static_cast<int64_t>(statistics->maximum)};
+  } else {
+    const Array time = event_time(batch);
+    if (time.null_count > 0) fail_null_event_time(batch, time);
+    extremes = extremes_of(time);
+  }
+  return tracker_.observe(batch.partition, extremes.minimum, extremes.maximum);
+}
+
+void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& time) const {
+  int64_t row = 0;
+  while (time.is_valid(row)) ++row;
+  const int64_t offset = batch.stored->base_offset() + batch.skip_rows + row;
+  throw Error(ErrorCode::kOperator,
+              "the event time of " + place_of(*batch.stored) + " at offset " +
+                  std::to_string(offset) + " is null: column '" +
+                  spec_.watermark->event_time_column +
+                  "'. Every record needs an event time; declare the column not null, so that "
+                  "producers are told.",
+              facts_of(name_, *batch.stored, offset));
+}
+
+// Batches of an older schema lack trailing columns (they read as nulls); anything else that
+// differs cannot be read under this schema.
+void TopicReader::check_schema(Input* input, const storage::LogBatch& batch) const {
+  if (batch.schema() == input->checked_schema) return;
+  const Schema& expected = *spec_.partitions[0]->options().schema;
+  const Schema& got = *batch.schema();
+  for (int i = 0; i < std::min(expected.size(), got.size()); ++i) {
+    const Field& left = expected.fields[static_cast<size_t>(i)];
+    const Field& right = got.fields[static_cast<size_t>(i)];
+    if (left.name == right.name && left.type == right.type) continue;
+    throw Error(ErrorCode::kSchema,
+                place_of(batch) + " holds '" + right.name + "' " + right.type.to_string() +
+                    " at offset " + std::to_string(batch.base_offset()) + " where the topic has '" +
+                    left.name + "' " + left.type.to_string() +
+                    ". Read it with the schema that it was written with.",
+                facts_of(name_, batch, batch.base_offset()));
+  }
+  input->checked_schema = batch.schema();
+}
+
+Array TopicReader::column(const SourceBatch& batch, uint16_t id, const DataType& type) const {
+  const storage::LogBatch& stored = *batch.stored;
+  Array array;
+  if (id == storage::kTimestampColumn) {
+    array = stored.timestamps();
+    array.type = type;
+  } else if (id >= stored.schema()->size()) {
+    array = make_nulls(type, stored.record_count());
+  } else {
+    array = stored.column(id);
+  }
+  return batch.skip_rows == 0 ? array : slice(array, batch.skip_rows, batch.num_rows);
+}
+
+RecordBatch TopicReader::read(const SourceBatch& batch) const {
+  RecordBatch rows;
+  rows.schema = schema_;
+  rows.num_rows = batch.num_rows;
+  rows.columns.reserve(column_ids_.size());
+  for (size_t i = 0; i < column_ids_.size(); ++i) {
+    rows.columns.push_back(column(batch, column_ids_[i], schema_->fields[i].type));
+  }
+  return rows;
+}
+
+Array TopicReader::event_time(const SourceBatch& batch) const {
+  return decode_dictionary(column(batch, *time_id_, time_type_));
+}
+
+}  // namespace pystream::runtime

@@ -1,0 +1,64 @@
+#pragma once
+// Reads the partitions of a topic in append order. A batch is handed out when no batch with a
+// smaller append sequence can appear any more on any of the partitions; so every run, live or in
+// replay, sees one order.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/graph.hpp"
+#include "runtime/source.hpp"
+
+namespace pystream::runtime {
+
+class TopicReader final : public SourceReader {
+ public:
+  // `columns`: names of the source's columns that are needed, in its schema's order. Throws
+  // kOffsetOutOfRange when a start offset is.
+  TopicReader(std::string name, const TopicSourceSpec& spec,
+              const std::vector<std::string>& columns);
+
+  void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  bool has_ended() const override;
+  int64_t watermark() const override { return tracker_.current(); }
+  int partition_count() const override { return static_cast<int>(spec_.partitions.size()); }
+  std::vector<int64_t> positions() const override;
+  RecordBatch read(const SourceBatch& batch) const override;
+  Array event_time(const SourceBatch& batch) const override;
+
+  // Offsets beyond which wait_any() of the log should look, after a round that gave nothing.
+  const std::vector<int64_t>& wait_offsets() const { return frontier_.log_end_offsets; }
+  const TopicSourceSpec& spec() const { return spec_; }
+
+ private:
+  struct Input {
+    std::unique_ptr<storage::PartitionReader> reader;
+    std::optional<storage::LogBatch> head;  // read, not handed out
+    int64_t position = 0;                   // next offset to hand out
+    int64_t end = 0;                        // bounded: stop here
+    SchemaPtr checked_schema;               // of the last batch, known to fit
+  };
+
+  // Fills the head where something is to be had; skips what holds no records.
+  void fill_head(Input* input);
+  Input* first_in_order();
+  SourceBatch hand_out(int partition, Input* input);
+  BatchWatermarks observe(const SourceBatch& batch);
+  void check_schema(Input* input, const storage::LogBatch& batch) const;
+  Array column(const SourceBatch& batch, uint16_t id, const DataType& type) const;
+  [[noreturn]] void fail_null_event_time(const SourceBatch& batch, const Array& time) const;
+
+  std::string name_;
+  TopicSourceSpec spec_;
+  SchemaPtr schema_;                  // of what read() gives
+  std::vector<uint16_t> column_ids_;  // its columns; kTimestampColumn for the record timestamp
+  std::optional<uint16_t> time_id_;   // the event-time column
+  DataType time_type_;
+  std::vector<Input> inputs_;
+  bool has_ends_ = false;
+  storage::OrderFrontier frontier_;
+  WatermarkTracker tracker_;
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,63 @@
+#pragma once
+// Watermarks of a source, exact for every row: the watermark in force when a row arrives is
+//
+//   min(maximum of the row's own partition before it, maxima of the other partitions) - delay - 1
+//
+// where the batches of all partitions are counted in append order and "maximum" means the largest
+// event time so far. A tracker walks the batches in that order by their minimum and maximum alone;
+// what it notes for each is all that a thread needs to compute the rows' watermarks on its own.
+
+#include <cstdint>
+#include <vector>
+
+#include "columns/array.hpp"
+#include "windows/window_aggregation.hpp"
+
+namespace pystream::runtime {
+
+// Bounded out-of-orderness; kMinWatermark stays itself, and nothing wraps around.
+int64_t watermark_of(int64_t max_event_time, int64_t delay);
+
+// One batch's place in the order of event time.
+struct BatchWatermarks {
+  int64_t own_before = windows::kMinWatermark;  // running maximum of its partition before it
+  int64_t others = windows::kMaxWatermark;      // least running maximum of the other partitions
+  int64_t minimum = 0;                          // of its event times
+  int64_t before = windows::kMinWatermark;      // watermark before its first row
+  int64_t after = windows::kMinWatermark;       // watermark after its last row
+};
+
+// Running maxima of the partitions of one source. One thread.
+class WatermarkTracker {
+ public:
+  WatermarkTracker(int partitions, int64_t delay);
+
+  // Counts a batch with these extremes of event time.
+  BatchWatermarks observe(int partition, int64_t minimum, int64_t maximum);
+  // The watermark after everything observed.
+  int64_t current() const;
+
+ private:
+  int64_t least_of_others(int partition) const;
+
+  int64_t delay_;
+  std::vector<int64_t> maxima_;
+};
+
+// The watermark before each row of an event-time column (int64, timestamp or date32, plain, no
+// nulls). `own_before` is moved on to the maximum after the last row, ready for the next part of
+// the same batch.
+Buffer row_watermarks(const Array& event_time, int64_t* own_before, int64_t others, int64_t delay);
+
+struct Extremes {
+  int64_t minimum = windows::kMaxWatermark;
+  int64_t maximum = windows::kMinWatermark;
+};
+
+// Of a plain event-time column without nulls, at least one row.
+Extremes extremes_of(const Array& event_time);
+
+// Whether a column of this type can be the event time.
+bool is_event_time_type(const DataType& type);
+
+}  // namespace pystream::runtime

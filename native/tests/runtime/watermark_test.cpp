@@ -1,0 +1,125 @@
+#include "runtime/watermark.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "columns/builder.hpp"
+
+namespace pystream::runtime {
+namespace {
+
+using windows::kMaxWatermark;
+using windows::kMinWatermark;
+
+Array times_of(const std::vector<int64_t>& times) {
+  FixedBuilder<int64_t> builder(DataType::timestamp(TimeUnit::kMilli));
+  for (const int64_t time : times) builder.append(time);
+  return builder.finish();
+}
+
+std::vector<int64_t> values_of(const Buffer& buffer) {
+  return {buffer.as<int64_t>(), buffer.as<int64_t>() + buffer.size / 8};
+}
+
+TEST(Watermark, IsOneTickBelowTheMaximumLessTheDelay) {
+  EXPECT_EQ(watermark_of(15'000, 5'000), 9'999);
+  EXPECT_EQ(watermark_of(-1, 0), -2);
+}
+
+TEST(Watermark, StaysAtTheMinimumWithoutRecordsAndNeverWraps) {
+  EXPECT_EQ(watermark_of(kMinWatermark, 0), kMinWatermark);
+  EXPECT_EQ(watermark_of(kMinWatermark + 1, 0), kMinWatermark);
+  EXPECT_EQ(watermark_of(kMinWatermark + 5, 100), kMinWatermark);
+  EXPECT_EQ(watermark_of(kMinWatermark + 6, 5), kMinWatermark);
+  EXPECT_EQ(watermark_of(kMinWatermark + 7, 5), kMinWatermark + 1);
+  EXPECT_EQ(watermark_of(0, kMaxWatermark), kMinWatermark);
+  EXPECT_EQ(watermark_of(kMaxWatermark, kMaxWatermark), -1);
+}
+
+TEST(WatermarkTracker, PartitionWithoutARecordHoldsTheWatermark) {
+  WatermarkTracker tracker(2, 10);
+  EXPECT_EQ(tracker.observe(0, 100, 200).after, kMinWatermark);
+  EXPECT_EQ(tracker.current(), kMinWatermark);
+  const BatchWatermarks marks = tracker.observe(1, 50, 150);
+  EXPECT_EQ(marks.before, kMinWatermark);
+  EXPECT_EQ(marks.others, 200);
+  EXPECT_EQ(marks.after, 139);
+  EXPECT_EQ(tracker.current(), 139);
+}
+
+TEST(WatermarkTracker, OlderBatchDoesNotMoveItBack) {
+  WatermarkTracker tracker(1, 0);
+  tracker.observe(0, 100, 200);
+  const BatchWatermarks marks = tracker.observe(0, 10, 20);
+  EXPECT_EQ(marks.before, 199);
+  EXPECT_EQ(marks.after, 199);
+  EXPECT_EQ(marks.minimum, 10);
+}
+
+TEST(RowWatermarks, ARowSeesOnlyRowsBeforeIt) {
+  int64_t own = kMinWatermark;
+  const Buffer rows = row_watermarks(times_of({10, 30, 20}), &own, kMaxWatermark, 5);
+  EXPECT_EQ(values_of(rows), (std::vector<int64_t>{kMinWatermark, 4, 24}));
+  EXPECT_EQ(own, 30);
+}
+
+TEST(RowWatermarks, OtherPartitionsCapThem) {
+  int64_t own = 100;
+  EXPECT_EQ(values_of(row_watermarks(times_of({200, 300}), &own, 50, 0)),
+            (std::vector<int64_t>{49, 49}));
+  own = 100;
+  EXPECT_EQ(values_of(row_watermarks(times_of({200, 300}), &own, kMinWatermark, 0)),
+            (std::vector<int64_t>{kMinWatermark, kMinWatermark}));
+}
+
+TEST(RowWatermarks, WorkOnDates) {
+  FixedBuilder<int32_t> builder(DataType::of(TypeId::kDate32));
+  for (const int32_t day : {10, -5, 12}) builder.append(day);
+  int64_t own = kMinWatermark;
+  const Array days = builder.finish();
+  EXPECT_EQ(values_of(row_watermarks(days, &own, kMaxWatermark, 0)),
+            (std::vector<int64_t>{kMinWatermark, 9, 9}));
+  EXPECT_EQ(extremes_of(days).minimum, -5);
+  EXPECT_EQ(extremes_of(days).maximum, 12);
+}
+
+// The definition, record by record, against trackers fed with arbitrary cuts.
+TEST(RowWatermarks, EqualTheDefinitionWhateverTheCuts) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 200; ++round) {
+    const int partitions = static_cast<int>(random() % 3) + 1;
+    const int64_t delay = static_cast<int64_t>(random() % 20);
+    WatermarkTracker tracker(partitions, delay);
+    std::vector<int64_t> maxima(static_cast<size_t>(partitions), kMinWatermark);
+    for (int batch = 0; batch < 10; ++batch) {
+      const auto partition = static_cast<size_t>(random() % static_cast<uint64_t>(partitions));
+      std::vector<int64_t> times(random() % 9 + 1);
+      for (int64_t& time : times) time = static_cast<int64_t>(random() % 200) - 100;
+      std::vector<int64_t> expected;
+      for (const int64_t time : times) {
+        expected.push_back(watermark_of(*std::min_element(maxima.begin(), maxima.end()), delay));
+        maxima[partition] = std::max(maxima[partition], time);
+      }
+      const auto [low, high] = std::minmax_element(times.begin(), times.end());
+      const BatchWatermarks marks = tracker.observe(static_cast<int>(partition), *low, *high);
+      const size_t cut = random() % (times.size() + 1);
+      int64_t own = marks.own_before;
+      std::vector<int64_t> got;
+      for (const auto& part :
+           {std::vector<int64_t>(times.begin(), times.begin() + static_cast<int64_t>(cut)),
+            std::vector<int64_t>(times.begin() + static_cast<int64_t>(cut), times.end())}) {
+        const auto values = values_of(row_watermarks(times_of(part), &own, marks.others, delay));
+        got.insert(got.end(), values.begin(), values.end());
+      }
+      ASSERT_EQ(got, expected) << "round " << round << " batch " << batch;
+      ASSERT_EQ(marks.before, expected.front());
+      ASSERT_EQ(marks.after, watermark_of(*std::min_element(maxima.begin(), maxima.end()), delay));
+      ASSERT_EQ(tracker.current(), marks.after);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pystream::runtime
