@@ -1,3 +1,4 @@
+pystream_test(storage_batch_limits_test storage/batch_limits_test.cpp)
 pystream_test(storage_partitioner_test storage/partitioner_test.cpp)
 pystream_test(storage_format_damage_test storage/format_damage_test.cpp)
 pystream_test(storage_format_dictionary_test storage/format_dictionary_test.cpp)

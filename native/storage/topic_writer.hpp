@@ -1,0 +1,77 @@
+#pragma once
+// Writes record batches to the partitions of one topic: splits rows by key, cuts what is too large
+// for one stored batch, encodes and appends. Used by producers and by topic sinks.
+//
+// Threads: any, at the same time. Owner: whoever writes; it keeps its partitions open.
+// Crash: each append is atomic by itself; a batch that is split is not.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "storage/batch_limits.hpp"
+#include "storage/log.hpp"
+
+namespace pystream::storage {
+
+struct TopicWriterOptions {
+  // Rows with equal keys go to one partition (see storage/partitioner.hpp), in their order. Rows
+  // without a key go, all those of one append together, to one partition after the other.
+  std::vector<int> key_columns;
+  // Its schema_id is taken from the partition and its key_columns from above.
+  EncodeOptions encode;
+  BatchLimits limits;
+  int32_t first_keyless_partition = 0;
+};
+
+inline constexpr int32_t kPartitionByKey = -1;
+
+struct TopicAppend {
+  int32_t partition = 0;  // index among the writer's partitions
+  int64_t record_count = 0;
+  AppendResult result;
+};
+
+// What an append published, in the order in which it happened.
+struct TopicAppendResult {
+  int64_t row_count = 0;                  // rows that were given
+  std::vector<int32_t> partition_of_row;  // empty: all rows belong to `only_partition`
+  int32_t only_partition = 0;
+  std::vector<TopicAppend> appends;
+
+  int64_t published_count() const;
+  // The offset of each row within its partition; -1 for a row that was not published.
+  std::vector<int64_t> offsets() const;
+};
+
+class TopicWriter {
+ public:
+  // All partitions of the topic, in order.
+  TopicWriter(std::vector<std::shared_ptr<Partition>> partitions, TopicWriterOptions options);
+
+  // Appends all rows of `batch` (its schema is the topic's; `headers` may be null), by key or to
+  // the given partition. Fills `result` as it goes: when it throws, `result` holds what was
+  // published before, and the error has the facts "published_records" and "records". Nothing at
+  // all is published when a row is too large (kRecordTooLarge), a null is where none may be
+  // (kSchema) or the partition does not exist (kConfig).
+  void append(const RecordBatch& batch, const Timestamps& timestamps, const Array* headers,
+              int32_t partition, Acks acks, TopicAppendResult* result);
+
+  const std::vector<std::shared_ptr<Partition>>& partitions() const { return partitions_; }
+
+ private:
+  int32_t partition_count() const { return static_cast<int32_t>(partitions_.size()); }
+  // Fills partition_of_row or only_partition.
+  void assign_rows(const RecordBatch& batch, int32_t partition, TopicAppendResult* result);
+  void append_split(const RecordBatch& batch, const Timestamps& timestamps, const Array* headers,
+                    Acks acks, TopicAppendResult* result);
+  void append_to(int32_t partition, const RecordBatch& batch, const Timestamps& timestamps,
+                 const Array* headers, Acks acks, TopicAppendResult* result);
+
+  std::vector<std::shared_ptr<Partition>> partitions_;
+  TopicWriterOptions options_;
+  std::atomic<uint32_t> keyless_turn_;
+};
+
+}  // namespace pystream::storage
