@@ -44,24 +44,34 @@ struct Range {
 };
 
 // Written over explicit vectors because compilers do not vectorize minima of floats by themselves:
-// they may not reorder NaN and signed zeros; we may.
+// they may not reorder NaN and signed zeros; we may. Several vectors run side by side, as one
+// comparison must wait for the one before it.
 template <typename T>
 [[gnu::always_inline]] inline void add_all(const T* values, int64_t count, Range<T>* range) {
-  constexpr int64_t kLanes = 64 / sizeof(T);
-  typedef T Vector __attribute__((vector_size(64)));
+  constexpr int64_t kLanes = 32 / sizeof(T);
+  constexpr int64_t kVectors = 4;
+  typedef T Vector __attribute__((vector_size(32)));
   int64_t i = 0;
-  if (count >= kLanes) {
-    Vector minima = Vector{} + range->minimum;
-    Vector maxima = Vector{} + range->maximum;
-    for (; i + kLanes <= count; i += kLanes) {
-      Vector value;
-      std::memcpy(&value, values + i, sizeof(value));
-      minima = value < minima ? value : minima;
-      maxima = value > maxima ? value : maxima;
+  if (count >= kVectors * kLanes) {
+    Vector minima[kVectors];
+    Vector maxima[kVectors];
+    for (int64_t k = 0; k < kVectors; ++k) {
+      minima[k] = Vector{} + range->minimum;
+      maxima[k] = Vector{} + range->maximum;
     }
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      if (minima[lane] < range->minimum) range->minimum = minima[lane];
-      if (maxima[lane] > range->maximum) range->maximum = maxima[lane];
+    for (; i + kVectors * kLanes <= count; i += kVectors * kLanes) {
+      for (int64_t k = 0; k < kVectors; ++k) {
+        Vector value;
+        std::memcpy(&value, values + i + k * kLanes, sizeof(value));
+        minima[k] = value < minima[k] ? value : minima[k];
+        maxima[k] = value > maxima[k] ? value : maxima[k];
+      }
+    }
+    for (int64_t k = 0; k < kVectors; ++k) {
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        if (minima[k][lane] < range->minimum) range->minimum = minima[k][lane];
+        if (maxima[k][lane] > range->maximum) range->maximum = maxima[k][lane];
+      }
     }
   }
   for (; i < count; ++i) range->add(values[i]);
