@@ -8,11 +8,22 @@ namespace pystream::storage {
 
 namespace {
 
+__extension__ using Wide = unsigned __int128;
+
+uint8_t big_endian(uint8_t value) { return value; }
+uint16_t big_endian(uint16_t value) { return __builtin_bswap16(value); }
+uint32_t big_endian(uint32_t value) { return __builtin_bswap32(value); }
+uint64_t big_endian(uint64_t value) { return __builtin_bswap64(value); }
+Wide big_endian(Wide value) {
+  return (Wide{__builtin_bswap64(static_cast<uint64_t>(value))} << 64) |
+         __builtin_bswap64(static_cast<uint64_t>(value >> 64));
+}
+
 template <typename T>
-void append_big_endian(T value, std::string* out) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out->append(std::reverse_iterator(bytes + sizeof(T)), std::reverse_iterator(bytes));
+T load(const Array& column, int64_t row) {
+  T value;
+  std::memcpy(&value, column.values.data + row * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
 }
 
 // Equal numbers must meet in one partition: -0.0 is 0.0, and every NaN is one.
@@ -22,74 +33,74 @@ T canonical(T value) {
   return value == T{0} ? T{0} : value;
 }
 
-void append_fixed(const Array& column, int64_t row, std::string* out) {
+// Calls body(key_of), where key_of(row) is an integer whose memory is the key's bytes: the type is
+// looked at once per column, and murmur2 knows the length.
+template <typename Body>
+void with_fixed_keys(const Array& column, const Body& body) {
   switch (column.type.id) {
     case TypeId::kBool:
-      out->push_back(get_bit(column.values.data, row) ? '\1' : '\0');
-      return;
+      return body([&](int64_t row) { return uint8_t{get_bit(column.values.data, row)}; });
     case TypeId::kFloat32:
-      append_big_endian(canonical(column.data<float>()[row]), out);
-      return;
+      return body([&](int64_t row) {
+        return big_endian(std::bit_cast<uint32_t>(canonical(load<float>(column, row))));
+      });
     case TypeId::kFloat64:
-      append_big_endian(canonical(column.data<double>()[row]), out);
-      return;
+      return body([&](int64_t row) {
+        return big_endian(std::bit_cast<uint64_t>(canonical(load<double>(column, row))));
+      });
     default:
       break;
   }
   switch (column.type.byte_width()) {
     case 1:
-      append_big_endian(column.data<uint8_t>()[row], out);
-      return;
+      return body([&](int64_t row) { return load<uint8_t>(column, row); });
     case 2:
-      append_big_endian(column.data<uint16_t>()[row], out);
-      return;
+      return body([&](int64_t row) { return big_endian(load<uint16_t>(column, row)); });
     case 4:
-      append_big_endian(column.data<uint32_t>()[row], out);
-      return;
+      return body([&](int64_t row) { return big_endian(load<uint32_t>(column, row)); });
     case 8:
-      append_big_endian(column.data<uint64_t>()[row], out);
-      return;
-    default: {
-      __extension__ using Wide = unsigned __int128;
-      Wide value;
-      std::memcpy(&value, column.values.data + row * 16, sizeof(value));
-      append_big_endian(value, out);
-    }
+      return body([&](int64_t row) { return big_endian(load<uint64_t>(column, row)); });
+    default:
+      return body([&](int64_t row) { return big_endian(load<Wide>(column, row)); });
   }
+}
+
+template <typename T>
+void append_bytes(T value, std::string* out) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &value, sizeof(T));
+  out->append(bytes, sizeof(T));
+}
+
+std::vector<int32_t> partition_plain(const Array& column, int32_t partitions, int32_t keyless) {
+  std::vector<int32_t> result(static_cast<size_t>(column.length), keyless);
+  if (column.type.is_var_binary()) {
+    for (int64_t i = 0; i < column.length; ++i) {
+      if (!column.is_valid(i)) continue;
+      result[static_cast<size_t>(i)] = partition_of_key(column.view(i), partitions);
+    }
+    return result;
+  }
+  with_fixed_keys(column, [&](const auto& key_of) {
+    for (int64_t i = 0; i < column.length; ++i) {
+      if (!column.is_valid(i)) continue;
+      const auto key = key_of(i);
+      result[static_cast<size_t>(i)] =
+          partition_of_key({reinterpret_cast<const char*>(&key), sizeof(key)}, partitions);
+    }
+  });
+  return result;
 }
 
 // One hash per dictionary entry instead of one per row.
 std::vector<int32_t> partition_encoded(const Array& column, int32_t partitions, int32_t keyless) {
-  const Array& dictionary = *column.dictionary;
-  std::vector<int32_t> of_entry(static_cast<size_t>(dictionary.length));
-  std::string key;
-  for (int64_t i = 0; i < dictionary.length; ++i) {
-    key.clear();
-    append_key_bytes(dictionary, i, &key);
-    of_entry[static_cast<size_t>(i)] = partition_of_key(key, partitions);
-  }
+  const std::vector<int32_t> of_entry = partition_plain(*column.dictionary, partitions, keyless);
   std::vector<int32_t> result(static_cast<size_t>(column.length), keyless);
   const int32_t* codes = column.codes();
   for (int64_t i = 0; i < column.length; ++i) {
     if (column.is_valid(i)) {
       result[static_cast<size_t>(i)] = of_entry[static_cast<size_t>(codes[i])];
     }
-  }
-  return result;
-}
-
-std::vector<int32_t> partition_plain(const Array& column, int32_t partitions, int32_t keyless) {
-  std::vector<int32_t> result(static_cast<size_t>(column.length), keyless);
-  std::string key;
-  for (int64_t i = 0; i < column.length; ++i) {
-    if (!column.is_valid(i)) continue;
-    if (column.type.is_var_binary()) {
-      result[static_cast<size_t>(i)] = partition_of_key(column.view(i), partitions);
-      continue;
-    }
-    key.clear();
-    append_key_bytes(column, i, &key);
-    result[static_cast<size_t>(i)] = partition_of_key(key, partitions);
   }
   return result;
 }
@@ -101,12 +112,13 @@ void append_key_bytes(const Array& column, int64_t row, std::string* out) {
   if (column.type.is_var_binary()) {
     out->append(column.view(row));
   } else {
-    append_fixed(column, row, out);
+    with_fixed_keys(column, [&](const auto& key_of) { append_bytes(key_of(row), out); });
   }
 }
 
 void append_key_part(std::optional<std::string_view> bytes, std::string* out) {
-  append_big_endian(bytes ? static_cast<int32_t>(bytes->size()) : int32_t{-1}, out);
+  const int32_t length = bytes ? static_cast<int32_t>(bytes->size()) : -1;
+  append_bytes(big_endian(static_cast<uint32_t>(length)), out);
   if (bytes) out->append(*bytes);
 }
 
