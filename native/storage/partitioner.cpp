@@ -10,7 +10,6 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-uint8_t big_endian(uint8_t value) { return value; }
 uint16_t big_endian(uint16_t value) { return __builtin_bswap16(value); }
 uint32_t big_endian(uint32_t value) { return __builtin_bswap32(value); }
 uint64_t big_endian(uint64_t value) { return __builtin_bswap64(value); }
