@@ -1,0 +1,1 @@
+pystream_test(state_key_dictionary_test state/key_dictionary_test.cpp)

@@ -1,0 +1,168 @@
+#include "windows/accumulator_layout.hpp"
+
+#include <cstring>
+#include <limits>
+
+#include "base/error.hpp"
+#include "windows/accumulator_values.hpp"
+
+namespace pystream::windows {
+
+namespace {
+
+const char* kind_name(AggregateKind kind) {
+  switch (kind) {
+    case AggregateKind::kCountAll:
+    case AggregateKind::kCount: return "count";
+    case AggregateKind::kSum: return "sum";
+    case AggregateKind::kMean: return "mean";
+    case AggregateKind::kMin: return "min";
+    case AggregateKind::kMax: return "max";
+  }
+  return "aggregate";
+}
+
+ValueClass value_class_of(const DataType& type) {
+  if (type.is_var_binary()) return ValueClass::kText;
+  if (type.is_floating()) return ValueClass::kFloat64;
+  if (type.id == TypeId::kDecimal128) return ValueClass::kDecimal;
+  if (type.is_integer() && !type.is_signed_integer()) return ValueClass::kUInt64;
+  return ValueClass::kInt64;
+}
+
+[[noreturn]] void refuse(const AggregateSpec& aggregate, const Field& field, const char* accepted) {
+  throw Error(ErrorCode::kSchema,
+              std::string(kind_name(aggregate.kind)) + " does not take column '" + field.name +
+                  "' of type " + field.type.to_string() + ". It takes " + accepted +
+                  "; cast the column first.",
+              {{"column", field.name}, {"aggregate", aggregate.name}});
+}
+
+void check_type(const AggregateSpec& aggregate, const Field& field) {
+  const DataType& type = field.type;
+  const bool is_number = type.is_numeric();
+  if (aggregate.kind == AggregateKind::kSum && !is_number && type.id != TypeId::kDuration) {
+    refuse(aggregate, field, "numbers and durations");
+  }
+  if (aggregate.kind == AggregateKind::kMean && !is_number) refuse(aggregate, field, "numbers");
+}
+
+DataType result_type(AggregateKind kind, const DataType& input) {
+  switch (kind) {
+    case AggregateKind::kCountAll:
+    case AggregateKind::kCount: return DataType::of(TypeId::kInt64);
+    case AggregateKind::kMean: return DataType::of(TypeId::kFloat64);
+    case AggregateKind::kSum: {
+      if (input.is_floating()) return DataType::of(TypeId::kFloat64);
+      if (input.is_signed_integer()) return DataType::of(TypeId::kInt64);
+      if (input.is_integer()) return DataType::of(TypeId::kUInt64);
+      DataType type = input;  // duration keeps its unit
+      if (type.id == TypeId::kDecimal128) type.precision = kDecimalDigits;
+      return type;
+    }
+    case AggregateKind::kMin:
+    case AggregateKind::kMax: break;
+  }
+  DataType type = input;
+  type.is_dictionary = false;  // extremes hardly repeat
+  return type;
+}
+
+int input_of(AccumulatorLayout* layout, int column, const Schema& schema) {
+  for (size_t i = 0; i < layout->inputs.size(); ++i) {
+    if (layout->inputs[i].column == column) return static_cast<int>(i);
+  }
+  const Field& field = schema.fields[static_cast<size_t>(column)];
+  InputLayout input;
+  input.column = column;
+  input.name = field.name;
+  input.type = field.type;
+  layout->inputs.push_back(input);
+  return static_cast<int>(layout->inputs.size()) - 1;
+}
+
+class RowBuilder {
+ public:
+  explicit RowBuilder(std::vector<uint8_t>* row) : row_(row) {}
+
+  template <typename T>
+  int add(const T& initial) {
+    const size_t at = row_->size();
+    row_->resize(at + sizeof(T));
+    std::memcpy(row_->data() + at, &initial, sizeof(T));
+    return static_cast<int>(at);
+  }
+
+ private:
+  std::vector<uint8_t>* row_;
+};
+
+template <typename V>
+void place_values(InputLayout* input, RowBuilder* row) {
+  if (input->sum_at == 0) input->sum_at = row->add(typename Accumulate<V>::Sum{});
+  if (input->min_at == 0) input->min_at = row->add(Accumulate<V>::kHighest);
+  if (input->max_at == 0) input->max_at = row->add(Accumulate<V>::kLowest);
+}
+
+// Replaces the marks (0: wanted) by places.
+void place(AccumulatorLayout* layout) {
+  RowBuilder row(&layout->empty_row);
+  row.add(int64_t{0});  // the number of rows
+  for (InputLayout& input : layout->inputs) {
+    switch (input.value_class) {
+      case ValueClass::kNone: break;
+      case ValueClass::kInt64: place_values<int64_t>(&input, &row); break;
+      case ValueClass::kUInt64: place_values<uint64_t>(&input, &row); break;
+      case ValueClass::kFloat64: place_values<double>(&input, &row); break;
+      case ValueClass::kDecimal: place_values<__int128>(&input, &row); break;
+      case ValueClass::kText:
+        if (input.min_at == 0) input.min_at = layout->text_columns++;
+        if (input.max_at == 0) input.max_at = layout->text_columns++;
+        break;
+    }
+  }
+  // Rows of up to a cache line never straddle two.
+  size_t stride = 8;
+  while (stride < layout->empty_row.size() && stride < 64) stride *= 2;
+  if (stride < layout->empty_row.size()) stride = (layout->empty_row.size() + 15) / 16 * 16;
+  layout->empty_row.resize(stride, 0);
+  layout->stride = static_cast<int>(stride);
+}
+
+}  // namespace
+
+AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const Schema& schema,
+                              bool is_keyed) {
+  AccumulatorLayout layout;
+  layout.is_keyed = is_keyed;
+  for (const AggregateSpec& aggregate : aggregates) {
+    ResultLayout result;
+    result.kind = aggregate.kind;
+    DataType input_type;
+    if (aggregate.kind != AggregateKind::kCountAll) {
+      if (aggregate.input < 0 || aggregate.input >= schema.size()) {
+        throw Error(ErrorCode::kSchema, "aggregate '" + aggregate.name + "' reads column number " +
+                                            std::to_string(aggregate.input) + " of " +
+                                            std::to_string(schema.size()) +
+                                            ". Name a column of the input.");
+      }
+      check_type(aggregate, schema.fields[static_cast<size_t>(aggregate.input)]);
+      result.input = input_of(&layout, aggregate.input, schema);
+      InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
+      input_type = input.type;
+      if (aggregate.kind != AggregateKind::kCount) input.value_class = value_class_of(input.type);
+      if (aggregate.kind == AggregateKind::kSum) input.sum_at = 0;
+      if (aggregate.kind == AggregateKind::kMean) input.sum_at = 0;
+      if (aggregate.kind == AggregateKind::kMin) input.min_at = 0;
+      if (aggregate.kind == AggregateKind::kMax) input.max_at = 0;
+    }
+    const bool is_count =
+        aggregate.kind == AggregateKind::kCountAll || aggregate.kind == AggregateKind::kCount;
+    result.field = {aggregate.name, result_type(aggregate.kind, input_type), !is_count};
+    layout.results.push_back(std::move(result));
+  }
+  place(&layout);
+  return layout;
+}
+
+}  // namespace pystream::windows

@@ -1,0 +1,64 @@
+#pragma once
+// What is accumulated per key and slice, and where it lies.
+//
+// One row per key: the number of rows, then per distinct input column only what its aggregates need.
+// A row of count, sum, min and max over one float64 column is 32 bytes, so that an update at a
+// random key touches one cache line. What is rare stands beside the rows (AccumulatorTable): counts
+// of nulls and NaNs, and text.
+//
+//   | rows: int64 | input 0: sum, min, max | input 1: ... | padding |
+//
+// Immutable after construction; any thread may read.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "columns/schema.hpp"
+#include "windows/window_aggregation.hpp"
+
+namespace pystream::windows {
+
+// How values are held while they are accumulated.
+enum class ValueClass : uint8_t {
+  kNone,     // only counted; any type
+  kInt64,    // signed integers, times, bool; sum in 128 bits
+  kUInt64,   // unsigned integers; sum in 128 bits
+  kFloat64,  // float32 and float64
+  kDecimal,  // decimal128; sum in 192 bits
+  kText,     // string and binary: min and max, bytewise
+};
+
+// One input column. Offsets are bytes within a row; for text, indexes of AccumulatorTable::text();
+// -1 where no aggregate asks for it.
+struct InputLayout {
+  int column = -1;
+  std::string name;
+  DataType type;
+  ValueClass value_class = ValueClass::kNone;
+  int sum_at = -1;
+  int min_at = -1;
+  int max_at = -1;
+};
+
+struct ResultLayout {
+  AggregateKind kind = AggregateKind::kCountAll;
+  int input = -1;  // index of AccumulatorLayout::inputs; -1 for kCountAll
+  Field field;
+};
+
+struct AccumulatorLayout {
+  int stride = 0;
+  int text_columns = 0;
+  bool is_keyed = true;  // without key columns there is one row only
+  std::vector<InputLayout> inputs;
+  std::vector<ResultLayout> results;
+  std::vector<uint8_t> empty_row;  // `stride` bytes
+};
+
+// Throws kSchema when an aggregate does not take its column's type, naming both.
+AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const Schema& schema,
+                              bool is_keyed);
+
+}  // namespace pystream::windows

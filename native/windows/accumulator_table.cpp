@@ -1,0 +1,262 @@
+#include "windows/accumulator_table.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "state/limits.hpp"
+#include "windows/accumulator_values.hpp"
+
+namespace pystream::windows {
+
+namespace {
+
+using state::kNoId;
+
+constexpr int kInitialBits = 6;
+// Up to so many keys a dense table is always small enough.
+constexpr uint32_t kAlwaysDense = 4096;
+// A table is dense when it holds at least this part of all keys.
+constexpr int64_t kDensePart = 8;
+// Rows beyond this size do not stay in the second-level cache.
+constexpr int64_t kLargeBytes = int64_t{1} << 20;
+constexpr int64_t kMergeBlock = 1024;
+constexpr size_t kInlineText = 15;  // what a std::string holds without a block of its own
+
+uint32_t hash_id(uint32_t id) { return id * 0x9E3779B1u; }
+
+}  // namespace
+
+AccumulatorTable::AccumulatorTable(const AccumulatorLayout* layout)
+    : layout_(layout),
+      nulls_(layout->inputs.size()),
+      nans_(layout->inputs.size()),
+      texts_(static_cast<size_t>(layout->text_columns)) {}
+
+void AccumulatorTable::prepare(uint32_t universe, bool expects_dense) {
+  if (!is_started_) {
+    is_started_ = true;
+    is_dense_ = expects_dense || universe <= kAlwaysDense;
+    if (!is_dense_) rehash(kInitialBits);
+  }
+  if (is_dense_) {
+    if (slot_count() < universe) add_rows(universe - slot_count());
+  } else if (is_worth_dense(static_cast<int64_t>(ids_.size()), universe)) {
+    densify(universe);
+  }
+}
+
+const uint32_t* AccumulatorTable::slots(const uint32_t* ids, int64_t count, uint32_t* scratch) {
+  if (is_dense_) return ids;
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t id = ids[i];
+    const int64_t mask = table_.size() - 1;
+    int64_t at = hash_id(id) >> shift_;
+    while (table_[at].id != id && table_[at].id != kNoId) at = (at + 1) & mask;
+    scratch[i] = table_[at].id == id ? table_[at].slot : insert(id);
+  }
+  return scratch;
+}
+
+RowBlock AccumulatorTable::rows() const {
+  // The block is handed to kernels that write; a const table is only read through it.
+  return {const_cast<uint8_t*>(rows_.data()), layout_->stride, rows_.size() > kLargeBytes};
+}
+
+int64_t AccumulatorTable::value_count(int input, uint32_t slot) const {
+  const int64_t* null_counts = nulls(input);
+  return load<int64_t>(rows().at(slot)) - (null_counts == nullptr ? 0 : null_counts[slot]);
+}
+
+void AccumulatorTable::add_rows(int64_t count) {
+  const int64_t stride = layout_->stride;
+  const int64_t begin = rows_.size();
+  const int64_t bytes = count * stride;
+  rows_.resize(begin + bytes);
+  uint8_t* fresh = rows_.data() + begin;
+  std::memcpy(fresh, layout_->empty_row.data(), static_cast<size_t>(stride));
+  // Copying blocks of rows that fit the first-level cache is as fast as clearing memory.
+  for (int64_t done = stride; done < bytes;) {
+    const int64_t step = std::min({done, bytes - done, int64_t{8192} / stride * stride + stride});
+    std::memcpy(fresh + done, fresh, static_cast<size_t>(step));
+    done += step;
+  }
+  const auto slots = static_cast<size_t>(slot_count());
+  for (std::vector<int64_t>& counts : nulls_) {
+    if (!counts.empty()) counts.resize(slots);
+  }
+  for (std::vector<int64_t>& counts : nans_) {
+    if (!counts.empty()) counts.resize(slots);
+  }
+  for (Texts& texts : texts_) texts.resize(slots);
+}
+
+uint32_t AccumulatorTable::insert(uint32_t id) {
+  const auto slot = static_cast<uint32_t>(ids_.size());
+  ids_.push_back(id);
+  add_rows(1);
+  if (static_cast<int64_t>(ids_.size()) * 2 > table_.size()) {
+    rehash(32 - shift_ + 1);
+    return slot;
+  }
+  const int64_t mask = table_.size() - 1;
+  int64_t at = hash_id(id) >> shift_;
+  while (table_[at].id != kNoId) at = (at + 1) & mask;
+  table_[at] = {id, slot};
+  return slot;
+}
+
+void AccumulatorTable::rehash(int bits) {
+  state::LargeArray<Slot> table(int64_t{1} << bits);
+  for (int64_t i = 0; i < table.size(); ++i) table[i] = {kNoId, 0};
+  const int64_t mask = table.size() - 1;
+  shift_ = 32 - bits;
+  for (uint32_t slot = 0; slot < ids_.size(); ++slot) {
+    int64_t at = hash_id(ids_[slot]) >> shift_;
+    while (table[at].id != kNoId) at = (at + 1) & mask;
+    table[at] = {ids_[slot], slot};
+  }
+  table_ = std::move(table);
+}
+
+void AccumulatorTable::densify(uint32_t universe) {
+  AccumulatorTable dense(layout_);
+  dense.prepare(universe, true);
+  dense.merge(*this, nullptr, universe);
+  *this = std::move(dense);
+}
+
+void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* ids,
+                             uint32_t universe) {
+  prepare(universe, other.is_dense_);
+  std::vector<uint32_t> other_ids, other_slots, scratch;
+  other.collect(&other_ids, &other_slots);
+  if (ids != nullptr) {
+    for (uint32_t& id : other_ids) id = ids[id];
+  }
+  scratch.resize(other_ids.size());
+  const auto total = static_cast<int64_t>(other_ids.size());
+  const uint32_t* mine = slots(other_ids.data(), total, scratch.data());
+  for (int64_t begin = 0; begin < total; begin += kMergeBlock) {
+    const int64_t count = std::min(kMergeBlock, total - begin);
+    merge_beside(other, mine + begin, other_slots.data() + begin, count);
+    merge_rows(*layout_, rows(), mine + begin, other.rows(), other_slots.data() + begin, count);
+  }
+}
+
+void AccumulatorTable::merge_beside(const AccumulatorTable& other, const uint32_t* slots,
+                                    const uint32_t* other_slots, int64_t count) {
+  for (int input = 0; input < static_cast<int>(layout_->inputs.size()); ++input) {
+    const InputLayout& layout = layout_->inputs[static_cast<size_t>(input)];
+    if (layout.value_class == ValueClass::kText) {
+      merge_text(other, layout, slots, other_slots, count);
+    }
+    if (const int64_t* theirs = other.nulls(input)) {
+      int64_t* counts = add_nulls(input);
+      for (int64_t i = 0; i < count; ++i) counts[slots[i]] += theirs[other_slots[i]];
+    }
+    if (const int64_t* theirs = other.nans(input)) {
+      int64_t* counts = add_nans(input);
+      for (int64_t i = 0; i < count; ++i) counts[slots[i]] += theirs[other_slots[i]];
+    }
+  }
+}
+
+void AccumulatorTable::merge_text(const AccumulatorTable& other, const InputLayout& input,
+                                  const uint32_t* slots, const uint32_t* other_slots,
+                                  int64_t count) {
+  if (input.min_at >= 0) {
+    for (int64_t i = 0; i < count; ++i) {
+      const std::optional<std::string>& theirs = other.text(input.min_at)[other_slots[i]];
+      std::optional<std::string>& held = text(input.min_at)[slots[i]];
+      if (theirs && (!held || *theirs < *held)) held = theirs;
+    }
+  }
+  if (input.max_at >= 0) {
+    for (int64_t i = 0; i < count; ++i) {
+      const std::optional<std::string>& theirs = other.text(input.max_at)[other_slots[i]];
+      std::optional<std::string>& held = text(input.max_at)[slots[i]];
+      if (theirs && (!held || *held < *theirs)) held = theirs;
+    }
+  }
+}
+
+void AccumulatorTable::collect(std::vector<uint32_t>* ids, std::vector<uint32_t>* slots) const {
+  ids->clear();
+  slots->clear();
+  const RowBlock block = rows();
+  const int64_t total = slot_count();
+  // Written without branches: whether a key is present is as good as random.
+  slots->resize(static_cast<size_t>(total));
+  uint32_t* out = slots->data();
+  size_t found = 0;
+  for (int64_t slot = 0; slot < total; ++slot) {
+    out[found] = static_cast<uint32_t>(slot);
+    found += load<int64_t>(block.at(slot)) != 0;
+  }
+  slots->resize(found);
+  if (is_dense_) {
+    *ids = *slots;
+    return;
+  }
+  ids->reserve(found);
+  for (const uint32_t slot : *slots) ids->push_back(ids_[slot]);
+}
+
+int64_t AccumulatorTable::key_count() const {
+  if (!is_dense_) return static_cast<int64_t>(ids_.size());
+  const RowBlock block = rows();
+  int64_t count = 0;
+  for (int64_t slot = 0; slot < slot_count(); ++slot) {
+    count += load<int64_t>(block.at(slot)) != 0;
+  }
+  return count;
+}
+
+void AccumulatorTable::mark(std::vector<uint8_t>* live) const {
+  std::vector<uint32_t> ids, slots;
+  collect(&ids, &slots);
+  for (const uint32_t id : ids) (*live)[id] = 1;
+}
+
+bool AccumulatorTable::is_worth_dense(int64_t key_count, uint32_t universe) {
+  return key_count * kDensePart > universe;
+}
+
+void AccumulatorTable::remap(std::span<const uint32_t> new_ids) {
+  if (!is_started_) return;
+  if (!is_dense_) {
+    for (uint32_t& id : ids_) id = new_ids[id];
+    rehash(32 - shift_);
+    return;
+  }
+  uint32_t universe = 1;
+  for (const uint32_t id : new_ids) {
+    if (id != kNoId) universe = std::max(universe, id + 1);
+  }
+  AccumulatorTable kept(layout_);
+  kept.prepare(universe, true);
+  kept.merge(*this, new_ids.data(), universe);
+  *this = std::move(kept);
+}
+
+int64_t* AccumulatorTable::side(std::vector<int64_t>* counts) {
+  if (counts->empty()) counts->resize(static_cast<size_t>(slot_count()));
+  return counts->data();
+}
+
+int64_t AccumulatorTable::bytes() const {
+  int64_t total = rows_.bytes() + table_.bytes() +
+                  static_cast<int64_t>(ids_.capacity() * sizeof(uint32_t));
+  for (const auto& counts : nulls_) total += static_cast<int64_t>(counts.capacity() * 8);
+  for (const auto& counts : nans_) total += static_cast<int64_t>(counts.capacity() * 8);
+  for (const Texts& texts : texts_) {
+    total += static_cast<int64_t>(texts.capacity() * sizeof(texts[0]));
+    for (const std::optional<std::string>& text : texts) {
+      if (text && text->size() > kInlineText) total += static_cast<int64_t>(text->capacity());
+    }
+  }
+  return total;
+}
+
+}  // namespace pystream::windows

@@ -1,0 +1,109 @@
+#pragma once
+// The accumulators of one slice (or of several merged): one row per key id.
+//
+// Dense: row number = key id; for slices that hold a good part of all keys. Sparse: rows in order of
+// first use, found through a small hash table of ids; for slices that hold few of many keys. A table
+// turns from sparse to dense by itself, never back.
+//
+// Owned by one thread while its slice is open, afterwards by the operator; never used by two threads
+// at once. Snapshotable: rows(), nulls, NaNs and text are the content, the id table is rebuilt.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "state/large_array.hpp"
+#include "windows/accumulate.hpp"
+#include "windows/accumulator_layout.hpp"
+
+namespace pystream::windows {
+
+class AccumulatorTable {
+ public:
+  explicit AccumulatorTable(const AccumulatorLayout* layout);
+
+  // To be called before rows of ids < universe are added. `expects_dense`: a guess for a table that
+  // is still empty.
+  void prepare(uint32_t universe, bool expects_dense);
+
+  // The slot of each id, empty rows being added as needed. The result is `ids` or `scratch`.
+  const uint32_t* slots(const uint32_t* ids, int64_t count, uint32_t* scratch);
+
+  RowBlock rows() const;
+  bool is_dense() const { return is_dense_; }
+
+  // Beside the rows, by slot; null while no null (NaN) came.
+  int64_t* add_nulls(int input) { return side(&nulls_[static_cast<size_t>(input)]); }
+  int64_t* add_nans(int input) { return side(&nans_[static_cast<size_t>(input)]); }
+  const int64_t* nulls(int input) const { return side_or_null(nulls_, input); }
+  const int64_t* nans(int input) const { return side_or_null(nans_, input); }
+  // Text extremes by slot.
+  using Texts = std::vector<std::optional<std::string>>;
+  Texts& text(int column) { return texts_[static_cast<size_t>(column)]; }
+  const Texts& text(int column) const { return texts_[static_cast<size_t>(column)]; }
+  // Values of an input in a row, nulls not counted.
+  int64_t value_count(int input, uint32_t slot) const;
+
+  // Merges `other`, whose values come after those here. `ids` translates its ids; null: the same.
+  // Ids here are < universe.
+  void merge(const AccumulatorTable& other, const uint32_t* ids, uint32_t universe);
+
+  // The ids that have rows, and their slots, in the order of slots. Both are replaced.
+  void collect(std::vector<uint32_t>* ids, std::vector<uint32_t>* slots) const;
+
+  // How many ids have rows.
+  int64_t key_count() const;
+
+  // Sets the byte of each id that has rows.
+  void mark(std::vector<uint8_t>* live) const;
+
+  // Whether a table of so many keys out of `universe` is better dense.
+  static bool is_worth_dense(int64_t key_count, uint32_t universe);
+
+  // Key ids have changed: old id i is now new_ids[i], in the same order; every id that has rows here
+  // is kept.
+  void remap(std::span<const uint32_t> new_ids);
+
+  int64_t bytes() const;
+
+ private:
+  struct Slot {
+    uint32_t id;  // kNoId: free
+    uint32_t slot;
+  };
+
+  int64_t slot_count() const { return rows_.size() / layout_->stride; }
+  void add_rows(int64_t count);
+  uint32_t insert(uint32_t id);
+  void rehash(int bits);
+  void densify(uint32_t universe);
+  void merge_beside(const AccumulatorTable& other, const uint32_t* slots,
+                    const uint32_t* other_slots, int64_t count);
+  void merge_text(const AccumulatorTable& other, const InputLayout& input, const uint32_t* slots,
+                  const uint32_t* other_slots, int64_t count);
+  int64_t* side(std::vector<int64_t>* counts);
+  static const int64_t* side_or_null(const std::vector<std::vector<int64_t>>& all, int input) {
+    const std::vector<int64_t>& counts = all[static_cast<size_t>(input)];
+    return counts.empty() ? nullptr : counts.data();
+  }
+
+  // Configuration.
+  const AccumulatorLayout* layout_;
+
+  // State that is checkpointed.
+  bool is_dense_ = false;
+  bool is_started_ = false;
+  state::LargeArray<uint8_t> rows_;
+  std::vector<uint32_t> ids_;                // sparse: by slot
+  std::vector<std::vector<int64_t>> nulls_;  // by input, then by slot; empty until the first
+  std::vector<std::vector<int64_t>> nans_;
+  std::vector<Texts> texts_;
+
+  // State that is rebuilt.
+  state::LargeArray<Slot> table_;  // sparse: id to slot
+  int shift_ = 0;                  // 32 - log2(table size)
+};
+
+}  // namespace pystream::windows

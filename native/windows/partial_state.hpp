@@ -1,0 +1,74 @@
+#pragma once
+// What one thread has accumulated since slices were last sealed.
+//
+// Owned by the operator; between two calls of advance() used by one thread, during advance() by the
+// caller of that. Snapshotable: keys and tables.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "columns/record_batch.hpp"
+#include "state/key_dictionary.hpp"
+#include "windows/accumulator_table.hpp"
+#include "windows/route_rows.hpp"
+#include "windows/row_accumulator.hpp"
+#include "windows/slicing.hpp"
+
+namespace pystream::windows {
+
+class PartialState {
+ public:
+  PartialState(const WindowAggregationSpec* spec, const Schema& input, const Slicing* slicing,
+               const AccumulatorLayout* layout);
+
+  // Adds a batch; see WindowAggregation::add(). `watermark`: of the last advance(). New slices start
+  // dense when `expects_dense`. On an error nothing has been added.
+  void add(const RecordBatch& rows, const RowWatermarks& watermarks, int64_t watermark,
+           bool expects_dense, std::vector<int32_t>* late);
+
+  state::KeyDictionary& keys() { return keys_; }
+  const state::KeyDictionary& keys() const { return keys_; }
+
+  // Open slices by number, and rows that were late for some windows of their slice, by the first
+  // window that takes them and slice.
+  std::map<int64_t, AccumulatorTable>& slices() { return slices_; }
+  const std::map<int64_t, AccumulatorTable>& slices() const { return slices_; }
+  std::map<std::pair<int64_t, int64_t>, AccumulatorTable>& late_slices() { return late_slices_; }
+  const std::map<std::pair<int64_t, int64_t>, AccumulatorTable>& late_slices() const {
+    return late_slices_;
+  }
+
+  // Forgets keys that are in no table, given the live byte of each id; tables follow. Returns the
+  // new id of each old one.
+  std::vector<uint32_t> compact(std::span<const uint8_t> live);
+
+  int64_t bytes() const;
+
+ private:
+  const int64_t* event_times(const RecordBatch& rows);
+  void check_times(const int64_t* times, int64_t count) const;
+  AccumulatorTable* table_for(const Route& route);
+
+  // Configuration.
+  const WindowAggregationSpec* spec_;
+  const Slicing* slicing_;
+  const AccumulatorLayout* layout_;
+  std::string time_name_;
+
+  // State that is checkpointed.
+  state::KeyDictionary keys_;
+  std::map<int64_t, AccumulatorTable> slices_;
+  std::map<std::pair<int64_t, int64_t>, AccumulatorTable> late_slices_;
+
+  // Scratch.
+  RowRouter router_;
+  RowAccumulator accumulator_;
+  std::vector<uint32_t> ids_;
+  std::vector<int64_t> times_;
+  std::vector<int64_t> clamped_;
+};
+
+}  // namespace pystream::windows

@@ -1,0 +1,105 @@
+#include "windows/slicing.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.hpp"
+
+namespace pystream::windows {
+
+namespace {
+
+using Wide = __int128;  // holds every sum and product of two times
+
+Wide floor_divide(Wide dividend, Wide divisor) {
+  const Wide quotient = dividend / divisor;
+  return quotient * divisor > dividend ? quotient - 1 : quotient;
+}
+
+int64_t saturate(Wide value) {
+  return static_cast<int64_t>(std::clamp<Wide>(value, INT64_MIN, INT64_MAX));
+}
+
+void check(const WindowSpec& spec) {
+  if (spec.size <= 0) {
+    throw Error(ErrorCode::kConfig, "window size is " + std::to_string(spec.size) +
+                                        " ticks. Use a size of at least one tick.");
+  }
+  if (spec.slide <= 0 || spec.slide > spec.size) {
+    throw Error(ErrorCode::kConfig,
+                "window slide is " + std::to_string(spec.slide) + " ticks and size is " +
+                    std::to_string(spec.size) +
+                    ". Use a slide from one tick up to the size; with a longer one, records "
+                    "between two windows would be in none.");
+  }
+  if (spec.offset <= -spec.slide || spec.offset >= spec.slide) {
+    throw Error(ErrorCode::kConfig, "window offset is " + std::to_string(spec.offset) +
+                                        " ticks and slide is " + std::to_string(spec.slide) +
+                                        ". Use an offset shorter than the slide.");
+  }
+}
+
+}  // namespace
+
+Slicing::Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time)
+    : size_(spec.size), slide_(spec.slide), offset_(spec.offset) {
+  check(spec);
+  // One slide earlier names the same windows, and keeps offset + window * slide from overflowing.
+  if (offset_ > 0) offset_ -= slide_;
+  remainder_ = size_ % slide_;
+  const int64_t whole = size_ / slide_;
+  slices_per_slide_ = remainder_ == 0 ? 1 : 2;
+  slices_per_window_ = remainder_ == 0 ? whole : 2 * whole + 1;
+  // The first start that the type can hold, and the last start whose end it can hold. A time's
+  // windows start in (time - size, time].
+  const Wide first_start = -floor_divide(Wide{offset_} - min_time, slide_) * slide_ + offset_;
+  const Wide last_start = floor_divide(Wide{max_time} - size_ - offset_, slide_) * slide_ + offset_;
+  const Wide lowest = first_start - slide_ + size_;
+  const Wide highest = last_start + slide_ - 1;
+  lowest_time_ = saturate(std::max<Wide>(lowest, min_time));
+  highest_time_ = saturate(std::min<Wide>(highest, max_time));
+}
+
+int64_t Slicing::slice_of(int64_t time) const {
+  int64_t since;
+  int64_t window;
+  int64_t within;
+  if (!__builtin_sub_overflow(time, offset_, &since)) {
+    window = since / slide_;
+    within = since % slide_;
+    if (within < 0) {
+      within += slide_;
+      --window;
+    }
+  } else {
+    const Wide exact = floor_divide(Wide{time} - offset_, slide_);
+    window = static_cast<int64_t>(exact);
+    within = static_cast<int64_t>(Wide{time} - offset_ - exact * slide_);
+  }
+  if (slices_per_slide_ == 1) return window;
+  return 2 * window + (within >= remainder_ ? 1 : 0);
+}
+
+SliceBounds Slicing::bounds(int64_t slice) const {
+  if (slices_per_slide_ == 1) return {window_start(slice), slide_};
+  const int64_t start = window_start(slice >> 1);
+  if ((slice & 1) == 0) return {start, remainder_};
+  return {start + remainder_, slide_ - remainder_};
+}
+
+int64_t Slicing::first_window(int64_t slice) const {
+  const int64_t whole = size_ / slide_;
+  if (slices_per_slide_ == 1) return slice - whole + 1;
+  const int64_t last = slice >> 1;
+  return (slice & 1) == 0 ? last - whole : last - whole + 1;
+}
+
+int64_t Slicing::last_window(int64_t slice) const {
+  return slices_per_slide_ == 1 ? slice : slice >> 1;
+}
+
+int64_t Slicing::last_closed_window(int64_t watermark) const {
+  return saturate(floor_divide(Wide{watermark} + 1 - size_ - offset_, slide_));
+}
+
+}  // namespace pystream::windows

@@ -1,0 +1,67 @@
+#pragma once
+// The arithmetic of windows and slices.
+//
+// Windows start every `slide` ticks and are `size` long; window w is
+// [offset + w * slide, offset + w * slide + size). Time is cut into slices at every start and every
+// end of a window, so a slice lies entirely inside or outside of each window, and a window's result
+// is the merge of its slices. When the slide divides the size that is one slice per slide; otherwise
+// an end falls inside each slide and there are two:
+//
+//   slide      |-----------|-----------|-----------|      size = 2.5 slides
+//   slices     |  0  |  1  |  2  |  3  |  4  |  5  |
+//   window 0   [---------------------------)              slices 0 to 4
+//   window 1               [---------------------------)  slices 2 to 6
+//
+// Immutable after construction; any thread may call.
+
+#include <cstdint>
+
+#include "windows/window_aggregation.hpp"
+
+namespace pystream::windows {
+
+// Rows with begin <= time < begin + length.
+struct SliceBounds {
+  int64_t begin = 0;
+  int64_t length = 0;
+};
+
+class Slicing {
+ public:
+  // Throws kConfig unless 0 < slide <= size and |offset| < slide. [min_time, max_time] is what the
+  // event-time column's type can hold.
+  Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time);
+
+  // Times whose windows all start and end within the type. Outside of it a row cannot be placed.
+  int64_t lowest_time() const { return lowest_time_; }
+  int64_t highest_time() const { return highest_time_; }
+
+  // The slice that holds `time`, which is in [lowest_time(), highest_time()].
+  int64_t slice_of(int64_t time) const;
+  SliceBounds bounds(int64_t slice) const;
+
+  // The windows that hold a slice, and the slices of a window.
+  int64_t first_window(int64_t slice) const;
+  int64_t last_window(int64_t slice) const;
+  int64_t first_slice(int64_t window) const { return window * slices_per_slide_; }
+  int64_t end_slice(int64_t window) const { return first_slice(window) + slices_per_window_; }
+  int64_t slices_per_window() const { return slices_per_window_; }
+
+  int64_t window_start(int64_t window) const { return offset_ + window * slide_; }
+  int64_t window_end(int64_t window) const { return window_start(window) + size_; }
+
+  // The last window with end - 1 <= watermark; may be one that no row can be in.
+  int64_t last_closed_window(int64_t watermark) const;
+
+ private:
+  int64_t size_;
+  int64_t slide_;
+  int64_t offset_;
+  int64_t remainder_;  // size mod slide: where ends fall within a slide
+  int64_t slices_per_slide_;
+  int64_t slices_per_window_;
+  int64_t lowest_time_;
+  int64_t highest_time_;
+};
+
+}  // namespace pystream::windows

@@ -1,0 +1,77 @@
+#pragma once
+// Windows out of sealed slices: two stacks.
+//
+// Slices are sealed in the order of time and leave in that order, so a window is a queue of slices
+// and its result their merge. The queue is two stacks. The back holds new slices and the merge of all
+// of them; the front holds, for each of its slices, the merge of that slice and all later ones in the
+// front. A window's result is the front's top merged with the back's total. When the front runs
+// empty, the back is turned over once. So a slice is merged at most three times however many windows
+// it is in, also for min and max, which cannot be subtracted.
+// (Tangwongsan, Hirzel, Schneider, "Optimal and general out-of-order sliding-window aggregation",
+// 2019, describes the family.)
+//
+// What is done depends only on the slices and windows, never on when the caller looks, and slices
+// are always merged in the order of time: sums of floats do not depend on how the input was cut.
+//
+// Owned by one operator; one thread at a time. Snapshotable: the slices' tables.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "windows/accumulator_table.hpp"
+
+namespace pystream::windows {
+
+class SlidingMerge {
+ public:
+  explicit SlidingMerge(const AccumulatorLayout* layout) : layout_(layout) {}
+
+  // Adds a sealed slice; later than all before. Ids in it are < universe.
+  void push(int64_t slice, AccumulatorTable&& table, uint32_t universe);
+
+  // Adds rows to a slice that was, or could have been, pushed: they were late for windows that have
+  // fired and count in those to come.
+  void add_late(int64_t slice, AccumulatorTable&& table, uint32_t universe);
+
+  // Forgets the slices before `slice`.
+  void evict_before(int64_t slice, uint32_t universe);
+
+  // The merge of all slices held.
+  AccumulatorTable total(uint32_t universe) const;
+
+  // The last slice held, or nothing.
+  std::optional<int64_t> last_slice() const;
+
+  // Calls visit(AccumulatorTable&) for each table held.
+  template <typename Visit>
+  void for_each_table(Visit visit) {
+    for (Entry& entry : front_) visit(entry.table);
+    for (Entry& entry : back_) visit(entry.table);
+    if (back_total_) visit(*back_total_);
+    for (auto& [slice, table] : late_) visit(table);
+  }
+  int64_t size() const { return static_cast<int64_t>(front_.size() + back_.size()); }
+
+ private:
+  struct Entry {
+    int64_t slice;
+    AccumulatorTable table;
+  };
+
+  void turn_over(uint32_t universe);
+
+  const AccumulatorLayout* layout_;
+
+  // State that is checkpointed.
+  std::vector<Entry> front_;  // earliest slice last; each merged with all later ones of the front
+  std::deque<Entry> back_;    // earliest first; as they came
+  std::map<int64_t, AccumulatorTable> late_;  // rows added after their slice, by slice
+
+  // State that is rebuilt.
+  std::optional<AccumulatorTable> back_total_;
+};
+
+}  // namespace pystream::windows

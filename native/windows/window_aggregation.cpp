@@ -1,0 +1,327 @@
+#include "windows/window_aggregation.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/error.hpp"
+#include "windows/accumulator_layout.hpp"
+#include "windows/partial_state.hpp"
+#include "windows/sliding_merge.hpp"
+#include "windows/slicing.hpp"
+#include "windows/window_results.hpp"
+
+namespace pystream::windows {
+
+namespace {
+
+// A key dictionary below this size is not worth compacting.
+constexpr int64_t kCompactMinKeys = 65536;
+
+const DataType& checked_time_type(const WindowAggregationSpec& spec, const Schema& input) {
+  for (const int key : spec.key_columns) {
+    if (key >= 0 && key < input.size()) continue;
+    throw Error(ErrorCode::kSchema, "key column number " + std::to_string(key) + " of " +
+                                        std::to_string(input.size()) +
+                                        " does not exist. Name a column of the input.");
+  }
+  if (spec.event_time_column < 0 || spec.event_time_column >= input.size()) {
+    throw Error(ErrorCode::kSchema, "event-time column number " +
+                                        std::to_string(spec.event_time_column) + " of " +
+                                        std::to_string(input.size()) +
+                                        " does not exist. Name a column of the input.");
+  }
+  const Field& field = input.fields[static_cast<size_t>(spec.event_time_column)];
+  const TypeId id = field.type.id;
+  if (id == TypeId::kTimestamp || id == TypeId::kInt64 || id == TypeId::kDate32) return field.type;
+  throw Error(ErrorCode::kSchema,
+              "event time cannot be column '" + field.name + "' of type " + field.type.to_string() +
+                  ". Use a timestamp, date32 or int64 column.",
+              {{"column", field.name}});
+}
+
+Slicing make_slicing(const WindowSpec& window, const DataType& time_type) {
+  if (time_type.id == TypeId::kDate32) return {window, INT32_MIN, INT32_MAX};
+  return {window, INT64_MIN, INT64_MAX};
+}
+
+}  // namespace
+
+// How a window comes about. Rows are added to per-thread tables of open slices (PartialState). When
+// the watermark closes the first window of a slice, the threads' tables of that slice are merged:
+// the slice is sealed, and no row can come to it any more that counts for all its windows. A tumbling
+// window is its one slice; hopping windows are merged from sealed slices (SlidingMerge).
+//
+// advance() runs behind the rows: it is called after a round of batches, while lateness is decided
+// row by row. So a row may come to a slice whose first windows have logically fired while the slice
+// is still open here; such rows are kept apart, marked with the first window that takes them, and
+// join when that window fires.
+struct WindowAggregation::State {
+  State(const WindowAggregationSpec& given, SchemaPtr input_schema, int threads)
+      : spec(given),
+        input(std::move(input_schema)),
+        time_type(checked_time_type(spec, *input)),
+        slicing(make_slicing(spec.window, time_type)),
+        layout(make_layout(spec.aggregates, *input, !spec.key_columns.empty())),
+        results(&layout, *input, spec.key_columns, time_type),
+        sealed(&layout) {
+    if (threads < 1) {
+      throw Error(ErrorCode::kConfig, "threads is " + std::to_string(threads) +
+                                          ". Use at least one.");
+    }
+    for (int thread = 0; thread < threads; ++thread) {
+      partials.emplace_back(&spec, *input, &slicing, &layout);
+    }
+    partial_look_at.assign(static_cast<size_t>(threads), kCompactMinKeys);
+    if (threads > 1) {
+      std::vector<DataType> types;
+      for (const int key : spec.key_columns) {
+        types.push_back(input->fields[static_cast<size_t>(key)].type);
+      }
+      merged_keys.emplace(types);
+      merged_ids.resize(static_cast<size_t>(threads));
+    }
+  }
+
+  bool is_merging() const { return merged_keys.has_value(); }
+  // The dictionary that sealed slices and results use: with one thread, that thread's.
+  state::KeyDictionary& keys() { return is_merging() ? *merged_keys : partials.front().keys(); }
+
+  const uint32_t* ids_of(size_t thread);
+  void merge_into(std::optional<AccumulatorTable>* target, size_t thread, AccumulatorTable&& table);
+  std::optional<AccumulatorTable> seal(int64_t slice);
+  void take_late(int64_t window);
+  std::optional<int64_t> next_window() const;
+  void fire(int64_t window, const std::function<void(RecordBatch&&)>& emit);
+  void note_density(int64_t slice_keys) {
+    expects_dense = AccumulatorTable::is_worth_dense(slice_keys, keys().size());
+  }
+  void compact_keys();
+  static bool is_mostly_dead(std::span<const uint8_t> live, int64_t* look_at);
+  void compact_partial(size_t thread);
+  void compact_merged();
+
+  // Configuration.
+  const WindowAggregationSpec spec;
+  const SchemaPtr input;
+  const DataType time_type;
+  const Slicing slicing;
+  const AccumulatorLayout layout;
+  const WindowResults results;
+
+  // State that is checkpointed.
+  int64_t watermark = kMinWatermark;
+  int64_t first_unfired = INT64_MIN;  // windows before it have fired
+  std::deque<PartialState> partials;  // by thread
+  std::optional<state::KeyDictionary> merged_keys;  // several threads only
+  SlidingMerge sealed;
+
+  // State that is rebuilt.
+  std::vector<std::vector<uint32_t>> merged_ids;  // by thread: its key ids to merged ones
+  bool expects_dense = false;                     // as the last sealed slice was
+  std::vector<int64_t> partial_look_at;           // by thread: keys that ask for compaction ...
+  int64_t merged_look_at = kCompactMinKeys;       // ... and of the merged dictionary
+};
+
+// The merged id of each key id of a thread, brought up to date.
+const uint32_t* WindowAggregation::State::ids_of(size_t thread) {
+  if (!is_merging()) return nullptr;
+  std::vector<uint32_t>& ids = merged_ids[thread];
+  const state::KeyDictionary& from = partials[thread].keys();
+  const auto known = static_cast<uint32_t>(ids.size());
+  ids.resize(from.size());
+  merged_keys->translate(from, known, ids.data() + known);
+  return ids.data();
+}
+
+void WindowAggregation::State::merge_into(std::optional<AccumulatorTable>* target, size_t thread,
+                                          AccumulatorTable&& table) {
+  if (!is_merging()) {
+    *target = std::move(table);
+    return;
+  }
+  const uint32_t* ids = ids_of(thread);
+  if (!*target) target->emplace(&layout);
+  (*target)->merge(table, ids, keys().size());
+}
+
+// The rows of an open slice from all threads; nothing when there are none.
+std::optional<AccumulatorTable> WindowAggregation::State::seal(int64_t slice) {
+  std::optional<AccumulatorTable> table;
+  for (size_t thread = 0; thread < partials.size(); ++thread) {
+    auto& slices = partials[thread].slices();
+    const auto open = slices.find(slice);
+    if (open == slices.end()) continue;
+    merge_into(&table, thread, std::move(open->second));
+    slices.erase(open);
+  }
+  return table;
+}
+
+// Rows that were late for windows before `window` join those that it will be merged from.
+void WindowAggregation::State::take_late(int64_t window) {
+  for (size_t thread = 0; thread < partials.size(); ++thread) {
+    auto& late = partials[thread].late_slices();
+    while (!late.empty() && late.begin()->first.first <= window) {
+      std::optional<AccumulatorTable> table;
+      merge_into(&table, thread, std::move(late.begin()->second));
+      sealed.add_late(late.begin()->first.second, std::move(*table), keys().size());
+      late.erase(late.begin());
+    }
+  }
+}
+
+// The first unfired window that has rows.
+std::optional<int64_t> WindowAggregation::State::next_window() const {
+  std::optional<int64_t> next;
+  const auto consider = [&](int64_t window) {
+    window = std::max(window, first_unfired);
+    if (!next || window < *next) next = window;
+  };
+  const std::optional<int64_t> last = sealed.last_slice();
+  if (last && slicing.last_window(*last) >= first_unfired) consider(first_unfired);
+  for (const PartialState& partial : partials) {
+    if (!partial.slices().empty()) {
+      consider(slicing.first_window(partial.slices().begin()->first));
+    }
+    if (!partial.late_slices().empty()) consider(partial.late_slices().begin()->first.first);
+  }
+  return next;
+}
+
+void WindowAggregation::State::fire(int64_t window,
+                                    const std::function<void(RecordBatch&&)>& emit) {
+  const int64_t start = slicing.window_start(window);
+  const int64_t end = slicing.window_end(window);
+  if (slicing.slices_per_window() == 1) {
+    const std::optional<AccumulatorTable> table = seal(window);
+    first_unfired = window + 1;
+    note_density(results.emit(*table, keys(), start, end, emit));
+    return;
+  }
+  sealed.evict_before(slicing.first_slice(window), keys().size());
+  take_late(window);
+  const int64_t end_slice = slicing.end_slice(window);
+  for (;;) {
+    int64_t slice = end_slice;
+    for (const PartialState& partial : partials) {
+      if (!partial.slices().empty()) slice = std::min(slice, partial.slices().begin()->first);
+    }
+    if (slice >= end_slice) break;
+    std::optional<AccumulatorTable> table = seal(slice);
+    note_density(table->key_count());
+    sealed.push(slice, std::move(*table), keys().size());
+  }
+  first_unfired = window + 1;
+  results.emit(sealed.total(keys().size()), keys(), start, end, emit);
+}
+
+// Windows come and go, and so do keys. Now and then those that are in no table are forgotten, so
+// that a job over ever new keys holds only those of its open windows.
+void WindowAggregation::State::compact_keys() {
+  for (size_t thread = 0; thread < partials.size(); ++thread) compact_partial(thread);
+  if (is_merging()) compact_merged();
+}
+
+// True when so few ids of a dictionary are live that it is worth closing up; sets the size at which
+// to look again otherwise.
+bool WindowAggregation::State::is_mostly_dead(std::span<const uint8_t> live, int64_t* look_at) {
+  const auto size = static_cast<int64_t>(live.size());
+  const int64_t alive = std::count(live.begin(), live.end(), 1);
+  const bool result = alive * 2 < size;
+  *look_at = std::max({kCompactMinKeys, 2 * alive, result ? 0 : size + size / 2});
+  return result;
+}
+
+void WindowAggregation::State::compact_partial(size_t thread) {
+  PartialState& partial = partials[thread];
+  if (partial.keys().size() < partial_look_at[thread]) return;
+  std::vector<uint8_t> live(partial.keys().size());
+  for (const auto& [slice, table] : partial.slices()) table.mark(&live);
+  for (const auto& [place, table] : partial.late_slices()) table.mark(&live);
+  if (!is_merging()) {
+    sealed.for_each_table([&](const AccumulatorTable& table) { table.mark(&live); });
+  }
+  if (!is_mostly_dead(live, &partial_look_at[thread])) return;
+  const std::vector<uint32_t> new_ids = partial.compact(live);
+  if (is_merging()) {
+    merged_ids[thread].clear();
+  } else {
+    sealed.for_each_table([&](AccumulatorTable& table) { table.remap(new_ids); });
+  }
+}
+
+void WindowAggregation::State::compact_merged() {
+  if (merged_keys->size() < merged_look_at) return;
+  std::vector<uint8_t> live(merged_keys->size());
+  sealed.for_each_table([&](const AccumulatorTable& table) { table.mark(&live); });
+  if (is_mostly_dead(live, &merged_look_at)) {
+    const std::vector<uint32_t> new_ids = merged_keys->compact(live);
+    sealed.for_each_table([&](AccumulatorTable& table) { table.remap(new_ids); });
+    for (std::vector<uint32_t>& ids : merged_ids) ids.clear();
+  }
+  // Each thread's keys come back when its next slice is sealed.
+  int64_t returning = 0;
+  for (const PartialState& partial : partials) returning += partial.keys().size();
+  merged_look_at = std::max(merged_look_at, 2 * returning);
+}
+
+WindowAggregation::WindowAggregation(const WindowAggregationSpec& spec, SchemaPtr input,
+                                     int threads)
+    : state_(std::make_unique<State>(spec, std::move(input), threads)) {}
+
+WindowAggregation::~WindowAggregation() = default;
+
+const SchemaPtr& WindowAggregation::output_schema() const { return state_->results.schema(); }
+
+bool WindowAggregation::may_be_late(int64_t min_time, int64_t watermark) const {
+  const Slicing& slicing = state_->slicing;
+  // add() refuses times outside, so they must be looked at.
+  if (min_time < slicing.lowest_time() || min_time > slicing.highest_time()) return true;
+  const int64_t first_end = slicing.window_end(slicing.first_window(slicing.slice_of(min_time)));
+  return first_end - 1 <= watermark;
+}
+
+void WindowAggregation::add(int thread, const RecordBatch& rows, const RowWatermarks& watermarks,
+                            std::vector<int32_t>* late) {
+  state_->partials[static_cast<size_t>(thread)].add(rows, watermarks, state_->watermark,
+                                                    state_->expects_dense, late);
+}
+
+void WindowAggregation::advance(int64_t watermark,
+                                const std::function<void(RecordBatch&&)>& emit) {
+  State& state = *state_;
+  if (watermark <= state.watermark) return;
+  state.watermark = watermark;
+  const int64_t last_closed = state.slicing.last_closed_window(watermark);
+  bool has_fired = false;
+  for (;;) {
+    const std::optional<int64_t> window = state.next_window();
+    if (!window || *window > last_closed) break;
+    state.fire(*window, emit);
+    has_fired = true;
+  }
+  if (last_closed != INT64_MAX) state.first_unfired = std::max(state.first_unfired, last_closed + 1);
+  if (has_fired) state.compact_keys();
+}
+
+int64_t WindowAggregation::state_bytes() const {
+  State& state = *state_;
+  int64_t total = 0;
+  for (const PartialState& partial : state.partials) total += partial.bytes();
+  if (state.merged_keys) total += state.merged_keys->bytes();
+  state.sealed.for_each_table([&](AccumulatorTable& table) { total += table.bytes(); });
+  return total;
+}
+
+int64_t WindowAggregation::open_slices() const {
+  int64_t total = state_->sealed.size();
+  for (const PartialState& partial : state_->partials) {
+    total += static_cast<int64_t>(partial.slices().size());
+  }
+  return total;
+}
+
+}  // namespace pystream::windows

@@ -1,0 +1,47 @@
+#pragma once
+// Accumulators to result columns.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "columns/record_batch.hpp"
+#include "state/key_dictionary.hpp"
+#include "windows/accumulator_table.hpp"
+
+namespace pystream::windows {
+
+// Rows of one emitted batch, at most.
+inline constexpr int64_t kMaxResultRows = 65536;
+
+class WindowResults {
+ public:
+  // Key columns of the input, window_start and window_end of `time_type`, aggregates. Throws kSchema
+  // when two of them have one name.
+  WindowResults(const AccumulatorLayout* layout, const Schema& input,
+                std::span<const int> key_columns, const DataType& time_type);
+
+  const SchemaPtr& schema() const { return schema_; }
+
+  // Emits the rows of window [start, end), in the order of key ids or of their first use. Throws
+  // kOperator, naming key and window, when a sum does not fit its type. Returns the number of rows.
+  int64_t emit(const AccumulatorTable& table, const state::KeyDictionary& keys, int64_t start,
+               int64_t end, const std::function<void(RecordBatch&&)>& emit) const;
+
+ private:
+  RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
+                         std::span<const uint32_t> ids, std::span<const uint32_t> slots,
+                         int64_t start, int64_t end) const;
+  Array make_result(const ResultLayout& result, const AccumulatorTable& table,
+                    std::span<const uint32_t> slots, int64_t* first_bad) const;
+  [[noreturn]] void throw_overflow(const ResultLayout& result, const state::KeyDictionary& keys,
+                                   uint32_t id, int64_t start, int64_t end) const;
+
+  const AccumulatorLayout* layout_;
+  SchemaPtr schema_;
+  size_t key_count_;
+  DataType time_type_;
+};
+
+}  // namespace pystream::windows
