@@ -157,14 +157,15 @@ void merge_rows(const AccumulatorLayout& layout, const RowBlock& target,
         merge_input<__int128>(input, target, target_slots, source, source_slots, count);
         break;
       case ValueClass::kNone:
-      case ValueClass::kText: break;
+      case ValueClass::kText:
+        break;
     }
   }
 }
 
-#define PYSTREAM_INSTANTIATE(V)                                                             \
-  template void accumulate<V>(const InputLayout&, bool, const RowBlock&, const uint32_t*,   \
-                              const V*, int64_t);                                           \
+#define PYSTREAM_INSTANTIATE(V)                                                           \
+  template void accumulate<V>(const InputLayout&, bool, const RowBlock&, const uint32_t*, \
+                              const V*, int64_t);                                         \
   template void accumulate_one<V>(const InputLayout&, uint8_t*, const V*, int64_t);
 PYSTREAM_INSTANTIATE(int64_t)
 PYSTREAM_INSTANTIATE(uint64_t)

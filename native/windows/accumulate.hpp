@@ -1,6 +1,6 @@
 #pragma once
-// The kernels: values into accumulator rows, and rows into rows. Which fields are updated is decided
-// once per call; the loops are plain.
+// The kernels: values into accumulator rows, and rows into rows. Which fields are updated is
+// decided once per call; the loops are plain.
 
 #include <cstdint>
 
@@ -18,7 +18,8 @@ struct RowBlock {
 };
 
 // Adds values[i] to row slots[i]; the values are neither null nor, where min or max is wanted, NaN.
-// With `count_rows` also adds one to the number of rows. V is int64_t, uint64_t, double or __int128.
+// With `count_rows` also adds one to the number of rows. V is int64_t, uint64_t, double or
+// __int128.
 template <typename V>
 void accumulate(const InputLayout& input, bool count_rows, const RowBlock& rows,
                 const uint32_t* slots, const V* values, int64_t count);

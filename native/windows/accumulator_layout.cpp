@@ -13,11 +13,16 @@ namespace {
 const char* kind_name(AggregateKind kind) {
   switch (kind) {
     case AggregateKind::kCountAll:
-    case AggregateKind::kCount: return "count";
-    case AggregateKind::kSum: return "sum";
-    case AggregateKind::kMean: return "mean";
-    case AggregateKind::kMin: return "min";
-    case AggregateKind::kMax: return "max";
+    case AggregateKind::kCount:
+      return "count";
+    case AggregateKind::kSum:
+      return "sum";
+    case AggregateKind::kMean:
+      return "mean";
+    case AggregateKind::kMin:
+      return "min";
+    case AggregateKind::kMax:
+      return "max";
   }
   return "aggregate";
 }
@@ -50,8 +55,10 @@ void check_type(const AggregateSpec& aggregate, const Field& field) {
 DataType result_type(AggregateKind kind, const DataType& input) {
   switch (kind) {
     case AggregateKind::kCountAll:
-    case AggregateKind::kCount: return DataType::of(TypeId::kInt64);
-    case AggregateKind::kMean: return DataType::of(TypeId::kFloat64);
+    case AggregateKind::kCount:
+      return DataType::of(TypeId::kInt64);
+    case AggregateKind::kMean:
+      return DataType::of(TypeId::kFloat64);
     case AggregateKind::kSum: {
       if (input.is_floating()) return DataType::of(TypeId::kFloat64);
       if (input.is_signed_integer()) return DataType::of(TypeId::kInt64);
@@ -61,7 +68,8 @@ DataType result_type(AggregateKind kind, const DataType& input) {
       return type;
     }
     case AggregateKind::kMin:
-    case AggregateKind::kMax: break;
+    case AggregateKind::kMax:
+      break;
   }
   DataType type = input;
   type.is_dictionary = false;  // extremes hardly repeat
@@ -110,11 +118,20 @@ void place(AccumulatorLayout* layout) {
   row.add(int64_t{0});  // the number of rows
   for (InputLayout& input : layout->inputs) {
     switch (input.value_class) {
-      case ValueClass::kNone: break;
-      case ValueClass::kInt64: place_values<int64_t>(&input, &row); break;
-      case ValueClass::kUInt64: place_values<uint64_t>(&input, &row); break;
-      case ValueClass::kFloat64: place_values<double>(&input, &row); break;
-      case ValueClass::kDecimal: place_values<__int128>(&input, &row); break;
+      case ValueClass::kNone:
+        break;
+      case ValueClass::kInt64:
+        place_values<int64_t>(&input, &row);
+        break;
+      case ValueClass::kUInt64:
+        place_values<uint64_t>(&input, &row);
+        break;
+      case ValueClass::kFloat64:
+        place_values<double>(&input, &row);
+        break;
+      case ValueClass::kDecimal:
+        place_values<__int128>(&input, &row);
+        break;
       case ValueClass::kText:
         if (input.min_at == 0) input.min_at = layout->text_columns++;
         if (input.max_at == 0) input.max_at = layout->text_columns++;

@@ -1,10 +1,10 @@
 #pragma once
 // What is accumulated per key and slice, and where it lies.
 //
-// One row per key: the number of rows, then per distinct input column only what its aggregates need.
-// A row of count, sum, min and max over one float64 column is 32 bytes, so that an update at a
-// random key touches one cache line. What is rare stands beside the rows (AccumulatorTable): counts
-// of nulls and NaNs, and text.
+// One row per key: the number of rows, then per distinct input column only what its aggregates
+// need. A row of count, sum, min and max over one float64 column is 32 bytes, so that an update at
+// a random key touches one cache line. What is rare stands beside the rows (AccumulatorTable):
+// counts of nulls and NaNs, and text.
 //
 //   | rows: int64 | input 0: sum, min, max | input 1: ... | padding |
 //

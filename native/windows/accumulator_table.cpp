@@ -246,8 +246,8 @@ int64_t* AccumulatorTable::side(std::vector<int64_t>* counts) {
 }
 
 int64_t AccumulatorTable::bytes() const {
-  int64_t total = rows_.bytes() + table_.bytes() +
-                  static_cast<int64_t>(ids_.capacity() * sizeof(uint32_t));
+  int64_t total =
+      rows_.bytes() + table_.bytes() + static_cast<int64_t>(ids_.capacity() * sizeof(uint32_t));
   for (const auto& counts : nulls_) total += static_cast<int64_t>(counts.capacity() * 8);
   for (const auto& counts : nans_) total += static_cast<int64_t>(counts.capacity() * 8);
   for (const Texts& texts : texts_) {

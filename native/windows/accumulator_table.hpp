@@ -1,12 +1,13 @@
 #pragma once
 // The accumulators of one slice (or of several merged): one row per key id.
 //
-// Dense: row number = key id; for slices that hold a good part of all keys. Sparse: rows in order of
-// first use, found through a small hash table of ids; for slices that hold few of many keys. A table
-// turns from sparse to dense by itself, never back.
+// Dense: row number = key id; for slices that hold a good part of all keys. Sparse: rows in order
+// of first use, found through a small hash table of ids; for slices that hold few of many keys. A
+// table turns from sparse to dense by itself, never back.
 //
-// Owned by one thread while its slice is open, afterwards by the operator; never used by two threads
-// at once. Snapshotable: rows(), nulls, NaNs and text are the content, the id table is rebuilt.
+// Owned by one thread while its slice is open, afterwards by the operator; never used by two
+// threads at once. Snapshotable: rows(), nulls, NaNs and text are the content, the id table is
+// rebuilt.
 
 #include <cstdint>
 #include <optional>
@@ -62,8 +63,8 @@ class AccumulatorTable {
   // Whether a table of so many keys out of `universe` is better dense.
   static bool is_worth_dense(int64_t key_count, uint32_t universe);
 
-  // Key ids have changed: old id i is now new_ids[i], in the same order; every id that has rows here
-  // is kept.
+  // Key ids have changed: old id i is now new_ids[i], in the same order; every id that has rows
+  // here is kept.
   void remap(std::span<const uint32_t> new_ids);
 
   int64_t bytes() const;

@@ -65,8 +65,8 @@ struct Accumulate<double> {
 template <>
 struct Accumulate<__int128> {
   using Sum = Sum192;
-  static constexpr __int128 kLowest = static_cast<__int128>(static_cast<unsigned __int128>(1)
-                                                            << 127);
+  static constexpr __int128 kLowest =
+      static_cast<__int128>(static_cast<unsigned __int128>(1) << 127);
   static constexpr __int128 kHighest = ~kLowest;
 };
 

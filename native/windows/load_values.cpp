@@ -7,8 +7,8 @@ namespace pystream::windows {
 
 namespace {
 
-// Where the value of each row lies: the row itself, a listed row, or the entry of its code. One plain
-// loop for each, with `read` inlined.
+// Where the value of each row lies: the row itself, a listed row, or the entry of its code. One
+// plain loop for each, with `read` inlined.
 template <typename V, typename Read>
 void copy_values(const Array& column, const int32_t* indices, int64_t begin, int64_t count, V* out,
                  Read read) {
@@ -52,11 +52,15 @@ const int64_t* load_values(const Array& column, const int32_t* indices, int64_t 
                   [bits](int64_t at) { return static_cast<int64_t>(get_bit(bits, at)); });
       return scratch;
     }
-    case TypeId::kInt8: return widen<int8_t>(column, indices, begin, count, scratch);
-    case TypeId::kInt16: return widen<int16_t>(column, indices, begin, count, scratch);
+    case TypeId::kInt8:
+      return widen<int8_t>(column, indices, begin, count, scratch);
+    case TypeId::kInt16:
+      return widen<int16_t>(column, indices, begin, count, scratch);
     case TypeId::kInt32:
-    case TypeId::kDate32: return widen<int32_t>(column, indices, begin, count, scratch);
-    default: return widen<int64_t>(column, indices, begin, count, scratch);
+    case TypeId::kDate32:
+      return widen<int32_t>(column, indices, begin, count, scratch);
+    default:
+      return widen<int64_t>(column, indices, begin, count, scratch);
   }
 }
 
@@ -64,16 +68,20 @@ template <>
 const uint64_t* load_values(const Array& column, const int32_t* indices, int64_t begin,
                             int64_t count, uint64_t* scratch) {
   switch (column.type.id) {
-    case TypeId::kUInt8: return widen<uint8_t>(column, indices, begin, count, scratch);
-    case TypeId::kUInt16: return widen<uint16_t>(column, indices, begin, count, scratch);
-    case TypeId::kUInt32: return widen<uint32_t>(column, indices, begin, count, scratch);
-    default: return widen<uint64_t>(column, indices, begin, count, scratch);
+    case TypeId::kUInt8:
+      return widen<uint8_t>(column, indices, begin, count, scratch);
+    case TypeId::kUInt16:
+      return widen<uint16_t>(column, indices, begin, count, scratch);
+    case TypeId::kUInt32:
+      return widen<uint32_t>(column, indices, begin, count, scratch);
+    default:
+      return widen<uint64_t>(column, indices, begin, count, scratch);
   }
 }
 
 template <>
-const double* load_values(const Array& column, const int32_t* indices, int64_t begin,
-                          int64_t count, double* scratch) {
+const double* load_values(const Array& column, const int32_t* indices, int64_t begin, int64_t count,
+                          double* scratch) {
   if (column.type.id == TypeId::kFloat32) {
     return widen<float>(column, indices, begin, count, scratch);
   }

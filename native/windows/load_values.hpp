@@ -8,7 +8,8 @@
 namespace pystream::windows {
 
 // The values of rows [begin, begin + count), or of those that `indices` lists, in order; the rows
-// are not null. V is int64_t (signed integers, times, bool), uint64_t (unsigned), double (floats) or
+// are not null. V is int64_t (signed integers, times, bool), uint64_t (unsigned), double (floats)
+// or
 // __int128 (decimal128). The result points into the column where nothing needs to change, else to
 // `scratch`, which has room for `count` values.
 template <typename V>

@@ -24,8 +24,8 @@ class PartialState {
   PartialState(const WindowAggregationSpec* spec, const Schema& input, const Slicing* slicing,
                const AccumulatorLayout* layout);
 
-  // Adds a batch; see WindowAggregation::add(). `watermark`: of the last advance(). New slices start
-  // dense when `expects_dense`. On an error nothing has been added.
+  // Adds a batch; see WindowAggregation::add(). `watermark`: of the last advance(). New slices
+  // start dense when `expects_dense`. On an error nothing has been added.
   void add(const RecordBatch& rows, const RowWatermarks& watermarks, int64_t watermark,
            bool expects_dense, std::vector<int32_t>* late);
 

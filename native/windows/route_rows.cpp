@@ -55,8 +55,7 @@ uint32_t RowRouter::find_route(int64_t time, int64_t watermark) {
   }
   current_ = OnTime{};
   const int64_t slice = slicing_->slice_of(time);
-  const int64_t last_open_watermark =
-      slicing_->window_end(slicing_->first_window(slice)) - 1;
+  const int64_t last_open_watermark = slicing_->window_end(slicing_->first_window(slice)) - 1;
   if (watermark < last_open_watermark) {
     const SliceBounds bounds = slicing_->bounds(slice);
     current_ = {bounds.begin, static_cast<uint64_t>(bounds.length), last_open_watermark,

@@ -32,8 +32,8 @@ struct WatermarkView {
 // Owned by one thread of the operator; route() replaces the result of the call before.
 class RowRouter {
  public:
-  // Rows of the batch that share a route, in their order: rows [begin, begin + count), or those that
-  // order()[begin, begin + count) lists.
+  // Rows of the batch that share a route, in their order: rows [begin, begin + count), or those
+  // that order()[begin, begin + count) lists.
   struct Group {
     Route route;
     int64_t begin = 0;

@@ -71,7 +71,8 @@ bool RowAccumulator::add_input(AccumulatorTable* table, int index, const Array& 
     chunk = valid;
   }
   switch (input.value_class) {
-    case ValueClass::kNone: return false;
+    case ValueClass::kNone:
+      return false;
     case ValueClass::kInt64:
       add_values<int64_t>(table, input, column, chunk, should_count);
       break;
@@ -81,8 +82,11 @@ bool RowAccumulator::add_input(AccumulatorTable* table, int index, const Array& 
     case ValueClass::kDecimal:
       add_values<__int128>(table, input, column, chunk, should_count);
       break;
-    case ValueClass::kFloat64: return add_floats(table, index, column, chunk, should_count);
-    case ValueClass::kText: add_text(table, input, column, chunk); return false;
+    case ValueClass::kFloat64:
+      return add_floats(table, index, column, chunk, should_count);
+    case ValueClass::kText:
+      add_text(table, input, column, chunk);
+      return false;
   }
   return should_count;
 }

@@ -4,8 +4,8 @@
 // Windows start every `slide` ticks and are `size` long; window w is
 // [offset + w * slide, offset + w * slide + size). Time is cut into slices at every start and every
 // end of a window, so a slice lies entirely inside or outside of each window, and a window's result
-// is the merge of its slices. When the slide divides the size that is one slice per slide; otherwise
-// an end falls inside each slide and there are two:
+// is the merge of its slices. When the slide divides the size that is one slice per slide;
+// otherwise an end falls inside each slide and there are two:
 //
 //   slide      |-----------|-----------|-----------|      size = 2.5 slides
 //   slices     |  0  |  1  |  2  |  3  |  4  |  5  |

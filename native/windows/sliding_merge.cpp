@@ -46,6 +46,13 @@ void SlidingMerge::turn_over(uint32_t universe) {
   }
 }
 
+void SlidingMerge::clear() {
+  front_.clear();
+  back_.clear();
+  back_total_.reset();
+  late_.clear();
+}
+
 AccumulatorTable SlidingMerge::total(uint32_t universe) const {
   AccumulatorTable result(layout_);
   if (!front_.empty()) {

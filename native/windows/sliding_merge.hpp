@@ -2,13 +2,13 @@
 // Windows out of sealed slices: two stacks.
 //
 // Slices are sealed in the order of time and leave in that order, so a window is a queue of slices
-// and its result their merge. The queue is two stacks. The back holds new slices and the merge of all
-// of them; the front holds, for each of its slices, the merge of that slice and all later ones in the
-// front. A window's result is the front's top merged with the back's total. When the front runs
-// empty, the back is turned over once. So a slice is merged at most three times however many windows
-// it is in, also for min and max, which cannot be subtracted.
-// (Tangwongsan, Hirzel, Schneider, "Optimal and general out-of-order sliding-window aggregation",
-// 2019, describes the family.)
+// and its result their merge. The queue is two stacks. The back holds new slices and the merge of
+// all of them; the front holds, for each of its slices, the merge of that slice and all later ones
+// in the front. A window's result is the front's top merged with the back's total. When the front
+// runs empty, the back is turned over once. So a slice is merged at most three times however many
+// windows it is in, also for min and max, which cannot be subtracted. (Tangwongsan, Hirzel,
+// Schneider, "Optimal and general out-of-order sliding-window aggregation", 2019, describes the
+// family.)
 //
 // What is done depends only on the slices and windows, never on when the caller looks, and slices
 // are always merged in the order of time: sums of floats do not depend on how the input was cut.
@@ -38,6 +38,9 @@ class SlidingMerge {
 
   // Forgets the slices before `slice`.
   void evict_before(int64_t slice, uint32_t universe);
+
+  // Forgets all slices.
+  void clear();
 
   // The merge of all slices held.
   AccumulatorTable total(uint32_t universe) const;

@@ -30,6 +30,13 @@ std::string hexadecimal(std::string_view bytes) {
   return text;
 }
 
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  result += text;
+  result += "'";
+  return result;
+}
+
 std::string cut(std::string text) {
   if (text.size() <= kMaxText) return text;
   size_t end = kMaxText;
@@ -43,21 +50,35 @@ std::string value_text(const Array& array, int64_t i) {
   if (!array.is_valid(i)) return "null";
   if (array.is_encoded()) return value_text(*array.dictionary, array.codes()[i]);
   switch (array.type.id) {
-    case TypeId::kBool: return get_bit(array.values.data, i) ? "true" : "false";
-    case TypeId::kInt8: return number<int8_t>(array, i);
-    case TypeId::kInt16: return number<int16_t>(array, i);
+    case TypeId::kBool:
+      return get_bit(array.values.data, i) ? "true" : "false";
+    case TypeId::kInt8:
+      return number<int8_t>(array, i);
+    case TypeId::kInt16:
+      return number<int16_t>(array, i);
     case TypeId::kInt32:
-    case TypeId::kDate32: return number<int32_t>(array, i);
-    case TypeId::kUInt8: return number<uint8_t>(array, i);
-    case TypeId::kUInt16: return number<uint16_t>(array, i);
-    case TypeId::kUInt32: return number<uint32_t>(array, i);
-    case TypeId::kUInt64: return number<uint64_t>(array, i);
-    case TypeId::kFloat32: return real(array.data<float>()[i]);
-    case TypeId::kFloat64: return real(array.data<double>()[i]);
-    case TypeId::kString: return "'" + cut(std::string(array.view(i))) + "'";
-    case TypeId::kBinary: return cut(hexadecimal(array.view(i)));
-    case TypeId::kDecimal128: return hexadecimal({array.data<char>() + 16 * i, 16});
-    default: return number<int64_t>(array, i);
+    case TypeId::kDate32:
+      return number<int32_t>(array, i);
+    case TypeId::kUInt8:
+      return number<uint8_t>(array, i);
+    case TypeId::kUInt16:
+      return number<uint16_t>(array, i);
+    case TypeId::kUInt32:
+      return number<uint32_t>(array, i);
+    case TypeId::kUInt64:
+      return number<uint64_t>(array, i);
+    case TypeId::kFloat32:
+      return real(array.data<float>()[i]);
+    case TypeId::kFloat64:
+      return real(array.data<double>()[i]);
+    case TypeId::kString:
+      return quoted(cut(std::string(array.view(i))));
+    case TypeId::kBinary:
+      return cut(hexadecimal(array.view(i)));
+    case TypeId::kDecimal128:
+      return hexadecimal({array.data<char>() + 16 * i, 16});
+    default:
+      return number<int64_t>(array, i);
   }
 }
 

@@ -9,8 +9,8 @@
 #include "base/error.hpp"
 #include "windows/accumulator_layout.hpp"
 #include "windows/partial_state.hpp"
-#include "windows/sliding_merge.hpp"
 #include "windows/slicing.hpp"
+#include "windows/sliding_merge.hpp"
 #include "windows/window_results.hpp"
 
 namespace pystream::windows {
@@ -28,10 +28,9 @@ const DataType& checked_time_type(const WindowAggregationSpec& spec, const Schem
                                         " does not exist. Name a column of the input.");
   }
   if (spec.event_time_column < 0 || spec.event_time_column >= input.size()) {
-    throw Error(ErrorCode::kSchema, "event-time column number " +
-                                        std::to_string(spec.event_time_column) + " of " +
-                                        std::to_string(input.size()) +
-                                        " does not exist. Name a column of the input.");
+    throw Error(ErrorCode::kSchema,
+                "event-time column number " + std::to_string(spec.event_time_column) + " of " +
+                    std::to_string(input.size()) + " does not exist. Name a column of the input.");
   }
   const Field& field = input.fields[static_cast<size_t>(spec.event_time_column)];
   const TypeId id = field.type.id;
@@ -51,8 +50,8 @@ Slicing make_slicing(const WindowSpec& window, const DataType& time_type) {
 
 // How a window comes about. Rows are added to per-thread tables of open slices (PartialState). When
 // the watermark closes the first window of a slice, the threads' tables of that slice are merged:
-// the slice is sealed, and no row can come to it any more that counts for all its windows. A tumbling
-// window is its one slice; hopping windows are merged from sealed slices (SlidingMerge).
+// the slice is sealed, and no row can come to it any more that counts for all its windows. A
+// tumbling window is its one slice; hopping windows are merged from sealed slices (SlidingMerge).
 //
 // advance() runs behind the rows: it is called after a round of batches, while lateness is decided
 // row by row. So a row may come to a slice whose first windows have logically fired while the slice
@@ -68,8 +67,8 @@ struct WindowAggregation::State {
         results(&layout, *input, spec.key_columns, time_type),
         sealed(&layout) {
     if (threads < 1) {
-      throw Error(ErrorCode::kConfig, "threads is " + std::to_string(threads) +
-                                          ". Use at least one.");
+      throw Error(ErrorCode::kConfig,
+                  "threads is " + std::to_string(threads) + ". Use at least one.");
     }
     for (int thread = 0; thread < threads; ++thread) {
       partials.emplace_back(&spec, *input, &slicing, &layout);
@@ -113,8 +112,8 @@ struct WindowAggregation::State {
 
   // State that is checkpointed.
   int64_t watermark = kMinWatermark;
-  int64_t first_unfired = INT64_MIN;  // windows before it have fired
-  std::deque<PartialState> partials;  // by thread
+  int64_t first_unfired = INT64_MIN;                // windows before it have fired
+  std::deque<PartialState> partials;                // by thread
   std::optional<state::KeyDictionary> merged_keys;  // several threads only
   SlidingMerge sealed;
 
@@ -290,8 +289,7 @@ void WindowAggregation::add(int thread, const RecordBatch& rows, const RowWaterm
                                                     state_->expects_dense, late);
 }
 
-void WindowAggregation::advance(int64_t watermark,
-                                const std::function<void(RecordBatch&&)>& emit) {
+void WindowAggregation::advance(int64_t watermark, const std::function<void(RecordBatch&&)>& emit) {
   State& state = *state_;
   if (watermark <= state.watermark) return;
   state.watermark = watermark;
@@ -303,7 +301,10 @@ void WindowAggregation::advance(int64_t watermark,
     state.fire(*window, emit);
     has_fired = true;
   }
-  if (last_closed != INT64_MAX) state.first_unfired = std::max(state.first_unfired, last_closed + 1);
+  if (last_closed != INT64_MAX)
+    state.first_unfired = std::max(state.first_unfired, last_closed + 1);
+  const std::optional<int64_t> last = state.sealed.last_slice();
+  if (last && state.slicing.last_window(*last) < state.first_unfired) state.sealed.clear();
   if (has_fired) state.compact_keys();
 }
 

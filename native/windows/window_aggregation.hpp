@@ -47,7 +47,8 @@ struct RowWatermarks {
 
 class WindowAggregation {
  public:
-  // Throws kSchema when a type does not fit (names column, type, aggregate); kConfig on a bad window.
+  // Throws kSchema when a type does not fit (names column, type, aggregate); kConfig on a bad
+  // window.
   WindowAggregation(const WindowAggregationSpec& spec, SchemaPtr input, int threads);
   ~WindowAggregation();
 
@@ -55,12 +56,13 @@ class WindowAggregation {
   // time of a result row is window_end - 1.
   const SchemaPtr& output_schema() const;
 
-  // False when no row with event time >= min_time can be late for any of its windows while the watermark
-  // is <= watermark. Any thread.
+  // False when no row with event time >= min_time can be late for any of its windows while the
+  // watermark is <= watermark. Any thread.
   bool may_be_late(int64_t min_time, int64_t watermark) const;
 
   // Adds rows to thread `thread`'s partial state; different threads may run at once. Rows that
-  // entered no window are appended to `late` (indexes, ascending). Throws kOperator on a null event time.
+  // entered no window are appended to `late` (indexes, ascending). Throws kOperator on a null event
+  // time.
   void add(int thread, const RecordBatch& rows, const RowWatermarks& watermarks,
            std::vector<int32_t>* late);
 

@@ -51,17 +51,27 @@ Array make_constant(const DataType& type, int64_t value, int64_t length) {
 template <typename Body>
 void with_type(const DataType& type, Body body) {
   switch (type.id) {
-    case TypeId::kInt8: return body(int8_t{});
-    case TypeId::kInt16: return body(int16_t{});
+    case TypeId::kInt8:
+      return body(int8_t{});
+    case TypeId::kInt16:
+      return body(int16_t{});
     case TypeId::kInt32:
-    case TypeId::kDate32: return body(int32_t{});
-    case TypeId::kUInt8: return body(uint8_t{});
-    case TypeId::kUInt16: return body(uint16_t{});
-    case TypeId::kUInt32: return body(uint32_t{});
-    case TypeId::kUInt64: return body(uint64_t{});
-    case TypeId::kFloat32: return body(float{});
-    case TypeId::kFloat64: return body(double{});
-    default: return body(int64_t{});
+    case TypeId::kDate32:
+      return body(int32_t{});
+    case TypeId::kUInt8:
+      return body(uint8_t{});
+    case TypeId::kUInt16:
+      return body(uint16_t{});
+    case TypeId::kUInt32:
+      return body(uint32_t{});
+    case TypeId::kUInt64:
+      return body(uint64_t{});
+    case TypeId::kFloat32:
+      return body(float{});
+    case TypeId::kFloat64:
+      return body(double{});
+    default:
+      return body(int64_t{});
   }
 }
 
@@ -93,7 +103,8 @@ Array make_extreme(const InputLayout& input, int index, const AccumulatorTable& 
   const RowBlock rows = table.rows();
   Array array;
   switch (input.value_class) {
-    case ValueClass::kText: return make_text(type, table.text(at), slots);
+    case ValueClass::kText:
+      return make_text(type, table.text(at), slots);
     case ValueClass::kDecimal:
       array = make_values<__int128>(
           type, slots, [&](uint32_t slot) { return load<__int128>(rows.at(slot) + at); });
@@ -102,8 +113,8 @@ Array make_extreme(const InputLayout& input, int index, const AccumulatorTable& 
       const int64_t* nans = table.nans(index);
       with_type(type, [&](auto zero) {
         array = make_values<decltype(zero)>(type, slots, [&](uint32_t slot) {
-          const bool all_nan = nans != nullptr && nans[slot] > 0 &&
-                               nans[slot] == table.value_count(index, slot);
+          const bool all_nan =
+              nans != nullptr && nans[slot] > 0 && nans[slot] == table.value_count(index, slot);
           // Adding zero shows -0.0 as 0.0: which of them came first must not matter.
           return all_nan ? std::nan("") : load<double>(rows.at(slot) + at) + 0.0;
         });
@@ -117,9 +128,8 @@ Array make_extreme(const InputLayout& input, int index, const AccumulatorTable& 
       }
       with_type(type, [&](auto zero) {
         // Unsigned and signed are read alike: the bits are the same.
-        array = make_values<decltype(zero)>(type, slots, [&](uint32_t slot) {
-          return load<int64_t>(rows.at(slot) + at);
-        });
+        array = make_values<decltype(zero)>(
+            type, slots, [&](uint32_t slot) { return load<int64_t>(rows.at(slot) + at); });
       });
   }
   set_nulls(table, index, slots, &array);
@@ -171,8 +181,8 @@ Array make_sum(const InputLayout& input, int index, const AccumulatorTable& tabl
 
 double decimal_sum(const Sum192& sum, int scale) {
   // high * 2^128 + low, with low unsigned; exact only as far as a float64 is.
-  const double value = std::ldexp(static_cast<double>(sum.high), 128) +
-                       static_cast<double>(sum.low);
+  const double value =
+      std::ldexp(static_cast<double>(sum.high), 128) + static_cast<double>(sum.low);
   const bool is_small = sum.high == (static_cast<__int128>(sum.low) < 0 ? -1 : 0);
   const double exact = is_small ? static_cast<double>(static_cast<__int128>(sum.low)) : value;
   return exact / std::pow(10.0, scale);
@@ -185,9 +195,12 @@ Array make_mean(const InputLayout& input, int index, const AccumulatorTable& tab
     const uint8_t* sum_at = rows.at(slot) + at;
     const auto count = static_cast<double>(table.value_count(index, slot));
     switch (input.value_class) {
-      case ValueClass::kFloat64: return load<double>(sum_at) / count;
-      case ValueClass::kDecimal: return decimal_sum(load<Sum192>(sum_at), input.type.scale) / count;
-      default: return static_cast<double>(load<__int128>(sum_at)) / count;
+      case ValueClass::kFloat64:
+        return load<double>(sum_at) / count;
+      case ValueClass::kDecimal:
+        return decimal_sum(load<Sum192>(sum_at), input.type.scale) / count;
+      default:
+        return static_cast<double>(load<__int128>(sum_at)) / count;
     }
   });
   set_nulls(table, index, slots, &array);
@@ -245,7 +258,8 @@ RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
   for (const ResultLayout& result : layout_->results) {
     int64_t first_bad = -1;
     batch.columns.push_back(make_result(result, table, slots, &first_bad));
-    if (first_bad >= 0) throw_overflow(result, keys, ids[static_cast<size_t>(first_bad)], start, end);
+    if (first_bad >= 0)
+      throw_overflow(result, keys, ids[static_cast<size_t>(first_bad)], start, end);
   }
   return batch;
 }
@@ -262,15 +276,15 @@ Array WindowResults::make_result(const ResultLayout& result, const AccumulatorTa
   switch (result.kind) {
     case AggregateKind::kSum:
       return make_sum(input, result.input, table, slots, type, first_bad);
-    case AggregateKind::kMean: return make_mean(input, result.input, table, slots);
+    case AggregateKind::kMean:
+      return make_mean(input, result.input, table, slots);
     case AggregateKind::kMin:
       return make_extreme(input, result.input, table, slots, input.min_at, type);
     case AggregateKind::kMax:
       return make_extreme(input, result.input, table, slots, input.max_at, type);
     default:
-      return make_values<int64_t>(type, slots, [&](uint32_t slot) {
-        return table.value_count(result.input, slot);
-      });
+      return make_values<int64_t>(
+          type, slots, [&](uint32_t slot) { return table.value_count(result.input, slot); });
   }
 }
 
@@ -282,14 +296,12 @@ void WindowResults::throw_overflow(const ResultLayout& result, const state::KeyD
   for (size_t i = 0; i < key.size(); ++i) {
     key_text += (i == 0 ? "" : ", ") + schema_->fields[i].name + " = " + value_text(key[i], 0);
   }
-  throw Error(ErrorCode::kOperator,
-              "the sum of '" + input.name + "' does not fit " + result.field.type.to_string() +
-                  (key.empty() ? "" : " for " + key_text) + " in window [" + std::to_string(start) +
-                  ", " + std::to_string(end) + "). Cast the column to float64 before summing.",
-              {{"column", input.name},
-               {"key", key_text},
-               {"window_start", start},
-               {"window_end", end}});
+  throw Error(
+      ErrorCode::kOperator,
+      "the sum of '" + input.name + "' does not fit " + result.field.type.to_string() +
+          (key.empty() ? "" : " for " + key_text) + " in window [" + std::to_string(start) + ", " +
+          std::to_string(end) + "). Cast the column to float64 before summing.",
+      {{"column", input.name}, {"key", key_text}, {"window_start", start}, {"window_end", end}});
 }
 
 }  // namespace pystream::windows

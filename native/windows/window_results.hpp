@@ -17,8 +17,8 @@ inline constexpr int64_t kMaxResultRows = 65536;
 
 class WindowResults {
  public:
-  // Key columns of the input, window_start and window_end of `time_type`, aggregates. Throws kSchema
-  // when two of them have one name.
+  // Key columns of the input, window_start and window_end of `time_type`, aggregates. Throws
+  // kSchema when two of them have one name.
   WindowResults(const AccumulatorLayout* layout, const Schema& input,
                 std::span<const int> key_columns, const DataType& time_type);
 

@@ -1,0 +1,4 @@
+pystream_test(windows_slicing_test windows/slicing_test.cpp)
+pystream_test(windows_aggregation_test windows/window_aggregation_test.cpp)
+pystream_test(windows_aggregates_test windows/aggregates_test.cpp)
+pystream_test(windows_differential_test windows/differential_test.cpp)
