@@ -93,25 +93,19 @@ void append_bytes(PyObject* object, int64_t row, const std::string& column,
 std::optional<Int128> unscaled(const py::object& object, const DataType& type) {
   const py::tuple parts = object.attr("as_tuple")();
   if (!py::isinstance<py::int_>(parts[2])) return std::nullopt;  // NaN and infinity
+  auto digits = parts[1].cast<std::vector<int>>();
+  int64_t shift = parts[2].cast<int64_t>() + type.scale;
+  while (!digits.empty() && digits.back() == 0) {
+    digits.pop_back();
+    ++shift;
+  }
+  if (digits.empty()) return 0;
+  // The last digit is not zero, so the number is exact only when no digit lies below the scale.
+  const int64_t length = static_cast<int64_t>(digits.size()) + shift;
+  if (shift < 0 || length > type.precision) return std::nullopt;
   Int128 value = 0;
-  Int128 limit = 1;
-  for (int i = 0; i < type.precision; ++i) limit *= 10;
-  for (const py::handle digit : parts[1].cast<py::tuple>()) {
-    value = value * 10 + digit.cast<int>();
-    if (value >= limit * 10) return std::nullopt;
-  }
-  for (int64_t shift = parts[2].cast<int64_t>() + type.scale; shift != 0 && value != 0;) {
-    if (shift > 0) {
-      value *= 10;
-      if (value >= limit) return std::nullopt;
-      --shift;
-    } else {
-      if (value % 10 != 0) return std::nullopt;
-      value /= 10;
-      ++shift;
-    }
-  }
-  if (value >= limit) return std::nullopt;
+  for (const int digit : digits) value = value * 10 + digit;
+  for (int64_t i = 0; i < shift; ++i) value *= 10;
   return parts[0].cast<int>() != 0 ? -value : value;
 }
 
