@@ -1,0 +1,386 @@
+"""Records of a topic, column by column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from pystream._native import _core
+from pystream.errors import NotSupportedError, SchemaError
+from pystream.log._optional import require
+from pystream.log.array import Array, preview
+
+if TYPE_CHECKING:
+    from collections.abc import ItemsView, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+    import pandas
+    import polars
+    import pyarrow
+
+__all__ = ["RecordBatch"]
+
+
+@final
+class RecordBatch:
+    """Records of one partition, or of a pipeline's result, as columns of equal length.
+
+    Immutable. Columns of a batch from a topic are read when they are first touched, straight from
+    the mapped segment, and checked against their checksums then. Everything taken from a batch
+    stays valid after the consumer and the log are closed and after the segment is deleted.
+
+    Made by ``consumer.batches()``, by pipelines, and by `from_arrow` and `from_numpy`. May be read
+    from any thread. Exchanges data with any Arrow library through the Arrow PyCapsule interface,
+    so ``pyarrow.record_batch(batch)``, ``polars.DataFrame(batch)`` and DuckDB queries over
+    ``batch`` work without a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pystream.log.record_batch import RecordBatch
+    >>> batch = RecordBatch.from_numpy(
+    ...     {"user": np.array(["ann", "bob", "eve"]), "amount": np.array([9.5, 1.25, 3.0])}
+    ... )
+    >>> batch
+    <RecordBatch, 3 records>
+      user    string   ann, bob, eve
+      amount  float64  9.5, 1.25, 3.0
+    >>> float(batch["amount"].to_numpy().sum())
+    13.75
+    """
+
+    __slots__ = ("_begin", "_columns", "_num_rows", "_schema", "_stored")
+
+    def __init__(
+        self, schema: _core.Schema, num_rows: int, columns: list[_core.Array | None]
+    ) -> None:
+        self._schema = schema
+        self._num_rows = num_rows
+        self._columns = columns  # None where not read yet
+        self._stored: _core.LogBatch | None = None
+        self._begin = 0  # first row of `_stored` that belongs to this batch
+
+    # --- making one -----------------------------------------------------------------------------
+
+    @classmethod
+    def from_arrow(cls, data: object) -> RecordBatch:
+        """Make a batch of an Arrow table, batch or stream, without a copy where layouts agree.
+
+        Parameters
+        ----------
+        data : object with ``__arrow_c_array__`` or ``__arrow_c_stream__``
+            From pyarrow, pandas, polars, duckdb and others. A stream is read to its end; several
+            batches are joined, which copies them.
+
+        Raises
+        ------
+        NotSupportedError
+            A column has a type that a topic cannot hold; names it.
+        SchemaError
+            `data` is no such object, or has no batch at all.
+        """
+        batches = _core.RecordBatch.from_arrow(data)
+        if not batches:
+            raise SchemaError("the Arrow stream has no batch. Check its source.")
+        return cls.from_native(_core.RecordBatch.concat(batches))
+
+    @classmethod
+    def from_numpy(
+        cls, columns: Mapping[str, npt.NDArray[Any]], schema: Mapping[str, str] | None = None
+    ) -> RecordBatch:
+        """Make a batch of numpy arrays.
+
+        Parameters
+        ----------
+        columns : mapping of str to numpy.ndarray
+            One-dimensional arrays of equal length. Contiguous numbers and times are shared, not
+            copied: do not change them afterwards. None and NaT are null.
+        schema : mapping of str to str, optional
+            Types by column. By default what fits the dtypes; strings for object arrays.
+
+        Raises
+        ------
+        SchemaError
+            Names column, expected, got and the first bad row.
+        """
+        arrays = {name: np.asarray(values) for name, values in columns.items()}
+        types = schema or {name: _type_of(values) for name, values in arrays.items()}
+        fields = [(name, _core.DataType(text), True) for name, text in types.items()]
+        return cls.from_native(_core.RecordBatch.from_numpy(_core.Schema(fields), arrays))
+
+    @classmethod
+    def from_native(cls, batch: _core.RecordBatch) -> RecordBatch:
+        """Wrap a batch of the core. For pystream's own modules."""
+        columns: list[_core.Array | None] = [batch.column(i) for i in range(batch.num_columns)]
+        return cls(batch.schema, batch.num_rows, columns)
+
+    @classmethod
+    def from_stored(
+        cls, stored: _core.LogBatch, begin: int = 0, end: int | None = None
+    ) -> RecordBatch:
+        """Wrap rows ``[begin, end)`` of a stored batch. For pystream's own modules."""
+        if stored.next_offset - stored.base_offset != stored.record_count:
+            raise NotSupportedError(
+                f"the batch at offset {stored.base_offset} of {stored.topic}-{stored.partition} is "
+                "compacted, and this pystream cannot read it. Update pystream."
+            )
+        end = stored.record_count if end is None else end
+        batch = cls(stored.schema, end - begin, [None] * len(stored.schema))
+        batch._stored = stored
+        batch._begin = begin
+        return batch
+
+    def to_native(self) -> _core.RecordBatch:
+        """Return the batch as the core has it, all columns read. For pystream's own modules."""
+        if not self._columns:
+            raise SchemaError("the batch has no columns. Select at least one.")
+        return _core.RecordBatch(self._schema, [self._column(i) for i in range(self.num_columns)])
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def num_rows(self) -> int:
+        """The number of records."""
+        return self._num_rows
+
+    @property
+    def num_columns(self) -> int:
+        """The number of columns."""
+        return len(self._columns)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns' names in schema order."""
+        return self._schema.names
+
+    @property
+    def schema(self) -> dict[str, str]:
+        """The columns' types by name, as `Log.create_topic` takes them."""
+        return {name: str(data_type) for name, data_type, _ in self._schema.fields}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the values take up. Reads all columns."""
+        return sum(self._column(i).nbytes for i in range(self.num_columns))
+
+    @property
+    def topic(self) -> str | None:
+        """The topic that the batch was read from; None for a batch made in memory."""
+        return self._stored.topic if self._stored else None
+
+    @property
+    def partition(self) -> int | None:
+        """The partition that the batch was read from; None for a batch made in memory."""
+        return self._stored.partition if self._stored else None
+
+    @property
+    def base_offset(self) -> int:
+        """The offset of the first record.
+
+        Raises
+        ------
+        NotSupportedError
+            The batch was made in memory.
+        """
+        return self._from_topic("offsets").base_offset + self._begin
+
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last record."""
+        return self.base_offset + self._num_rows
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """The records' offsets, a new int64 array of shape ``(num_rows,)``.
+
+        Raises
+        ------
+        NotSupportedError
+            The batch was made in memory.
+        """
+        return np.arange(self.base_offset, self.next_offset, dtype=np.int64)
+
+    @property
+    def timestamps(self) -> npt.NDArray[np.datetime64]:
+        """The record timestamps, a read-only ``datetime64[us]`` array of shape ``(num_rows,)``.
+
+        Raises
+        ------
+        NotSupportedError
+            The batch was made in memory.
+        """
+        stored = self._from_topic("timestamps").timestamps()
+        return self._rows_of(stored).to_numpy().view("datetime64[us]")
+
+    # --- columns --------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Array:
+        index = self._schema.index_of(name)
+        if index < 0:
+            raise SchemaError(
+                f"column {name!r} does not exist; the columns are "
+                f"{', '.join(self.column_names)}. Check the name.",
+                column=name,
+                topic=self.topic,
+            )
+        return Array(self._column(index))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._schema.index_of(name) >= 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.column_names)
+
+    def keys(self) -> list[str]:
+        """Return the columns' names, so that ``dict(batch)`` maps names to columns."""
+        return self.column_names
+
+    def items(self) -> ItemsView[str, Array]:
+        """Return pairs of name and column."""
+        return {name: self[name] for name in self.column_names}.items()
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    # --- parts of it ----------------------------------------------------------------------------
+
+    def select(self, names: Sequence[str]) -> RecordBatch:
+        """Return a batch with these columns only; no others are read."""
+        indices = [self._schema.index_of(name) for name in names]
+        if -1 in indices:
+            self[names[indices.index(-1)]]  # raises, naming the column
+        fields = self._schema.fields
+        part = RecordBatch(
+            _core.Schema(fields[i] for i in indices),
+            self._num_rows,
+            [self._column(i) for i in indices],
+        )
+        part._stored = self._stored
+        part._begin = self._begin
+        return part
+
+    def slice(self, begin: int, length: int) -> RecordBatch:
+        """Return records ``[begin, begin + length)``, sharing memory.
+
+        Raises
+        ------
+        IndexError
+            The records do not all exist.
+        """
+        if begin < 0 or length < 0 or begin + length > self._num_rows:
+            raise IndexError(f"[{begin}, {begin + length}) is not within {self._num_rows} records")
+        columns = [column and column.slice(begin, length) for column in self._columns]
+        part = RecordBatch(self._schema, length, columns)
+        part._stored = self._stored
+        part._begin = self._begin + begin
+        return part
+
+    def equals(self, other: RecordBatch) -> bool:
+        """Return whether columns, types, nulls and values agree; NaN equals itself."""
+        return self.to_native().equals(other.to_native())
+
+    # --- exchange -------------------------------------------------------------------------------
+
+    def to_arrow(self) -> pyarrow.RecordBatch:
+        """Return a pyarrow record batch, without a copy unless a column is dictionary-encoded.
+
+        Raises
+        ------
+        ImportError
+            pyarrow is not installed.
+        """
+        return require("pyarrow", extra="arrow").record_batch(self)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a pandas data frame; a copy.
+
+        Raises
+        ------
+        ImportError
+            pandas or pyarrow is not installed.
+        """
+        require("pandas", extra="pandas")
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return a polars data frame; numbers and times are not copied.
+
+        Raises
+        ------
+        ImportError
+            polars is not installed.
+        """
+        frame: polars.DataFrame = require("polars", extra="polars").DataFrame(self)
+        return frame
+
+    def to_pydict(self) -> dict[str, list[Any]]:
+        """Return a list of Python objects per column."""
+        return {name: self[name].to_pylist() for name in self.column_names}
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Return one dict per record."""
+        columns = self.to_pydict()
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def __arrow_c_schema__(self) -> object:
+        return self._schema.__arrow_c_schema__()
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self.to_native().__arrow_c_array__(requested_schema)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_native().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        title = f"{self._num_rows} record{'' if self._num_rows == 1 else 's'}"
+        if self._stored:
+            title += f", offsets {self.base_offset} to {self.next_offset - 1}"
+        place = f" {self.topic}-{self.partition}" if self._stored else ""
+        types = self.schema
+        names = max((len(name) for name in types), default=0)
+        widest = max((len(text) for text in types.values()), default=0)
+        lines = [f"<RecordBatch{place}, {title}>"]
+        for i, (name, text) in enumerate(types.items()):
+            line = f"  {name:<{names}}  {text:<{widest}}  {preview(self._column(i))}"
+            lines.append(line.rstrip())
+        return "\n".join(lines)
+
+    # --- helpers --------------------------------------------------------------------------------
+
+    def _column(self, index: int) -> _core.Array:
+        column = self._columns[index]
+        if column is None:
+            assert self._stored is not None
+            column = self._rows_of(self._stored.column(index))
+            self._columns[index] = column
+        return column
+
+    def _rows_of(self, stored_column: _core.Array) -> _core.Array:
+        if len(stored_column) == self._num_rows:
+            return stored_column
+        return stored_column.slice(self._begin, self._num_rows)
+
+    def _from_topic(self, what: str) -> _core.LogBatch:
+        if self._stored is None:
+            raise NotSupportedError(
+                f"the batch was made in memory and has no {what}. Only batches of a topic do."
+            )
+        return self._stored
+
+
+def _type_of(values: npt.NDArray[Any]) -> str:
+    """Return the column type that fits a dtype."""
+    kind = values.dtype.kind
+    if kind in "OUT":
+        return "string"
+    if kind == "S":
+        return "binary"
+    if kind in "mM":
+        unit = np.datetime_data(values.dtype)[0]
+        if kind == "M" and unit == "D":
+            return "date32"
+        unit = unit if unit in ("s", "ms", "us", "ns") else "s"
+        return f"{'duration' if kind == 'm' else 'timestamp'}[{unit}]"
+    return values.dtype.name
