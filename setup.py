@@ -18,11 +18,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-MODULES = tuple(
-    f"pystream._native.{name}"
-    for name in ("_core", "_records")
-    if name in (ROOT / "pystream" / "_native" / "CMakeLists.txt").read_text()
-)
+# Every compiled module has a stub, and a target of the same name in pystream/_native/CMakeLists.txt.
+MODULES = sorted(stub.stem for stub in (ROOT / "pystream" / "_native").glob("*.pyi"))
 
 
 class CMakeBuild(build_ext):
@@ -30,8 +27,6 @@ class CMakeBuild(build_ext):
 
     def run(self) -> None:
         """Build the modules, then put each where setuptools expects it."""
-        if not self.extensions:
-            return
         in_place = self.inplace or self.editable_mode
         tag = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}"
         build_dir = ROOT / "build" / tag if in_place else Path(self.build_temp).resolve()
@@ -117,6 +112,6 @@ def _replace(target: Path, built: Path) -> None:
 
 
 setup(
-    ext_modules=[Extension(name, sources=[]) for name in MODULES],
+    ext_modules=[Extension(f"pystream._native.{name}", sources=[]) for name in MODULES],
     cmdclass={"build_ext": CMakeBuild},
 )

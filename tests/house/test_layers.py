@@ -36,6 +36,7 @@ def imagined(tmp_path: Path) -> Package:
     for part in ("pipeline", "engines", "connectors", "_native", "log", "cli"):
         (tmp_path / "pystream" / part).mkdir(parents=True)
     (tmp_path / "pystream" / "errors.py").touch()
+    (tmp_path / "pystream" / "_native" / "_core.pyi").touch()
     return Package(tmp_path)
 
 
