@@ -240,6 +240,22 @@ class PartitionEnds:
     def durable_offset(self) -> int: ...
 
 @final
+class RecoveryReport:
+    """What opening a partition had to do."""
+
+    @property
+    def kind(self) -> Literal["none", "created", "recovered"]: ...
+    @property
+    def log_end_offset(self) -> int: ...
+    @property
+    def torn_bytes(self) -> int:
+        """Of an incomplete tail above the durable offset, now ignored."""
+
+    @property
+    def corrupt_records(self) -> int:
+        """Offsets below the durable offset that cannot be read."""
+
+@final
 class Log:
     """The log's own files in a directory. Any thread. Waits honour signals.
 
@@ -274,7 +290,10 @@ class Log:
     def wait_any(
         self, partitions: Sequence[Partition], offsets: Sequence[int], timeout_us: int
     ) -> bool:
-        """Block until a partition has a log end offset above its offset; False on timeout."""
+        """Block until a partition has a log end offset above its offset; False on timeout.
+
+        A negative timeout has no limit. Signal handlers run at least every 100 ms.
+        """
 
     def close(self) -> None: ...
     @property
@@ -320,6 +339,8 @@ class Partition:
         """Raises OffsetOutOfRangeError with both ends."""
 
     def sync(self) -> None: ...
+    @property
+    def recovery(self) -> RecoveryReport: ...
     def set_schema(self, schema_id: int, schema: Schema) -> None: ...
 
 @final
@@ -362,6 +383,8 @@ class LogBatch:
     @property
     def schema_id(self) -> int: ...
     @property
+    def stored_bytes(self) -> int: ...
+    @property
     def schema(self) -> Schema: ...
     @property
     def topic(self) -> str: ...
@@ -385,6 +408,82 @@ class LogBatch:
 
     def statistics(self, index: int) -> tuple[int, Any, Any] | None:
         """Return (null count, minimum, maximum); minimum and maximum None when not stored."""
+
+@final
+class TopicAppend:
+    """One batch that a TopicWriter appended."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def record_count(self) -> int: ...
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def append_time_us(self) -> int: ...
+    @property
+    def append_sequence(self) -> int: ...
+
+@final
+class TopicAppendResult:
+    """What one call of TopicWriter.append published, in the order in which it happened."""
+
+    def __init__(self) -> None: ...
+    @property
+    def row_count(self) -> int:
+        """Rows that were given."""
+
+    @property
+    def published_count(self) -> int: ...
+    @property
+    def appends(self) -> list[TopicAppend]: ...
+    def partitions(self) -> npt.NDArray[np.int32]:
+        """Return the partition of each row; a copy."""
+
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Return the offset of each row in its partition, -1 where it was not published; a copy."""
+
+@final
+class TopicWriter:
+    """Splits batches by key to the partitions of a topic, cuts what is too large, and appends.
+
+    Any thread, at the same time. Keeps its partitions open.
+    """
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        *,
+        key_columns: Sequence[int] = (),
+        codec: Codec = "none",
+        dictionary: bool = True,
+        max_batch_rows: int = ...,
+        max_batch_bytes: int = ...,
+        max_record_bytes: int = ...,
+        first_keyless_partition: int = 0,
+    ) -> None:
+        """All partitions of the topic, in order. Raises ConfigError."""
+
+    def append(
+        self,
+        batch: RecordBatch,
+        *,
+        timestamps: Array | int,
+        headers: Array | None = None,
+        partition: int | None = None,
+        acks: Acks = "interval",
+        result: TopicAppendResult | None = None,
+    ) -> TopicAppendResult:
+        """Append all rows by key, or to `partition`.
+
+        Returns `result`, or a new one. When it raises, `result` holds what was published before,
+        and the error has the attributes published_records and records. Nothing is published when a
+        row is too large (RecordTooLargeError), a null is where none may be (SchemaError), or the
+        partition does not exist (ConfigError).
+        """
+
+    @property
+    def partitions(self) -> list[Partition]: ...
 
 # --- runtime -------------------------------------------------------------------------------------
 #
