@@ -18,7 +18,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-# Every compiled module has a stub, and a target of the same name in pystream/_native/CMakeLists.txt.
+# Every compiled module has a stub; its target in pystream/_native/CMakeLists.txt has its name.
 MODULES = sorted(stub.stem for stub in (ROOT / "pystream" / "_native").glob("*.pyi"))
 
 

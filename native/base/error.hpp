@@ -13,21 +13,21 @@
 namespace pystream {
 
 enum class ErrorCode : uint8_t {
-  kConfig,            // a setting is wrong
-  kNotSupported,      // the feature does not exist yet
-  kLog,               // the log as a whole cannot be used (not a log, newer format, ...)
+  kConfig,        // a setting is wrong
+  kNotSupported,  // the feature does not exist yet
+  kLog,           // the log as a whole cannot be used (not a log, newer format, ...)
   kUnknownTopic,
   kOffsetOutOfRange,
   kRecordTooLarge,
   kCorruptRecord,
-  kStorage,           // the operating system refused; carries "errno" and "path"
+  kStorage,  // the operating system refused; carries "errno" and "path"
   kBufferFull,
   kRequestTimeout,
   kFenced,
-  kOperator,          // an operator of a pipeline failed
+  kOperator,  // an operator of a pipeline failed
   kSchema,
   kCheckpoint,
-  kClosed,            // use after close
+  kClosed,  // use after close
 };
 
 // A fact that a handler may want without parsing the message: ("topic", "orders"), ("offset", 12).

@@ -214,7 +214,7 @@ def run(
 
 
 def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
-    """Return ``count_all``, ``count``, ``sum``, ``mean``, ``min`` or ``max`` of one column of a pane.
+    """Return ``count_all``, ``count``, ``sum``, ``mean``, ``min`` or ``max`` of a pane's column.
 
     Nulls are skipped by all but ``count_all``; of nulls alone the count is 0 and the rest is null.
 
@@ -247,8 +247,8 @@ def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
 def _sum(present: Sequence[Scalar]) -> int | float | Decimal:
     """Add from left to right; integers exactly.
 
-    A sum of integers that the result column cannot hold is an error of the pipeline, never a wrapped
-    number; here it is simply a large Python integer, and the caller knows the column's type.
+    A sum of integers that the result column cannot hold is an error of the pipeline, never a
+    wrapped number; here it is a large Python integer, and the caller knows the column's type.
 
     >>> _sum([1e16, 1.0, -1e16])
     0.0
