@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
 
 #include "expressions/detail/numbers.hpp"
 #include "expressions/detail/time_text.hpp"
@@ -45,9 +46,23 @@ std::string float_text(double value) {
   return text;
 }
 
-std::string duration_text(int64_t value, TimeUnit unit) {
-  static constexpr std::array<std::string_view, 4> kUnits = {"s", "ms", "us", "ns"};
-  return join({"'", std::to_string(value), kUnits[static_cast<size_t>(unit)], "'"});
+// In the largest unit that holds it exactly.
+std::string duration_text(int64_t value, const DataType& type) {
+  static constexpr std::array<std::pair<std::string_view, int64_t>, 7> kUnits = {{
+      {"d", 86400 * detail::kNanosPerSecond},
+      {"h", 3600 * detail::kNanosPerSecond},
+      {"m", 60 * detail::kNanosPerSecond},
+      {"s", detail::kNanosPerSecond},
+      {"ms", 1'000'000},
+      {"us", 1'000},
+      {"ns", 1},
+  }};
+  const __int128 nanos = static_cast<__int128>(value) * detail::nanos_per_tick(type);
+  for (const auto& [name, size] : kUnits) {
+    if (nanos % size != 0) continue;
+    return join({"'", detail::decimal_text(nanos / size, 0), name, "'"});
+  }
+  return {};  // every number of nanoseconds is one of the last unit
 }
 
 std::string literal_text(const Expression& expression) {
@@ -71,7 +86,7 @@ std::string literal_text(const Expression& expression) {
     case TypeId::kDate32:
       return join({"'", detail::format_date(value), "'"});
     case TypeId::kDuration:
-      return duration_text(value, type.unit);
+      return duration_text(value, type);
     case TypeId::kUInt64:
       return std::to_string(static_cast<uint64_t>(value));
     default:

@@ -216,6 +216,56 @@ class RecordBatch:
 def export_stream(schema: Schema, batches: Sequence[RecordBatch]) -> object:
     """Return an "arrow_array_stream" capsule over batches of that schema."""
 
+# --- expressions ---------------------------------------------------------------------------------
+
+@final
+class Expression:
+    """An untyped tree over columns, as the user wrote it. Immutable; ``str()`` reads like it."""
+
+    @staticmethod
+    def column(name: str) -> Expression: ...
+    @staticmethod
+    def literal(
+        value: bool | int | float | str | bytes | None, type: DataType | None = None
+    ) -> Expression:
+        """A value whose type adapts to the other operand, or one of a declared type.
+
+        Declared: ticks of a timestamp, date32 or duration; the bits of a uint64 as int64; bytes of
+        a binary; digits of a decimal128.
+        """
+
+    @staticmethod
+    def call(function: str, arguments: Sequence[Expression]) -> Expression:
+        """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
+        ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
+        ``is_in`` (its members follow as literals) or ``truncate``.
+        """
+
+    @staticmethod
+    def cast(child: Expression, type: DataType) -> Expression: ...
+    def bind(self, schema: Schema) -> BoundExpression:
+        """Check the types. Raises SchemaError; NotSupportedError for decimal arithmetic."""
+
+    def __str__(self) -> str: ...
+    def __repr__(self) -> str: ...
+
+@final
+class BoundExpression:
+    """An expression for batches of one schema. Any thread."""
+
+    @property
+    def type(self) -> DataType: ...
+    @property
+    def nullable(self) -> bool: ...
+    def evaluate(self, batch: RecordBatch) -> Array:
+        """Return one value per row of a batch of the schema bound to.
+
+        Raises OperatorError for what only data can show, naming expression and row.
+        """
+
+def select_true(condition: Array) -> npt.NDArray[np.int32]:
+    """Return the rows where a bool column is true, ascending; null is not true."""
+
 # --- storage -------------------------------------------------------------------------------------
 
 Acks = Literal["published", "interval", "durable"]

@@ -22,5 +22,6 @@ inline SchemaHandle to_handle(SchemaPtr schema) {
 
 // One per file; core_module.cpp calls them.
 void bind_columns(py::module_& module);
+void bind_expressions(py::module_& module);
 
 }  // namespace pystream::python

@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, module) {
     }
   });
   pystream::python::bind_columns(module);
+  pystream::python::bind_expressions(module);
 }

@@ -156,7 +156,7 @@ TEST(ToString, ReadsAsTheUserWouldWriteIt) {
   EXPECT_EQ(cast(column("x"), "timestamp[ms, UTC]")->to_string(), "x.cast('timestamp[ms, UTC]')");
   EXPECT_EQ(typed_literal(int64_t{-1}, "timestamp[ms, UTC]")->to_string(),
             "'1969-12-31T23:59:59.999Z'");
-  EXPECT_EQ(typed_literal(int64_t{90}, "duration[s]")->to_string(), "'90s'");
+  EXPECT_EQ(typed_literal(int64_t{5400}, "duration[s]")->to_string(), "'90m'");
   EXPECT_EQ(typed_literal(int64_t{-1}, "uint64")->to_string(), "18446744073709551615");
 }
 

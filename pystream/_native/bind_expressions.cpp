@@ -1,0 +1,131 @@
+// Expression, BoundExpression, select_true. The contract is _core.pyi.
+
+#include <array>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "bindings.hpp"
+#include "expressions/expression.hpp"
+
+namespace pystream::python {
+
+namespace {
+
+using expressions::BoundExpression;
+using expressions::Expression;
+using expressions::Function;
+using ExpressionHandle = std::shared_ptr<Expression>;
+using BoundHandle = std::shared_ptr<BoundExpression>;
+
+// In the order of the enumeration; cast has a constructor of its own.
+constexpr std::array<std::string_view, 23> kFunctions = {
+    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
+    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
+    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
+    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",
+};
+static_assert(kFunctions.size() == static_cast<size_t>(Function::kCast));
+
+Function function_of(const std::string& name) {
+  for (size_t i = 0; i < kFunctions.size(); ++i) {
+    if (kFunctions[i] == name) return static_cast<Function>(i);
+  }
+  throw Error(ErrorCode::kNotSupported,
+              "function '" + name + "' does not exist. Use one of those that Expression offers.");
+}
+
+// Arguments beyond what the function takes would be ignored, and missing ones read past the end.
+void check_arity(Function function, size_t count) {
+  const bool unary = function == Function::kNegate || function == Function::kAbs ||
+                     function == Function::kNot || function == Function::kIsNull ||
+                     function == Function::kIsNotNull || function == Function::kIsNaN;
+  const bool fits = function == Function::kIsIn ? count >= 1 : count == (unary ? 1u : 2u);
+  if (fits) return;
+  throw Error(ErrorCode::kSchema,
+              "function '" + std::string(kFunctions[static_cast<size_t>(function)]) + "' got " +
+                  std::to_string(count) + " arguments. Pass as many as it takes.");
+}
+
+ExpressionHandle make(Expression::Kind kind) {
+  auto expression = std::make_shared<Expression>();
+  expression->kind = kind;
+  return expression;
+}
+
+ExpressionHandle make_column(std::string name) {
+  ExpressionHandle expression = make(Expression::Kind::kColumn);
+  expression->column = std::move(name);
+  return expression;
+}
+
+ExpressionHandle make_literal(expressions::Literal value, std::optional<DataType> type) {
+  ExpressionHandle expression = make(Expression::Kind::kLiteral);
+  expression->literal = std::move(value);
+  expression->has_literal_type = type.has_value();
+  if (type) expression->literal_type = *std::move(type);
+  return expression;
+}
+
+ExpressionHandle make_call(const std::string& function, std::vector<ExpressionHandle> arguments) {
+  ExpressionHandle expression = make(Expression::Kind::kCall);
+  expression->function = function_of(function);
+  check_arity(expression->function, arguments.size());
+  expression->arguments.assign(arguments.begin(), arguments.end());
+  return expression;
+}
+
+ExpressionHandle make_cast(ExpressionHandle child, DataType type) {
+  ExpressionHandle expression = make(Expression::Kind::kCall);
+  expression->function = Function::kCast;
+  expression->arguments.push_back(std::move(child));
+  expression->cast_type = std::move(type);
+  return expression;
+}
+
+Array evaluate(const BoundExpression& bound, const RecordBatch& batch) {
+  const py::gil_scoped_release release;
+  return bound.evaluate(batch);
+}
+
+py::array_t<int32_t> select_true(const Array& condition) {
+  if (!condition.type.is_bool()) {
+    throw Error(ErrorCode::kSchema, "select_true got a column of " + condition.type.to_string() +
+                                        ". Pass a bool column.");
+  }
+  auto* rows = new std::vector<int32_t>();
+  const py::capsule owner(rows,
+                          [](void* vector) { delete static_cast<std::vector<int32_t>*>(vector); });
+  {
+    const py::gil_scoped_release release;
+    expressions::select_true(condition, rows);
+  }
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(rows->size()), rows->data(), owner);
+}
+
+}  // namespace
+
+void bind_expressions(py::module_& module) {
+  py::class_<Expression, ExpressionHandle>(module, "Expression")
+      .def_static("column", &make_column, py::arg("name"))
+      .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
+      .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))
+      .def_static("cast", &make_cast, py::arg("child"), py::arg("type"))
+      .def(
+          "bind",
+          [](const Expression& self, const Schema& schema) {
+            return std::const_pointer_cast<BoundExpression>(expressions::bind(self, schema));
+          },
+          py::arg("schema"))
+      .def("__str__", &Expression::to_string)
+      .def("__repr__",
+           [](const Expression& self) { return "Expression(" + self.to_string() + ")"; });
+
+  py::class_<BoundExpression, BoundHandle>(module, "BoundExpression")
+      .def_property_readonly("type", &BoundExpression::type)
+      .def_property_readonly("nullable", &BoundExpression::nullable)
+      .def("evaluate", &evaluate, py::arg("batch"));
+
+  module.def("select_true", &select_true, py::arg("condition"));
+}
+
+}  // namespace pystream::python

@@ -1,0 +1,1 @@
+"""What runs a plan: the native engine of this process."""

@@ -1,0 +1,59 @@
+"""Plan expressions as handles of the core."""
+
+from __future__ import annotations
+
+from pystream._native import DataType, Schema
+from pystream._native import Expression as NativeExpression
+from pystream.plan.expressions import (
+    CallNode,
+    CastNode,
+    ColumnNode,
+    ExpressionNode,
+    LiteralNode,
+)
+
+__all__ = ["infer", "lower"]
+
+
+def lower(node: ExpressionNode) -> NativeExpression:
+    """Return the native, still untyped expression.
+
+    Raises
+    ------
+    ConfigError
+        If a cast names a type that does not exist.
+    """
+    match node:
+        case ColumnNode(name):
+            return NativeExpression.column(name)
+        case LiteralNode(value, declared):
+            if declared is None:
+                return NativeExpression.literal(value)
+            if declared == "uint64" and isinstance(value, int) and value >= 2**63:
+                value -= 2**64  # the core takes its bits
+            return NativeExpression.literal(value, DataType(declared))
+        case CallNode(function, arguments):
+            return NativeExpression.call(function, [lower(argument) for argument in arguments])
+        case CastNode(operand, target):
+            return NativeExpression.cast(lower(operand), DataType(target))
+    raise AssertionError(f"unknown expression {node!r}")
+
+
+def infer(node: ExpressionNode, schema: Schema) -> DataType:
+    """Return the type of an expression over rows of `schema`.
+
+    Raises
+    ------
+    SchemaError
+        If a column does not exist, or a function does not take the types of its operands; the
+        message names them.
+    NotSupportedError
+        If the function is not built for these types.
+
+    Examples
+    --------
+    >>> schema = Schema([("delay", DataType("int32"), True)])
+    >>> str(infer(CallNode("divide", (ColumnNode("delay"), LiteralNode(2))), schema))
+    'float64'
+    """
+    return lower(node).bind(schema).type

@@ -1,0 +1,1 @@
+"""What users chain: environment, streams, expressions, windows; it becomes a plan."""

@@ -1,0 +1,480 @@
+"""Expressions over columns: ``col("amount") * 2 > 100``.
+
+They describe; nothing is computed before a pipeline runs. What each function does with nulls, NaN,
+overflow and times is written in docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from pystream.config import parse_duration_ns
+from pystream.errors import ConfigError
+from pystream.pipeline.aggregates import Aggregation
+from pystream.pipeline.literals import literal_node
+from pystream.plan.expressions import (
+    CallNode,
+    CastNode,
+    ColumnNode,
+    ExpressionNode,
+    LiteralNode,
+    receiver_text,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    # What may stand beside an expression; a datetime is a date.
+    Operand: TypeAlias = (
+        "Expression | bool | int | float | str | bytes | Decimal | date | timedelta | np.generic"
+    )
+
+__all__ = ["Expression", "col", "lit"]
+
+
+class Expression:
+    """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
+
+    Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
+    comparisons, ``& | ~``. An expression is neither true nor false, so ``and``, ``or``, ``not`` and
+    chained comparisons raise TypeError: write ``(a > 1) & (b < 2)``.
+
+    Attributes
+    ----------
+    node : ExpressionNode
+        The same as data, for the plan.
+    name : str or None
+        Of the result column: given by :meth:`alias`, else that of a plain column.
+
+    Examples
+    --------
+    >>> col("amount") * 2 > 100
+    (col("amount") * 2) > 100
+    >>> ~col("user").isin(["ann", "bob"]) & col("amount").is_not_null()
+    (~col("user").isin(["ann", "bob"])) & col("amount").is_not_null()
+    """
+
+    __slots__ = ("name", "node")
+    __hash__ = None  # type: ignore[assignment]
+    # numpy must leave `np.float64(2) * col("x")` to __rmul__ instead of looping over it.
+    __array_ufunc__ = None
+
+    def __init__(self, node: ExpressionNode, name: str | None = None) -> None:
+        self.node = node
+        self.name = node.name if name is None and isinstance(node, ColumnNode) else name
+
+    def __repr__(self) -> str:
+        plain = isinstance(self.node, ColumnNode) and self.node.name == self.name
+        if self.name is None or plain:
+            return str(self.node) if not isinstance(self.node, LiteralNode) else f"lit({self.node})"
+        return f"{receiver_text(self.node)}.alias({LiteralNode(self.name)})"
+
+    # -- arithmetic ----------------------------------------------------------------------------
+
+    def __add__(self, other: Operand) -> Expression:
+        return self._infix("add", other)
+
+    def __radd__(self, other: Operand) -> Expression:
+        return self._infix("add", other, reflected=True)
+
+    def __sub__(self, other: Operand) -> Expression:
+        return self._infix("subtract", other)
+
+    def __rsub__(self, other: Operand) -> Expression:
+        return self._infix("subtract", other, reflected=True)
+
+    def __mul__(self, other: Operand) -> Expression:
+        return self._infix("multiply", other)
+
+    def __rmul__(self, other: Operand) -> Expression:
+        return self._infix("multiply", other, reflected=True)
+
+    def __truediv__(self, other: Operand) -> Expression:
+        return self._infix("divide", other)
+
+    def __rtruediv__(self, other: Operand) -> Expression:
+        return self._infix("divide", other, reflected=True)
+
+    def __floordiv__(self, other: Operand) -> Expression:
+        return self._infix("floor_divide", other)
+
+    def __rfloordiv__(self, other: Operand) -> Expression:
+        return self._infix("floor_divide", other, reflected=True)
+
+    def __mod__(self, other: Operand) -> Expression:
+        return self._infix("modulo", other)
+
+    def __rmod__(self, other: Operand) -> Expression:
+        return self._infix("modulo", other, reflected=True)
+
+    def __neg__(self) -> Expression:
+        return self._call("negate")
+
+    def __abs__(self) -> Expression:
+        return self._call("abs")
+
+    # -- comparison ----------------------------------------------------------------------------
+
+    def __eq__(self, other: Operand) -> Expression:  # type: ignore[override]
+        return self._infix("equal", other)
+
+    def __ne__(self, other: Operand) -> Expression:  # type: ignore[override]
+        return self._infix("not_equal", other)
+
+    def __lt__(self, other: Operand) -> Expression:
+        return self._infix("less", other)
+
+    def __le__(self, other: Operand) -> Expression:
+        return self._infix("less_equal", other)
+
+    def __gt__(self, other: Operand) -> Expression:
+        return self._infix("greater", other)
+
+    def __ge__(self, other: Operand) -> Expression:
+        return self._infix("greater_equal", other)
+
+    # -- logic ---------------------------------------------------------------------------------
+
+    def __and__(self, other: Operand) -> Expression:
+        return self._infix("and", other)
+
+    def __rand__(self, other: Operand) -> Expression:
+        return self._infix("and", other, reflected=True)
+
+    def __or__(self, other: Operand) -> Expression:
+        return self._infix("or", other)
+
+    def __ror__(self, other: Operand) -> Expression:
+        return self._infix("or", other, reflected=True)
+
+    def __invert__(self) -> Expression:
+        return self._call("not")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"the expression {self!r} is neither true nor false before the pipeline runs. Write "
+            "& | ~ instead of and, or, not, with comparisons in parentheses: (a > 1) & (b < 2)."
+        )
+
+    # -- nulls and membership --------------------------------------------------------------------
+
+    def is_null(self) -> Expression:
+        """Test for null; never null itself.
+
+        Returns
+        -------
+        Expression
+            Of type bool. NaN is a value, not a null.
+
+        Examples
+        --------
+        >>> col("amount").is_null()
+        col("amount").is_null()
+        """
+        return self._call("is_null")
+
+    def is_not_null(self) -> Expression:
+        """Test for a value; never null itself.
+
+        Returns
+        -------
+        Expression
+            Of type bool.
+
+        Examples
+        --------
+        >>> col("amount").is_not_null()
+        col("amount").is_not_null()
+        """
+        return self._call("is_not_null")
+
+    def fill_null(self, value: Operand) -> Expression:
+        """Replace nulls.
+
+        Parameters
+        ----------
+        value : value or Expression
+            Of the same type; a Python number must fit it exactly (floats are rounded).
+
+        Returns
+        -------
+        Expression
+            Of the same type; null only where `value` is null too.
+
+        Examples
+        --------
+        >>> col("amount").fill_null(0)
+        col("amount").fill_null(0)
+        """
+        return self._call("fill_null", _node(value, "fill_null"))
+
+    def is_nan(self) -> Expression:
+        """Test floats for NaN; null where the value is null.
+
+        Returns
+        -------
+        Expression
+            Of type bool.
+
+        Examples
+        --------
+        >>> col("score").is_nan()
+        col("score").is_nan()
+        """
+        return self._call("is_nan")
+
+    def isin(self, values: Iterable[object]) -> Expression:
+        """Test whether the value equals one of `values`.
+
+        Parameters
+        ----------
+        values : iterable
+            Python values; None is a null.
+
+        Returns
+        -------
+        Expression
+            Of type bool. As SQL's IN: null where the value is null, and where it is not found
+            while `values` holds None. Nothing is in an empty list.
+
+        Examples
+        --------
+        >>> col("origin").isin(["JFK", "LGA"])
+        col("origin").isin(["JFK", "LGA"])
+        """
+        if isinstance(values, str | bytes | Expression):
+            raise TypeError(
+                f"isin got {values!r}, which is not a list of values. Pass a list, for example "
+                f"isin([{values!r}])."
+            )
+        return self._call("is_in", *(literal_node(value) for value in values))
+
+    # -- types and times -----------------------------------------------------------------------
+
+    def truncate(self, every: str | timedelta | int) -> Expression:
+        """Round down to a multiple of a duration since 1970 in UTC, also before 1970.
+
+        Parameters
+        ----------
+        every : str, timedelta or int
+            Positive: ``"1h"``, or a number in the unit of the column. Weeks and months have no
+            fixed start in it; ``"7d"`` starts on Thursdays.
+
+        Returns
+        -------
+        Expression
+            Of the type of the column.
+
+        Raises
+        ------
+        ConfigError
+            If it is no duration.
+
+        Examples
+        --------
+        >>> col("ts").truncate("1h")
+        col("ts").truncate("1h")
+        """
+        if isinstance(every, int):
+            return self._call("truncate", LiteralNode(int(every)))
+        nanoseconds = parse_duration_ns(every, name="truncate")
+        if not 0 < nanoseconds < 2**63:
+            raise ConfigError(
+                f'truncate got {every!s}, but it takes a duration above zero. Pass "1h", say.'
+            )
+        return self._call("truncate", LiteralNode(nanoseconds, "duration[ns]"))
+
+    def cast(self, type: str) -> Expression:
+        """Convert to another type.
+
+        Parameters
+        ----------
+        type : str
+            As Arrow spells it: ``"float64"``, ``"timestamp[ms]"``, ``"string"``.
+
+        Returns
+        -------
+        Expression
+            Floats lose their fraction on the way to integers, times what is below the unit
+            (floor). A value that the type cannot hold raises OperatorError when the pipeline runs.
+
+        Examples
+        --------
+        >>> col("delay").cast("float64") / 60
+        col("delay").cast("float64") / 60
+        """
+        return Expression(CastNode(self.node, str(type)), self.name)
+
+    def alias(self, name: str) -> Expression:
+        """Name the result column.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Expression
+
+        Examples
+        --------
+        >>> (col("price") * col("quantity")).alias("turnover")
+        (col("price") * col("quantity")).alias("turnover")
+        """
+        return Expression(self.node, name)
+
+    # -- aggregation ---------------------------------------------------------------------------
+
+    def sum(self) -> Aggregation:
+        """Add up what is not null.
+
+        Returns
+        -------
+        Aggregation
+            int64, uint64 or float64; null when nothing is there. Integer sums never wrap.
+
+        Examples
+        --------
+        >>> col("amount").sum()
+        col("amount").sum()
+        """
+        return Aggregation("sum", self.node)
+
+    def mean(self) -> Aggregation:
+        """Average what is not null.
+
+        Returns
+        -------
+        Aggregation
+            float64, also of integers; null when nothing is there.
+
+        Examples
+        --------
+        >>> col("amount").mean()
+        col("amount").mean()
+        """
+        return Aggregation("mean", self.node)
+
+    def min(self) -> Aggregation:
+        """Find the least value; NaN only when all are NaN.
+
+        Returns
+        -------
+        Aggregation
+            Of the type of the values; null when nothing is there.
+
+        Examples
+        --------
+        >>> col("amount").min()
+        col("amount").min()
+        """
+        return Aggregation("min", self.node)
+
+    def max(self) -> Aggregation:
+        """Find the greatest value; NaN only when all are NaN.
+
+        Returns
+        -------
+        Aggregation
+            Of the type of the values; null when nothing is there.
+
+        Examples
+        --------
+        >>> col("amount").max()
+        col("amount").max()
+        """
+        return Aggregation("max", self.node)
+
+    def count(self) -> Aggregation:
+        """Count the rows where the value is not null.
+
+        Returns
+        -------
+        Aggregation
+            int64.
+
+        Examples
+        --------
+        >>> col("amount").count()
+        col("amount").count()
+        """
+        return Aggregation("count", self.node)
+
+    # -- construction --------------------------------------------------------------------------
+
+    def _call(self, function: str, *arguments: ExpressionNode) -> Expression:
+        return Expression(CallNode(function, (self.node, *arguments)))
+
+    def _infix(self, function: str, other: Operand, *, reflected: bool = False) -> Expression:
+        node = _node(other, function)
+        pair = (node, self.node) if reflected else (self.node, node)
+        return Expression(CallNode(function, pair))
+
+
+def col(name: str) -> Expression:
+    """Refer to a column.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Expression
+
+    Examples
+    --------
+    >>> col("amount") > 0
+    col("amount") > 0
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"col got {name!r}, which is not a name. Pass a str.")
+    return Expression(ColumnNode(name))
+
+
+def lit(value: object) -> Expression:
+    """Make an expression of one value, where a plain Python value would not do.
+
+    Parameters
+    ----------
+    value : bool, int, float, str, bytes, Decimal, datetime, date, timedelta, numpy scalar or None
+        Numbers and strings adapt to what they meet; alone they are int64, float64 and string. A
+        datetime without a zone is UTC.
+
+    Returns
+    -------
+    Expression
+
+    Raises
+    ------
+    TypeError
+        If it is of another type.
+    ConfigError
+        If it is too large for any column.
+
+    Examples
+    --------
+    >>> lit(1) / col("n")
+    1 / col("n")
+    >>> lit(None).cast("int64")
+    lit(None).cast("int64")
+    """
+    return value if isinstance(value, Expression) else Expression(literal_node(value))
+
+
+def _node(value: object, function: str) -> ExpressionNode:
+    if isinstance(value, Expression):
+        return value.node
+    if isinstance(value, Aggregation):
+        raise TypeError(
+            f"{function} got {value!r}, which is an aggregation. Compute with it after aggregate()."
+        )
+    if value is None:
+        raise TypeError(
+            f"{function} got None. Test for nulls with is_null() or is_not_null(); write lit(None) "
+            "where a null is meant."
+        )
+    return literal_node(value)

@@ -1,0 +1,142 @@
+"""Expressions of the logical plan: data only, and their text as the user would write it.
+
+Values are already plain: times are ticks with a declared type, spelled as Arrow spells types.
+Engines read these nodes; which types fit which function is decided where a schema is known.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+LiteralValue = bool | int | float | str | bytes | None
+
+_INFIX: Final = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "floor_divide": "//",
+    "modulo": "%",
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "and": "&",
+    "or": "|",
+}
+_PREFIX: Final = {"negate": "-", "not": "~"}
+_DURATION_UNITS: Final = (
+    ("d", 86_400 * 10**9),
+    ("h", 3_600 * 10**9),
+    ("m", 60 * 10**9),
+    ("s", 10**9),
+    ("ms", 10**6),
+    ("us", 10**3),
+    ("ns", 1),
+)
+_NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+
+@dataclass(frozen=True)
+class ExpressionNode:
+    """A value per row; ``str()`` gives the Python that makes it."""
+
+
+@dataclass(frozen=True)
+class ColumnNode(ExpressionNode):
+    """The column of that name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"col({_quote(self.name)})"
+
+
+@dataclass(frozen=True)
+class LiteralNode(ExpressionNode):
+    """One value for all rows.
+
+    Without a type, an int, float or str adapts to the other operand. With one, `value` is the
+    number of ticks (timestamp, date32, duration), an integer above int64 (uint64), the bytes
+    (binary) or the digits (decimal128).
+    """
+
+    value: LiteralValue
+    type: str | None = None
+
+    def __str__(self) -> str:
+        if self.type is None or isinstance(self.value, bytes):
+            return _quote(self.value) if isinstance(self.value, str) else repr(self.value)
+        if self.type.startswith("decimal128"):
+            return f"Decimal({_quote(str(self.value))})"
+        if self.type == "uint64":
+            return str(self.value)
+        assert isinstance(self.value, int)
+        return _quote(_time_text(self.value, self.type))
+
+
+@dataclass(frozen=True)
+class CallNode(ExpressionNode):
+    """A function of the core's expressions, by its name there."""
+
+    function: str
+    arguments: tuple[ExpressionNode, ...]
+
+    def __str__(self) -> str:
+        first, *rest = self.arguments
+        if self.function in _INFIX:
+            return f"{_operand(first)} {_INFIX[self.function]} {_operand(rest[0])}"
+        if self.function in _PREFIX:
+            return f"{_PREFIX[self.function]}{_operand(first)}"
+        if self.function == "abs":
+            return f"abs({first})"
+        listed = ", ".join(str(argument) for argument in rest)
+        if self.function == "is_in":
+            return f"{receiver_text(first)}.isin([{listed}])"
+        return f"{receiver_text(first)}.{self.function}({listed})"
+
+
+@dataclass(frozen=True)
+class CastNode(ExpressionNode):
+    """The same values as another type."""
+
+    operand: ExpressionNode
+    type: str
+
+    def __str__(self) -> str:
+        return f"{receiver_text(self.operand)}.cast({_quote(self.type)})"
+
+
+def receiver_text(node: ExpressionNode) -> str:
+    """Return the text of a node in front of a method call: parenthesized where needed."""
+    return f"lit({node})" if isinstance(node, LiteralNode) else _operand(node)
+
+
+def _operand(node: ExpressionNode) -> str:
+    is_operator = isinstance(node, CallNode) and (
+        node.function in _INFIX or node.function in _PREFIX
+    )
+    return f"({node})" if is_operator else str(node)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _time_text(value: int, type: str) -> str:
+    if type == "date32":
+        return str(np.datetime64(value, "D"))
+    unit, _, zone = type[type.index("[") + 1 : -1].partition(", ")
+    if type.startswith("timestamp"):
+        return str(np.datetime64(value, unit)) + ("Z" if zone else "")  # type: ignore[call-overload]
+    nanoseconds = value * _NANOSECONDS[unit]
+    for name, size in _DURATION_UNITS:
+        if nanoseconds % size == 0 and (nanoseconds or name == unit):
+            return f"{nanoseconds // size}{name}"
+    raise AssertionError(type)
