@@ -1,0 +1,29 @@
+#pragma once
+// Sleeping until a word in shared memory changes, across processes. The word may lie in a mapping
+// that each process has at another address. Wakes may be spurious: callers loop on their condition.
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+namespace pystream {
+
+struct FutexWait {
+  const std::atomic<uint32_t>* word;
+  uint32_t expected;
+};
+
+// The kernel's limit on words of one futex_wait_any.
+inline constexpr size_t kFutexWaitAnyMax = 128;
+
+// Returns when `word` no longer holds `expected`, on a wake, or after the timeout.
+void futex_wait(const FutexWait& wait, int64_t timeout_us);
+
+// As futex_wait, for up to kFutexWaitAnyMax words. Polls every millisecond where the kernel lacks
+// futex_waitv (before 5.16) or more words are given.
+void futex_wait_any(std::span<const FutexWait> waits, int64_t timeout_us);
+
+// Wakes all that wait for `word`.
+void futex_wake_all(std::atomic<uint32_t>* word);
+
+}  // namespace pystream
