@@ -1,0 +1,59 @@
+#pragma once
+// Every system call that the log makes on files, in one place that can be made to fail. The class
+// itself is the operating system; tests derive from it and let the nth call return an error.
+//
+// All calls return a non-negative result or -errno, restart after EINTR, and are thread safe.
+// Files are never truncated or hole-punched: a reader may have them mapped.
+
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pystream::storage {
+
+using BootId = std::array<uint8_t, 16>;
+
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
+enum class LockMode : uint8_t { kUnlock, kExclusive };
+
+class FileLayer {
+ public:
+  virtual ~FileLayer() = default;
+
+  virtual int open(const std::string& path, int flags);  // O_CLOEXEC is added; mode 0644
+  virtual void close(int fd);
+  virtual int64_t pwritev(int fd, const iovec* parts, int count, int64_t position);
+  virtual int64_t pread(int fd, void* bytes, size_t length, int64_t position);
+  virtual int64_t size(int fd);
+  virtual int identity(int fd, FileIdentity* out);
+  // Reserves the bytes and lets the file's size reach their end.
+  virtual int allocate(int fd, int64_t position, int64_t length);
+  virtual int sync_data(int fd);                             // fdatasync
+  virtual int sync_directory(const std::string& directory);  // fsync of the directory itself
+  virtual int make_directory(const std::string& directory);
+  virtual int rename(const std::string& from, const std::string& to);
+  virtual int unlink(const std::string& path);
+  // Names in the directory without "." and "..", unsorted.
+  virtual int list(const std::string& directory, std::vector<std::string>* names);
+  virtual int map_shared(int fd, size_t length, bool writable, void** out);
+  // MADV_POPULATE_READ: faults the pages in, so that an I/O error is an error here, not a signal.
+  virtual int populate(const void* address, size_t length);
+  // The lock of the open file description (F_OFD_SETLK), without waiting: -EAGAIN when held by
+  // another description. It dies with the last copy of the descriptor.
+  virtual int lock(int fd, LockMode mode);
+  // 1 when another open file description holds the lock, else 0.
+  virtual int is_locked_elsewhere(int fd);
+  // Changes with each boot of the machine.
+  virtual int boot_id(BootId* out);
+};
+
+}  // namespace pystream::storage

@@ -1,0 +1,62 @@
+#pragma once
+// Locks that die with their holder: the kernel's lock of an open file description, alone (FileLock)
+// or with what one process needs around it (PartitionLock).
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "storage/file.hpp"
+
+namespace pystream::storage {
+
+// Takes the file's lock, polling with growing pauses until the timeout; false when it passed.
+bool try_lock_file(const File& file, int64_t timeout_us);
+
+// Holds the lock of `file` for a scope. Throws kRequestTimeout.
+class FileLock {
+ public:
+  FileLock(const File& file, int64_t timeout_us);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  const File& file_;
+};
+
+// The append lock of a partition: first among the threads that share this object (the kernel's
+// lock does not tell them apart), then among processes. Used from any thread.
+class PartitionLock {
+ public:
+  void open(File file) { file_ = std::move(file); }
+
+  // False when the timeout passed.
+  bool acquire(int64_t timeout_us);
+  void release();
+
+  // True when no one in any process held the lock at some moment during the call. The caller's
+  // own thread must not hold it.
+  bool is_free() const;
+
+  // Returns when no thread of this process holds the lock any more.
+  void wait_for_threads();
+  // Waits for the holder in this process, then closes the file. Later acquire() calls get the lock
+  // among threads only: their callers find the log closed.
+  void close();
+  // In a forked child, where mutexes may be locked by threads that do not exist. The parent's lock
+  // is not released: its own copy of the descriptor keeps it.
+  void close_in_child() { file_.close(); }
+
+ private:
+  bool acquire_in_process(int64_t timeout_us);
+  void release_in_process();
+
+  File file_;  // used by the holder; closed by a holder under mutex_
+  mutable std::mutex mutex_;
+  std::condition_variable released_;
+  std::atomic<bool> held_here_{false};
+};
+
+}  // namespace pystream::storage
