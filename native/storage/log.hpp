@@ -2,12 +2,15 @@
 // The log: a directory of partitions that several processes share. This header is the manual of
 // the storage room; see docs/formats/ for the bytes.
 //
-//   DIR/order                              mapped: log id, boot id, append-sequence counter
-//   DIR/topics/<topic id>/<partition>/control            mapped: published end, in-flight mark, wake word
-//   DIR/topics/<topic id>/<partition>/lock               the append lock (OFD)
-//   DIR/topics/<topic id>/<partition>/<base offset>.seg  segments
+//   DIR/order                                  mapped: log id, boot id, append-sequence counter
+//   DIR/topics/<topic id>/<partition>/control  mapped: published end, in-flight mark, wake word
+//   DIR/topics/<topic id>/<partition>/lock     the append lock (OFD)
+//   DIR/topics/<topic id>/<partition>/<base offset>.seg
 //
 // (DIR/catalog.db belongs to pystream/log; the core never needs it.)
+//
+// Lifetime: a Log is closed when its last reference goes; its partitions and readers do not keep it
+// open, and say kClosed from then on.
 //
 // Threads: Log and Partition may be used from any thread. A PartitionReader belongs to one thread
 // at a time. Batches and their buffers outlive all of them: the segment stays mapped until the last
@@ -30,8 +33,8 @@ namespace pystream::storage {
 
 enum class Acks : uint8_t {
   kPublished,  // survives kill -9 of any process
-  kInterval,   // plus power loss, except what was appended since the last sync (at most interval_us)
-  kDurable,    // plus power loss
+  kInterval,  // plus power loss, except what was appended since the last sync (at most interval_us)
+  kDurable,   // plus power loss
 };
 
 class FileLayer;
@@ -103,14 +106,15 @@ class PartitionReader {
   std::unique_ptr<State> state_;
 };
 
-class Partition {
+class Partition : public std::enable_shared_from_this<Partition> {
  public:
+  struct State;  // the room's own
   ~Partition();
 
   // Appends one batch: kernel lock -> stamp -> pwrite of batch and terminator -> publish -> unlock
-  // -> wake readers. Stamps `batch` in place, so that it is used once. On any error before the publish nothing
-  // was appended (a full disk is kStorage with ENOSPC and the log stays readable and writable
-  // later). kDurable throws kNotSupported for now.
+  // -> wake readers. Stamps `batch` in place, so that it is used once. On any error before the
+  // publish nothing was appended (a full disk is kStorage with ENOSPC and the log stays readable
+  // and writable later). kDurable throws kNotSupported for now.
   AppendResult append(EncodedBatch* batch, Acks acks);
 
   PartitionEnds ends() const;
@@ -122,14 +126,13 @@ class Partition {
 
   // What open_partition() of this object found. Constant.
   const RecoveryReport& recovery() const;
-  const PartitionOptions& options() const;
-  // Changes the schema that later appends use (a new segment is rolled).
+  PartitionOptions options() const;
+  // Changes the schema that later appends use: the next one rolls a segment. A batch encoded with
+  // another schema id is refused (kSchema) and can be encoded again.
   void set_schema(uint32_t schema_id, SchemaPtr schema);
 
  private:
   friend class Log;
-  friend class PartitionReader;
-  struct State;
   explicit Partition(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
@@ -143,8 +146,9 @@ struct OrderFrontier {
 
 class Log : public std::enable_shared_from_this<Log> {
  public:
-  // Opens or creates the log's own files in `directory` (which must exist). Throws kLog when the directory holds
-  // something else, or a newer format (naming both versions); kStorage without permission.
+  // Opens or creates the log's own files in `directory` (which must exist). Throws kLog when the
+  // directory holds something else, or a newer format (naming both versions); kStorage without
+  // permission.
   static std::shared_ptr<Log> open(const std::string& directory, const LogOptions& options = {});
   ~Log();
 

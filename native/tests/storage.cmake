@@ -1,6 +1,7 @@
 pystream_test(storage_batch_limits_test storage/batch_limits_test.cpp)
-pystream_test(storage_partitioner_test storage/partitioner_test.cpp)
 pystream_test(storage_format_damage_test storage/format_damage_test.cpp)
 pystream_test(storage_format_dictionary_test storage/format_dictionary_test.cpp)
 pystream_test(storage_format_round_trip_test storage/format_round_trip_test.cpp)
 pystream_test(storage_format_statistics_test storage/format_statistics_test.cpp)
+pystream_test(storage_log_append_test storage/log_append_test.cpp)
+pystream_test(storage_partitioner_test storage/partitioner_test.cpp)

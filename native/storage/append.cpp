@@ -1,0 +1,228 @@
+// The write path of a partition. Every step either leaves the log as it was or is the publish:
+//
+//   lock · mark in flight · [roll: a new segment under a temporary name] · reserve blocks · take a
+//   sequence · stamp · pwrite batch and terminator · [give the segment its name] · publish ·
+//   clear the mark · unlock · wake
+//
+// A mark that is still set when the lock is taken tells that the last holder died on the way.
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "storage/partition_state.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr int64_t kPageBytes = 4096;
+constexpr int64_t kLeaseReturnTimeoutUs = 100'000;
+constexpr uint8_t kZeros[kTerminatorBytes] = {};
+
+// Set from before the sequence is taken until the batch is published or given up, so that readers
+// in append order wait for it (Log::frontier). The mark is at most the sequence.
+class InFlightMark {
+ public:
+  InFlightMark(ControlPage::Words& words, const std::atomic<uint64_t>& counter) : words_(words) {
+    words_.in_flight.store(counter.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
+  }
+  ~InFlightMark() { words_.in_flight.store(kNotInFlight, std::memory_order_seq_cst); }
+  InFlightMark(const InFlightMark&) = delete;
+  InFlightMark& operator=(const InFlightMark&) = delete;
+
+ private:
+  ControlPage::Words& words_;
+};
+
+BatchHeader unstamped_header(const EncodedBatch& batch) {
+  BatchHeader header;
+  assert(batch.head.size() >= sizeof(header));
+  std::memcpy(&header, batch.head.data(), sizeof(header));
+  return header;
+}
+
+[[noreturn]] void throw_wrong_schema(const PartitionPlace& place, uint32_t got, uint32_t expected) {
+  throw Error(ErrorCode::kSchema,
+              "the batch was encoded with schema " + std::to_string(got) + ", but " + place.name() +
+                  " now takes schema " + std::to_string(expected) +
+                  ". Encode it again with the current schema.",
+              {{"topic", place.topic}, {"partition", int64_t{place.partition}}});
+}
+
+// Head, buffers, padding between them, terminator.
+void collect_parts(const EncodedBatch& batch, std::vector<iovec>* parts) {
+  parts->clear();
+  int64_t total = 0;
+  const auto add = [&](const void* bytes, int64_t length) {
+    parts->push_back({const_cast<void*>(bytes), static_cast<size_t>(length)});
+    total += length;
+  };
+  add(batch.head.data(), static_cast<int64_t>(batch.head.size()));
+  for (const Buffer& buffer : batch.body) {
+    if (buffer.size == 0) continue;
+    add(buffer.data, buffer.size);
+    if (const int64_t padding = round_up_64(total) - total; padding > 0) add(kZeros, padding);
+  }
+  assert(total == batch.total_length);
+  add(kZeros, kTerminatorBytes);
+}
+
+// The last holder of the lock died between taking it and publishing. What it wrote must not come
+// back: after a power loss a stale batch could stand where a later, published one was lost. And a
+// segment that it named but never published must not be found.
+void bury_dead_append(Partition::State& state, const PublishedState& published) {
+  if (published.segment_base_offset != kNoSegment && !published.must_roll) {
+    const auto segment = state.segments->get(published.segment_base_offset);
+    segment->write_terminator(published.end_position);
+    segment->sync();
+  }
+  if (published.segment_base_offset != published.log_end_offset) {
+    const std::string orphan = state.place->segment_path(published.log_end_offset);
+    const int result = state.place->files->unlink(orphan);
+    if (result != -ENOENT) checked(result, "cannot remove", orphan);
+  }
+}
+
+// Records durably that offsets up to some way beyond `next_offset` may have been seen, before one
+// of them is published.
+void renew_lease(Partition::State& state, int64_t next_offset) {
+  if (next_offset <= state.control.lease_end().value_or(0)) return;
+  const File file = File::open(state.place->files, control_path(*state.place), O_RDWR);
+  write_lease(file, next_offset + kLeaseOffsets);
+}
+
+std::shared_ptr<Segment> roll(Partition::State& state, const PublishedState& published,
+                              const Partition::State::AppendSchema& schema,
+                              const EncodedBatch& batch) {
+  SegmentHeader header{};
+  header.partition = state.place->partition;
+  std::memcpy(header.topic_id, state.place->topic_id, sizeof(header.topic_id));
+  header.base_offset = published.log_end_offset;
+  header.previous_end_offset = published.data_end_offset;
+  header.incarnation = state.incarnation;
+  header.schema_id = schema.id;
+  header.created_us = wall_clock_us();
+  if (::getentropy(&header.salt, sizeof(header.salt)) != 0) {
+    throw_storage_error("cannot get random bytes", "getentropy", errno);
+  }
+  const int64_t needed = segment_data_offset(schema.schema->serialize().size()) +
+                         batch.total_length + kTerminatorBytes;
+  header.max_bytes =
+      (std::max(state.options.segment_bytes, needed) + kPageBytes - 1) / kPageBytes * kPageBytes;
+  return Segment::create(state.place, header, schema.schema);
+}
+
+// The active segment, when it takes the batch; else null.
+std::shared_ptr<Segment> usable_active(Partition::State& state, const PublishedState& published,
+                                       uint32_t schema_id, int64_t batch_bytes) {
+  if (published.segment_base_offset == kNoSegment || published.must_roll) return nullptr;
+  if (!state.active || state.active->base_offset() != published.segment_base_offset) {
+    state.active = state.segments->get(published.segment_base_offset);
+  }
+  const bool is_usable = state.active->header().schema_id == schema_id &&
+                         state.active->fits(published.end_position, batch_bytes);
+  return is_usable ? state.active : nullptr;
+}
+
+}  // namespace
+
+AppendLock::AppendLock(Partition::State& state) : state_(state) {
+  if (!state_.lock.acquire(state_.log->options.lock_timeout_us)) state_.throw_lock_timeout();
+  state_.control.words().holder_pid.store(state_.pid, std::memory_order_relaxed);
+}
+
+AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
+  const BatchHeader unstamped = unstamped_header(*batch);
+  AppendResult result;
+  {
+    const AppendLock held(*this);
+    log->require_usable();  // a close() that came first has released the files
+    ControlPage::Words& words = control.words();
+    if (words.sync_failed.load(std::memory_order_relaxed) != 0) throw_sync_failed();
+    const AppendSchema schema = append_schema();
+    if (unstamped.schema_id != schema.id)
+      throw_wrong_schema(*place, unstamped.schema_id, schema.id);
+    PublishedState published = control.read();
+    if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
+      bury_dead_append(*this, published);
+    }
+    const InFlightMark mark(words, log->order.counter());
+    const int64_t next_offset = published.log_end_offset + unstamped.last_offset_delta + 1;
+    renew_lease(*this, next_offset);
+
+    std::shared_ptr<Segment> segment =
+        usable_active(*this, published, schema.id, batch->total_length);
+    const bool is_new = segment == nullptr;
+    if (is_new) segment = roll(*this, published, schema, *batch);
+    const int64_t position = is_new ? segment->header().data_offset : published.end_position;
+    try {
+      segment->grow(position + batch->total_length + kTerminatorBytes);
+      result.base_offset = published.log_end_offset;
+      result.append_time_us = wall_clock_us();
+      result.append_sequence = log->order.counter().fetch_add(1, std::memory_order_seq_cst);
+      Stamp stamp;
+      stamp.base_offset = result.base_offset;
+      stamp.append_time_us = result.append_time_us;
+      stamp.append_sequence = result.append_sequence;
+      stamp.durable_offset = words.durable_offset.load(std::memory_order_acquire);
+      stamp.incarnation = incarnation;
+      stamp.previous_header_crc = is_new ? 0 : published.last_header_crc;
+      stamp.salt = segment->header().salt;
+      stamp.file_position = position;
+      published.last_header_crc = stamp_batch(batch, stamp);
+      collect_parts(*batch, &parts);
+      segment->write(parts, position);
+      if (is_new) segment->link_name();
+    } catch (...) {
+      if (is_new) segment->discard();
+      throw;
+    }
+    published.segment_base_offset = segment->base_offset();
+    published.end_position = position + batch->total_length;
+    published.log_end_offset = next_offset;
+    published.data_end_offset = next_offset;
+    published.last_batch_position = position;
+    published.last_append_sequence = result.append_sequence;
+    published.must_roll = false;
+    has_appended.store(true, std::memory_order_relaxed);
+    control.publish(published);
+    if (acks != Acks::kPublished) {
+      words.interval_end_offset.store(next_offset, std::memory_order_release);
+    }
+    if (is_new) {
+      segments->add(segment);
+      active = std::move(segment);
+    }
+  }
+  control.wake();
+  if (acks != Acks::kPublished) request_sync();
+  return result;
+}
+
+void Partition::State::finish_appends() {
+  lock.wait_for_threads();
+  if (!has_appended.load()) return;
+  sync();
+  // Another process may hold the lock; then the lease stays, which costs nothing but a gap in the
+  // offsets after a power loss.
+  if (!lock.acquire(kLeaseReturnTimeoutUs)) return;
+  try {
+    const int64_t end = control.read().log_end_offset;
+    const bool is_durable = control.words().durable_offset.load(std::memory_order_acquire) >= end;
+    if (is_durable && control.lease_end().value_or(0) > end) {
+      write_lease(File::open(place->files, control_path(*place), O_RDWR), end);
+    }
+    active.reset();
+  } catch (...) {
+    lock.release();
+    throw;
+  }
+  lock.release();
+}
+
+}  // namespace pystream::storage

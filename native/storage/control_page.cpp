@@ -1,0 +1,161 @@
+#include "storage/control_page.hpp"
+
+#include <cstddef>
+#include <cstring>
+
+#include "base/crc32c.hpp"
+#include "base/error.hpp"
+#include "base/futex.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr size_t kWordsOffset = 1024;
+constexpr uint64_t kMustRoll = uint64_t{1} << 32;
+constexpr int kCheckWord = 7;
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+static_assert(std::atomic<uint32_t>::is_always_lock_free);
+static_assert(offsetof(ControlPage::Words, slots) == 64);
+static_assert(offsetof(ControlPage::Words, durable_offset) == 192);
+static_assert(offsetof(ControlPage::Words, log_start_offset) == 256);
+static_assert(offsetof(ControlPage::Words, in_flight) == 320);
+static_assert(offsetof(ControlPage::Words, wake) == 384);
+static_assert(offsetof(ControlPage::Words, sync_failed) == 448);
+
+// Tells a slot from zeros and stray bytes; the version makes a slot of another time differ.
+uint64_t check_word(const uint64_t* words, uint64_t version) {
+  uint64_t check = version * 0x9E3779B97F4A7C15u + 1;
+  for (int i = 0; i < kCheckWord; ++i) {
+    check = (check ^ words[i]) * 0xFF51AFD7ED558CCDu;
+    check ^= check >> 32;
+  }
+  return check;
+}
+
+void encode(const PublishedState& state, uint64_t* words) {
+  words[0] = static_cast<uint64_t>(state.segment_base_offset);
+  words[1] = static_cast<uint64_t>(state.end_position);
+  words[2] = static_cast<uint64_t>(state.log_end_offset);
+  words[3] = static_cast<uint64_t>(state.data_end_offset);
+  words[4] = static_cast<uint64_t>(state.last_batch_position);
+  words[5] = state.last_append_sequence;
+  words[6] = state.last_header_crc | (state.must_roll ? kMustRoll : 0);
+}
+
+PublishedState decode(const uint64_t* words) {
+  PublishedState state;
+  state.segment_base_offset = static_cast<int64_t>(words[0]);
+  state.end_position = static_cast<int64_t>(words[1]);
+  state.log_end_offset = static_cast<int64_t>(words[2]);
+  state.data_end_offset = static_cast<int64_t>(words[3]);
+  state.last_batch_position = static_cast<int64_t>(words[4]);
+  state.last_append_sequence = words[5];
+  state.last_header_crc = static_cast<uint32_t>(words[6]);
+  state.must_roll = (words[6] & kMustRoll) != 0;
+  return state;
+}
+
+template <typename Record>
+uint32_t record_crc(const Record& record) {
+  return crc32c(0, reinterpret_cast<const uint8_t*>(&record) + 8, sizeof(Record) - 8);
+}
+
+}  // namespace
+
+ControlPage::ControlPage(const File& file, bool writable)
+    : mapping_(file, kControlPageBytes, writable), path_(file.path()) {
+  words_ = reinterpret_cast<Words*>(mapping_.data() + kWordsOffset);
+}
+
+std::optional<ControlIdentity> ControlPage::identity() const {
+  ControlIdentity identity;
+  std::memcpy(&identity, mapping_.data(), sizeof(identity));
+  if (identity.magic != kControlMagic || identity.crc != record_crc(identity)) return std::nullopt;
+  return identity;
+}
+
+void ControlPage::initialize(ControlIdentity identity, const PublishedState& state) {
+  // A crash in here leaves a page without identity, which is recovered again.
+  std::memset(mapping_.data(), 0, sizeof(ControlIdentity));
+  for (auto& word : words_->slots[0]) word.store(0);
+  for (auto& word : words_->slots[1]) word.store(0);
+  words_->version.store(0);
+  words_->durable_offset.store(0);
+  words_->interval_end_offset.store(0);
+  words_->log_start_offset.store(0);
+  words_->in_flight.store(kNotInFlight);
+  words_->sync_failed.store(0);
+  publish(state);
+  identity.magic = kControlMagic;
+  identity.crc = record_crc(identity);
+  std::memcpy(mapping_.data(), &identity, sizeof(identity));
+}
+
+std::optional<PublishedState> ControlPage::try_read() const {
+  // A slot is rewritten only after the version has moved on to the other one, so an unchanged
+  // version proves that the copy is whole. A writer would have to publish between every two
+  // versions read here to keep this loop going.
+  for (;;) {
+    const uint64_t version = words_->version.load(std::memory_order_acquire);
+    const auto& slot = words_->slots[version & 1];
+    uint64_t copy[8];
+    for (int i = 0; i < 8; ++i) copy[i] = slot[i].load(std::memory_order_acquire);
+    if (words_->version.load(std::memory_order_acquire) != version) continue;
+    if (copy[kCheckWord] != check_word(copy, version)) return std::nullopt;
+    return decode(copy);
+  }
+}
+
+PublishedState ControlPage::read() const {
+  if (auto state = try_read()) return *state;
+  throw Error(ErrorCode::kCorruptRecord,
+              "the control page " + path_ +
+                  " is damaged. Close the log in all processes, remove this one file and open the "
+                  "log again: it is rebuilt from the segments.",
+              {{"path", path_}});
+}
+
+void ControlPage::publish(const PublishedState& state) {
+  const uint64_t version = words_->version.load(std::memory_order_relaxed) + 1;
+  uint64_t words[8];
+  encode(state, words);
+  words[kCheckWord] = check_word(words, version);
+  // Release: who sees a new word of the slot also sees the version that had left it.
+  auto& slot = words_->slots[version & 1];
+  for (int i = 0; i < 8; ++i) slot[i].store(words[i], std::memory_order_release);
+  words_->version.store(version, std::memory_order_release);
+}
+
+std::optional<int64_t> ControlPage::lease_end() const {
+  LeaseRecord lease;
+  std::memcpy(&lease, mapping_.data() + kLeaseSector, sizeof(lease));
+  if (lease.magic != kLeaseMagic || lease.crc != record_crc(lease)) return std::nullopt;
+  return lease.lease_end;
+}
+
+void ControlPage::raise_durable(int64_t offset) const {
+  int64_t current = words_->durable_offset.load(std::memory_order_relaxed);
+  while (current < offset && !words_->durable_offset.compare_exchange_weak(
+                                 current, offset, std::memory_order_release)) {
+  }
+}
+
+void ControlPage::wake() const {
+  // The exchange is ordered after the publish, and a waiter's store of 1 before its last look at
+  // the published end: one of the two sees the other.
+  if (words_->waiters.exchange(0, std::memory_order_seq_cst) == 0) return;
+  words_->wake.fetch_add(1, std::memory_order_seq_cst);
+  futex_wake_all(&words_->wake);
+}
+
+void write_lease(const File& control_file, int64_t lease_end) {
+  uint8_t sector[kSectorBytes] = {};
+  LeaseRecord lease{kLeaseMagic, 0, lease_end};
+  lease.crc = record_crc(lease);
+  std::memcpy(sector, &lease, sizeof(lease));
+  control_file.write(std::span<const uint8_t>(sector), kLeaseSector);
+  control_file.sync_data();
+}
+
+}  // namespace pystream::storage

@@ -1,0 +1,128 @@
+#pragma once
+// The control page of a partition: one mapped file of 4096 bytes that says what is published. All
+// processes share it; docs/formats/log_directory.md draws the same bytes.
+//
+//   0     identity  what the page belongs to, with a CRC; written by creation and recovery only
+//   512   lease     in a sector of its own, written and synced alone
+//   1024  version   selects slot version & 1
+//   1088  slot 0, slot 1 (64 bytes each)
+//   1216  durable offset, interval end offset
+//   1280  log start offset
+//   1344  in-flight mark, pid of the lock's holder
+//   1408  wake word, waiter flag
+//   1472  sync failure
+//
+// Who may write: whoever holds the partition's lock, except durable_offset (only rises), the wake
+// words and sync_failed (any process at any time).
+//
+// Crash: a writer killed between any two stores leaves the slot selected by the version whole. The
+// page need not reach the disk: after a power loss (another boot id) it is only a hint, except for
+// the lease.
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "storage/file.hpp"
+#include "storage/log.hpp"
+
+namespace pystream::storage {
+
+inline constexpr int64_t kControlPageBytes = 4096;
+inline constexpr int64_t kLeaseSector = 512;
+inline constexpr size_t kSectorBytes = 512;
+inline constexpr uint32_t kControlMagic = 0x54435350;  // "PSCT"
+inline constexpr uint32_t kLeaseMagic = 0x534C5350;    // "PSLS"
+inline constexpr int64_t kNoSegment = -1;
+
+struct ControlIdentity {
+  uint32_t magic;
+  uint32_t crc;  // CRC32C of the bytes from 8 to the end of this struct
+  uint16_t version;
+  uint16_t reserved0;
+  uint32_t incarnation;  // rises with every recovery; later segments carry it
+  uint8_t topic_id[16];
+  int32_t partition;
+  uint32_t reserved1;
+  uint8_t boot_id[16];
+  uint64_t device;  // of the file itself: a copied page does not match
+  uint64_t inode;
+  int64_t created_us;
+};
+static_assert(sizeof(ControlIdentity) == 80);
+
+struct LeaseRecord {
+  uint32_t magic;
+  uint32_t crc;       // CRC32C of the bytes from 8 to the end of this struct
+  int64_t lease_end;  // no offset at or above it was ever given out
+};
+static_assert(sizeof(LeaseRecord) == 16);
+
+// What is published, as one consistent whole.
+struct PublishedState {
+  int64_t segment_base_offset = kNoSegment;  // of the active segment
+  int64_t end_position = 0;                  // in it, behind the last batch
+  int64_t log_end_offset = 0;
+  int64_t data_end_offset = 0;      // below log_end_offset only when offsets were skipped
+  int64_t last_batch_position = 0;  // 0: the active segment holds no batch that is known good
+  uint64_t last_append_sequence = 0;
+  uint32_t last_header_crc = 0;
+  bool must_roll = false;  // the active segment takes no more batches
+
+  bool operator==(const PublishedState&) const = default;
+};
+
+// The mapped page. One per Partition; const methods may be called from any thread.
+class ControlPage {
+ public:
+  ControlPage() = default;
+  ControlPage(const File& file, bool writable);
+
+  bool is_mapped() const { return words_ != nullptr; }
+  // The identity, when its CRC is right.
+  std::optional<ControlIdentity> identity() const;
+  // Under the lock, with no other user of the page: forgets all else and starts from `state`.
+  void initialize(ControlIdentity identity, const PublishedState& state);
+
+  // What is published now; nullopt when the page holds no valid slot (damaged).
+  std::optional<PublishedState> try_read() const;
+  // As try_read(); throws kCorruptRecord, naming the file, when the page is damaged.
+  PublishedState read() const;
+  // Under the lock. After it the state is visible to all processes.
+  void publish(const PublishedState& state);
+
+  std::optional<int64_t> lease_end() const;
+
+  // All words of `Words` are always lock free, so they work across processes.
+  struct Words {
+    alignas(64) std::atomic<uint64_t> version;
+    alignas(64) std::atomic<uint64_t> slots[2][8];
+    alignas(64) std::atomic<int64_t> durable_offset;
+    std::atomic<int64_t> interval_end_offset;  // below it, an append asked for a sync in time
+    alignas(64) std::atomic<int64_t> log_start_offset;
+    alignas(
+        64) std::atomic<uint64_t> in_flight;  // kNotInFlight, or at most the sequence being used
+    std::atomic<uint32_t> holder_pid;         // who took the lock last
+    alignas(64) std::atomic<uint32_t> wake;   // changes with every publish that had a waiter
+    std::atomic<uint32_t> waiters;            // 1: someone may be asleep on `wake`
+    alignas(64) std::atomic<uint32_t> sync_failed;
+  };
+  Words& words() const { return *words_; }
+
+  // Raises durable_offset to `offset`; never lowers it.
+  void raise_durable(int64_t offset) const;
+  // After publish(): wakes every process that waits for the partition.
+  void wake() const;
+
+ private:
+  Mapping mapping_;
+  std::string path_;
+  Words* words_ = nullptr;
+};
+
+inline constexpr uint64_t kNotInFlight = 0;
+
+// Writes and syncs the lease sector of the control file. Throws kStorage.
+void write_lease(const File& control_file, int64_t lease_end);
+
+}  // namespace pystream::storage

@@ -1,0 +1,41 @@
+#pragma once
+// What a Log and its partitions have in common. Lives until the last of them is gone.
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "storage/fork_guard.hpp"
+#include "storage/log.hpp"
+#include "storage/order_file.hpp"
+#include "storage/sync_thread.hpp"
+
+namespace pystream::storage {
+
+struct LogShared {
+  LogShared(std::string directory, const LogOptions& options)
+      : directory(std::move(directory)), options(options), sync_thread(options.sync_interval_us) {}
+
+  const std::string directory;
+  const LogOptions options;
+  std::shared_ptr<FileLayer> files;
+  BootId boot{};
+  OrderFile order;
+  const uint64_t fork_generation = storage::fork_generation();
+  std::atomic<bool> is_closed{false};
+  SyncThread sync_thread;
+
+  bool is_forked() const { return fork_generation != storage::fork_generation(); }
+
+  // Throws kClosed after close(), kLog in a forked child.
+  void require_usable() const {
+    if (is_closed.load(std::memory_order_acquire)) throw_closed();
+    if (is_forked()) throw_forked();
+  }
+
+ private:
+  [[noreturn]] void throw_closed() const;
+  [[noreturn]] void throw_forked() const;
+};
+
+}  // namespace pystream::storage

@@ -1,0 +1,175 @@
+#include "storage/order_file.hpp"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "base/crc32c.hpp"
+#include "base/error.hpp"
+#include "storage/file_lock.hpp"
+#include "storage/format.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr size_t kCounterOffset = 512;
+
+uint32_t header_crc(const OrderHeader& header) {
+  return crc32c(0, reinterpret_cast<const uint8_t*>(&header) + 8, sizeof(header) - 8);
+}
+
+// Names that may stand in a log's directory before its order file does: the catalog's, and what a
+// filesystem or a crash leaves behind.
+bool is_log_name(std::string_view name) {
+  constexpr std::string_view kNames[] = {"catalog.lock", "topics", "checkpoints", "lost+found"};
+  return name.starts_with("catalog.db") ||
+         std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+void require_log_directory(FileLayer& layer, const std::string& directory) {
+  std::vector<std::string> names;
+  checked(layer.list(directory, &names), "cannot list", directory);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (is_log_name(name)) continue;
+    throw Error(ErrorCode::kLog,
+                "the directory " + directory +
+                    " is not a log: it has no file \"order\" but holds \"" + name +
+                    "\". Pass an empty or new directory, or the directory of a log.",
+                {{"path", directory}});
+  }
+}
+
+OrderHeader new_header() {
+  OrderHeader header{};
+  header.magic = kOrderMagic;
+  header.version = kFormatVersion;
+  header.created_us = wall_clock_us();
+  if (::getentropy(header.log_id, sizeof(header.log_id)) != 0) {
+    throw_storage_error("cannot get random bytes", "getentropy", errno);
+  }
+  return header;
+}
+
+// The header as stored, when the file holds a whole one; a default one when the file is new or its
+// creation was cut short. Throws kLog when it belongs to something else.
+OrderHeader read_header(const File& file, const std::string& directory) {
+  OrderHeader header{};
+  uint8_t bytes[sizeof(OrderHeader)] = {};
+  if (file.size() < kOrderFileBytes || !file.read(std::span<uint8_t>(bytes), 0)) return header;
+  std::memcpy(&header, bytes, sizeof(header));
+  if (header.magic == 0) return OrderHeader{};
+  if (header.magic != kOrderMagic) {
+    throw Error(ErrorCode::kLog,
+                "the directory " + directory +
+                    " is not a log: its file \"order\" was not written by pystream. Pass an empty "
+                    "or new directory, or the directory of a log.",
+                {{"path", file.path()}});
+  }
+  if (header.version > kFormatVersion) {
+    throw Error(ErrorCode::kLog,
+                "the log in " + directory + " has format version " +
+                    std::to_string(header.version) + ", this program reads up to version " +
+                    std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
+                {{"path", file.path()}, {"version", int64_t{header.version}}});
+  }
+  if (header.crc != header_crc(header) || header.incompatible_features != 0) {
+    throw Error(
+        ErrorCode::kLog,
+        "the file " + file.path() +
+            (header.crc != header_crc(header) ? " is damaged." : " uses unknown features.") +
+            " If no process uses the log, remove this one file and open the log again: it "
+            "is rebuilt from the partitions, under a new log id.",
+        {{"path", file.path()}});
+  }
+  return header;
+}
+
+bool is_current(const OrderHeader& header, const BootId& boot, const FileIdentity& self) {
+  return header.magic == kOrderMagic && header.device == self.device &&
+         header.inode == self.inode && std::memcmp(header.boot_id, boot.data(), boot.size()) == 0;
+}
+
+// Under the file's lock: gives the counter a value above all that was ever used, and makes the
+// file one of this boot.
+void rebuild(const File& file, const std::string& directory, OrderHeader* header,
+             const BootId& boot, const FileIdentity& self,
+             const std::function<uint64_t()>& recover_sequence) {
+  const bool is_new = header->magic != kOrderMagic;
+  uint64_t stored = 1;
+  if (is_new) {
+    *header = new_header();
+  } else {
+    uint8_t bytes[sizeof(stored)];
+    if (file.read(std::span<uint8_t>(bytes), kCounterOffset)) {
+      std::memcpy(&stored, bytes, sizeof(stored));
+    }
+  }
+  const uint64_t found = std::max(stored, recover_sequence());
+  const uint64_t next = found <= 1 ? 1 : found + kSequenceSkip;
+  header->device = self.device;
+  header->inode = self.inode;
+  std::memcpy(header->boot_id, boot.data(), boot.size());
+  header->crc = header_crc(*header);
+  uint8_t bytes[kOrderFileBytes] = {};
+  std::memcpy(bytes, header, sizeof(*header));
+  std::memcpy(bytes + kCounterOffset, &next, sizeof(next));
+  file.allocate(0, kOrderFileBytes);
+  file.write(std::span<const uint8_t>(bytes), 0);
+  if (is_new) {
+    file.sync_data();
+    checked(file.layer().sync_directory(directory), "cannot sync the directory", directory);
+  }
+}
+
+}  // namespace
+
+OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& directory,
+                          const BootId& boot, const LogOptions& options,
+                          const std::function<uint64_t()>& recover_sequence) {
+  const std::string path = directory + "/order";
+  const bool read_only = options.read_only;
+  const int flags = read_only ? O_RDONLY : O_RDWR;
+  File file = File::open_if_exists(layer, path, flags);
+  if (!file.is_open()) {
+    require_log_directory(*layer, directory);
+    if (read_only) {
+      throw Error(ErrorCode::kLog,
+                  "the directory " + directory +
+                      " holds no log yet, and a read-only open does not create one. Open it for "
+                      "writing first.",
+                  {{"path", directory}});
+    }
+    file = File::open(layer, path, flags | O_CREAT);
+  }
+  const FileIdentity self = file.identity();
+
+  OrderFile result;
+  if (read_only) {
+    result.header_ = read_header(file, directory);
+    if (!is_current(result.header_, boot, self)) {
+      throw Error(ErrorCode::kLog,
+                  "the log in " + directory +
+                      " must be recovered after a restart of the machine or a copy, which a "
+                      "read-only open does not do. Open it once for writing.",
+                  {{"path", directory}});
+    }
+  } else {
+    const FileLock lock(file, options.lock_timeout_us);
+    result.header_ = read_header(file, directory);
+    if (!is_current(result.header_, boot, self)) {
+      rebuild(file, directory, &result.header_, boot, self, recover_sequence);
+    }
+  }
+  result.mapping_ = Mapping(file, kOrderFileBytes, !read_only);
+  result.counter_ =
+      reinterpret_cast<std::atomic<uint64_t>*>(result.mapping_.data() + kCounterOffset);
+  return result;
+}
+
+}  // namespace pystream::storage

@@ -1,0 +1,59 @@
+#pragma once
+// DIR/order: the log's identity and the log-wide append sequence, in one mapped page that all
+// processes share. docs/formats/log_directory.md draws the bytes.
+//
+//   0    OrderHeader, with a CRC; written when the log is created and after a reboot or a copy
+//   512  append-sequence counter: the next sequence to be given out, from 1
+//
+// Crash: the counter lives in the page cache, which survives every process. After a power loss it
+// is found again from the partitions (see recover_sequence), and skips far ahead, so that a
+// sequence that a reader may have seen is never used twice.
+
+#include <atomic>
+#include <functional>
+
+#include "storage/file.hpp"
+#include "storage/log.hpp"
+
+namespace pystream::storage {
+
+inline constexpr uint32_t kOrderMagic = 0x444F5350;  // "PSOD"
+inline constexpr int64_t kOrderFileBytes = 4096;
+inline constexpr uint64_t kSequenceSkip = uint64_t{1} << 32;
+
+struct OrderHeader {
+  uint32_t magic;
+  uint32_t crc;  // CRC32C of the bytes from 8 to the end of this struct
+  uint16_t version;
+  uint16_t reserved0;
+  uint32_t incompatible_features;  // a program that does not know a bit refuses the log
+  uint8_t log_id[16];              // random
+  uint8_t boot_id[16];
+  uint64_t device;  // of the file itself: a copied file does not match
+  uint64_t inode;
+  int64_t created_us;
+};
+static_assert(sizeof(OrderHeader) == 72);
+
+class OrderFile {
+ public:
+  // Opens or creates the file in `directory`. `recover_sequence` is asked for a sequence above all
+  // that the partitions hold, when the counter is not of this boot; one process at a time does so.
+  // Throws kLog for a directory that is not a log, a newer format, or a file that needs recovery
+  // when the log is read-only; kRequestTimeout when another process takes longer than the lock
+  // timeout to recover; kStorage when the system refuses.
+  static OrderFile open(std::shared_ptr<FileLayer> layer, const std::string& directory,
+                        const BootId& boot, const LogOptions& options,
+                        const std::function<uint64_t()>& recover_sequence);
+
+  OrderFile() = default;
+  const OrderHeader& header() const { return header_; }
+  std::atomic<uint64_t>& counter() const { return *counter_; }
+
+ private:
+  Mapping mapping_;
+  OrderHeader header_{};
+  std::atomic<uint64_t>* counter_ = nullptr;
+};
+
+}  // namespace pystream::storage

@@ -1,0 +1,111 @@
+#pragma once
+// Everything behind a Partition. Split over append.cpp (the write path), recovery.cpp (opening),
+// partition.cpp (ends, waiting, syncing) and partition_reader.cpp.
+//
+// Owned by the Partition and its readers; Log holds all of its partitions until it is closed.
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "storage/control_page.hpp"
+#include "storage/file_lock.hpp"
+#include "storage/fork_guard.hpp"
+#include "storage/log.hpp"
+#include "storage/log_shared.hpp"
+#include "storage/segment_set.hpp"
+
+namespace pystream::storage {
+
+// Offsets given out ahead of a durable record of them.
+inline constexpr int64_t kLeaseOffsets = int64_t{1} << 20;
+
+struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
+  // Opens, creates or recovers the partition's files.
+  State(std::shared_ptr<LogShared> log, const PartitionOptions& options);
+  ~State() override;
+
+  // --- recovery.cpp ---
+  bool try_open_current();
+  void open_under_lock();
+  uint32_t next_incarnation();
+
+  // --- append.cpp ---
+  AppendResult append(EncodedBatch* batch, Acks acks);
+
+  // --- partition.cpp ---
+  PartitionEnds ends() const;
+  void sync();
+  void sync_in_background() noexcept override;
+  bool needs_sync() const noexcept override;
+  void request_sync();
+  void sync_directories(bool is_new);
+  bool is_writable() const { return !log->options.read_only; }
+  // The limit of a walk through `segment`, given what is published.
+  WalkLimit walk_limit(Segment& segment, const PublishedState& published);
+  // After the log was closed to appends: waits for the last one, syncs what this process appended,
+  // and gives back what the lease holds beyond the log's end, so that no offset is skipped later.
+  void finish_appends();
+  // Releases descriptors; readers and batches go on living.
+  void close_files();
+  [[noreturn]] void throw_lock_timeout() const;
+  [[noreturn]] void throw_sync_failed() const;
+  [[noreturn]] void throw_missing_segment(int64_t after) const;
+
+  // What the next append uses.
+  struct AppendSchema {
+    uint32_t id = 0;
+    SchemaPtr schema;
+  };
+  AppendSchema append_schema() const;
+
+  // Constant after construction.
+  const std::shared_ptr<LogShared> log;
+  std::shared_ptr<const PartitionPlace> place;
+  uint32_t incarnation = 0;
+  RecoveryReport report;
+  uint32_t pid = 0;
+
+  ControlPage control;
+  PartitionLock lock;
+  std::unique_ptr<ForkGuard> fork_guard;
+  std::unique_ptr<SegmentSet> segments;
+
+  mutable std::mutex options_mutex;
+  PartitionOptions options;  // guarded by options_mutex; only the schema ever changes
+
+  // Under the partition's lock.
+  std::shared_ptr<Segment> active;
+  std::vector<iovec> parts;
+
+  std::atomic<bool> has_appended{false};
+
+  std::mutex sync_mutex;
+  std::atomic<bool> is_sync_requested{false};
+};
+
+// Throws kConfig for a schema that no segment can hold.
+void check_schema(const std::string& partition, const SchemaPtr& schema);
+
+// Holds the partition's lock for a scope. Throws kRequestTimeout, naming the holder's pid.
+class AppendLock {
+ public:
+  explicit AppendLock(Partition::State& state);
+  ~AppendLock() { state_.lock.release(); }
+  AppendLock(const AppendLock&) = delete;
+  AppendLock& operator=(const AppendLock&) = delete;
+
+ private:
+  Partition::State& state_;
+};
+
+// Blocks until a partition's log end offset is above its offset; false on timeout. Throws kClosed
+// when the log is closed meanwhile.
+bool wait_for_any(std::span<const std::shared_ptr<Partition::State>> partitions,
+                  std::span<const int64_t> offsets, int64_t timeout_us);
+
+// One above the largest append sequence that the partitions under `directory` hold, or 1.
+uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::string& directory);
+
+}  // namespace pystream::storage

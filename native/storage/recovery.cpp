@@ -1,0 +1,406 @@
+// Opening a partition. Three cases, told apart by the control page:
+//
+//   current    same boot, and the page's own inode: trusted after a look at the last batch; O(1)
+//   absent     a new partition
+//   otherwise  another boot (power loss), a copied directory, a damaged page: recovered from the
+//              segments, under the partition's lock
+//
+// Recovery never writes to a published byte. What follows goes into a new segment, under a new
+// incarnation, at offsets that were never given out (the lease).
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "storage/partition_state.hpp"
+#include "storage/segment_scan.hpp"
+
+namespace pystream::storage {
+namespace {
+
+using State = Partition::State;
+
+constexpr const char* kSetAsideSuffix = ".torn";
+
+bool is_current(const ControlIdentity& identity, const BootId& boot, const FileIdentity& self) {
+  return std::memcmp(identity.boot_id, boot.data(), boot.size()) == 0 &&
+         identity.device == self.device && identity.inode == self.inode;
+}
+
+void require_same_partition(const ControlIdentity& identity, const PartitionPlace& place) {
+  if (identity.version > kFormatVersion) {
+    throw Error(ErrorCode::kLog,
+                "the partition in " + place.directory + " has format version " +
+                    std::to_string(identity.version) + ", this program reads up to version " +
+                    std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
+                {{"path", place.directory}, {"version", int64_t{identity.version}}});
+  }
+  if (std::memcmp(identity.topic_id, place.topic_id, sizeof(identity.topic_id)) != 0 ||
+      identity.partition != place.partition) {
+    throw Error(ErrorCode::kLog,
+                "the directory " + place.directory + " holds another partition than " +
+                    place.name() + ". Move it back to where it was.",
+                {{"path", place.directory}});
+  }
+}
+
+// True when the last published batch is there. A batch that is gone in the same boot was taken by
+// someone else's hand: readers will report it, and appends must not continue its file.
+bool is_tail_intact(State& state, const PublishedState& published) {
+  if (published.segment_base_offset == kNoSegment || published.last_batch_position == 0) {
+    return true;
+  }
+  try {
+    const auto segment = state.segments->get(published.segment_base_offset);
+    if (segment->file_size() < published.end_position) return false;
+    ParsedHeader parsed;
+    return segment->parse_at(published.last_batch_position, published.end_position, &parsed) ==
+               HeaderStatus::kOk &&
+           parsed.header.header_crc == published.last_header_crc;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptRecord) throw;
+    return false;
+  }
+}
+
+// Rebuilds what is published from the segments.
+class Recovery {
+ public:
+  Recovery(State& state, int64_t known_durable) : state_(state), durable_(known_durable) {}
+
+  PublishedState run() {
+    bases_ = state_.segments->list();
+    const size_t first = find_unsynced();
+    bool is_torn = false;
+    for (size_t i = first; i < bases_.size() && !is_torn; ++i) is_torn = take(i);
+    return published_;
+  }
+
+  int64_t durable() const { return durable_; }
+  const RecoveryReport& report() const { return report_; }
+
+ private:
+  // Where segment i must end: where the next says that the log ended before it.
+  int64_t limit_of(size_t i) {
+    if (i + 1 >= bases_.size()) return INT64_MAX;
+    const auto next = state_.segments->try_get(bases_[i + 1]);
+    return next ? next->header().previous_end_offset : bases_[i + 1];
+  }
+
+  // Raises the durable offset to the largest that a header knows of, and gives the index of the
+  // first segment with anything above it. Later batches know more, so it goes backwards.
+  size_t find_unsynced() {
+    size_t i = bases_.size();
+    while (i > 0) {
+      --i;
+      if (const auto segment = state_.segments->try_get(bases_[i])) {
+        visit_headers(*segment, [this](const BatchHeader& header) {
+          durable_ = std::max(durable_, header.durable_offset);
+        });
+      }
+      if (bases_[i] <= durable_) break;
+    }
+    return i;
+  }
+
+  // Appends segment i to what is recovered; true when the log ends in it.
+  bool take(size_t i) {
+    const int64_t limit = limit_of(i);
+    const auto segment = state_.segments->try_get(bases_[i]);
+    if (!segment && bases_[i] >= durable_) return set_aside_from(i);
+    ScanResult scan;
+    if (segment) {
+      scan = scan_segment(*segment, durable_, limit);
+    } else {
+      scan.end_offset = std::min(limit, durable_);
+      scan.lost_records = scan.end_offset - bases_[i];
+    }
+    if (scan.end_offset < limit && limit != INT64_MAX && scan.end_offset < durable_) {
+      scan.lost_records += std::min(limit, durable_) - scan.end_offset;
+      scan.end_offset = std::min(limit, durable_);
+    }
+    published_.segment_base_offset = bases_[i];
+    published_.end_position = scan.end_position;
+    published_.data_end_offset = scan.end_offset;
+    published_.last_batch_position = scan.last_batch_position;
+    published_.last_header_crc = scan.last_header_crc;
+    published_.last_append_sequence = scan.last_append_sequence;
+    report_.corrupt_records += scan.lost_records;
+    const bool is_torn = scan.end_offset < limit;
+    if (scan.has_torn_tail) {
+      report_.torn_bytes += segment->file_size() - scan.end_position;
+      segment->write_terminator(scan.end_position);
+    }
+    return is_torn && (i + 1 >= bases_.size() || set_aside_from(i + 1));
+  }
+
+  // Segments behind a torn one were never synced. They are renamed, not removed.
+  bool set_aside_from(size_t i) {
+    for (; i < bases_.size(); ++i) {
+      const std::string path = state_.place->segment_path(bases_[i]);
+      const File file = File::open(state_.place->files, path, O_RDONLY);
+      report_.torn_bytes += file.size();
+      checked(state_.place->files->rename(path, path + kSetAsideSuffix), "cannot set aside", path);
+    }
+    return true;
+  }
+
+  State& state_;
+  int64_t durable_;
+  std::vector<int64_t> bases_;
+  PublishedState published_;
+  RecoveryReport report_;
+};
+
+// Under the lock, with a page that is not current. `old` is what the page says, if anything.
+void recover(State& state, const File& file, std::optional<ControlIdentity> old) {
+  const BootId& boot = state.log->boot;
+  const bool same_boot = old && std::memcmp(old->boot_id, boot.data(), boot.size()) == 0;
+  const bool same_file = old && FileIdentity{old->device, old->inode} == file.identity();
+  int64_t known_durable = 0;
+  int64_t log_start = 0;
+  if (old && state.control.try_read()) {
+    const ControlPage::Words& words = state.control.words();
+    const int64_t end = state.control.try_read()->log_end_offset;
+    known_durable = std::clamp<int64_t>(words.durable_offset.load(), 0, end);
+    log_start = std::clamp<int64_t>(words.log_start_offset.load(), 0, end);
+  }
+  Recovery recovery(state, known_durable);
+  PublishedState published = recovery.run();
+  state.report = recovery.report();
+  const bool is_empty = published.segment_base_offset == kNoSegment;
+  // After a power loss readers may have seen more than was found; without a lease, no one knows.
+  const auto lease = state.control.lease_end();
+  int64_t next_offset = published.data_end_offset;
+  if (!same_boot && lease) next_offset = std::max(next_offset, *lease);
+  if (!same_boot && !lease && !is_empty) next_offset += kLeaseOffsets;
+  published.log_end_offset = next_offset;
+  published.must_roll = true;
+
+  ControlIdentity identity{};
+  identity.version = kFormatVersion;
+  identity.incarnation = old ? old->incarnation + 1 : (is_empty ? 1 : state.next_incarnation());
+  std::memcpy(identity.topic_id, state.place->topic_id, sizeof(identity.topic_id));
+  identity.partition = state.place->partition;
+  std::memcpy(identity.boot_id, boot.data(), boot.size());
+  identity.device = file.identity().device;
+  identity.inode = file.identity().inode;
+  identity.created_us = old ? old->created_us : wall_clock_us();
+  state.control.initialize(identity, published);
+  ControlPage::Words& words = state.control.words();
+  words.log_start_offset.store(log_start);
+  // What was read back after a boot came from the disk. Else the page cache may be ahead of it.
+  words.durable_offset.store(!same_boot && same_file ? published.log_end_offset
+                                                     : std::min(recovery.durable(), next_offset));
+  words.interval_end_offset.store(published.log_end_offset);
+  state.report.kind =
+      is_empty && !old ? RecoveryReport::Kind::kCreated : RecoveryReport::Kind::kRecovered;
+  state.report.log_end_offset = published.log_end_offset;
+}
+
+[[noreturn]] void throw_missing(const PartitionPlace& place) {
+  throw Error(ErrorCode::kUnknownTopic,
+              place.name() + " does not exist in " + place.directory +
+                  ", and a read-only open does not create it. Open the log for writing first.",
+              {{"topic", place.topic}, {"partition", int64_t{place.partition}}});
+}
+
+[[noreturn]] void throw_needs_recovery(const PartitionPlace& place) {
+  throw Error(ErrorCode::kLog,
+              place.name() + " in " + place.directory +
+                  " must be recovered after a restart of the machine or a copy, which a read-only "
+                  "open does not do. Open it once for writing.",
+              {{"path", place.directory}});
+}
+
+std::string to_hex(const uint8_t* bytes, size_t length) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (size_t i = 0; i < length; ++i) {
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+std::shared_ptr<const PartitionPlace> make_place(const LogShared& log,
+                                                 const PartitionOptions& options) {
+  auto place = std::make_shared<PartitionPlace>();
+  place->topic = options.topic;
+  std::memcpy(place->topic_id, options.topic_id.bytes, sizeof(place->topic_id));
+  place->partition = options.partition;
+  place->files = log.files;
+  const std::string topics = log.directory + "/topics";
+  const std::string topic = topics + "/" + to_hex(place->topic_id, sizeof(place->topic_id));
+  place->directory = topic + "/" + std::to_string(options.partition);
+  if (!log.options.read_only) {
+    ensure_directory(*log.files, topics);
+    ensure_directory(*log.files, topic);
+    ensure_directory(*log.files, place->directory);
+  }
+  return place;
+}
+
+// The control file, at full length; made when it is missing or too short to be mapped.
+File open_control_file(const PartitionPlace& place) {
+  const std::string path = control_path(place);
+  File file = File::open_if_exists(place.files, path, O_RDWR);
+  if (file.is_open() && file.size() >= kControlPageBytes) return file;
+  const std::string temporary = path + ".new";
+  const int removed = place.files->unlink(temporary);
+  if (removed != -ENOENT) checked(removed, "cannot remove", temporary);
+  file = File::open(place.files, temporary, O_RDWR | O_CREAT | O_EXCL);
+  file.allocate(0, kControlPageBytes);
+  checked(place.files->rename(temporary, path), "cannot create", path);
+  return File::open(place.files, path, O_RDWR);
+}
+
+}  // namespace
+
+// Reads the page without the lock; true when it is current and the partition can be used as it is.
+bool Partition::State::try_open_current() {
+  const int flags = is_writable() ? O_RDWR : O_RDONLY;
+  const File file = File::open_if_exists(place->files, control_path(*place), flags);
+  if (!file.is_open() || file.size() < kControlPageBytes) return false;
+  control = ControlPage(file, is_writable());
+  const auto identity = control.identity();
+  if (!identity) return false;
+  require_same_partition(*identity, *place);
+  if (!is_current(*identity, log->boot, file.identity())) return false;
+  const auto published = control.try_read();
+  if (!published) return false;
+  incarnation = identity->incarnation;
+  if (published->must_roll || is_tail_intact(*this, *published)) return true;
+  if (!is_writable()) return true;  // readers report what is missing
+  const AppendLock held(*this);
+  PublishedState fenced = control.read();
+  fenced.must_roll = true;
+  control.publish(fenced);
+  return true;
+}
+
+uint32_t Partition::State::next_incarnation() {
+  uint32_t largest = 0;
+  for (const int64_t base_offset : segments->list()) {
+    if (const auto segment = segments->try_get(base_offset)) {
+      largest = std::max(largest, segment->header().incarnation);
+    }
+  }
+  return largest + 1;
+}
+
+Partition::State::State(std::shared_ptr<LogShared> shared,
+                        const PartitionOptions& partition_options)
+    : log(std::move(shared)),
+      place(make_place(*log, partition_options)),
+      pid(static_cast<uint32_t>(::getpid())),
+      segments(std::make_unique<SegmentSet>(place, is_writable())),
+      options(partition_options) {
+  const std::string lock_path = place->directory + "/lock";
+  if (is_writable()) {
+    lock.open(File::open(place->files, lock_path, O_RDWR | O_CREAT));
+  } else {
+    File file = File::open_if_exists(place->files, lock_path, O_RDONLY);
+    if (!file.is_open()) throw_missing(*place);
+    lock.open(std::move(file));
+  }
+  fork_guard = std::make_unique<ForkGuard>(&lock);
+  if (try_open_current()) return;
+  if (!is_writable()) throw_needs_recovery(*place);
+  // The lock's holder is named from the page, which is not there yet.
+  if (!lock.acquire(log->options.lock_timeout_us)) throw_lock_timeout();
+  try {
+    open_under_lock();
+  } catch (...) {
+    lock.release();
+    throw;
+  }
+  lock.release();
+}
+
+// Another process may have recovered the partition while this one waited.
+void Partition::State::open_under_lock() {
+  const File file = open_control_file(*place);
+  control = ControlPage(file, true);
+  const auto identity = control.identity();
+  if (identity) require_same_partition(*identity, *place);
+  const bool is_usable = identity && is_current(*identity, log->boot, file.identity()) &&
+                         control.try_read().has_value();
+  if (!is_usable) recover(*this, file, identity);
+  incarnation = control.identity()->incarnation;
+  control.words().holder_pid.store(pid, std::memory_order_relaxed);
+}
+
+namespace {
+
+int from_hex(char digit) {
+  if (digit >= '0' && digit <= '9') return digit - '0';
+  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
+  return -1;
+}
+
+// The place that a partition's directory stands for, by its names; null for any other directory.
+std::shared_ptr<const PartitionPlace> place_of(const std::shared_ptr<FileLayer>& files,
+                                               const std::string& topic_directory,
+                                               const std::string& partition_name) {
+  auto place = std::make_shared<PartitionPlace>();
+  const std::string topic = topic_directory.substr(topic_directory.rfind('/') + 1);
+  if (topic.size() != 2 * sizeof(place->topic_id)) return nullptr;
+  for (size_t i = 0; i < sizeof(place->topic_id); ++i) {
+    const int high = from_hex(topic[2 * i]);
+    const int low = from_hex(topic[2 * i + 1]);
+    if (high < 0 || low < 0) return nullptr;
+    place->topic_id[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  const char* end = partition_name.data() + partition_name.size();
+  const auto parsed = std::from_chars(partition_name.data(), end, place->partition);
+  if (parsed.ec != std::errc() || parsed.ptr != end || place->partition < 0) return nullptr;
+  place->topic = topic;
+  place->directory = topic_directory + "/" + partition_name;
+  place->files = files;
+  return place;
+}
+
+// One above the largest sequence in the partition's last readable segment that holds a batch:
+// sequences rise along a partition.
+uint64_t next_sequence_of(std::shared_ptr<const PartitionPlace> place) {
+  SegmentSet segments(std::move(place), false);
+  const std::vector<int64_t> bases = segments.list();
+  uint64_t next = 1;
+  for (auto base = bases.rbegin(); base != bases.rend() && next == 1; ++base) {
+    const auto segment = segments.try_get(*base);
+    if (!segment) continue;
+    visit_headers(*segment, [&next](const BatchHeader& header) {
+      next = std::max(next, header.append_sequence + 1);
+    });
+  }
+  return next;
+}
+
+}  // namespace
+
+uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::string& directory) {
+  uint64_t next = 1;
+  const std::string topics = directory + "/topics";
+  std::vector<std::string> topic_names;
+  const int listed = files->list(topics, &topic_names);
+  if (listed == -ENOENT) return next;
+  checked(listed, "cannot list", topics);
+  for (const std::string& topic : topic_names) {
+    std::vector<std::string> partition_names;
+    if (files->list(topics + "/" + topic, &partition_names) < 0) continue;
+    for (const std::string& name : partition_names) {
+      auto place = place_of(files, topics + "/" + topic, name);
+      if (place) next = std::max(next, next_sequence_of(std::move(place)));
+    }
+  }
+  return next;
+}
+
+}  // namespace pystream::storage

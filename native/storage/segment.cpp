@@ -1,0 +1,235 @@
+#include "storage/segment.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr const char* kTemporaryName = "segment.new";
+constexpr int64_t kPageBytes = 4096;
+
+int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+[[noreturn]] void throw_bad_segment(const PartitionPlace& place, const std::string& path,
+                                    int64_t base_offset, const std::string& reason) {
+  throw Error(ErrorCode::kCorruptRecord,
+              "the segment " + path + " of " + place.name() + " cannot be read: " + reason +
+                  ". Restore the file from a backup, or seek behind the segment.",
+              {{"topic", place.topic},
+               {"partition", int64_t{place.partition}},
+               {"offset", base_offset},
+               {"path", path}});
+}
+
+}  // namespace
+
+std::shared_ptr<Segment> Segment::open(std::shared_ptr<const PartitionPlace> place,
+                                       int64_t base_offset, bool writable) {
+  const std::string path = place->segment_path(base_offset);
+  std::shared_ptr<Segment> segment(new Segment(place, path));
+  segment->file_ = std::make_shared<const File>(
+      File::open_if_exists(place->files, path, writable ? O_RDWR : O_RDONLY));
+  const File& file = *segment->file_;
+  if (!file.is_open()) throw_bad_segment(*place, path, base_offset, "the file is missing");
+  std::vector<uint8_t> head(static_cast<size_t>(kSegmentHeaderBytes));
+  if (!file.read(head, 0)) throw_bad_segment(*place, path, base_offset, "it is too short");
+  SegmentHeader& header = segment->header_;
+  if (auto reason = decode_segment_header(head, &header)) {
+    throw_bad_segment(*place, path, base_offset, *reason);
+  }
+  std::vector<uint8_t> blob(header.schema_length);
+  if (!file.read(blob, header.schema_offset) || header.crc != segment_head_crc(head, blob)) {
+    throw_bad_segment(*place, path, base_offset, "the checksum of its header is wrong");
+  }
+  if (std::memcmp(header.topic_id, place->topic_id, sizeof(header.topic_id)) != 0 ||
+      header.partition != place->partition || header.base_offset != base_offset) {
+    throw_bad_segment(*place, path, base_offset, "it belongs to another partition or place");
+  }
+  segment->schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
+  segment->size_ = file.size();
+  segment->walk_position_ = header.data_offset;
+  segment->walk_offset_ = base_offset;
+  return segment;
+}
+
+std::shared_ptr<Segment> Segment::create(std::shared_ptr<const PartitionPlace> place,
+                                         SegmentHeader header, SchemaPtr schema) {
+  const std::string path = place->directory + "/" + kTemporaryName;
+  // What a killed writer left under this name was never published, nor mapped by anyone.
+  const int removed = place->files->unlink(path);
+  if (removed != -ENOENT) checked(removed, "cannot remove", path);
+  std::shared_ptr<Segment> segment(new Segment(place, path));
+  segment->file_ =
+      std::make_shared<const File>(File::open(place->files, path, O_RDWR | O_CREAT | O_EXCL));
+  try {
+    const std::vector<uint8_t> head = encode_segment_head(&header, schema->serialize());
+    segment->header_ = header;
+    segment->grow(header.data_offset);
+    segment->file_->write(head, 0);
+  } catch (...) {
+    segment->discard();
+    throw;
+  }
+  segment->schema_ = std::move(schema);
+  segment->walk_position_ = header.data_offset;
+  segment->walk_offset_ = header.base_offset;
+  return segment;
+}
+
+void Segment::grow(int64_t end) {
+  const int64_t size = size_.load(std::memory_order_relaxed);
+  if (end <= size) return;
+  const int64_t step = std::clamp(size, kFirstAllocationBytes, kLargestAllocationStep);
+  int64_t target = std::max(size + step, round_up(end, kPageBytes));
+  if (header_.max_bytes > 0) target = std::max(end, std::min(target, header_.max_bytes));
+  try {
+    file()->allocate(size, target);
+  } catch (const Error&) {
+    // Nearly full: what this append needs may still be there.
+    target = round_up(end, kPageBytes);
+    file()->allocate(size, target);
+  }
+  size_.store(target, std::memory_order_relaxed);
+}
+
+void Segment::write_terminator(int64_t position) {
+  const uint8_t zeros[kTerminatorBytes] = {};
+  grow(position + kTerminatorBytes);
+  file()->write(std::span<const uint8_t>(zeros), position);
+}
+
+void Segment::link_name() {
+  const std::string name = place_->segment_path(header_.base_offset);
+  checked(place_->files->rename(path_, name), "cannot name the segment", name);
+  path_ = name;
+}
+
+void Segment::discard() noexcept { place_->files->unlink(path_); }
+
+std::shared_ptr<const File> Segment::file() {
+  std::lock_guard guard(file_mutex_);
+  if (!file_) file_ = std::make_shared<const File>(File::open(place_->files, path_, O_RDONLY));
+  return file_;
+}
+
+int64_t Segment::file_size() {
+  const int64_t size = file()->size();
+  size_.store(size, std::memory_order_relaxed);
+  return size;
+}
+
+void Segment::release_file() {
+  std::lock_guard guard(file_mutex_);
+  if (mapping_) file_.reset();
+}
+
+void Segment::map() {
+  if (data_.load(std::memory_order_acquire) != nullptr) return;
+  const std::shared_ptr<const File> open_file = file();
+  std::lock_guard guard(file_mutex_);
+  if (mapping_) return;
+  const int64_t length = round_up(header_.max_bytes, kPageBytes);
+  const int64_t granules = round_up(length, kPrefaultGranuleBytes) / kPrefaultGranuleBytes;
+  granules_ = std::vector<std::atomic<uint64_t>>(static_cast<size_t>(round_up(granules, 64) / 64));
+  mapping_ = Mapping(*open_file, static_cast<size_t>(length), false);
+  data_.store(mapping_.data(), std::memory_order_release);
+}
+
+// The mapping reaches past the end of the file, so this comes before every touch of new bytes.
+void Segment::require_size(int64_t end) {
+  if (end <= size_.load(std::memory_order_relaxed) || end <= file_size()) return;
+  throw_bad_segment(*place_, path_, walk_offset_,
+                    "it ends at byte " + std::to_string(file_size()) +
+                        " although batches up to byte " + std::to_string(end) + " were published");
+}
+
+std::span<const uint8_t> Segment::bytes(int64_t begin, int64_t end) {
+  require_size(end);
+  map();
+  return {data_.load(std::memory_order_acquire) + begin, static_cast<size_t>(end - begin)};
+}
+
+ParsedHeader Segment::parsed(const BatchEntry& entry) {
+  const uint8_t* at = bytes(entry.position, entry.position + entry.length).data();
+  ParsedHeader result;
+  std::memcpy(&result.header, at, sizeof(result.header));
+  result.columns = reinterpret_cast<const ColumnEntry*>(at + sizeof(BatchHeader));
+  result.buffers = reinterpret_cast<const BufferEntry*>(
+      at + sizeof(BatchHeader) + result.header.column_count * sizeof(ColumnEntry));
+  return result;
+}
+
+LogBatch Segment::batch(const BatchEntry& entry) {
+  auto place = std::make_shared<BatchPlace>();
+  place->topic = place_->topic;
+  place->partition = place_->partition;
+  place->path = path_;
+  place->file_position = entry.position;
+  const auto prefault = [](const void* owner, const uint8_t* data, size_t length) {
+    const_cast<Segment*>(static_cast<const Segment*>(owner))->prefault(data, length);
+  };
+  return LogBatch(bytes(entry.position, entry.position + entry.length), parsed(entry),
+                  shared_from_this(), schema_, std::move(place),
+                  &const_cast<BatchEntry&>(entry).verified, prefault);
+}
+
+void Segment::prefault(const uint8_t* data, size_t length) {
+  const int64_t begin = data - data_.load(std::memory_order_acquire);
+  prefault_range(begin, begin + static_cast<int64_t>(length), true);
+}
+
+// Whole granules amortize the call over a megabyte of small batches; the header walk over large
+// batches asks for the pages that it touches and no more.
+void Segment::prefault_range(int64_t begin, int64_t end, bool whole_granules) {
+  const int64_t size = size_.load(std::memory_order_relaxed);
+  for (int64_t at = begin; at < end;) {
+    const int64_t granule = at / kPrefaultGranuleBytes;
+    const int64_t granule_begin = granule * kPrefaultGranuleBytes;
+    const int64_t granule_end = granule_begin + kPrefaultGranuleBytes;
+    const int64_t piece_end = std::min(end, granule_end);
+    std::atomic<uint64_t>& word = granules_[static_cast<size_t>(granule / 64)];
+    const uint64_t bit = uint64_t{1} << (granule % 64);
+    const int64_t tail = tail_until_.load(std::memory_order_relaxed);
+    const bool is_present = (word.load(std::memory_order_relaxed) & bit) != 0 ||
+                            (granule_begin < tail && piece_end <= tail && tail < granule_end);
+    if (!is_present && !whole_granules) {
+      populate(at / kPageBytes * kPageBytes, std::min(round_up(piece_end, kPageBytes), size));
+    } else if (!is_present && granule_end <= size) {
+      populate(granule_begin, granule_end);
+      word.fetch_or(bit, std::memory_order_relaxed);
+    } else if (!is_present) {
+      populate(granule_begin, size);
+      tail_until_.store(size, std::memory_order_relaxed);
+    }
+    at = piece_end;
+  }
+}
+
+void Segment::populate(int64_t begin, int64_t end) {
+  const uint8_t* base = data_.load(std::memory_order_acquire);
+  const int result =
+      place_->files->populate(base + begin, static_cast<size_t>(round_up(end - begin, kPageBytes)));
+  if (result == 0) return;
+  if (result == -EINVAL) return read_through(begin, end);  // Linux before 5.14
+  // EFAULT is what the kernel says where a touch would have raised SIGBUS.
+  throw_storage_error("cannot read", path_, result == -EFAULT ? EIO : -result);
+}
+
+// Brings the pages in through pread, which reports I/O errors too.
+void Segment::read_through(int64_t begin, int64_t end) {
+  const std::shared_ptr<const File> open_file = file();
+  std::vector<uint8_t> scratch(static_cast<size_t>(std::min(end - begin, kFirstAllocationBytes)));
+  while (begin < end) {
+    const size_t length = std::min(scratch.size(), static_cast<size_t>(end - begin));
+    if (!open_file->read(std::span<uint8_t>(scratch).first(length), begin)) {
+      throw_storage_error("cannot read", path_, EIO);
+    }
+    begin += static_cast<int64_t>(length);
+  }
+}
+
+}  // namespace pystream::storage

@@ -1,0 +1,63 @@
+#pragma once
+// Syncs partitions in the background: at most an interval after the first append that asked for it.
+// Also takes over for other processes: what one of them appended and, being dead, never synced.
+//
+// Owned by the log's shared part. The thread starts with the first request and is joined by
+// stop(). A sync that fails poisons the partition (Partition::sync); the thread goes on.
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace pystream::storage {
+
+// What the thread needs of a partition.
+class Syncable {
+ public:
+  virtual ~Syncable() = default;
+  // Syncs what is published; failures are remembered, not thrown.
+  virtual void sync_in_background() noexcept = 0;
+  // True when an append of any process waits for a sync.
+  virtual bool needs_sync() const noexcept = 0;
+};
+
+class SyncThread {
+ public:
+  explicit SyncThread(int64_t interval_us) : interval_us_(interval_us) {}
+  ~SyncThread();
+
+  // Watches the partition for as long as it lives.
+  void watch(std::weak_ptr<Syncable> partition);
+  // Syncs the partition one interval from now.
+  void request(std::weak_ptr<Syncable> partition);
+  // Joins the thread; requests that are still waiting are dropped. Idempotent.
+  void stop();
+
+ private:
+  struct Request {
+    int64_t due_us;
+    std::weak_ptr<Syncable> partition;
+  };
+  struct Watch {
+    std::weak_ptr<Syncable> partition;
+    int64_t unsynced_since_us;  // -1: synced when last looked at
+  };
+
+  void run();
+  void start();
+  std::vector<std::shared_ptr<Syncable>> take_due(int64_t now_us);
+
+  const int64_t interval_us_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Request> requests_;  // by due time, because the interval is constant
+  std::vector<Watch> watches_;
+  int64_t next_look_us_ = 0;
+  bool is_stopping_ = false;
+  std::unique_ptr<std::thread> thread_;
+};
+
+}  // namespace pystream::storage
