@@ -115,6 +115,27 @@ void append_key_bytes(const Array& column, int64_t row, std::string* out) {
   }
 }
 
+void append_key_bytes(const DataType& type, const Cell& cell, std::string* out) {
+  if (type.is_var_binary()) {
+    out->append(cell.data, static_cast<size_t>(cell.size));
+    return;
+  }
+  // The value as it would lie in a column; integers are little endian there, whatever their width.
+  uint8_t value[16];
+  std::memcpy(value, &cell.integer, 8);
+  std::memcpy(value + 8, &cell.high, 8);
+  if (type.id == TypeId::kFloat64) std::memcpy(value, &cell.real, 8);
+  if (type.id == TypeId::kFloat32) {
+    const auto single = static_cast<float>(cell.real);
+    std::memcpy(value, &single, 4);
+  }
+  Array column;
+  column.type = type;
+  column.length = 1;
+  column.values = {value, sizeof(value), nullptr};
+  append_key_bytes(column, 0, out);
+}
+
 void append_key_part(std::optional<std::string_view> bytes, std::string* out) {
   const int32_t length = bytes ? static_cast<int32_t>(bytes->size()) : -1;
   append_bytes(big_endian(static_cast<uint32_t>(length)), out);

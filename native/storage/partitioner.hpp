@@ -12,6 +12,7 @@
 
 #include "base/murmur2.hpp"
 #include "columns/record_batch.hpp"
+#include "columns/row_builder.hpp"
 
 namespace pystream::storage {
 
@@ -24,6 +25,7 @@ inline int32_t partition_of_key(std::string_view key, int32_t partitions) {
 // Appends the bytes of one key value to `out`: strings and binary as they are, numbers big endian
 // in the width of their type.
 void append_key_bytes(const Array& column, int64_t row, std::string* out);
+void append_key_bytes(const DataType& type, const Cell& cell, std::string* out);
 
 // As append_key_bytes, for a part of a key of several columns: int32 length, big endian, before
 // the bytes; -1 alone for null.

@@ -74,6 +74,28 @@ TEST(Partitioner, EqualFloatsHaveEqualKeys) {
   EXPECT_EQ(key_bytes(column, 2), key_bytes(column, 3));
 }
 
+TEST(Partitioner, CellHasTheKeyOfTheColumnItGoesTo) {
+  DataType decimal = DataType::of(TypeId::kDecimal128);
+  decimal.precision = 38;
+  const std::string word = "word";
+  Cell cell;
+  cell.integer = -2;
+  cell.high = -1;
+  cell.real = -0.0;
+  cell.data = word.data();
+  cell.size = static_cast<int64_t>(word.size());
+  for (const DataType& type :
+       {DataType::of(TypeId::kInt8), DataType::of(TypeId::kInt16), DataType::of(TypeId::kUInt32),
+        DataType::timestamp(TimeUnit::kMilli), decimal, DataType::of(TypeId::kFloat32),
+        DataType::of(TypeId::kFloat64), DataType::of(TypeId::kString)}) {
+    RowBuilder builder({type});
+    builder.append(&cell);
+    std::string of_cell;
+    append_key_bytes(type, cell, &of_cell);
+    EXPECT_EQ(of_cell, key_bytes(builder.finish()[0], 0)) << type.to_string();
+  }
+}
+
 TEST(Partitioner, NullKeyAndNoKeyGetTheKeylessPartition) {
   const RecordBatch batch = batch_of({strings({"a", std::nullopt, "b"})});
   const std::vector<int> key{0};
