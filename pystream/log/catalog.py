@@ -1,0 +1,296 @@
+"""The catalog: topics, schemas and group offsets of a log, in SQLite.
+
+It is the control plane that ZooKeeper is for Kafka. Appending and reading need it only to find a
+topic. Several processes share it: every write and every write-back of the write-ahead log happens
+under one kernel lock, because SQLite before 3.51.3 can lose commits when several processes write
+and checkpoint at once. Each commit is synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pystream import config
+from pystream.errors import LogError, TopicExistsError, UnknownTopicError
+from pystream.log import fork
+from pystream.log.catalog_errors import translated
+from pystream.log.kernel_lock import KernelLock
+from pystream.log.topic_description import TopicDescription
+
+__all__ = ["Catalog"]
+
+FORMAT_VERSION = 1
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE schemas (id INTEGER PRIMARY KEY, blob BLOB NOT NULL UNIQUE);
+CREATE TABLE topics (
+    id BLOB PRIMARY KEY,                 -- 16 random bytes: a deleted topic's name can come back
+    name TEXT NOT NULL UNIQUE,
+    partitions INTEGER NOT NULL,
+    schema_id INTEGER NOT NULL REFERENCES schemas (id),
+    is_typed INTEGER NOT NULL,
+    key_columns TEXT NOT NULL,           -- JSON list of names
+    configs TEXT NOT NULL,               -- JSON object
+    created_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE groups (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE group_offsets (
+    group_id INTEGER NOT NULL REFERENCES groups (id),
+    topic_id BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    committed_us INTEGER NOT NULL,
+    PRIMARY KEY (group_id, topic_id, partition)
+) WITHOUT ROWID;
+"""
+
+
+class Catalog:
+    """Reads and writes the catalog of one log directory. Any thread.
+
+    Parameters
+    ----------
+    directory : str
+        Of the log; ``catalog.db`` and ``catalog.lock`` are created when missing.
+    lock_timeout_us : int
+        How long to wait for another process's write.
+
+    Notes
+    -----
+    One connection, used by one thread at a time. A forked child never touches the parent's
+    connection (SQLite forbids it): it opens its own on first use.
+    """
+
+    def __init__(self, directory: str, lock_timeout_us: int) -> None:
+        self._path = os.path.join(directory, "catalog.db")
+        self._lock_timeout_us = lock_timeout_us
+        self._mutex = threading.RLock()
+        self._write_lock = KernelLock(
+            os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
+        )
+        self._connection: sqlite3.Connection | None = None
+        self._closer: weakref.finalize[..., Catalog] | None = None
+        with self._mutex:
+            self._open()
+        fork.on_child(self)
+
+    # -- topics --------------------------------------------------------------------------------
+
+    def create_topic(self, topic: TopicDescription) -> TopicDescription:
+        """Add a topic and return it with its ids filled in.
+
+        Raises
+        ------
+        TopicExistsError
+            If there is one of that name.
+        """
+        with self._write() as connection:
+            if self._find(connection, topic.name) is not None:
+                raise TopicExistsError(
+                    f"topic {topic.name!r} exists already. Pass exist_ok=True to use it.",
+                    topic=topic.name,
+                )
+            connection.execute(
+                "INSERT INTO schemas (blob) VALUES (?) ON CONFLICT DO NOTHING", (topic.schema_blob,)
+            )
+            (schema_id,) = connection.execute(
+                "SELECT id FROM schemas WHERE blob = ?", (topic.schema_blob,)
+            ).fetchone()
+            topic = topic.with_ids(uuid.uuid4().bytes, schema_id)
+            connection.execute(
+                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*topic.to_row(), time.time_ns() // 1000),
+            )
+        return topic
+
+    def find_topic(self, name: str) -> TopicDescription | None:
+        """Return a topic, or None."""
+        with self._read() as connection:
+            return self._find(connection, name)
+
+    def topic_names(self) -> list[str]:
+        """Return the names of all topics, sorted."""
+        with self._read() as connection:
+            rows = connection.execute("SELECT name FROM topics ORDER BY name").fetchall()
+        return [name for (name,) in rows]
+
+    def delete_topic(self, name: str) -> TopicDescription:
+        """Remove a topic and the offsets that groups committed for it; return what it was.
+
+        Raises
+        ------
+        UnknownTopicError
+            If there is none of that name.
+        """
+        with self._write() as connection:
+            topic = self._find(connection, name)
+            if topic is None:
+                raise UnknownTopicError(
+                    f"topic {name!r} does not exist, so it cannot be deleted.", topic=name
+                )
+            connection.execute("DELETE FROM group_offsets WHERE topic_id = ?", (topic.id,))
+            connection.execute("DELETE FROM topics WHERE id = ?", (topic.id,))
+        return topic
+
+    def change_mark(self) -> int:
+        """Return a number that differs after another connection changed the catalog. Cheap."""
+        with self._read() as connection:
+            (mark,) = connection.execute("PRAGMA data_version").fetchone()
+        return int(mark)
+
+    # -- groups --------------------------------------------------------------------------------
+
+    def group_id(self, name: str) -> int:
+        """Return the number of a consumer group, which it gets when it is first named."""
+        with self._read() as connection:
+            row = connection.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            with self._write() as connection:
+                connection.execute(
+                    "INSERT INTO groups (name) VALUES (?) ON CONFLICT DO NOTHING", (name,)
+                )
+                row = connection.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
+        return int(row[0])
+
+    def commit_offsets(self, group_id: int, offsets: Iterable[tuple[bytes, int, int]]) -> None:
+        """Store (topic id, partition, next offset) of a group, all or none."""
+        now = time.time_ns() // 1000
+        with self._write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO group_offsets VALUES (?, ?, ?, ?, ?)",
+                [(group_id, *offset, now) for offset in offsets],
+            )
+
+    def committed_offset(self, group_id: int, topic_id: bytes, partition: int) -> int | None:
+        """Return the next offset that a group committed, or None."""
+        with self._read() as connection:
+            row = connection.execute(
+                "SELECT next_offset FROM group_offsets "
+                "WHERE group_id = ? AND topic_id = ? AND partition = ?",
+                (group_id, topic_id, partition),
+            ).fetchone()
+        return None if row is None else int(row[0])
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the connection; the catalog opens again when it is used again."""
+        with self._mutex:
+            if self._closer is not None:
+                self._closer()
+            self._connection = None
+
+    def forget_in_child(self) -> None:
+        """Abandon what a forked child must not touch: the next use opens its own."""
+        self._mutex = threading.RLock()
+        if self._closer is not None:
+            self._closer.detach()
+        fork.leak(self._connection)
+        self._connection = None
+        self._write_lock.forget()
+
+    def _open(self) -> sqlite3.Connection:
+        with translated(self._path), self._locked():
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=10.0
+            )
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        # Closing the last connection writes the log back, so it too happens under the lock: also
+        # when the program ends without closing.
+        self._closer = weakref.finalize(
+            self, _close, connection, self._write_lock, self._lock_timeout_us
+        )
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Before anything is written: what is no catalog of ours must stay as it is.
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        is_ours = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'topics')"
+        ).fetchone() == (2,)
+        if tables and not is_ours:
+            raise LogError(
+                f"{self._path} is a database, but not the catalog of a log. Use another directory.",
+                path=self._path,
+            )
+        if is_ours:
+            (version,) = connection.execute(
+                "SELECT value FROM meta WHERE name = 'format_version'"
+            ).fetchone()
+            if version != FORMAT_VERSION:
+                raise LogError(
+                    f"{self._path} has format version {version}, but this pystream reads version "
+                    f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
+                    path=self._path,
+                )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if not is_ours:
+            connection.executescript(
+                f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); "
+                "COMMIT;"
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._write_lock.acquire(self._lock_timeout_us)
+        with self._write_lock:
+            yield
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, translated(self._path):
+            yield self._connection or self._open()
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Run a transaction; it is rolled back when the body raises."""
+        with self._mutex, translated(self._path):
+            connection = self._connection or self._open()
+            with self._locked():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                self._write_back(connection)
+
+    def _write_back(self, connection: sqlite3.Connection) -> None:
+        wal = Path(self._path + "-wal")
+        with contextlib.suppress(FileNotFoundError):
+            if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @staticmethod
+    def _find(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
+        row = connection.execute(
+            "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs,"
+            " s.blob FROM topics t JOIN schemas s ON s.id = t.schema_id WHERE t.name = ?",
+            (name,),
+        ).fetchone()
+        return None if row is None else TopicDescription.from_row(row)
+
+
+def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:
+    lock.acquire(lock_timeout_us)
+    try:
+        connection.close()
+    finally:
+        lock.close()

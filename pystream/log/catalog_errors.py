@@ -1,0 +1,48 @@
+"""Turns what SQLite raises into the errors of pystream."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+from pystream.errors import LogError, RequestTimeoutError, StorageError
+
+__all__ = ["translated"]
+
+_ERRNO = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+}
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise StorageError, LogError or RequestTimeoutError in place of a sqlite3.Error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            raise LogError(
+                f"{path} is not a catalog, or is damaged ({error}). Open another directory, or "
+                "restore this file from a backup.",
+                path=path,
+            ) from error
+        if code in _BUSY:
+            raise RequestTimeoutError(
+                f"{path} stayed locked by a program that is not pystream ({error}). Close it."
+            ) from error
+        raise StorageError(
+            f"the catalog cannot be read or written: {path}: {error}. Check the directory's "
+            "permissions and free space.",
+            errno=_ERRNO.get(code, errno.EIO),
+            path=path,
+        ) from error

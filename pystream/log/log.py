@@ -1,0 +1,408 @@
+"""Opening a log, and its topics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from pystream import _native, config
+from pystream.errors import (
+    ClosedError,
+    ConfigError,
+    LogError,
+    NotSupportedError,
+    StorageError,
+    TopicExistsError,
+    UnknownTopicError,
+)
+from pystream.log import fork
+from pystream.log.catalog import Catalog
+from pystream.log.schema import KAFKA_SHAPED, to_schema
+from pystream.log.topic import Topic
+from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
+
+__all__ = ["Log", "open"]
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+
+
+def open(
+    directory: str | os.PathLike[str], *, lock_timeout: str | timedelta = config.LOCK_TIMEOUT
+) -> Log:
+    """Open the log in a directory; make both when they do not exist.
+
+    Several processes may open the same directory at once.
+
+    Parameters
+    ----------
+    directory : str or path
+        On a local file system.
+    lock_timeout : str or timedelta, default "30s"
+        How long to wait for a lock that another process holds.
+
+    Returns
+    -------
+    Log
+        Close it, or use it in a ``with`` statement.
+
+    Raises
+    ------
+    LogError
+        If the directory holds something else, or a log of a newer format.
+    StorageError
+        If the system refuses: no permission, full disk.
+    NotSupportedError
+        For ``kafka://`` addresses, for now.
+
+    Examples
+    --------
+    >>> import tempfile, pystream as ps
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with ps.open(directory) as log:
+    ...         log.topics()
+    []
+    """
+    path = os.fspath(directory)
+    if not isinstance(path, str) or not path:
+        raise ConfigError(f"directory is {directory!r}. Pass a path as a string or Path.")
+    if scheme := _SCHEME.match(path):
+        _refuse_scheme(scheme[1], path)
+    return Log(path, lock_timeout=lock_timeout)
+
+
+class Log:
+    """Topics in a directory, shared by many processes; made by :func:`pystream.open`.
+
+    Notes
+    -----
+    Any thread. Closing twice is fine; everything else raises ClosedError after it. Batches and
+    arrays that were read stay valid. A forked child opens the directory anew on first use;
+    producers and consumers made before the fork stay with the parent.
+    """
+
+    def __init__(
+        self, directory: str, *, lock_timeout: str | timedelta = config.LOCK_TIMEOUT
+    ) -> None:
+        self._directory = os.path.abspath(directory)
+        self._lock_timeout_us = config.parse_duration_us(lock_timeout, name="lock_timeout")
+        self._mutex = threading.RLock()
+        self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
+        self._is_closed = False
+        _make_directory(self._directory)
+        self._native: _native.Log | None = self._open_native()
+        try:
+            self._catalog = Catalog(self._directory, self._lock_timeout_us)
+        except BaseException:
+            self._native.close()
+            raise
+        fork.on_child(self)
+
+    # -- topics --------------------------------------------------------------------------------
+
+    def create_topic(
+        self,
+        name: str,
+        schema: object = None,
+        key: str | Sequence[str] | None = None,
+        *,
+        partitions: int = 1,
+        exist_ok: bool = False,
+        compression: str = "none",
+        segment_bytes: int | str = config.SEGMENT_BYTES,
+        timestamp_type: str = "create_time",
+        replication_factor: int = 1,
+    ) -> Topic:
+        """Create a topic.
+
+        Parameters
+        ----------
+        name : str
+            1 to 249 of the characters a-z, A-Z, 0-9, ``.``, ``_`` and ``-``.
+        schema : dict, pyarrow.Schema or object with ``__arrow_c_schema__``, optional
+            The columns: ``{"user": "string", "amount": "float64 not null"}``. Without one the topic
+            has Kafka's shape: ``key`` and ``value`` of bytes, and headers.
+        key : str or sequence of str, optional
+            Columns whose values decide the partition of a record. Only with a schema.
+        partitions : int, default 1
+        exist_ok : bool, default False
+            Return the topic when there is one of that name with the same properties.
+        compression : {"none", "lz4"}, default "none"
+            Compressed columns are not zero-copy when read.
+        segment_bytes : int or str, default 256 MiB
+            Size of a segment file, at least 1 MiB.
+        timestamp_type : {"create_time", "append_time"}, default "create_time"
+            Whether a record's timestamp is the producer's or that of the append.
+        replication_factor : int, default 1
+            More needs a Kafka cluster.
+
+        Returns
+        -------
+        Topic
+
+        Raises
+        ------
+        TopicExistsError
+            If it exists, or exists with other properties.
+        ConfigError
+            If the name, the schema, the key or a setting is wrong.
+        NotSupportedError
+            If a column's type cannot be stored, or for more than one replica.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     log.create_topic("clicks", {"page": "string", "at": "timestamp[ms]"}, key="page")
+        <Topic 'clicks': 1 partitions, page: string, at: timestamp[ms]>
+        """
+        if replication_factor != 1:
+            raise NotSupportedError(
+                f"replication_factor is {replication_factor!r}, but a log in a directory has one "
+                'copy. Replication is Kafka\'s: open "kafka://host:9092" for it.'
+            )
+        native_schema = KAFKA_SHAPED if schema is None else to_schema(schema)
+        wanted = TopicDescription(
+            name=check_topic_name(name),
+            partitions=config.check_positive(
+                partitions, name="partitions", maximum=config.PARTITIONS_MAX
+            ),
+            schema_blob=native_schema.serialize(),
+            is_typed=schema is not None,
+            key_columns=_key_columns(key, native_schema, is_typed=schema is not None),
+            config=TopicConfig(
+                compression=compression,
+                segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
+                timestamp_type=timestamp_type,
+            ),
+        )
+        catalog = self._open_catalog()
+        existing = catalog.find_topic(name) if exist_ok else None
+        if existing is None:
+            try:
+                return Topic(self, catalog.create_topic(wanted))
+            except TopicExistsError:
+                # Another process was faster: its topic is as good as ours if it is the same.
+                existing = catalog.find_topic(name) if exist_ok else None
+                if existing is None:
+                    raise
+        _check_same(wanted, existing)
+        return Topic(self, existing)
+
+    def topics(self) -> list[str]:
+        """Return the names of all topics, sorted."""
+        return self._open_catalog().topic_names()
+
+    def topic(self, name: str) -> Topic:
+        """Return a topic.
+
+        Raises
+        ------
+        UnknownTopicError
+            If there is none of that name.
+        """
+        found = self._open_catalog().find_topic(name) if isinstance(name, str) else None
+        if found is None:
+            known = ", ".join(self.topics()) or "none"
+            raise UnknownTopicError(
+                f"topic {name!r} does not exist in {self._directory}. Its topics: {known}. Create "
+                "it with create_topic().",
+                topic=str(name),
+            )
+        return Topic(self, found)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic, its records, and what groups committed for it.
+
+        Batches that were read before stay valid; their disk space is free when the last is gone.
+
+        Raises
+        ------
+        UnknownTopicError
+            If there is none of that name.
+        StorageError
+            If files cannot be deleted; the topic is gone all the same.
+        """
+        gone = self._open_catalog().delete_topic(name)
+        with self._mutex:
+            for partition in [key for key in self._partitions if key[0] == gone.id]:
+                del self._partitions[partition]
+        # The name of the directory is the topic's id in hexadecimal.
+        path = os.path.join(self._directory, "topics", gone.id.hex())
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(
+                f"topic {name!r} was deleted, but not its files: {path}: {error.strerror}. "
+                "Delete that directory.",
+                errno=error.errno,
+                path=path,
+                topic=name,
+            ) from error
+
+    # -- life ----------------------------------------------------------------------------------
+
+    @property
+    def directory(self) -> str:
+        """Where the log is, as an absolute path."""
+        return self._directory
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Sync what this process appended, and close; nothing happens the second time."""
+        with self._mutex:
+            if self._is_closed:
+                return
+            try:
+                with contextlib.ExitStack() as stack:
+                    if self._native is not None:
+                        stack.callback(self._native.close)
+                    stack.callback(self._catalog.close)
+            finally:
+                self._is_closed = True
+                self._partitions.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Log {self._directory!r}{', closed' if self._is_closed else ''}>"
+
+    # -- for the layers of this package --------------------------------------------------------
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, for the layers of this package."""
+        return self._open_catalog()
+
+    @property
+    def native(self) -> _native.Log:
+        """The native log, for the layers of this package."""
+        self._check_open()
+        with self._mutex:
+            if self._native is None:
+                self._native = self._open_native()
+            return self._native
+
+    def native_partition(
+        self, topic: TopicDescription, schema: _native.Schema, number: int
+    ) -> _native.Partition:
+        """Return the one handle of a partition; see :meth:`Topic.native_partition`."""
+        with self._mutex:
+            native = self.native
+            partition = self._partitions.get((topic.id, number))
+            if partition is None:
+                partition = native.open_partition(
+                    topic=topic.name,
+                    topic_id=topic.id,
+                    partition=number,
+                    schema=schema,
+                    schema_id=topic.schema_id,
+                    segment_bytes=topic.config.segment_bytes,
+                )
+                self._partitions[topic.id, number] = partition
+            return partition
+
+    def forget_in_child(self) -> None:
+        """Abandon what belongs to the parent; the next use opens the directory again."""
+        self._mutex = threading.RLock()
+        fork.leak(self._native)
+        for partition in self._partitions.values():
+            fork.leak(partition)
+        self._partitions = {}
+        self._native = None
+
+    def _open_native(self) -> _native.Log:
+        return _native.Log.open(
+            self._directory,
+            sync_interval_us=config.parse_duration_us(config.SYNC_INTERVAL),
+            lock_timeout_us=self._lock_timeout_us,
+        )
+
+    def _open_catalog(self) -> Catalog:
+        self._check_open()
+        return self._catalog
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError(
+                f"the log {self._directory} is closed. Open it again with pystream.open().",
+                path=self._directory,
+            )
+
+
+def _refuse_scheme(scheme: str, address: str) -> None:
+    if scheme == "kafka":
+        raise NotSupportedError(
+            f"{address} names a Kafka cluster, which cannot be opened yet. Pass a directory."
+        )
+    raise ConfigError(f"{address} has the unknown scheme {scheme!r}. Pass a directory.")
+
+
+def _make_directory(directory: str) -> None:
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise LogError(
+            f"{directory} is a file, or lies below one, so it cannot hold a log. Pass a directory.",
+            path=directory,
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the directory {directory}: {error.strerror}. Check its parent's "
+            "permissions and free space.",
+            errno=error.errno,
+            path=directory,
+        ) from error
+
+
+def _key_columns(
+    key: str | Sequence[str] | None, schema: _native.Schema, *, is_typed: bool
+) -> tuple[str, ...]:
+    if not is_typed:
+        if key is not None:
+            raise ConfigError(
+                f"key is {key!r}, but a topic without a schema has the key that each record is "
+                "sent with. Leave key= out, or pass a schema."
+            )
+        return ("key",)
+    names = (key,) if isinstance(key, str) else tuple(key or ())
+    for name in names:
+        if name not in schema.names:
+            raise ConfigError(
+                f"key names column {name!r}, which the schema does not have. Its columns are "
+                f"{', '.join(schema.names)}."
+            )
+    if len(set(names)) != len(names):
+        raise ConfigError(f"key is {key!r}, which names a column twice. Name each once.")
+    return names
+
+
+def _check_same(wanted: TopicDescription, existing: TopicDescription) -> None:
+    if differing := wanted.differences(existing):
+        what = " and ".join(differing).replace("_blob", "")
+        raise TopicExistsError(
+            f"topic {wanted.name!r} exists already with another {what}. Use another name, or "
+            "delete the topic first.",
+            topic=wanted.name,
+        )

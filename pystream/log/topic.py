@@ -1,0 +1,125 @@
+"""A topic as users see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pystream import _native
+from pystream.errors import UnknownTopicError
+from pystream.log.topic_description import TopicDescription
+
+if TYPE_CHECKING:
+    from pystream.log.log import Log
+
+__all__ = ["PartitionEnds", "Topic"]
+
+
+class PartitionEnds(NamedTuple):
+    """Which offsets a partition holds: from ``start`` on, below ``end``.
+
+    Attributes
+    ----------
+    start : int
+        Log start offset: the first that is kept.
+    end : int
+        Log end offset: the next to be written.
+    """
+
+    start: int
+    end: int
+
+
+class Topic:
+    """Describes a topic of an open log; get one from :meth:`Log.topic`.
+
+    Notes
+    -----
+    A description of the moment it was made, but for :meth:`ends`. Any thread.
+
+    Examples
+    --------
+    >>> import tempfile, pystream as ps
+    >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+    ...     topic = log.create_topic("payments", {"user": "string", "amount": "float64"},
+    ...                              key="user", partitions=2)
+    ...     topic.name, topic.partitions, topic.key, topic.ends()[0].end
+    ('payments', 2, ('user',), 0)
+    """
+
+    def __init__(self, log: Log, description: TopicDescription) -> None:
+        self._log = log
+        self._description = description
+        self._schema = _native.Schema.deserialize(description.schema_blob)
+
+    @property
+    def name(self) -> str:
+        """The topic's name."""
+        return self._description.name
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions it has."""
+        return self._description.partitions
+
+    @property
+    def schema(self) -> _native.Schema:
+        """Names and types of the columns; of a topic without a schema ``key`` and ``value``."""
+        return self._schema
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it was created with a schema, and so holds columns instead of bytes."""
+        return self._description.is_typed
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns whose values decide the partition; empty when there are none."""
+        return self._description.key_columns
+
+    @property
+    def compression(self) -> str:
+        """``"none"`` or ``"lz4"``."""
+        return self._description.config.compression
+
+    @property
+    def timestamp_type(self) -> str:
+        """``"create_time"`` or ``"append_time"``."""
+        return self._description.config.timestamp_type
+
+    @property
+    def segment_bytes(self) -> int:
+        """Where a segment ends and the next begins."""
+        return self._description.config.segment_bytes
+
+    def ends(self) -> list[PartitionEnds]:
+        """Return the offsets that each partition holds now, by partition."""
+        found = []
+        for number in range(self.partitions):
+            ends = self.native_partition(number).ends()
+            found.append(PartitionEnds(ends.log_start_offset, ends.log_end_offset))
+        return found
+
+    @property
+    def description(self) -> TopicDescription:
+        """What the catalog stores, for the layers of this package."""
+        return self._description
+
+    def native_partition(self, number: int) -> _native.Partition:
+        """Return the handle of a partition, for the layers of this package.
+
+        Raises
+        ------
+        UnknownTopicError
+            If the topic has no such partition.
+        """
+        if not 0 <= number < self.partitions:
+            raise UnknownTopicError(
+                f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
+                f"{self.partitions - 1}.",
+                topic=self.name,
+                partition=number,
+            )
+        return self._log.native_partition(self._description, self._schema, number)
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.name!r}: {self.partitions} partitions, {self._schema}>"

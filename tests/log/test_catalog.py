@@ -1,0 +1,206 @@
+"""The catalog: topics, schemas and group offsets, shared by processes and threads."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pystream import config
+from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
+from pystream.log.catalog import Catalog
+from pystream.log.topic_description import TopicConfig, TopicDescription
+
+TIMEOUT_US = 10_000_000
+
+
+def topic(name: str = "orders", blob: bytes = b"schema") -> TopicDescription:
+    return TopicDescription(
+        name=name,
+        partitions=3,
+        schema_blob=blob,
+        is_typed=True,
+        key_columns=("user", "country"),
+        config=TopicConfig(compression="lz4"),
+    )
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    opened = Catalog(str(tmp_path), TIMEOUT_US)
+    yield opened
+    opened.close()
+
+
+def test_topic_comes_back_as_created(catalog: Catalog, tmp_path: Path) -> None:
+    created = catalog.create_topic(topic())
+    assert len(created.id) == 16
+    assert created.differences(topic()) == []
+    assert catalog.find_topic("orders") == created
+    other = Catalog(str(tmp_path), TIMEOUT_US)
+    assert other.find_topic("orders") == created
+    assert other.find_topic("order") is None
+    other.close()
+
+
+def test_equal_schemas_share_an_id(catalog: Catalog) -> None:
+    ids = [
+        catalog.create_topic(topic("a", b"1")).schema_id,
+        catalog.create_topic(topic("b", b"2")).schema_id,
+        catalog.create_topic(topic("c", b"1")).schema_id,
+    ]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_topic_that_exists_is_refused(catalog: Catalog) -> None:
+    catalog.create_topic(topic())
+    with pytest.raises(TopicExistsError, match="'orders' exists already") as caught:
+        catalog.create_topic(topic())
+    assert caught.value.topic == "orders"
+    assert catalog.topic_names() == ["orders"]
+
+
+def test_delete_takes_committed_offsets_along(catalog: Catalog) -> None:
+    created = catalog.create_topic(topic())
+    group = catalog.group_id("billing")
+    catalog.commit_offsets(group, [(created.id, 0, 7)])
+    assert catalog.delete_topic("orders") == created
+    assert catalog.committed_offset(group, created.id, 0) is None
+    assert catalog.topic_names() == []
+    again = catalog.create_topic(topic())
+    assert again.id != created.id
+    with pytest.raises(UnknownTopicError):
+        catalog.delete_topic("payments")
+
+
+def test_committed_offsets_are_per_group_and_partition(catalog: Catalog) -> None:
+    first, second = catalog.group_id("first"), catalog.group_id("second")
+    assert first != second
+    assert catalog.group_id("first") == first
+    catalog.commit_offsets(first, [(b"t", 0, 5), (b"t", 1, 6)])
+    catalog.commit_offsets(first, [(b"t", 0, 9)])
+    assert [catalog.committed_offset(first, b"t", p) for p in range(3)] == [9, 6, None]
+    assert catalog.committed_offset(second, b"t", 0) is None
+
+
+def test_failed_write_leaves_nothing(catalog: Catalog) -> None:
+    group = catalog.group_id("g")
+    with pytest.raises(StorageError):
+        catalog.commit_offsets(group, [(b"t", 0, 5), (b"t", 1, None)])  # type: ignore[list-item]
+    assert catalog.committed_offset(group, b"t", 0) is None
+    catalog.commit_offsets(group, [(b"t", 0, 5)])
+    assert catalog.committed_offset(group, b"t", 0) == 5
+
+
+def test_change_mark_differs_after_another_process_wrote(catalog: Catalog, tmp_path: Path) -> None:
+    before = catalog.change_mark()
+    assert catalog.change_mark() == before
+    other = Catalog(str(tmp_path), TIMEOUT_US)
+    other.create_topic(topic())
+    other.close()
+    assert catalog.change_mark() != before
+
+
+def test_threads_share_one_catalog(catalog: Catalog) -> None:
+    group = catalog.group_id("g")
+
+    def commit(partition: int) -> None:
+        for offset in range(50):
+            catalog.commit_offsets(group, [(b"t", partition, offset)])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(commit, range(4)))
+    assert [catalog.committed_offset(group, b"t", p) for p in range(4)] == [49] * 4
+
+
+COMMITTER = """
+import sys
+from pystream import config
+from pystream.log.catalog import Catalog
+config.WAL_CHECKPOINT_BYTES = 64 << 10
+catalog = Catalog(sys.argv[1], 30_000_000)
+group = catalog.group_id("g")
+for offset in range(200):
+    catalog.commit_offsets(group, [(b"t", int(sys.argv[2]), offset)])
+"""
+
+
+def test_processes_that_write_and_checkpoint_lose_no_commit(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", COMMITTER, str(tmp_path), str(number)])
+        for number in range(3)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    group = catalog.group_id("g")
+    assert [catalog.committed_offset(group, b"t", p) for p in range(3)] == [199] * 3
+
+
+def test_write_ahead_log_is_written_back_before_it_grows(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "WAL_CHECKPOINT_BYTES", 64 << 10)
+    group = catalog.group_id("g")
+    for offset in range(300):
+        catalog.commit_offsets(group, [(b"t", 0, offset)])
+        assert (tmp_path / "catalog.db-wal").stat().st_size < (96 << 10)
+
+
+def test_child_of_a_fork_opens_its_own_connection(catalog: Catalog) -> None:
+    catalog.create_topic(topic())
+    child = os.fork()
+    if child == 0:
+        ok = catalog.topic_names() == ["orders"]
+        catalog.create_topic(topic("from-child"))
+        catalog.close()
+        os._exit(0 if ok else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    catalog.create_topic(topic("from-parent"))
+    assert catalog.topic_names() == ["from-child", "from-parent", "orders"]
+
+
+def test_catalog_of_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> None:
+    Catalog(str(tmp_path), TIMEOUT_US).close()
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = 2 WHERE name = 'format_version'")
+    connection.close()
+    with pytest.raises(LogError, match=r"has format version 2, but .* reads version 1"):
+        Catalog(str(tmp_path), TIMEOUT_US)
+
+
+def test_database_of_another_program_is_refused_and_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE photos (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(LogError, match="not the catalog of a log"):
+        Catalog(str(tmp_path), TIMEOUT_US)
+    assert path.read_bytes() == before
+
+
+def test_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"x" * 8192)
+    with pytest.raises(LogError, match="is not a catalog, or is damaged"):
+        Catalog(str(tmp_path), TIMEOUT_US)
+
+
+def test_full_disk_is_a_storage_error_with_errno(
+    catalog: Catalog,
+) -> None:
+    group = catalog.group_id("g")
+    with catalog._read() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError, match="full") as caught:
+        catalog.commit_offsets(group, [(b"t", p, 1) for p in range(10_000)])
+    assert caught.value.errno == 28
+    assert catalog.committed_offset(group, b"t", 0) is None
