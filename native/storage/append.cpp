@@ -79,7 +79,12 @@ void bury_dead_append(Partition::State& state, const PublishedState& published) 
   if (published.segment_base_offset != kNoSegment && !published.must_roll) {
     const auto segment = state.segments->get(published.segment_base_offset);
     segment->write_terminator(published.end_position);
-    segment->sync();
+    try {
+      segment->sync();
+    } catch (const Error&) {
+      state.control.words().sync_failed.store(1);
+      throw;
+    }
   }
   if (published.segment_base_offset != published.log_end_offset) {
     const std::string orphan = state.place->segment_path(published.log_end_offset);
