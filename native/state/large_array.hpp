@@ -50,6 +50,8 @@ class LargeArray {
     if (size > capacity_) grow(size);
     size_ = size;
   }
+  // Keeps the block for reuse.
+  void clear() { size_ = 0; }
   void push_back(const T& value) {
     resize(size_ + 1);
     data_[size_ - 1] = value;

@@ -58,6 +58,19 @@ void loop(const InputLayout& input, const RowBlock& rows, const uint32_t* slots,
   }
 }
 
+// Folds values in four chains, so that steps need not wait for each other; for folds whose order
+// does not matter. Of no values, `initial`.
+template <typename V, typename Step>
+V fold(const V* values, int64_t count, V initial, Step step) {
+  V lanes[4] = {initial, initial, initial, initial};
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (int lane = 0; lane < 4; ++lane) lanes[lane] = step(values[i + lane], lanes[lane]);
+  }
+  for (; i < count; ++i) lanes[0] = step(values[i], lanes[0]);
+  return step(step(lanes[0], lanes[1]), step(lanes[2], lanes[3]));
+}
+
 template <typename V>
 using Loop = void (*)(const InputLayout&, const RowBlock&, const uint32_t*, const V*, int64_t);
 
@@ -108,21 +121,18 @@ void accumulate(const InputLayout& input, bool count_rows, const RowBlock& rows,
 
 template <typename V>
 void accumulate_one(const InputLayout& input, uint8_t* row, const V* values, int64_t count) {
-  using Sum = typename Accumulate<V>::Sum;
   if (input.sum_at >= 0) {
-    Sum sum = load<Sum>(row + input.sum_at);
+    auto sum = load<typename Accumulate<V>::Sum>(row + input.sum_at);
     for (int64_t i = 0; i < count; ++i) add_to(&sum, sum_of<V>(values[i]));
     store(row + input.sum_at, sum);
   }
   if (input.min_at >= 0) {
-    V min = load<V>(row + input.min_at);
-    for (int64_t i = 0; i < count; ++i) min = values[i] < min ? values[i] : min;
-    store(row + input.min_at, min);
+    min_at(row + input.min_at, fold(values, count, Accumulate<V>::kHighest,
+                                    [](V value, V held) { return value < held ? value : held; }));
   }
   if (input.max_at >= 0) {
-    V max = load<V>(row + input.max_at);
-    for (int64_t i = 0; i < count; ++i) max = max < values[i] ? values[i] : max;
-    store(row + input.max_at, max);
+    max_at(row + input.max_at, fold(values, count, Accumulate<V>::kLowest,
+                                    [](V value, V held) { return held < value ? value : held; }));
   }
 }
 

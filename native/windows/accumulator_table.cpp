@@ -27,11 +27,15 @@ uint32_t hash_id(uint32_t id) { return id * 0x9E3779B1u; }
 
 }  // namespace
 
-AccumulatorTable::AccumulatorTable(const AccumulatorLayout* layout)
+AccumulatorTable::AccumulatorTable(const AccumulatorLayout* layout,
+                                   state::LargeArray<uint8_t> storage)
     : layout_(layout),
+      rows_(std::move(storage)),
       nulls_(layout->inputs.size()),
       nans_(layout->inputs.size()),
-      texts_(static_cast<size_t>(layout->text_columns)) {}
+      texts_(static_cast<size_t>(layout->text_columns)) {
+  rows_.clear();
+}
 
 void AccumulatorTable::prepare(uint32_t universe, bool expects_dense) {
   if (!is_started_) {
@@ -129,18 +133,19 @@ void AccumulatorTable::densify(uint32_t universe) {
 void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* ids,
                              uint32_t universe) {
   prepare(universe, other.is_dense_);
-  std::vector<uint32_t> other_ids, other_slots, scratch;
-  other.collect(&other_ids, &other_slots);
+  Places places;
+  other.collect(&places);
+  const int64_t total = places.ids.size();
   if (ids != nullptr) {
-    for (uint32_t& id : other_ids) id = ids[id];
+    for (int64_t i = 0; i < total; ++i) places.ids[i] = ids[places.ids[i]];
   }
-  scratch.resize(other_ids.size());
-  const auto total = static_cast<int64_t>(other_ids.size());
-  const uint32_t* mine = slots(other_ids.data(), total, scratch.data());
+  state::LargeArray<uint32_t> scratch(total);
+  const uint32_t* mine = slots(places.ids.data(), total, scratch.data());
   for (int64_t begin = 0; begin < total; begin += kMergeBlock) {
     const int64_t count = std::min(kMergeBlock, total - begin);
-    merge_beside(other, mine + begin, other_slots.data() + begin, count);
-    merge_rows(*layout_, rows(), mine + begin, other.rows(), other_slots.data() + begin, count);
+    const uint32_t* theirs = places.slots.data() + begin;
+    merge_beside(other, mine + begin, theirs, count);
+    merge_rows(*layout_, rows(), mine + begin, other.rows(), theirs, count);
   }
 }
 
@@ -181,26 +186,20 @@ void AccumulatorTable::merge_text(const AccumulatorTable& other, const InputLayo
   }
 }
 
-void AccumulatorTable::collect(std::vector<uint32_t>* ids, std::vector<uint32_t>* slots) const {
-  ids->clear();
-  slots->clear();
+void AccumulatorTable::collect(Places* places) const {
   const RowBlock block = rows();
   const int64_t total = slot_count();
   // Written without branches: whether a key is present is as good as random.
-  slots->resize(static_cast<size_t>(total));
-  uint32_t* out = slots->data();
-  size_t found = 0;
+  places->slots.resize(total + 1);
+  uint32_t* out = places->slots.data();
+  int64_t found = 0;
   for (int64_t slot = 0; slot < total; ++slot) {
     out[found] = static_cast<uint32_t>(slot);
     found += load<int64_t>(block.at(slot)) != 0;
   }
-  slots->resize(found);
-  if (is_dense_) {
-    *ids = *slots;
-    return;
-  }
-  ids->reserve(found);
-  for (const uint32_t slot : *slots) ids->push_back(ids_[slot]);
+  places->slots.resize(found);
+  places->ids.resize(found);
+  for (int64_t i = 0; i < found; ++i) places->ids[i] = is_dense_ ? out[i] : ids_[out[i]];
 }
 
 int64_t AccumulatorTable::key_count() const {
@@ -214,9 +213,9 @@ int64_t AccumulatorTable::key_count() const {
 }
 
 void AccumulatorTable::mark(std::vector<uint8_t>* live) const {
-  std::vector<uint32_t> ids, slots;
-  collect(&ids, &slots);
-  for (const uint32_t id : ids) (*live)[id] = 1;
+  Places places;
+  collect(&places);
+  for (int64_t i = 0; i < places.ids.size(); ++i) (*live)[places.ids[i]] = 1;
 }
 
 bool AccumulatorTable::is_worth_dense(int64_t key_count, uint32_t universe) {

@@ -23,7 +23,11 @@ namespace pystream::windows {
 
 class AccumulatorTable {
  public:
-  explicit AccumulatorTable(const AccumulatorLayout* layout);
+  // `storage`: a block to use again; its content is lost. A new block of a million rows costs as
+  // much in the kernel as filling it does here.
+  explicit AccumulatorTable(const AccumulatorLayout* layout,
+                            state::LargeArray<uint8_t> storage = {});
+  state::LargeArray<uint8_t> take_storage() && { return std::move(rows_); }
 
   // To be called before rows of ids < universe are added. `expects_dense`: a guess for a table that
   // is still empty.
@@ -51,8 +55,13 @@ class AccumulatorTable {
   // Ids here are < universe.
   void merge(const AccumulatorTable& other, const uint32_t* ids, uint32_t universe);
 
-  // The ids that have rows, and their slots, in the order of slots. Both are replaced.
-  void collect(std::vector<uint32_t>* ids, std::vector<uint32_t>* slots) const;
+  // The ids that have rows, and their slots, in the order of slots. `places` is
+  // replaced.
+  struct Places {
+    state::LargeArray<uint32_t> ids;
+    state::LargeArray<uint32_t> slots;
+  };
+  void collect(Places* places) const;
 
   // How many ids have rows.
   int64_t key_count() const;

@@ -103,9 +103,10 @@ const __int128* load_values(const Array& column, const int32_t* indices, int64_t
 }
 
 bool has_nan(const double* values, int64_t count) {
-  bool found = false;
-  for (int64_t i = 0; i < count; ++i) found |= values[i] != values[i];
-  return found;
+  // A number, not a bool: this form is vectorized.
+  int64_t found = 0;
+  for (int64_t i = 0; i < count; ++i) found += values[i] != values[i] ? 1 : 0;
+  return found > 0;
 }
 
 }  // namespace pystream::windows

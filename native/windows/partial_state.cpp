@@ -34,7 +34,7 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
   const int64_t count = rows.num_rows;
   if (count == 0) return;
   const int64_t* times = event_times(rows);
-  check_times(times, count);
+  const TimeRange range = check_times(times, count);
   WatermarkView in_force;
   // A watermark never goes back; a source that says less than advance() knew means the same.
   in_force.all = std::max(watermarks.all, watermark);
@@ -54,7 +54,7 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
   ids_.resize(static_cast<size_t>(count));
   keys_.find_or_insert(key_columns, count, ids_.data());
 
-  router_.route(times, count, in_force, late);
+  router_.route(times, count, range, in_force, late);
   for (const RowRouter::Group& group : router_.groups()) {
     AccumulatorTable* table = table_for(group.route);
     table->prepare(keys_.size(), expects_dense);
@@ -84,14 +84,26 @@ const int64_t* PartialState::event_times(const RecordBatch& rows) {
   return times_.data();
 }
 
-void PartialState::check_times(const int64_t* times, int64_t count) const {
-  int64_t lowest = times[0];
-  int64_t highest = times[0];
-  for (int64_t i = 1; i < count; ++i) {
-    lowest = times[i] < lowest ? times[i] : lowest;
-    highest = times[i] > highest ? times[i] : highest;
+TimeRange PartialState::check_times(const int64_t* times, int64_t count) const {
+  // Four at a time: a single chain of comparisons would wait for each other.
+  int64_t low[4] = {times[0], times[0], times[0], times[0]};
+  int64_t high[4] = {times[0], times[0], times[0], times[0]};
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (int lane = 0; lane < 4; ++lane) {
+      low[lane] = std::min(low[lane], times[i + lane]);
+      high[lane] = std::max(high[lane], times[i + lane]);
+    }
   }
-  if (lowest >= slicing_->lowest_time() && highest <= slicing_->highest_time()) return;
+  for (; i < count; ++i) {
+    low[0] = std::min(low[0], times[i]);
+    high[0] = std::max(high[0], times[i]);
+  }
+  const int64_t lowest = *std::min_element(low, low + 4);
+  const int64_t highest = *std::max_element(high, high + 4);
+  if (lowest >= slicing_->lowest_time() && highest <= slicing_->highest_time()) {
+    return {lowest, highest};
+  }
   const int64_t bad = lowest < slicing_->lowest_time() ? lowest : highest;
   const int64_t row = std::find(times, times + count, bad) - times;
   throw Error(ErrorCode::kOperator,
@@ -104,7 +116,9 @@ void PartialState::check_times(const int64_t* times, int64_t count) const {
 
 AccumulatorTable* PartialState::table_for(const Route& route) {
   if (route.from_window == kAllWindows) {
-    return &slices_.try_emplace(route.slice, layout_).first->second;
+    const auto open = slices_.find(route.slice);
+    if (open != slices_.end()) return &open->second;
+    return &slices_.try_emplace(route.slice, layout_, std::move(spare_)).first->second;
   }
   return &late_slices_.try_emplace({route.from_window, route.slice}, layout_).first->second;
 }
@@ -117,7 +131,7 @@ std::vector<uint32_t> PartialState::compact(std::span<const uint8_t> live) {
 }
 
 int64_t PartialState::bytes() const {
-  int64_t total = keys_.bytes();
+  int64_t total = keys_.bytes() + spare_.bytes();
   for (const auto& [slice, table] : slices_) total += table.bytes();
   for (const auto& [place, table] : late_slices_) total += table.bytes();
   return total;

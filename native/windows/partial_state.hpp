@@ -41,6 +41,9 @@ class PartialState {
     return late_slices_;
   }
 
+  // Takes back the block of a table that has been emitted.
+  void reuse(AccumulatorTable&& table) { spare_ = std::move(table).take_storage(); }
+
   // Forgets keys that are in no table, given the live byte of each id; tables follow. Returns the
   // new id of each old one.
   std::vector<uint32_t> compact(std::span<const uint8_t> live);
@@ -49,7 +52,7 @@ class PartialState {
 
  private:
   const int64_t* event_times(const RecordBatch& rows);
-  void check_times(const int64_t* times, int64_t count) const;
+  TimeRange check_times(const int64_t* times, int64_t count) const;
   AccumulatorTable* table_for(const Route& route);
 
   // Configuration.
@@ -69,6 +72,7 @@ class PartialState {
   std::vector<uint32_t> ids_;
   std::vector<int64_t> times_;
   std::vector<int64_t> clamped_;
+  state::LargeArray<uint8_t> spare_;  // for the next slice
 };
 
 }  // namespace pystream::windows

@@ -15,8 +15,9 @@ constexpr size_t kScanRoutes = 8;
 
 }  // namespace
 
-void RowRouter::route(const int64_t* times, int64_t rows, const WatermarkView& watermarks,
-                      std::vector<int32_t>* late) {
+void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
+                      const WatermarkView& watermarks, std::vector<int32_t>* late) {
+  if (route_as_one(rows, range, watermarks)) return;
   current_ = OnTime{};
   other_ = OnTime{};
   routes_.clear();
@@ -45,6 +46,20 @@ void RowRouter::route(const int64_t* times, int64_t rows, const WatermarkView& w
   } else {
     group_sorted(rows);
   }
+}
+
+// The usual batch lies in one slice and is on time.
+bool RowRouter::route_as_one(int64_t rows, TimeRange range, const WatermarkView& watermarks) {
+  const int64_t slice = slicing_->slice_of(range.lowest);
+  if (slicing_->slice_of(range.highest) != slice) return false;
+  int64_t latest = watermarks[0];
+  if (watermarks.per_row != nullptr) {
+    for (int64_t i = 1; i < rows; ++i) latest = std::max(latest, watermarks.per_row[i]);
+  }
+  if (latest >= slicing_->window_end(slicing_->first_window(slice)) - 1) return false;
+  is_ordered_ = false;
+  groups_.assign(1, {{slice, kAllWindows}, 0, rows});
+  return true;
 }
 
 uint32_t RowRouter::find_route(int64_t time, int64_t watermark) {

@@ -29,6 +29,11 @@ struct WatermarkView {
   int64_t operator[](int64_t i) const { return per_row == nullptr ? all : per_row[i]; }
 };
 
+struct TimeRange {
+  int64_t lowest = 0;
+  int64_t highest = 0;
+};
+
 // Owned by one thread of the operator; route() replaces the result of the call before.
 class RowRouter {
  public:
@@ -42,8 +47,9 @@ class RowRouter {
 
   explicit RowRouter(const Slicing* slicing) : slicing_(slicing) {}
 
-  // Times are within the slicing's range. Rows that enter no window are appended to `late`.
-  void route(const int64_t* times, int64_t rows, const WatermarkView& watermarks,
+  // Times are in `range`, which is within the slicing's range. Rows that enter no window are
+  // appended to `late`.
+  void route(const int64_t* times, int64_t rows, TimeRange range, const WatermarkView& watermarks,
              std::vector<int32_t>* late);
 
   const std::vector<Group>& groups() const { return groups_; }
@@ -58,6 +64,7 @@ class RowRouter {
     uint32_t route = 0;
   };
 
+  bool route_as_one(int64_t rows, TimeRange range, const WatermarkView& watermarks);
   uint32_t find_route(int64_t time, int64_t watermark);
   uint32_t number_of(const Route& route);
   void group_runs(int64_t rows);

@@ -108,7 +108,7 @@ struct WindowAggregation::State {
   const DataType time_type;
   const Slicing slicing;
   const AccumulatorLayout layout;
-  const WindowResults results;
+  WindowResults results;
 
   // State that is checkpointed.
   int64_t watermark = kMinWatermark;
@@ -195,9 +195,10 @@ void WindowAggregation::State::fire(int64_t window,
   const int64_t start = slicing.window_start(window);
   const int64_t end = slicing.window_end(window);
   if (slicing.slices_per_window() == 1) {
-    const std::optional<AccumulatorTable> table = seal(window);
+    std::optional<AccumulatorTable> table = seal(window);
     first_unfired = window + 1;
     note_density(results.emit(*table, keys(), start, end, emit));
+    if (!is_merging()) partials.front().reuse(*std::move(table));
     return;
   }
   sealed.evict_before(slicing.first_slice(window), keys().size());

@@ -232,14 +232,13 @@ WindowResults::WindowResults(const AccumulatorLayout* layout, const Schema& inpu
 
 int64_t WindowResults::emit(const AccumulatorTable& table, const state::KeyDictionary& keys,
                             int64_t start, int64_t end,
-                            const std::function<void(RecordBatch&&)>& emit) const {
-  std::vector<uint32_t> ids, slots;
-  table.collect(&ids, &slots);
-  const auto total = static_cast<int64_t>(ids.size());
+                            const std::function<void(RecordBatch&&)>& emit) {
+  table.collect(&places_);
+  const int64_t total = places_.ids.size();
   for (int64_t begin = 0; begin < total; begin += kMaxResultRows) {
     const auto count = static_cast<size_t>(std::min(kMaxResultRows, total - begin));
-    emit(make_batch(table, keys, {ids.data() + begin, count}, {slots.data() + begin, count}, start,
-                    end));
+    emit(make_batch(table, keys, {places_.ids.data() + begin, count},
+                    {places_.slots.data() + begin, count}, start, end));
   }
   return total;
 }

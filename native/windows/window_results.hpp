@@ -27,7 +27,7 @@ class WindowResults {
   // Emits the rows of window [start, end), in the order of key ids or of their first use. Throws
   // kOperator, naming key and window, when a sum does not fit its type. Returns the number of rows.
   int64_t emit(const AccumulatorTable& table, const state::KeyDictionary& keys, int64_t start,
-               int64_t end, const std::function<void(RecordBatch&&)>& emit) const;
+               int64_t end, const std::function<void(RecordBatch&&)>& emit);
 
  private:
   RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
@@ -42,6 +42,7 @@ class WindowResults {
   SchemaPtr schema_;
   size_t key_count_;
   DataType time_type_;
+  AccumulatorTable::Places places_;  // scratch
 };
 
 }  // namespace pystream::windows
