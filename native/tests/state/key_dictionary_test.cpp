@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -255,6 +256,42 @@ TEST(KeyDictionary, AgreesWithAMapOnManyKeys) {
   }
   EXPECT_EQ(words.size(), expected.size() + 1);
   EXPECT_GT(words.bytes(), static_cast<int64_t>(expected.size()) * 8);
+}
+
+// Keys that fill a range are indexed by it; each pattern makes the index change form or move.
+TEST(KeyDictionary, AgreesWithAMapWhateverTheSpreadOfKeys) {
+  const std::vector<std::function<int64_t(int64_t)>> patterns = {
+      [](int64_t i) { return i; },
+      [](int64_t i) { return -i; },
+      [](int64_t i) { return i % 2 == 0 ? i : -i; },
+      [](int64_t i) { return i * 7919 % 50021; },                  // fills a range at random
+      [](int64_t i) { return i < 1000 ? i : i * 1'000'000'007; },  // a range, then none
+      [](int64_t i) { return i < 40 ? i * 100'000 : i; },          // none, then a range
+      [](int64_t i) { return i % 2 == 0 ? INT64_MAX - i : INT64_MIN + i; },
+      [](int64_t i) { return INT64_MAX - i; },
+      [](int64_t i) { return INT64_MIN + i; }};
+  for (size_t pattern = 0; pattern < patterns.size(); ++pattern) {
+    KeyDictionary dictionary = dictionary_of({DataType::of(TypeId::kInt64)});
+    std::map<int64_t, uint32_t> expected;
+    for (int64_t begin = 0; begin < 60000; begin += 1500) {
+      std::vector<std::optional<int64_t>> keys;
+      for (int64_t i = begin - begin / 3; i < begin + 1500; ++i) {
+        keys.push_back(patterns[pattern](i));
+      }
+      const Ids ids = ids_of(&dictionary, {int64s(keys)});
+      for (size_t i = 0; i < keys.size(); ++i) {
+        const auto next = static_cast<uint32_t>(expected.size()) + 1;
+        ASSERT_EQ(expected.try_emplace(*keys[i], next).first->second, ids[i]) << pattern;
+      }
+    }
+    std::vector<uint8_t> live(dictionary.size(), 0);
+    for (size_t id = 1; id < live.size(); id += 3) live[id] = 1;
+    const std::vector<uint32_t> new_ids = dictionary.compact(live);
+    for (const auto& [key, id] : expected) {
+      if (live[id] == 0) continue;
+      ASSERT_EQ(ids_of(&dictionary, {int64s({key})}), (Ids{new_ids[id]}));
+    }
+  }
 }
 
 }  // namespace
