@@ -34,10 +34,7 @@ class CMakeBuild(build_ext):
         self._configure(build_dir, modules_dir)
         names = [extension.name.rpartition(".")[2] for extension in self.extensions]
         jobs = self.parallel or os.cpu_count() or 1
-        subprocess.run(
-            [_tool("cmake"), "--build", build_dir, "--parallel", str(jobs), "--target", *names],
-            check=True,
-        )
+        _run(_tool("cmake"), "--build", build_dir, "--parallel", str(jobs), "--target", *names)
         for extension, name in zip(self.extensions, names, strict=True):
             (built,) = modules_dir.glob(f"{name}.*so")
             if not in_place:
@@ -88,8 +85,15 @@ class CMakeBuild(build_ext):
             arguments.append("--fresh")
         elif (build_dir / "build.ninja").exists():
             return  # ninja reruns CMake by itself when a CMakeLists.txt changed
-        subprocess.run([_tool("cmake"), *arguments], check=True)
+        _run(_tool("cmake"), *arguments)
         stamp.write_text(command)
+
+
+def _run(*command: str | Path) -> None:
+    """Run a program whose own message, not our traceback, is what a failed build should end in."""
+    status = subprocess.run(command, check=False).returncode
+    if status != 0:
+        sys.exit(f"building pystream failed: {Path(command[0]).name} ended with status {status}")
 
 
 def _tool(name: str) -> str:
