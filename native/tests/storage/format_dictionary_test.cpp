@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "storage/dictionary_encoder.hpp"
 #include "format_testing.hpp"
+#include "storage/dictionary_encoder.hpp"
 
 namespace pystream::storage {
 namespace {

@@ -66,7 +66,7 @@ TEST(FormatRoundTrip, PlainBuffersAreReferencedWhenWritingAndReading) {
   ASSERT_EQ(encoded.body.size(), 1u);
   EXPECT_EQ(encoded.body[0].data, values.values.data);
   stamp_batch(&encoded, kTestStamp);
-  const Buffer bytes = to_bytes(encoded);
+  const Buffer bytes = assemble(encoded);
   const Array read = open_batch(bytes, make_batch({values}).schema).column(0);
   EXPECT_GE(read.values.data, bytes.data);
   EXPECT_LT(read.values.data, bytes.data + bytes.size);

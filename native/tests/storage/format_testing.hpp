@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "columns/builder.hpp"
+#include "golden_batches.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
 
@@ -146,36 +147,13 @@ inline Array string_array(const std::vector<std::string>& values) {
   return builder.finish();
 }
 
-inline constexpr Stamp kTestStamp{.base_offset = 1000,
-                                  .append_time_us = 1'700'000'000'000'000,
-                                  .append_sequence = 77,
-                                  .durable_offset = 900,
-                                  .incarnation = 3,
-                                  .previous_header_crc = 0xabcdef01,
-                                  .salt = 0x123456789abcdef0,
-                                  .file_position = 8192};
-
-// The bytes of a stamped batch as the log writes them, 64-byte aligned.
-inline Buffer to_bytes(const EncodedBatch& batch) {
-  MutableBuffer bytes(batch.total_length);
-  std::memset(bytes.data(), 0, static_cast<size_t>(batch.total_length));
-  std::memcpy(bytes.data(), batch.head.data(), batch.head.size());
-  auto at = static_cast<int64_t>(batch.head.size());
-  for (const Buffer& buffer : batch.body) {
-    if (buffer.size > 0) {
-      std::memcpy(bytes.data() + at, buffer.data, static_cast<size_t>(buffer.size));
-    }
-    at += round_up_64(buffer.size);
-  }
-  EXPECT_EQ(at, batch.total_length);
-  return bytes.freeze();
-}
+inline constexpr Stamp kTestStamp = kGoldenStamp;
 
 inline Buffer store(const RecordBatch& batch, const EncodeOptions& options = {},
                     const Timestamps& timestamps = {}, const Array* headers = nullptr) {
   EncodedBatch encoded = encode_batch(batch, timestamps, headers, options);
   stamp_batch(&encoded, kTestStamp);
-  return to_bytes(encoded);
+  return assemble(encoded);
 }
 
 inline std::shared_ptr<const BatchPlace> test_place() {
