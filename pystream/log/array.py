@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow
 
-    from pystream._native import _core
+    from pystream import _native
 
 __all__ = ["Array"]
 
@@ -43,7 +43,7 @@ class Array:
 
     __slots__ = ("_handle",)
 
-    def __init__(self, handle: _core.Array) -> None:
+    def __init__(self, handle: _native.Array) -> None:
         self._handle = handle
 
     @property
@@ -186,7 +186,7 @@ class Array:
         return f"<Array {self.type}, {len(self)} rows: {preview(self._handle)}>"
 
 
-def preview(array: _core.Array, rows: int = 4, width: int = 26) -> str:
+def preview(array: _native.Array, rows: int = 4, width: int = 26) -> str:
     """Return the first values of a column as one line for people."""
     shown = []
     for value in array.slice(0, min(rows, len(array))).to_pylist():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from pystream._native import _core
+from pystream import _native
 from pystream.errors import NotSupportedError, SchemaError
 from pystream.log._optional import require
 from pystream.log.array import Array, preview
@@ -53,12 +53,12 @@ class RecordBatch:
     __slots__ = ("_begin", "_columns", "_num_rows", "_schema", "_stored")
 
     def __init__(
-        self, schema: _core.Schema, num_rows: int, columns: list[_core.Array | None]
+        self, schema: _native.Schema, num_rows: int, columns: list[_native.Array | None]
     ) -> None:
         self._schema = schema
         self._num_rows = num_rows
         self._columns = columns  # None where not read yet
-        self._stored: _core.LogBatch | None = None
+        self._stored: _native.LogBatch | None = None
         self._begin = 0  # first row of `_stored` that belongs to this batch
 
     # --- making one -----------------------------------------------------------------------------
@@ -80,10 +80,10 @@ class RecordBatch:
         SchemaError
             `data` is no such object, or has no batch at all.
         """
-        batches = _core.RecordBatch.from_arrow(data)
+        batches = _native.RecordBatch.from_arrow(data)
         if not batches:
             raise SchemaError("the Arrow stream has no batch. Check its source.")
-        return cls.from_native(_core.RecordBatch.concat(batches))
+        return cls.from_native(_native.RecordBatch.concat(batches))
 
     @classmethod
     def from_numpy(
@@ -106,18 +106,18 @@ class RecordBatch:
         """
         arrays = {name: np.asarray(values) for name, values in columns.items()}
         types = schema or {name: _type_of(values) for name, values in arrays.items()}
-        fields = [(name, _core.DataType(text), True) for name, text in types.items()]
-        return cls.from_native(_core.RecordBatch.from_numpy(_core.Schema(fields), arrays))
+        fields = [(name, _native.DataType(text), True) for name, text in types.items()]
+        return cls.from_native(_native.RecordBatch.from_numpy(_native.Schema(fields), arrays))
 
     @classmethod
-    def from_native(cls, batch: _core.RecordBatch) -> RecordBatch:
+    def from_native(cls, batch: _native.RecordBatch) -> RecordBatch:
         """Wrap a batch of the core. For pystream's own modules."""
-        columns: list[_core.Array | None] = [batch.column(i) for i in range(batch.num_columns)]
+        columns: list[_native.Array | None] = [batch.column(i) for i in range(batch.num_columns)]
         return cls(batch.schema, batch.num_rows, columns)
 
     @classmethod
     def from_stored(
-        cls, stored: _core.LogBatch, begin: int = 0, end: int | None = None
+        cls, stored: _native.LogBatch, begin: int = 0, end: int | None = None
     ) -> RecordBatch:
         """Wrap rows ``[begin, end)`` of a stored batch. For pystream's own modules."""
         if stored.next_offset - stored.base_offset != stored.record_count:
@@ -131,11 +131,11 @@ class RecordBatch:
         batch._begin = begin
         return batch
 
-    def to_native(self) -> _core.RecordBatch:
+    def to_native(self) -> _native.RecordBatch:
         """Return the batch as the core has it, all columns read. For pystream's own modules."""
         if not self._columns:
             raise SchemaError("the batch has no columns. Select at least one.")
-        return _core.RecordBatch(self._schema, [self._column(i) for i in range(self.num_columns)])
+        return _native.RecordBatch(self._schema, [self._column(i) for i in range(self.num_columns)])
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class RecordBatch:
             self[names[indices.index(-1)]]  # raises, naming the column
         fields = self._schema.fields
         part = RecordBatch(
-            _core.Schema(fields[i] for i in indices),
+            _native.Schema(fields[i] for i in indices),
             self._num_rows,
             [self._column(i) for i in indices],
         )
@@ -349,7 +349,7 @@ class RecordBatch:
 
     # --- helpers --------------------------------------------------------------------------------
 
-    def _column(self, index: int) -> _core.Array:
+    def _column(self, index: int) -> _native.Array:
         column = self._columns[index]
         if column is None:
             assert self._stored is not None
@@ -357,12 +357,12 @@ class RecordBatch:
             self._columns[index] = column
         return column
 
-    def _rows_of(self, stored_column: _core.Array) -> _core.Array:
+    def _rows_of(self, stored_column: _native.Array) -> _native.Array:
         if len(stored_column) == self._num_rows:
             return stored_column
         return stored_column.slice(self._begin, self._num_rows)
 
-    def _from_topic(self, what: str) -> _core.LogBatch:
+    def _from_topic(self, what: str) -> _native.LogBatch:
         if self._stored is None:
             raise NotSupportedError(
                 f"the batch was made in memory and has no {what}. Only batches of a topic do."
