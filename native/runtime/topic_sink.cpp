@@ -5,14 +5,28 @@
 #include "base/error.hpp"
 #include "runtime/record_timestamps.hpp"
 #include "storage/batch_encoder.hpp"
+#include "storage/batch_limits.hpp"
 #include "storage/partitioner.hpp"
 
 namespace pystream::runtime {
 
+namespace {
+
+storage::TopicWriterOptions writer_options(const TopicSinkSpec& spec) {
+  storage::TopicWriterOptions options;
+  options.key_columns = spec.key_columns;
+  options.encode.codec = spec.codec;
+  if (spec.timestamp_column < 0) options.encode.flags = storage::kFlagAppendTime;
+  return options;
+}
+
+}  // namespace
+
 TopicSinkOperator::TopicSinkOperator(std::string name, TopicSinkSpec spec)
     : OrderedOperator(std::move(name), "topic sink"),
       spec_(std::move(spec)),
-      schema_(spec_.partitions[0]->options().schema) {}
+      schema_(spec_.partitions[0]->options().schema),
+      writer_(spec_.partitions, writer_options(spec_)) {}
 
 void TopicSinkOperator::deliver(Rows&& rows, Lane&) {
   rows.batch.schema = schema_;
@@ -43,43 +57,34 @@ std::vector<int32_t> TopicSinkOperator::partitions_of(const RecordBatch& rows) {
 }
 
 void TopicSinkOperator::append(const RecordBatch& rows) {
+  // What would be refused is found before anything is appended to any partition.
+  storage::check_nulls(rows);
+  storage::check_record_sizes(rows, nullptr, {});
+  storage::Timestamps timestamps;
+  if (spec_.timestamp_column >= 0) {
+    const auto column = static_cast<size_t>(spec_.timestamp_column);
+    timestamps.per_record = record_timestamps(rows.columns[column], schema_->fields[column].name);
+  }
   if (spec_.partitions.size() == 1) {
-    append_to(0, rows);
+    append_to(0, rows, timestamps);
   } else {
-    const auto by_partition = storage::rows_by_partition(
-        partitions_of(rows), static_cast<int32_t>(spec_.partitions.size()));
-    for (size_t p = 0; p < by_partition.size(); ++p) {
-      if (!by_partition[p].empty()) append_to(p, rows.take(by_partition[p]));
+    const auto count = static_cast<int32_t>(spec_.partitions.size());
+    const auto by_partition = storage::rows_by_partition(partitions_of(rows), count);
+    for (int32_t p = 0; p < count; ++p) {
+      const std::vector<int32_t>& own = by_partition[static_cast<size_t>(p)];
+      if (own.empty()) continue;
+      storage::Timestamps own_timestamps;
+      if (timestamps.per_record) own_timestamps.per_record = take(*timestamps.per_record, own);
+      append_to(p, rows.take(own), own_timestamps);
     }
   }
   appended_rows_ += rows.num_rows;
 }
 
-void TopicSinkOperator::append_to(size_t partition, const RecordBatch& rows) {
-  storage::Partition& target = *spec_.partitions[partition];
-  storage::EncodeOptions options;
-  options.codec = spec_.codec;
-  options.key_columns = spec_.key_columns;
-  options.schema_id = target.options().schema_id;
-  storage::Timestamps timestamps;
-  if (spec_.timestamp_column < 0) {
-    options.flags = storage::kFlagAppendTime;
-  } else {
-    timestamps.per_record =
-        record_timestamps(rows.columns[static_cast<size_t>(spec_.timestamp_column)],
-                          schema_->fields[static_cast<size_t>(spec_.timestamp_column)].name);
-  }
-  storage::EncodedBatch encoded;
-  try {
-    encoded = storage::encode_batch(rows, timestamps, nullptr, options);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kRecordTooLarge || rows.num_rows == 1) throw;
-    const int64_t half = rows.num_rows / 2;
-    append_to(partition, rows.slice(0, half));
-    append_to(partition, rows.slice(half, rows.num_rows - half));
-    return;
-  }
-  target.append(&encoded, spec_.acks);
+void TopicSinkOperator::append_to(int32_t partition, const RecordBatch& rows,
+                                  const storage::Timestamps& timestamps) {
+  storage::TopicAppendResult result;
+  writer_.append(rows, timestamps, nullptr, partition, spec_.acks, &result);
 }
 
 }  // namespace pystream::runtime

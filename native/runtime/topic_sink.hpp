@@ -13,6 +13,7 @@
 
 #include "runtime/graph.hpp"
 #include "runtime/operator.hpp"
+#include "storage/topic_writer.hpp"
 
 namespace pystream::runtime {
 
@@ -30,11 +31,12 @@ class TopicSinkOperator final : public OrderedOperator {
 
  private:
   void append(const RecordBatch& rows);
-  void append_to(size_t partition, const RecordBatch& rows);
+  void append_to(int32_t partition, const RecordBatch& rows, const storage::Timestamps& timestamps);
   std::vector<int32_t> partitions_of(const RecordBatch& rows);
 
   TopicSinkSpec spec_;
   SchemaPtr schema_;  // of the topic
+  storage::TopicWriter writer_;
   std::vector<RecordBatch> gathered_;
   int64_t gathered_rows_ = 0;
   int64_t appended_rows_ = 0;  // of the job

@@ -1,5 +1,9 @@
 pystream_test(runtime_test
+  runtime/executor_test.cpp
+  runtime/python_stage_test.cpp
+  runtime/record_timestamps_test.cpp
+  runtime/topic_job_test.cpp
   runtime/watermark_test.cpp
   runtime/worker_pool_test.cpp
-  runtime/python_stage_test.cpp
 )
+target_include_directories(runtime_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/runtime)

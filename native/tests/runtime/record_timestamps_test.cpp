@@ -1,0 +1,52 @@
+#include "runtime/record_timestamps.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "columns/builder.hpp"
+
+namespace pystream::runtime {
+namespace {
+
+template <typename T>
+std::vector<int64_t> stamps_of(const DataType& type, const std::vector<T>& times) {
+  FixedBuilder<T> builder(type);
+  for (const T time : times) builder.append(time);
+  const Array stamps = record_timestamps(builder.finish(), "ts");
+  EXPECT_EQ(stamps.type.id, TypeId::kInt64);
+  return {stamps.data<int64_t>(), stamps.data<int64_t>() + stamps.length};
+}
+
+using Times = std::vector<int64_t>;
+
+TEST(RecordTimestamps, AreMicrosecondsOfAnyUnit) {
+  const auto unit = [](TimeUnit of) { return DataType::timestamp(of); };
+  EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kSecond), {2, -1}), (Times{2'000'000, -1'000'000}));
+  EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kMilli), {2, -1}), (Times{2'000, -1'000}));
+  EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kMicro), {2, -1}), (Times{2, -1}));
+  EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kNano), {1999, -1, -1000, -1001}),
+            (Times{1, -1, -1, -2}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::of(TypeId::kInt64), {7}), (Times{7}));
+  EXPECT_EQ(stamps_of<int32_t>(DataType::of(TypeId::kDate32), {1, -1}),
+            (Times{86'400'000'000, -86'400'000'000}));
+}
+
+TEST(RecordTimestamps, RefuseWhatMicrosecondsCannotHold) {
+  EXPECT_THROW(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kSecond), {0, INT64_MAX}), Error);
+}
+
+TEST(RecordTimestamps, RefuseNulls) {
+  FixedBuilder<int64_t> builder(DataType::timestamp(TimeUnit::kMilli));
+  builder.append(1);
+  builder.append_null();
+  try {
+    record_timestamps(builder.finish(), "ts");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kOperator);
+    EXPECT_NE(std::string(error.what()).find("row 1"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace pystream::runtime
