@@ -16,4 +16,6 @@ PYBIND11_MODULE(_core, module) {
   });
   pystream::python::bind_columns(module);
   pystream::python::bind_expressions(module);
+  pystream::python::bind_storage(module);
+  pystream::python::bind_topic_writer(module);
 }

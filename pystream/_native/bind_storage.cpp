@@ -1,0 +1,262 @@
+// Log, Partition, PartitionReader, LogBatch. The contract is _core.pyi.
+//
+// Whatever may lock, wait or touch stored bytes runs without the interpreter lock.
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "bindings.hpp"
+#include "storage/batch_encoder.hpp"
+#include "storage/log.hpp"
+#include "storage_options.hpp"
+#include "wait_slices.hpp"
+
+namespace pystream::python {
+
+namespace {
+
+using storage::LogBatch;
+using storage::Partition;
+using storage::PartitionReader;
+using PartitionHandle = std::shared_ptr<Partition>;
+using Unlocked = py::call_guard<py::gil_scoped_release>;
+
+// A reader does not keep its partition alive, so its handle does.
+struct ReaderHandle {
+  PartitionHandle partition;
+  std::unique_ptr<PartitionReader> reader;
+};
+
+void bind_results(py::module_& module) {
+  py::class_<storage::AppendResult>(module, "AppendResult")
+      .def_readonly("base_offset", &storage::AppendResult::base_offset)
+      .def_readonly("append_time_us", &storage::AppendResult::append_time_us)
+      .def_readonly("append_sequence", &storage::AppendResult::append_sequence);
+  py::class_<storage::PartitionEnds>(module, "PartitionEnds")
+      .def_readonly("log_start_offset", &storage::PartitionEnds::log_start_offset)
+      .def_readonly("log_end_offset", &storage::PartitionEnds::log_end_offset)
+      .def_readonly("durable_offset", &storage::PartitionEnds::durable_offset);
+  py::class_<storage::RecoveryReport>(module, "RecoveryReport")
+      .def_property_readonly("kind",
+                             [](const storage::RecoveryReport& self) {
+                               constexpr const char* kKinds[] = {"none", "created", "recovered"};
+                               return kKinds[static_cast<size_t>(self.kind)];
+                             })
+      .def_readonly("log_end_offset", &storage::RecoveryReport::log_end_offset)
+      .def_readonly("torn_bytes", &storage::RecoveryReport::torn_bytes)
+      .def_readonly("corrupt_records", &storage::RecoveryReport::corrupt_records);
+}
+
+std::shared_ptr<storage::Log> open_log(const std::string& directory, bool read_only,
+                                       int64_t sync_interval_us, int64_t lock_timeout_us) {
+  storage::LogOptions options;
+  options.read_only = read_only;
+  options.sync_interval_us = sync_interval_us;
+  options.lock_timeout_us = lock_timeout_us;
+  const py::gil_scoped_release release;
+  return storage::Log::open(directory, options);
+}
+
+PartitionHandle open_partition(storage::Log& self, std::string topic, const py::bytes& topic_id,
+                               int32_t partition, const SchemaHandle& schema, uint32_t schema_id,
+                               int64_t segment_bytes) {
+  storage::PartitionOptions options;
+  options.topic = std::move(topic);
+  options.topic_id = parse_topic_id(topic_id);
+  options.partition = partition;
+  options.segment_bytes = segment_bytes;
+  options.schema_id = schema_id;
+  options.schema = schema;
+  const py::gil_scoped_release release;
+  return self.open_partition(options);
+}
+
+bool wait_any(const storage::Log& self, const std::vector<PartitionHandle>& partitions,
+              const std::vector<int64_t>& offsets, int64_t timeout_us) {
+  if (partitions.size() != offsets.size()) {
+    throw py::value_error("wait_any() needs one offset per partition");
+  }
+  return wait_in_slices(
+      timeout_us, [&](int64_t slice_us) { return self.wait_any(partitions, offsets, slice_us); });
+}
+
+void bind_log(py::module_& module) {
+  const storage::LogOptions defaults;
+  const storage::PartitionOptions partition_defaults;
+  py::class_<storage::Log, std::shared_ptr<storage::Log>>(module, "Log")
+      .def_static("open", &open_log, py::arg("directory"), py::kw_only(),
+                  py::arg("read_only") = defaults.read_only,
+                  py::arg("sync_interval_us") = defaults.sync_interval_us,
+                  py::arg("lock_timeout_us") = defaults.lock_timeout_us)
+      .def("open_partition", &open_partition, py::kw_only(), py::arg("topic"), py::arg("topic_id"),
+           py::arg("partition"), py::arg("schema"), py::arg("schema_id"),
+           py::arg("segment_bytes") = partition_defaults.segment_bytes)
+      .def(
+          "frontier",
+          [](const storage::Log& self, const std::vector<PartitionHandle>& partitions) {
+            const py::gil_scoped_release release;
+            storage::OrderFrontier frontier = self.frontier(partitions);
+            return std::pair(frontier.frontier, std::move(frontier.log_end_offsets));
+          },
+          py::arg("partitions"))
+      .def("wait_any", &wait_any, py::arg("partitions"), py::arg("offsets"), py::arg("timeout_us"))
+      .def("close", &storage::Log::close, Unlocked())
+      .def_property_readonly("is_closed", &storage::Log::is_closed)
+      .def_property_readonly("directory", &storage::Log::directory);
+}
+
+storage::AppendResult append(Partition& self, const RecordBatch& batch,
+                             const TimestampsArgument& timestamps,
+                             const std::optional<Array>& headers, const std::string& acks,
+                             const std::string& codec, bool dictionary,
+                             std::vector<int> key_columns) {
+  storage::EncodeOptions options = encode_options(codec, dictionary);
+  options.key_columns = std::move(key_columns);
+  options.schema_id = self.options().schema_id;
+  const storage::Acks parsed_acks = parse_acks(acks);
+  const storage::Timestamps times = timestamps_of(timestamps, headers, batch);
+  const py::gil_scoped_release release;
+  storage::EncodedBatch encoded =
+      storage::encode_batch(batch, times, headers ? &*headers : nullptr, options);
+  return self.append(&encoded, parsed_acks);
+}
+
+void bind_partition(py::module_& module) {
+  py::class_<Partition, PartitionHandle>(module, "Partition")
+      .def_property_readonly("topic", [](const Partition& self) { return self.options().topic; })
+      .def_property_readonly("partition",
+                             [](const Partition& self) { return self.options().partition; })
+      .def_property_readonly("schema",
+                             [](const Partition& self) { return to_handle(self.options().schema); })
+      .def_property_readonly("schema_id",
+                             [](const Partition& self) { return self.options().schema_id; })
+      .def("append", &append, py::arg("batch"), py::kw_only(), py::arg("timestamps"),
+           py::arg("headers") = py::none(), py::arg("acks") = "interval", py::arg("codec") = "none",
+           py::arg("dictionary") = true, py::arg("key_columns") = std::vector<int>())
+      .def("ends", &Partition::ends, Unlocked())
+      .def(
+          "wait",
+          [](const Partition& self, int64_t offset, int64_t timeout_us) {
+            return wait_in_slices(timeout_us,
+                                  [&](int64_t slice_us) { return self.wait(offset, slice_us); });
+          },
+          py::arg("offset"), py::arg("timeout_us"))
+      .def(
+          "reader",
+          [](const PartitionHandle& self, int64_t offset) {
+            const py::gil_scoped_release release;
+            return ReaderHandle{self, self->reader(offset)};
+          },
+          py::arg("offset"))
+      .def("sync", &Partition::sync, Unlocked())
+      .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })
+      .def(
+          "set_schema",
+          [](Partition& self, uint32_t schema_id, const SchemaHandle& schema) {
+            self.set_schema(schema_id, schema);
+          },
+          py::arg("schema_id"), py::arg("schema"), Unlocked());
+}
+
+void bind_reader(py::module_& module) {
+  py::class_<ReaderHandle>(module, "PartitionReader")
+      .def(
+          "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
+      .def(
+          "peek", [](ReaderHandle& self) { return self.reader->peek(); }, Unlocked())
+      .def(
+          "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
+          py::arg("offset"), Unlocked())
+      .def_property_readonly("position",
+                             [](const ReaderHandle& self) { return self.reader->position(); })
+      .def_property_readonly("partition", [](const ReaderHandle& self) { return self.partition; });
+}
+
+// Statistics are kept as the bits of int64, uint64 or double.
+py::object statistic(const DataType& type, uint64_t bits) {
+  if (type.is_floating()) return py::float_(std::bit_cast<double>(bits));
+  if (type.is_integer() && !type.is_signed_integer()) return py::int_(bits);
+  return py::int_(std::bit_cast<int64_t>(bits));
+}
+
+uint16_t column_id(const LogBatch& batch, int64_t index) {
+  if (index < 0 || index >= batch.schema()->size()) {
+    throw py::index_error("column " + std::to_string(index) + " does not exist in " +
+                          std::to_string(batch.schema()->size()) + " columns");
+  }
+  return static_cast<uint16_t>(index);
+}
+
+py::object statistics(const LogBatch& self, int64_t index) {
+  const auto found = self.statistics(column_id(self, index));
+  if (!found) return py::none();
+  if (!found->has_min_max) return py::make_tuple(found->null_count, py::none(), py::none());
+  const DataType& type = self.schema()->fields[static_cast<size_t>(index)].type;
+  return py::make_tuple(found->null_count, statistic(type, found->minimum),
+                        statistic(type, found->maximum));
+}
+
+RecordBatch read(const LogBatch& self, const std::optional<std::vector<int>>& indices) {
+  if (indices) {
+    for (const int index : *indices) column_id(self, index);
+  }
+  const py::gil_scoped_release release;
+  return indices ? self.read(*indices) : self.read_all();
+}
+
+void bind_log_batch(py::module_& module) {
+  const auto header = [](auto member) {
+    return [member](const LogBatch& self) { return self.header().*member; };
+  };
+  py::class_<LogBatch>(module, "LogBatch")
+      .def_property_readonly("base_offset", &LogBatch::base_offset)
+      .def_property_readonly("next_offset", &LogBatch::next_offset)
+      .def_property_readonly("record_count", &LogBatch::record_count)
+      .def_property_readonly("append_sequence", &LogBatch::append_sequence)
+      .def_property_readonly("append_time_us", header(&storage::BatchHeader::append_time_us))
+      .def_property_readonly("min_timestamp_us", header(&storage::BatchHeader::min_timestamp))
+      .def_property_readonly("max_timestamp_us", header(&storage::BatchHeader::max_timestamp))
+      .def_property_readonly("flags", header(&storage::BatchHeader::flags))
+      .def_property_readonly("schema_id", header(&storage::BatchHeader::schema_id))
+      .def_property_readonly("stored_bytes", header(&storage::BatchHeader::total_length))
+      .def_property_readonly("schema",
+                             [](const LogBatch& self) { return to_handle(self.schema()); })
+      .def_property_readonly("topic", [](const LogBatch& self) { return self.place().topic; })
+      .def_property_readonly("partition",
+                             [](const LogBatch& self) { return self.place().partition; })
+      .def_property_readonly("path", [](const LogBatch& self) { return self.place().path; })
+      .def_property_readonly("file_position",
+                             [](const LogBatch& self) { return self.place().file_position; })
+      .def(
+          "column",
+          [](const LogBatch& self, int64_t index) {
+            const uint16_t id = column_id(self, index);
+            const py::gil_scoped_release release;
+            return self.column(id);
+          },
+          py::arg("index"))
+      .def("read", &read, py::arg("indices") = py::none())
+      .def(
+          "timestamps", [](const LogBatch& self) { return self.timestamps(); }, Unlocked())
+      .def(
+          "headers", [](const LogBatch& self) { return self.headers(); }, Unlocked())
+      .def("statistics", &statistics, py::arg("index"));
+}
+
+}  // namespace
+
+void bind_storage(py::module_& module) {
+  bind_results(module);
+  bind_log(module);
+  bind_partition(module);
+  bind_reader(module);
+  bind_log_batch(module);
+}
+
+}  // namespace pystream::python

@@ -1,0 +1,101 @@
+// TopicWriter: splits batches over the partitions of a topic. The contract is _core.pyi.
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings.hpp"
+#include "storage/topic_writer.hpp"
+#include "storage_options.hpp"
+
+namespace pystream::python {
+
+namespace {
+
+using storage::TopicAppend;
+using storage::TopicAppendResult;
+using storage::TopicWriter;
+using ResultHandle = std::shared_ptr<TopicAppendResult>;
+
+py::array partitions_of(const TopicAppendResult& self) {
+  py::array_t<int32_t> out(self.row_count);
+  if (self.partition_of_row.empty()) {
+    std::fill_n(out.mutable_data(), self.row_count, self.only_partition);
+  } else {
+    std::copy(self.partition_of_row.begin(), self.partition_of_row.end(), out.mutable_data());
+  }
+  return out;
+}
+
+py::array offsets_of(const TopicAppendResult& self) {
+  const std::vector<int64_t> offsets = self.offsets();
+  return py::array_t<int64_t>(static_cast<py::ssize_t>(offsets.size()), offsets.data());
+}
+
+void bind_results(py::module_& module) {
+  py::class_<TopicAppend>(module, "TopicAppend")
+      .def_readonly("partition", &TopicAppend::partition)
+      .def_readonly("record_count", &TopicAppend::record_count)
+      .def_property_readonly("base_offset",
+                             [](const TopicAppend& self) { return self.result.base_offset; })
+      .def_property_readonly("append_time_us",
+                             [](const TopicAppend& self) { return self.result.append_time_us; })
+      .def_property_readonly("append_sequence",
+                             [](const TopicAppend& self) { return self.result.append_sequence; });
+  py::class_<TopicAppendResult, ResultHandle>(module, "TopicAppendResult")
+      .def(py::init<>())
+      .def_readonly("row_count", &TopicAppendResult::row_count)
+      .def_property_readonly("published_count", &TopicAppendResult::published_count)
+      .def_readonly("appends", &TopicAppendResult::appends)
+      .def("partitions", &partitions_of)
+      .def("offsets", &offsets_of);
+}
+
+std::unique_ptr<TopicWriter> make_writer(
+    std::vector<std::shared_ptr<storage::Partition>> partitions, std::vector<int> key_columns,
+    const std::string& codec, bool dictionary, int64_t max_batch_rows, int64_t max_batch_bytes,
+    int64_t max_record_bytes, int32_t first_keyless_partition) {
+  storage::TopicWriterOptions options;
+  options.key_columns = std::move(key_columns);
+  options.encode = encode_options(codec, dictionary);
+  options.limits = {max_batch_rows, max_batch_bytes, max_record_bytes};
+  options.first_keyless_partition = first_keyless_partition;
+  return std::make_unique<TopicWriter>(std::move(partitions), std::move(options));
+}
+
+ResultHandle append(TopicWriter& self, const RecordBatch& batch,
+                    const TimestampsArgument& timestamps, const std::optional<Array>& headers,
+                    std::optional<int32_t> partition, const std::string& acks,
+                    ResultHandle result) {
+  const storage::Acks parsed_acks = parse_acks(acks);
+  const storage::Timestamps times = timestamps_of(timestamps, headers, batch);
+  if (!result) result = std::make_shared<TopicAppendResult>();
+  const py::gil_scoped_release release;
+  self.append(batch, times, headers ? &*headers : nullptr,
+              partition.value_or(storage::kPartitionByKey), parsed_acks, result.get());
+  return result;
+}
+
+}  // namespace
+
+void bind_topic_writer(py::module_& module) {
+  bind_results(module);
+  const storage::BatchLimits defaults;
+  py::class_<TopicWriter>(module, "TopicWriter")
+      .def(py::init(&make_writer), py::arg("partitions"), py::kw_only(),
+           py::arg("key_columns") = std::vector<int>(), py::arg("codec") = "none",
+           py::arg("dictionary") = true, py::arg("max_batch_rows") = defaults.max_batch_rows,
+           py::arg("max_batch_bytes") = defaults.max_batch_bytes,
+           py::arg("max_record_bytes") = defaults.max_record_bytes,
+           py::arg("first_keyless_partition") = 0)
+      .def("append", &append, py::arg("batch"), py::kw_only(), py::arg("timestamps"),
+           py::arg("headers") = py::none(), py::arg("partition") = py::none(),
+           py::arg("acks") = "interval", py::arg("result") = py::none())
+      .def_property_readonly("partitions",
+                             [](const TopicWriter& self) { return self.partitions(); });
+}
+
+}  // namespace pystream::python
