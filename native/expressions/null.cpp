@@ -110,16 +110,22 @@ class FillNullNode final : public Node {
 
   Array evaluate(const RecordBatch& batch) const override {
     const Array child = child_->evaluate(batch);
+    // Also when there is nothing to fill: whether the filling fails in a row must not depend on
+    // the other rows of its batch.
+    const Constant* constant = fill_->constant();
+    Array fill;
+    if (constant == nullptr) fill = fill_->evaluate(batch);
     if (child.null_count == 0) return child;
-    if (type().is_var_binary()) return fill_strings(child, batch);
-    if (type().is_bool()) return fill_bools(child, fill_->evaluate(batch));
     const int width = type().byte_width();
-    if (const Constant* constant = fill_->constant()) {
+    if (constant != nullptr && width > 0) {
       uint8_t value[16];
       store_constant(*constant, type(), value);
       return fixed_array(type(), child.length, fill_fixed(child, width, value, 0), {});
     }
-    const Array fill = fill_->evaluate(batch);
+    if (constant != nullptr && child.is_encoded()) return fill_codes(child);
+    if (constant != nullptr) fill = fill_->evaluate(batch);
+    if (type().is_var_binary()) return fill_strings(child, fill);
+    if (type().is_bool()) return fill_bools(child, fill);
     return fixed_array(type(), child.length, fill_fixed(child, width, fill.values.data, width),
                        either_valid(child, fill));
   }
@@ -142,9 +148,7 @@ class FillNullNode final : public Node {
     return bool_array(child.length, std::move(bits), either_valid(child, fill));
   }
 
-  Array fill_strings(const Array& child, const RecordBatch& batch) const {
-    if (child.is_encoded() && fill_->constant() != nullptr) return fill_codes(child);
-    const Array fill = fill_->evaluate(batch);
+  Array fill_strings(const Array& child, const Array& fill) const {
     const StringReader a(child);
     const StringReader b(fill);
     VarBinaryBuilder out(type());

@@ -1,0 +1,398 @@
+"""Expressions, one row and one node at a time: the specification of the native kernels.
+
+Written from ``docs/semantics.md``. A value travels with its type; times are integers in ticks,
+decimals are fractions, None is null. ``Failure`` stands for OperatorError.
+
+>>> from pystream.pipeline.expressions import col
+>>> evaluate((col("x") // 2).node, {"x": "int32"}, {"x": -3})
+Value(type='int64', value=-2, is_literal=False)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import operator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode, LiteralNode
+
+NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+UNITS = list(NANOS)  # coarse to fine
+DAY = 86_400 * 10**9
+LITERAL = "literal"  # the type of a bare Python value, before it meets a column
+COMPARE = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "floor_divide", "modulo")
+
+
+class Failure(Exception):
+    """What raises OperatorError when the pipeline runs."""
+
+
+@dataclass(frozen=True)
+class Value:
+    type: str
+    value: Any
+    is_literal: bool = False
+
+
+def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -> Value:
+    """Return the value of an expression in one row; every part of it is computed."""
+    match node:
+        case ColumnNode(name):
+            return Value(types[name], row[name])
+        case LiteralNode(value, declared):
+            return _literal(value, declared)
+        case CastNode(operand, target):
+            return cast(settle(evaluate(operand, types, row)), target)
+        case CallNode("truncate", (operand, step)):
+            return truncate(evaluate(operand, types, row), step)
+        case CallNode(function, arguments):
+            values = [evaluate(argument, types, row) for argument in arguments]
+            return _call(function, values)
+    raise AssertionError(node)
+
+
+def _literal(value: Any, declared: str | None) -> Value:
+    if declared is None or declared == "uint64":
+        return Value(declared or LITERAL, value)
+    if declared.startswith("decimal128"):
+        return Value(declared, Fraction(value))
+    return Value(declared, value, is_literal=True)
+
+
+def settle(value: Value) -> Value:
+    """Give a bare literal the type that it has on its own."""
+    if value.type != LITERAL:
+        return value
+    names = {bool: "bool", int: "int64", float: "float64", str: "string"}
+    return Value(names.get(type(value.value), "null"), value.value)
+
+
+def _call(function: str, values: list[Value]) -> Value:
+    if function in COMPARE:
+        return compare(function, *values)
+    if function in ARITHMETIC:
+        return arithmetic(function, *values)
+    if function in ("and", "or"):
+        return Value("bool", kleene(function, values[0].value, values[1].value))
+    first = settle(values[0])
+    if function == "not":
+        return Value("bool", None if first.value is None else not first.value)
+    if function == "is_null":
+        return Value("bool", first.value is None)
+    if function == "is_not_null":
+        return Value("bool", first.value is not None)
+    if function == "is_nan":
+        return Value("bool", None if first.value is None else math.isnan(first.value))
+    if function == "fill_null":
+        return Value(first.type, fill_value(first, values[1]))
+    if function == "is_in":
+        return Value("bool", is_in(first, values[1:]))
+    return unary(function, first)
+
+
+# -- nulls, logic, membership --------------------------------------------------------------------
+
+
+def kleene(function: str, a: bool | None, b: bool | None) -> bool | None:
+    decides = function == "or"
+    if a is decides or b is decides:
+        return decides
+    return None if a is None or b is None else not decides
+
+
+def fill_value(value: Value, fill: Value) -> Any:
+    if value.value is not None:
+        return value.value
+    if fill.type == LITERAL and fill.value is not None and value.type.startswith("float"):
+        return rounded(float(fill.value), value.type)
+    return fill.value
+
+
+def is_in(value: Value, members: list[Value]) -> bool | None:
+    """As ``x = a OR x = b OR ...``, false for an empty list."""
+    result: bool | None = False
+    for member in members:
+        result = kleene("or", result, compare("equal", value, member).value)
+    return result
+
+
+# -- comparison ----------------------------------------------------------------------------------
+
+
+def compare(function: str, a: Value, b: Value) -> Value:
+    if a.value is None or b.value is None:
+        return Value("bool", None)
+    if a.type == LITERAL:
+        left, right = comparable(a, b.type), comparable(settle(b), b.type)
+    else:
+        left, right = comparable(a, a.type), comparable(b, a.type)
+    return Value("bool", bool(COMPARE[function](left, right)))
+
+
+def comparable(value: Value, beside: str) -> Any:
+    """Return something that Python orders as the rules do: numbers and instants exactly."""
+    content = value.value
+    if value.type == LITERAL and is_time(beside):
+        if isinstance(content, int):
+            return content * tick(beside)
+        return duration_nanos(content) if beside.startswith("dur") else iso_nanos(content)
+    if is_time(value.type):
+        return content * tick(value.type)
+    return content.encode() if isinstance(content, str) else content
+
+
+# -- arithmetic ----------------------------------------------------------------------------------
+
+
+def arithmetic(function: str, a: Value, b: Value) -> Value:
+    if is_time(a.type) or is_time(b.type):
+        return time_arithmetic(function, a, b)
+    left, right = meet(a, b), meet(b, a)
+    if left.type.startswith("float") or right.type.startswith("float"):
+        single = left.type == right.type == "float32"
+        kind = "float32" if single else "float64"
+        if left.value is None or right.value is None:
+            return Value(kind, None)
+        x, y = rounded(float(left.value), kind), rounded(float(right.value), kind)
+        return Value(kind, float_arithmetic(function, x, y, kind))
+    return integer_arithmetic(function, left, right)
+
+
+def meet(value: Value, other: Value) -> Value:
+    """Give a bare number the type that it computes in: it never widens a float32 or uint64."""
+    if value.type != LITERAL:
+        return value
+    beside = settle(other).type
+    if isinstance(value.value, float):
+        return Value("float32" if beside == "float32" else "float64", value.value)
+    if beside.startswith("float"):
+        return Value(beside, value.value)
+    return Value("uint64" if beside == "uint64" and value.value >= 0 else "int64", value.value)
+
+
+def integer_arithmetic(function: str, a: Value, b: Value) -> Value:
+    kind = "uint64" if a.type == b.type == "uint64" else "int64"
+    if function == "divide":
+        kind = "float64"
+    if a.value is None or b.value is None:
+        return Value(kind, None)
+    if function in ("divide", "floor_divide", "modulo") and b.value == 0:
+        raise Failure("division by zero")
+    if function == "divide":
+        return Value(kind, float(a.value) / float(b.value))
+    python = {
+        "add": operator.add,
+        "subtract": operator.sub,
+        "multiply": operator.mul,
+        "floor_divide": operator.floordiv,
+        "modulo": operator.mod,
+    }
+    return Value(kind, in_range(python[function](a.value, b.value), kind))
+
+
+def float_arithmetic(function: str, a: float, b: float, kind: str) -> float:
+    if function == "add":
+        return rounded(a + b, kind)
+    if function == "subtract":
+        return rounded(a - b, kind)
+    if function == "multiply":
+        return rounded(a * b, kind)
+    if function == "divide":
+        return rounded(ieee_divide(a, b), kind)
+    if b == 0:
+        return ieee_divide(a, b) if function == "floor_divide" else math.nan
+    if function == "modulo":
+        return float_modulo(a, b, kind)
+    return float_floor_divide(a, b, kind)
+
+
+def float_modulo(a: float, b: float, kind: str) -> float:
+    return a % b if kind == "float64" else rounded(a % b, kind)
+
+
+def float_floor_divide(a: float, b: float, kind: str) -> float:
+    if kind == "float64":
+        return a // b
+    # CPython's float_divmod, in single precision.
+    if math.isinf(a) or math.isnan(a) or math.isnan(b):
+        return math.nan
+    rest = math.fmod(a, b)
+    quotient = rounded(rounded(a - rest, kind) / b, kind)
+    if rest and (b < 0) != (rest < 0):
+        quotient = rounded(quotient - 1, kind)
+    if quotient == 0:
+        return math.copysign(0.0, ieee_divide(a, b))
+    if math.isinf(quotient):
+        return quotient
+    floor = float(math.floor(quotient))
+    return floor + 1 if quotient - floor > 0.5 else floor
+
+
+def ieee_divide(a: float, b: float) -> float:
+    if b != 0:
+        return a / b
+    if a == 0 or math.isnan(a) or math.isnan(b):
+        return math.nan
+    return math.copysign(math.inf, math.copysign(1, a) * math.copysign(1, b))
+
+
+def unary(function: str, value: Value) -> Value:
+    kind = value.type
+    if kind.startswith(("int", "uint")) and kind != "uint64":
+        kind = "int64"
+    if function == "negate" and kind == "uint64":
+        kind = "int64"
+    if value.value is None:
+        return Value(kind, None)
+    result = -value.value if function == "negate" else abs(value.value)
+    return Value(kind, result if isinstance(result, float) else in_range(result, kind))
+
+
+# -- times ---------------------------------------------------------------------------------------
+
+
+def time_arithmetic(function: str, a: Value, b: Value) -> Value:
+    a, b = time_literal(a, b.type), time_literal(b, a.type)
+    if not (is_time(a.type) and is_time(b.type)):  # a duration and a number
+        kind = a.type if is_time(a.type) else b.type
+        if a.value is None or b.value is None:
+            return Value(kind, None)
+        if function == "multiply":
+            return Value(kind, in_range(a.value * b.value, "int64"))
+        if b.value == 0:
+            raise Failure("division by zero")
+        return Value(kind, in_range(a.value // b.value, "int64"))
+    unit = max(unit_of(a.type), unit_of(b.type), key=UNITS.index)
+    x, y = in_unit(a, unit), in_unit(b, unit)
+    instants = [value.type for value in (a, b) if not value.type.startswith("duration")]
+    if len(instants) == 1:
+        kind = f"timestamp[{unit}]"
+    elif function == "divide":
+        kind = "float64"
+    elif function == "floor_divide":
+        kind = "int64"
+    else:
+        kind = f"duration[{unit}]"
+    result = integer_arithmetic(function, Value("int64", x), Value("int64", y))
+    return Value(kind, result.value)
+
+
+def time_literal(value: Value, beside: str) -> Value:
+    """Read text beside a time; keep the column's unit where it holds the literal exactly."""
+    if value.type == LITERAL and isinstance(value.value, str):
+        kind, nanos = "duration", duration_nanos(value.value)
+        if nanos is None:
+            kind, nanos = "timestamp", iso_nanos(value.value)
+    elif value.is_literal and value.type.startswith(("duration", "timestamp")):
+        kind, nanos = value.type.split("[")[0], value.value * tick(value.type)
+    else:
+        return settle(value)
+    for unit in UNITS[UNITS.index(unit_of(beside)) :]:
+        if nanos % NANOS[unit] == 0:
+            return Value(f"{kind}[{unit}]", nanos // NANOS[unit])
+    raise AssertionError(nanos)
+
+
+def in_unit(value: Value, unit: str) -> int | None:
+    if value.value is None:
+        return None
+    return in_range(value.value * tick(value.type) // NANOS[unit], "int64")
+
+
+def truncate(value: Value, step: ExpressionNode) -> Value:
+    assert isinstance(step, LiteralNode)
+    assert isinstance(step.value, int)
+    kind = value.type
+    if not is_time(kind):
+        kind = "uint64" if kind == "uint64" else "int64"
+    every = step.value if step.type is None else step.value // tick(kind)
+    if value.value is None:
+        return Value(kind, None)
+    return Value(kind, in_range(value.value - value.value % every, kind))
+
+
+# -- casts ---------------------------------------------------------------------------------------
+
+
+def cast(value: Value, target: str) -> Value:
+    content = value.value
+    if content is None or value.type == target:
+        return Value(target, content)
+    if is_time(value.type) and is_time(target):
+        return Value(target, in_range(content * tick(value.type) // tick(target), target))
+    if target == "bool":
+        return Value(target, {"true": True, "false": False}.get(content, bool(content)))
+    if target == "string":
+        return Value(target, as_text(value))
+    if target.startswith("float"):
+        return Value(target, rounded(float(content), target))
+    if is_time(target) and isinstance(content, str):
+        return Value(target, in_range(iso_nanos(content) // tick(target), target))
+    if isinstance(content, float) and not math.isfinite(content):
+        raise Failure(f"{content} is no integer")
+    return Value(target, in_range(int(content), target))
+
+
+def as_text(value: Value) -> str:
+    if value.type == "bool":
+        return "true" if value.value else "false"
+    if value.type == "date32":
+        return str(date(1970, 1, 1) + timedelta(days=value.value))
+    return str(value.value)
+
+
+# -- numbers and units ---------------------------------------------------------------------------
+
+
+def in_range(number: int, kind: str) -> int:
+    if kind == "date32":
+        kind = "int32"
+    elif is_time(kind):
+        kind = "int64"
+    bits = int(kind.strip("uint"))
+    low, high = (0, 2**bits) if kind.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    if not low <= number < high:
+        raise Failure(f"{number} does not fit {kind}")
+    return number
+
+
+def rounded(number: float, kind: str) -> float:
+    return ctypes.c_float(number).value if kind == "float32" else number
+
+
+def is_time(kind: str) -> bool:
+    return kind == "date32" or kind.startswith(("timestamp", "duration"))
+
+
+def unit_of(kind: str) -> str:
+    return "s" if kind == "date32" else kind[kind.index("[") + 1 :].rstrip("]").split(",")[0]
+
+
+def tick(kind: str) -> int:
+    """Nanoseconds of one tick."""
+    return DAY if kind == "date32" else NANOS[unit_of(kind)]
+
+
+def iso_nanos(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        moment = moment.replace(tzinfo=None) - moment.utcoffset()  # type: ignore[operator]
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000
+
+
+def duration_nanos(text: str) -> int | None:
+    sizes = {"d": DAY, "h": DAY // 24, "m": 60 * 10**9, **NANOS}
+    unit = text.lstrip("-0123456789")
+    return int(text.removesuffix(unit)) * sizes[unit] if unit in sizes else None

@@ -1,0 +1,270 @@
+"""Random batches over columns of every kind, and random well-typed expressions over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from pystream._native import Array, DataType, RecordBatch, Schema
+from pystream.pipeline.expressions import Expression, col, lit
+from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode
+
+BITS = (8, 16, 32, 64)
+NUMBERS = {f"i{b}": f"int{b}" for b in BITS} | {f"u{b}": f"uint{b}" for b in BITS}
+NUMBERS |= {"j64": "int64", "v64": "uint64", "f32": "float32", "g32": "float32"}
+NUMBERS |= {"f64": "float64", "g64": "float64", "encoded_int": "int64"}
+FLOATS = [name for name, kind in NUMBERS.items() if kind.startswith("float")]
+INSTANTS = {f"t_{u}": f"timestamp[{u}]" for u in ("s", "ms", "us", "ns")} | {"day": "date32"}
+DURATIONS = {f"d_{u}": f"duration[{u}]" for u in ("s", "ms", "ns")}
+STRINGS = {"s": "string", "r": "string", "encoded": "string"}
+TYPES = {
+    **NUMBERS,
+    **INSTANTS,
+    **DURATIONS,
+    **STRINGS,
+    "blob": "binary",
+    "a": "bool",
+    "b": "bool",
+}
+DTYPES = {"date32": "datetime64[D]", "bool": "bool"}
+WORDS = ["", "a", "ab", "b", "é", "z\x00", "longer than sixteen bytes"]
+COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
+ARITHMETIC = ["__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__"]
+
+
+@cache  # building a strategy costs more than drawing from it
+def integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    near = [n for n in (low, low + 1, -1, 0, 1, 2, 7, high - 1, high) if low <= n <= high]
+    near += [n for n in (2**53, 2**53 + 1) if n <= high]
+    small = st.integers(max(low, -100), min(high, 100))
+    return st.one_of(small, st.sampled_from(near), st.integers(low, high))
+
+
+@cache
+def floats(width: int) -> st.SearchStrategy[float]:
+    edges = [0.0, -0.0, 1.0, -1.5, 0.5, 2.0**53, 2.0**63, -(2.0**63), np.inf, -np.inf, np.nan]
+    return st.one_of(
+        st.sampled_from(edges),
+        st.integers(-50, 50).map(lambda n: n / 4),
+        st.floats(width=width),  # type: ignore[arg-type]
+    )
+
+
+@cache
+def values(kind: str) -> st.SearchStrategy[Any]:
+    if kind.startswith(("int", "uint")):
+        return integers(int(kind.strip("uint")), signed=kind.startswith("i"))
+    if kind.startswith("float"):
+        return floats(int(kind[-2:]))
+    if kind == "date32":
+        return integers(32, signed=True).filter(lambda n: abs(n) < 2**24)
+    if kind == "bool":
+        return st.booleans()
+    if kind == "string":
+        return st.sampled_from(WORDS)
+    if kind == "binary":
+        return st.sampled_from([word.encode() for word in WORDS] + [b"\xff"])
+    return st.one_of(st.integers(-(10**5), 10**5), integers(64, signed=True))
+
+
+@dataclass
+class Case:
+    """An expression, a native batch, and its rows as plain values (times as ticks)."""
+
+    expression: Expression
+    batch: RecordBatch
+    rows: list[dict[str, Any]]
+
+
+def columns_of(node: ExpressionNode) -> set[str]:
+    match node:
+        case ColumnNode(name):
+            return {name}
+        case CastNode(operand, _):
+            return columns_of(operand)
+        case CallNode(_, arguments):
+            return set().union(*(columns_of(argument) for argument in arguments))
+    return set()
+
+
+@st.composite
+def cases(draw: st.DrawFn, max_rows: int = 140) -> Case:
+    """Draw a slice of a batch; below its nulls lie arbitrary values."""
+    expression = draw(expressions())
+    names = sorted(columns_of(expression.node)) or ["a"]
+    total = draw(st.one_of(st.integers(0, 5), st.integers(0, max_rows)))
+    begin = draw(st.integers(0, min(total, 9)))
+    length = draw(st.integers(0, total - begin))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    columns, cells = [], {}
+    for name in names:
+        pool = draw(st.lists(values(TYPES[name]), min_size=1, max_size=6))
+        data = [pool[i] for i in random.integers(0, len(pool), total)]
+        nulls = random.random(total) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+        if TYPES[name].startswith(("timestamp", "duration")):
+            # numpy's NaT; no number of ticks can be told from it.
+            nulls = nulls | (np.array(data, object) == -(2**63)).astype(bool)
+        columns.append(native_column(name, TYPES[name], data, nulls))
+        cells[name] = [None if null else v for v, null in zip(data, nulls, strict=True)]
+    rows = [{name: cells[name][i] for name in names} for i in range(begin, begin + length)]
+    schema = Schema([(name, DataType(TYPES[name]), True) for name in names])
+    return Case(expression, RecordBatch(schema, columns).slice(begin, length), rows)
+
+
+def native_column(name: str, kind: str, data: list[Any], nulls: Any) -> Array:
+    schema = Schema([(name, DataType(kind), True)])
+    if kind in ("string", "binary") or name == "encoded_int":
+        masked = [None if null else value for value, null in zip(data, nulls, strict=True)]
+        arrow = pa.array(masked, {"string": pa.string(), "binary": pa.binary()}.get(kind))
+        if name == "encoded_int":
+            arrow = pa.array(masked, pa.int64()).dictionary_encode()
+        table = pa.record_batch([arrow], names=[name])
+        column = RecordBatch.from_arrow(table)[0].column(0)
+        return column.encode() if name == "encoded" else column
+    dtype = DTYPES.get(kind, kind.replace("timestamp", "datetime64").replace("dur", "timedelta64"))
+    if kind.startswith("duration"):
+        dtype = f"timedelta64[{kind[9:]}"
+    if dtype.startswith(("datetime64", "timedelta64")):
+        values_ = np.array(data, np.int64).astype(dtype)
+    else:
+        values_ = np.array(data, dtype)
+    return RecordBatch.from_numpy(schema, {name: values_}, {name: nulls}).column(0)
+
+
+@cache
+def literals() -> st.SearchStrategy[Expression]:
+    return st.one_of(
+        integers(64, signed=True), integers(64, signed=False), floats(64), st.integers(-9, 9)
+    ).map(lit)
+
+
+def columns(names: Any) -> st.SearchStrategy[Expression]:
+    return st.sampled_from(list(names)).map(col)
+
+
+def infix(
+    operators: list[str], left: st.SearchStrategy[Any], right: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Expression]:
+    return st.builds(
+        lambda operator, a, b: getattr(a, operator)(b), st.sampled_from(operators), left, right
+    )
+
+
+ISO = ["1970-01-01", "1969-12-31T23:59:59", "2013-01-01 05:00:00.25", "1970-01-01T02:00:00+02:00"]
+SPANS = ["1h", "-90m", "250ms", "3d", "1us"]
+
+
+@cache
+def numbers() -> st.SearchStrategy[Expression]:
+    def deeper(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        return st.one_of(
+            infix(ARITHMETIC, inner, inner),
+            inner.map(lambda e: -e),
+            inner.map(abs),
+            st.builds(
+                lambda e, t: e.cast(t), inner, st.sampled_from(["int8", "uint64", "float32"])
+            ),
+            st.builds(
+                lambda e, n: e.truncate(n),
+                columns(n for n, kind in NUMBERS.items() if "int" in kind),
+                st.integers(1, 2**63 - 1) | st.integers(1, 9),
+            ),
+        )
+
+    return st.recursive(columns(NUMBERS) | literals(), deeper, max_leaves=4)
+
+
+@cache
+def times() -> st.SearchStrategy[Expression]:
+    instants, durations = columns(INSTANTS), columns(DURATIONS)
+    spans = st.sampled_from(SPANS)
+    counts = columns(["i8", "i32", "i64"]) | st.integers(-3, 3).map(lit)
+    return st.one_of(
+        infix(["__sub__"], instants, instants),
+        infix(["__add__", "__sub__"], instants, durations | spans),
+        infix(["__add__"], durations, instants),
+        infix(
+            ["__add__", "__sub__", "__truediv__", "__floordiv__", "__mod__"], durations, durations
+        ),
+        infix(["__mul__", "__floordiv__"], durations, counts),
+        infix(["__mul__"], counts, durations),
+        st.builds(lambda e, span: e.truncate(span), instants, st.sampled_from(["1d", "5d", "2d"])),
+        st.builds(
+            lambda e, span: e.truncate(span),
+            columns(["t_ms", "t_us", "t_ns"]),
+            st.sampled_from(["1h", "7ms", "90s"]),
+        ),
+        st.builds(
+            lambda e, kind: e.cast(kind), instants, st.sampled_from([*INSTANTS.values(), "int64"])
+        ),
+        st.builds(lambda e, kind: e.cast(kind), durations, st.sampled_from([*DURATIONS.values()])),
+    )
+
+
+@cache
+def texts() -> st.SearchStrategy[Expression]:
+    return st.one_of(
+        columns(STRINGS),
+        st.builds(lambda e, word: e.fill_null(word), columns(STRINGS), st.sampled_from(WORDS)),
+        st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
+        columns(["i8", "u64", "a", "day"]).map(lambda e: e.cast("string")),
+    )
+
+
+@cache
+def conditions() -> st.SearchStrategy[Expression]:
+    instants, durations = columns(INSTANTS), columns(DURATIONS)
+    members = st.lists(
+        st.none() | integers(64, signed=True) | floats(64), max_size=20, unique_by=repr
+    )
+    words = st.lists(st.none() | st.sampled_from(WORDS), max_size=5)
+    leaves = st.one_of(
+        columns(["a", "b"]),
+        infix(COMPARISONS, numbers(), numbers()),
+        infix(COMPARISONS, instants, instants | st.sampled_from(ISO)),
+        infix(COMPARISONS, columns(["t_s", "t_ns", "day"]), integers(64, signed=True)),
+        infix(COMPARISONS, durations, durations | st.sampled_from(SPANS)),
+        infix(COMPARISONS, texts(), texts() | st.sampled_from(WORDS)),
+        infix(COMPARISONS, columns(["blob"]), columns(["blob"]) | st.sampled_from([b"a", b"\xff"])),
+        infix(COMPARISONS, columns(["a", "b"]), columns(["a", "b"]) | st.booleans()),
+        columns(TYPES).map(lambda e: e.is_null()),
+        columns(TYPES).map(lambda e: e.is_not_null()),
+        columns(FLOATS).map(lambda e: e.is_nan()),
+        st.builds(lambda e, v: e.isin(v), columns(NUMBERS), members),
+        st.builds(lambda e, v: e.isin(v), texts(), words),
+        st.builds(lambda e, v: e.isin(v), columns(["a"]), st.lists(st.none() | st.booleans())),
+        columns(["i8", "f32", "f64", "u64"]).map(lambda e: e.cast("bool")),
+    )
+
+    def deeper(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+        return st.one_of(
+            infix(["__and__", "__or__"], inner, inner | st.just(lit(None))),
+            inner.map(lambda e: ~e),
+            st.builds(lambda e, v: e.fill_null(v), inner, st.booleans()),
+        )
+
+    return st.recursive(leaves, deeper, max_leaves=4)
+
+
+@cache
+def fills() -> st.SearchStrategy[Expression]:
+    return st.one_of(
+        st.builds(lambda v: col("i64").fill_null(v), integers(64, signed=True)),
+        st.builds(lambda v: col("u8").fill_null(v), st.integers(0, 255)),
+        st.builds(lambda v: col("f32").fill_null(v), floats(64)),
+        st.builds(lambda n: col("i64").fill_null(col("j64") // n), st.integers(0, 3)),
+        st.just(col("f64").fill_null(col("g64"))),
+        st.just(col("t_ms").fill_null(col("t_ms"))),
+        st.just(col("a").fill_null(col("b"))),
+    )
+
+
+@cache
+def expressions() -> st.SearchStrategy[Expression]:
+    return st.one_of(numbers(), conditions(), times(), texts(), fills())
