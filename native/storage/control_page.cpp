@@ -83,7 +83,7 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->version.store(0);
   words_->durable_offset.store(0);
   words_->interval_end_offset.store(0);
-  words_->log_start_offset.store(0);
+  set_log_start(0);
   words_->in_flight.store(kNotInFlight);
   words_->sync_failed.store(0);
   publish(state);
@@ -132,6 +132,26 @@ std::optional<int64_t> ControlPage::lease_end() const {
   std::memcpy(&lease, mapping_.data() + kLeaseSector, sizeof(lease));
   if (lease.magic != kLeaseMagic || lease.crc != record_crc(lease)) return std::nullopt;
   return lease.lease_end;
+}
+
+void ControlPage::set_log_start(int64_t offset) {
+  words_->log_start_offset.store(offset, std::memory_order_release);
+  words_->log_start_check.store(~offset, std::memory_order_release);
+}
+
+std::optional<int64_t> ControlPage::checked_log_start() const {
+  const int64_t offset = words_->log_start_offset.load(std::memory_order_acquire);
+  if (words_->log_start_check.load(std::memory_order_acquire) != ~offset) return std::nullopt;
+  return offset;
+}
+
+bool ControlPage::is_consistent() const {
+  // Durable first: it never passes an end that is read later.
+  const int64_t durable = words_->durable_offset.load(std::memory_order_acquire);
+  const auto log_start = checked_log_start();
+  const auto published = try_read();
+  return published && log_start && durable >= 0 && durable <= published->log_end_offset &&
+         *log_start >= 0 && *log_start <= published->log_end_offset;
 }
 
 void ControlPage::raise_durable(int64_t offset) const {

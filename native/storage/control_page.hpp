@@ -7,7 +7,7 @@
 //   1024  version   selects slot version & 1
 //   1088  slot 0, slot 1 (64 bytes each)
 //   1216  durable offset, interval end offset
-//   1280  log start offset
+//   1280  log start offset and its complement
 //   1344  in-flight mark, pid of the lock's holder
 //   1408  wake word, waiter flag
 //   1472  sync failure
@@ -100,6 +100,7 @@ class ControlPage {
     alignas(64) std::atomic<int64_t> durable_offset;
     std::atomic<int64_t> interval_end_offset;  // below it, an append asked for a sync in time
     alignas(64) std::atomic<int64_t> log_start_offset;
+    std::atomic<int64_t> log_start_check;  // its complement
     alignas(
         64) std::atomic<uint64_t> in_flight;  // kNotInFlight, or at most the sequence being used
     std::atomic<uint32_t> holder_pid;         // who took the lock last
@@ -109,6 +110,12 @@ class ControlPage {
   };
   Words& words() const { return *words_; }
 
+  // Under the lock.
+  void set_log_start(int64_t offset);
+  // False when a word contradicts another: the page is damaged.
+  bool is_consistent() const;
+  // The log start offset, when it can be believed.
+  std::optional<int64_t> checked_log_start() const;
   // Raises durable_offset to `offset`; never lowers it.
   void raise_durable(int64_t offset) const;
   // After publish(): wakes every process that waits for the partition.

@@ -83,6 +83,7 @@ class Recovery {
   }
 
   int64_t durable() const { return durable_; }
+  int64_t first_offset() const { return bases_.empty() ? 0 : bases_.front(); }
   const RecoveryReport& report() const { return report_; }
 
  private:
@@ -163,14 +164,14 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   const BootId& boot = state.log->boot;
   const bool same_boot = old && std::memcmp(old->boot_id, boot.data(), boot.size()) == 0;
   const bool same_file = old && FileIdentity{old->device, old->inode} == file.identity();
+  const bool is_believable = old && state.control.is_consistent();
   int64_t known_durable = 0;
-  int64_t log_start = 0;
-  if (old && state.control.try_read()) {
-    const ControlPage::Words& words = state.control.words();
-    const int64_t end = state.control.try_read()->log_end_offset;
-    known_durable = std::clamp<int64_t>(words.durable_offset.load(), 0, end);
-    log_start = std::clamp<int64_t>(words.log_start_offset.load(), 0, end);
+  if (is_believable) {
+    // Offsets that were skipped hold no data that could be missed.
+    known_durable =
+        std::min(state.control.words().durable_offset.load(), state.control.read().data_end_offset);
   }
+  const auto known_start = state.control.checked_log_start();
   Recovery recovery(state, known_durable);
   PublishedState published = recovery.run();
   state.report = recovery.report();
@@ -194,7 +195,9 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   identity.created_us = old ? old->created_us : wall_clock_us();
   state.control.initialize(identity, published);
   ControlPage::Words& words = state.control.words();
-  words.log_start_offset.store(log_start);
+  const int64_t first_offset = recovery.first_offset();
+  state.control.set_log_start(
+      old && known_start && *known_start <= published.log_end_offset ? *known_start : first_offset);
   // What was read back after a boot came from the disk. Else the page cache may be ahead of it.
   words.durable_offset.store(!same_boot && same_file ? published.log_end_offset
                                                      : std::min(recovery.durable(), next_offset));
@@ -273,10 +276,10 @@ bool Partition::State::try_open_current() {
   if (!identity) return false;
   require_same_partition(*identity, *place);
   if (!is_current(*identity, log->boot, file.identity())) return false;
-  const auto published = control.try_read();
-  if (!published) return false;
+  if (!control.is_consistent()) return false;
+  const PublishedState published = control.read();
   incarnation = identity->incarnation;
-  if (published->must_roll || is_tail_intact(*this, *published)) return true;
+  if (published.must_roll || is_tail_intact(*this, published)) return true;
   if (!is_writable()) return true;  // readers report what is missing
   const AppendLock held(*this);
   PublishedState fenced = control.read();
@@ -330,8 +333,8 @@ void Partition::State::open_under_lock() {
   control = ControlPage(file, true);
   const auto identity = control.identity();
   if (identity) require_same_partition(*identity, *place);
-  const bool is_usable = identity && is_current(*identity, log->boot, file.identity()) &&
-                         control.try_read().has_value();
+  const bool is_usable =
+      identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
   if (!is_usable) recover(*this, file, identity);
   incarnation = control.identity()->incarnation;
   control.words().holder_pid.store(pid, std::memory_order_relaxed);
