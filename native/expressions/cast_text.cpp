@@ -143,15 +143,6 @@ Array format_rows(const Array& in, const DataType& type, const Format& format) {
   return out.finish();
 }
 
-// As Python's str() writes a float, but for the exponent's form.
-template <typename T>
-std::string float_text(T value) {
-  if (std::isnan(value)) return "nan";
-  std::string text = number_text(value);
-  if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
-  return text;
-}
-
 CastKernel formatter(const DataType& from, const DataType& to) {
   const auto by_row = [&](auto format) -> CastKernel {
     return [format, to](const Array& in, const std::string&) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "expressions/detail/time_text.hpp"
@@ -48,6 +49,33 @@ std::string number_text(T value) {
   return {text.data(), end.ptr};
 }
 
+template <typename T>
+std::string float_text(T value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  std::array<char, 64> buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                 std::chars_format::scientific);
+  const std::string scientific(buffer.data(), end.ptr);
+  const size_t mark = scientific.find('e');
+  const int exponent = std::stoi(scientific.substr(mark + 1));
+  if (exponent < -4 || exponent >= 16) return scientific;
+
+  const bool negative = scientific[0] == '-';
+  std::string digits = scientific.substr(negative, mark - negative);
+  std::erase(digits, '.');
+  if (exponent < 0) {
+    digits.insert(0, static_cast<size_t>(-exponent), '0');
+  } else if (digits.size() < static_cast<size_t>(exponent) + 2) {
+    digits.append(static_cast<size_t>(exponent) + 2 - digits.size(), '0');
+  }
+  digits.insert(exponent < 0 ? 1 : static_cast<size_t>(exponent) + 1, 1, '.');
+  if (negative) digits.insert(0, 1, '-');
+  return digits;
+}
+
+template std::string float_text(float);
+template std::string float_text(double);
 template std::string number_text(int64_t);
 template std::string number_text(uint64_t);
 template std::string number_text(float);

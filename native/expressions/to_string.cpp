@@ -1,7 +1,6 @@
 // Expressions as the user would write them, for explain() and error messages.
 
 #include <array>
-#include <cmath>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
@@ -38,14 +37,6 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-std::string float_text(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  std::string text = detail::number_text(value);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
-  return text;
-}
-
 // In the largest unit that holds it exactly.
 std::string duration_text(int64_t value, const DataType& type) {
   static constexpr std::array<std::pair<std::string_view, int64_t>, 7> kUnits = {{
@@ -69,7 +60,7 @@ std::string literal_text(const Expression& expression) {
   const Literal& literal = expression.literal;
   if (std::holds_alternative<std::monostate>(literal)) return "None";
   if (const auto* truth = std::get_if<bool>(&literal)) return *truth ? "True" : "False";
-  if (const auto* number = std::get_if<double>(&literal)) return float_text(*number);
+  if (const auto* number = std::get_if<double>(&literal)) return detail::float_text(*number);
   if (const auto* text = std::get_if<std::string>(&literal)) {
     if (!expression.has_literal_type) return quoted(*text);
     if (expression.literal_type.id == TypeId::kDecimal128) {

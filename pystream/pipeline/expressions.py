@@ -1,7 +1,7 @@
 """Expressions over columns: ``col("amount") * 2 > 100``.
 
 They describe; nothing is computed before a pipeline runs. What each function does with nulls, NaN,
-overflow and times is written in docs/semantics.md.
+overflow and times is written in docs/expressions.md.
 """
 
 from __future__ import annotations

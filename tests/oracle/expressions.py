@@ -1,6 +1,6 @@
 """Expressions, one row and one node at a time: the specification of the native kernels.
 
-Written from ``docs/semantics.md``. A value travels with its type; times are integers in ticks,
+Written from ``docs/expressions.md``. A value travels with its type; times are integers in ticks,
 decimals are fractions, None is null. ``Failure`` stands for OperatorError.
 
 >>> from pystream.pipeline.expressions import col

@@ -177,7 +177,12 @@ def numbers() -> st.SearchStrategy[Expression]:
             ),
         )
 
-    return st.recursive(columns(NUMBERS) | literals(), deeper, max_leaves=4)
+    parsed = st.builds(
+        lambda e, kind: e.cast("string").cast(kind),
+        columns(["i8", "i64", "f64", "g64"]),
+        st.sampled_from(["float64", "float32"]),
+    )
+    return st.recursive(columns(NUMBERS) | literals() | parsed, deeper, max_leaves=4)
 
 
 @cache
@@ -213,7 +218,7 @@ def texts() -> st.SearchStrategy[Expression]:
         columns(STRINGS),
         st.builds(lambda e, word: e.fill_null(word), columns(STRINGS), st.sampled_from(WORDS)),
         st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
-        columns(["i8", "u64", "a", "day"]).map(lambda e: e.cast("string")),
+        columns(["i8", "u64", "a", "day", "f64"]).map(lambda e: e.cast("string")),
     )
 
 

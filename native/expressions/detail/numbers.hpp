@@ -56,6 +56,12 @@ decltype(auto) visit_fixed(const DataType& type, Visit&& visit) {
 template <typename T>
 std::string number_text(T value);
 
+// A float as Python's repr() writes it: 0.1, 1e+16, -0.0, nan.
+template <typename T>
+std::string float_text(T value);
+
+extern template std::string float_text(float);
+extern template std::string float_text(double);
 extern template std::string number_text(int64_t);
 extern template std::string number_text(uint64_t);
 extern template std::string number_text(float);
