@@ -270,7 +270,9 @@ class RecordBatch:
         """
         if begin < 0 or length < 0 or begin + length > self._num_rows:
             raise IndexError(f"[{begin}, {begin + length}) is not within {self._num_rows} records")
-        columns = [column and column.slice(begin, length) for column in self._columns]
+        columns = [
+            None if column is None else column.slice(begin, length) for column in self._columns
+        ]
         part = RecordBatch(self._schema, length, columns)
         part._stored = self._stored
         part._begin = self._begin + begin
