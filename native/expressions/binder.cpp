@@ -64,6 +64,18 @@ size_t edit_distance(std::string_view a, std::string_view b) {
               {{"column", name}});
 }
 
+// Deep enough for everything that people write, and far from the end of any thread's stack.
+constexpr int kMaxDepth = 1000;
+
+int depth_of(const Expression& expression, int limit) {
+  if (limit == 0) return 1;
+  int deepest = 0;
+  for (const ExpressionPtr& argument : expression.arguments) {
+    deepest = std::max(deepest, depth_of(*argument, limit - 1));
+  }
+  return deepest + 1;
+}
+
 NodePtr bind_node(const Expression& expression, const Schema& schema);
 
 Operand bind_operand(const Expression& expression, const Schema& schema) {
@@ -147,6 +159,12 @@ NodePtr bind_node(const Expression& expression, const Schema& schema) {
 }  // namespace detail
 
 BoundExpressionPtr bind(const Expression& expression, const Schema& schema) {
+  if (detail::depth_of(expression, detail::kMaxDepth) > detail::kMaxDepth) {
+    detail::throw_schema_error("an expression is nested more than " +
+                               std::to_string(detail::kMaxDepth) +
+                               " calls deep. Use isin for many comparisons, or split it over "
+                               "several with_columns.");
+  }
   return detail::bind_node(expression, schema);
 }
 

@@ -260,7 +260,8 @@ class BoundExpression:
     def evaluate(self, batch: RecordBatch) -> Array:
         """Return one value per row of a batch of the schema bound to.
 
-        Raises OperatorError for what only data can show, naming expression and row.
+        Raises OperatorError for what only data can show, naming expression and row, and SchemaError
+        when the batch is of another schema.
         """
 
 def select_true(condition: Array) -> npt.NDArray[np.int32]:

@@ -11,11 +11,15 @@ namespace pystream::python {
 
 namespace {
 
-using expressions::BoundExpression;
 using expressions::Expression;
 using expressions::Function;
 using ExpressionHandle = std::shared_ptr<Expression>;
-using BoundHandle = std::shared_ptr<BoundExpression>;
+
+// A bound expression reads columns by index, so a batch of another schema must not reach it.
+struct Bound {
+  expressions::BoundExpressionPtr expression;
+  Schema schema;
+};
 
 // In the order of the enumeration; cast has a constructor of its own.
 constexpr std::array<std::string_view, 23> kFunctions = {
@@ -82,9 +86,14 @@ ExpressionHandle make_cast(ExpressionHandle child, DataType type) {
   return expression;
 }
 
-Array evaluate(const BoundExpression& bound, const RecordBatch& batch) {
+Array evaluate(const Bound& bound, const RecordBatch& batch) {
   const py::gil_scoped_release release;
-  return bound.evaluate(batch);
+  if (!(*batch.schema == bound.schema)) {
+    throw Error(ErrorCode::kSchema, "the batch has the columns " + batch.schema->to_string() +
+                                        ", but the expression is bound to " +
+                                        bound.schema.to_string() + ". Bind it again.");
+  }
+  return bound.expression->evaluate(batch);
 }
 
 py::array_t<int32_t> select_true(const Array& condition) {
@@ -113,16 +122,17 @@ void bind_expressions(py::module_& module) {
       .def(
           "bind",
           [](const Expression& self, const Schema& schema) {
-            return std::const_pointer_cast<BoundExpression>(expressions::bind(self, schema));
+            return Bound{expressions::bind(self, schema), schema};
           },
           py::arg("schema"))
       .def("__str__", &Expression::to_string)
       .def("__repr__",
            [](const Expression& self) { return "Expression(" + self.to_string() + ")"; });
 
-  py::class_<BoundExpression, BoundHandle>(module, "BoundExpression")
-      .def_property_readonly("type", &BoundExpression::type)
-      .def_property_readonly("nullable", &BoundExpression::nullable)
+  py::class_<Bound>(module, "BoundExpression")
+      .def_property_readonly("type", [](const Bound& self) { return self.expression->type(); })
+      .def_property_readonly("nullable",
+                             [](const Bound& self) { return self.expression->nullable(); })
       .def("evaluate", &evaluate, py::arg("batch"));
 
   module.def("select_true", &select_true, py::arg("condition"));

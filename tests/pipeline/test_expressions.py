@@ -278,6 +278,38 @@ def test_wrong_python_values(make: Any, error: type[Exception], message: str) ->
         make()
 
 
+def test_nesting_has_a_limit() -> None:
+    native = Native.column("delay")
+    for _ in range(1000):
+        native = Native.call("negate", [native])
+    with pytest.raises(SchemaError, match="nested more than 1000 calls deep"):
+        native.bind(BATCH.schema)
+    expression = col("delay")
+    for _ in range(100_000):
+        expression = -expression
+    with pytest.raises(SchemaError, match="nested too deeply"):
+        lower(expression.node)
+
+
+def test_a_batch_of_another_schema_is_refused() -> None:
+    bound = lower((col("delay") + 1).node).bind(BATCH.schema)
+    with pytest.raises(SchemaError, match=r"bound to carrier: string, delay: int64"):
+        bound.evaluate(BATCH.select([1]))
+
+
+def test_dictionary_columns_stay_what_they_are() -> None:
+    kind = "dictionary<string>"
+    encoded = col("carrier").cast(kind)
+    assert type_of(encoded.fill_null("?")) == kind
+    for filled in (encoded.fill_null("?"), encoded.fill_null(lit("?").cast(kind))):
+        array = lower(filled.node).bind(BATCH.schema).evaluate(BATCH)
+        assert pa.array(array).to_pylist() == ["UA", "AA", "?", "B6", "UA"]
+    array = lower(lit("x").cast(kind).node).bind(BATCH.schema).evaluate(BATCH)
+    assert pa.array(array).type == pa.dictionary(pa.int32(), pa.string())
+    plain = lower(encoded.fill_null(col("carrier")).node).bind(BATCH.schema).evaluate(BATCH)
+    assert pa.array(plain).to_pylist() == ["UA", "AA", None, "B6", "UA"]
+
+
 def test_the_core_refuses_calls_that_no_one_writes() -> None:
     with pytest.raises(NotSupportedError, match="function 'sin' does not exist"):
         Native.call("sin", [Native.column("a")])

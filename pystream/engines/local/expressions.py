@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pystream._native import DataType, Schema
 from pystream._native import Expression as NativeExpression
+from pystream.errors import SchemaError
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
@@ -22,21 +23,16 @@ def lower(node: ExpressionNode) -> NativeExpression:
     ------
     ConfigError
         If a cast names a type that does not exist.
+    SchemaError
+        If the expression is nested too deeply.
     """
-    match node:
-        case ColumnNode(name):
-            return NativeExpression.column(name)
-        case LiteralNode(value, declared):
-            if declared is None:
-                return NativeExpression.literal(value)
-            if declared == "uint64" and isinstance(value, int) and value >= 2**63:
-                value -= 2**64  # the core takes its bits
-            return NativeExpression.literal(value, DataType(declared))
-        case CallNode(function, arguments):
-            return NativeExpression.call(function, [lower(argument) for argument in arguments])
-        case CastNode(operand, target):
-            return NativeExpression.cast(lower(operand), DataType(target))
-    raise AssertionError(f"unknown expression {node!r}")
+    try:
+        return _lower(node)
+    except RecursionError:
+        raise SchemaError(
+            "an expression is nested too deeply. Use isin for many comparisons, or split it over "
+            "several with_columns."
+        ) from None
 
 
 def infer(node: ExpressionNode, schema: Schema) -> DataType:
@@ -57,3 +53,20 @@ def infer(node: ExpressionNode, schema: Schema) -> DataType:
     'float64'
     """
     return lower(node).bind(schema).type
+
+
+def _lower(node: ExpressionNode) -> NativeExpression:
+    match node:
+        case ColumnNode(name):
+            return NativeExpression.column(name)
+        case LiteralNode(value, declared):
+            if declared is None:
+                return NativeExpression.literal(value)
+            if declared == "uint64" and isinstance(value, int) and value >= 2**63:
+                value -= 2**64  # the core takes its bits
+            return NativeExpression.literal(value, DataType(declared))
+        case CallNode(function, arguments):
+            return NativeExpression.call(function, [_lower(argument) for argument in arguments])
+        case CastNode(operand, target):
+            return NativeExpression.cast(_lower(operand), DataType(target))
+    raise AssertionError(f"unknown expression {node!r}")
