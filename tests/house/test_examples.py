@@ -86,9 +86,26 @@ def test_markdown_examples_run(path: Path, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def links_of(path: Path) -> list[Path]:
+    """Return where the relative links of a page lead."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", FENCE.sub("", path.read_text()))
+    return [(path.parent / link).resolve() for link in links if "://" not in link]
+
+
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_markdown_links_lead_somewhere(path: Path) -> None:
-    """Relative links of a page name files that exist."""
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", FENCE.sub("", path.read_text()))
-    broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
-    assert broken == []
+    assert [str(target) for target in links_of(path) if not target.exists()] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """A link to a directory reaches every page in it."""
+    reached: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in reached:
+            reached.add(page)
+            for target in links_of(page):
+                ahead += sorted(target.glob("*.md")) if target.is_dir() else [target]
+            ahead = [page for page in ahead if page.suffix == ".md" and page.exists()]
+    assert [str(page) for page in MARKDOWN if page not in reached] == []
