@@ -159,6 +159,7 @@ void Log::close() {
     } catch (const Error&) {
       if (!failure) failure = std::current_exception();
     }
+    if (partition->state_->is_writable()) partition->state_->control.wake();  // they see the flag
     partition->state_->close_files();
   }
   state_->partitions.clear();

@@ -38,7 +38,7 @@ class LogFailureTest : public ::testing::TestWithParam<Failure> {
 TEST_P(LogFailureTest, AFailedAppendLeavesTheLogAsItWas) {
   constexpr int64_t kBatches = 12;
   for (int number = 1; number < 60; ++number) {
-    TemporaryDirectory directory;
+    TemporaryDirectory directory(Medium::kMemory);
     const auto log = Log::open(directory.path(), options_);
     const auto partition = log->open_partition(test_options(0, 32 * 1024));
     fail_call(number);

@@ -35,7 +35,7 @@ class LogRecoveryTest : public ::testing::Test {
     return batch_positions(*log->open_partition(test_options()));
   }
 
-  TemporaryDirectory directory_;
+  TemporaryDirectory directory_{Medium::kMemory};
   std::shared_ptr<Log> log_;
 };
 
@@ -76,13 +76,13 @@ TEST_F(LogRecoveryTest, AfterACleanCloseNothingIsSkipped) {
   EXPECT_EQ(read_values(*partition), iota(0, 20));
 }
 
-TEST_F(LogRecoveryTest, ATailTornAnywhereLosesItsBatchAlone) {
+TEST_F(LogRecoveryTest, ATailTornAtAnyByteLosesItsBatchAlone) {
   write_and_die(4, 0);
   const std::vector<int64_t> at = positions_of_intact_log();
   const std::string path = segment_file(directory_.path(), 0);
   const std::string intact = read_bytes(path);
   uint8_t boot = 2;
-  for (int64_t cut = at[2]; cut < at[4]; cut += 7) {
+  for (int64_t cut = at[2]; cut < at[4]; ++cut) {
     for (const char filler : {'\0', '\xFF', 'x'}) {
       std::filesystem::remove(partition_directory(directory_.path()) + "/control");
       for (const auto& entry :

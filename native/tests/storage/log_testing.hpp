@@ -20,10 +20,16 @@
 
 namespace pystream::storage {
 
+// kMemory: on a tmpfs where there is one, for tests that make hundreds of logs.
+enum class Medium { kDisk, kMemory };
+
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string pattern = std::filesystem::temp_directory_path() / "pystream-log-XXXXXX";
+  explicit TemporaryDirectory(Medium medium = Medium::kDisk) {
+    const bool in_memory = medium == Medium::kMemory && std::filesystem::exists("/dev/shm");
+    const std::filesystem::path parent =
+        in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path();
+    std::string pattern = parent / "pystream-log-XXXXXX";
     EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }

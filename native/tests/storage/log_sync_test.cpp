@@ -1,0 +1,141 @@
+// What is durable, and when.
+
+#include "log_crash_testing.hpp"
+
+namespace pystream::storage {
+namespace {
+
+class LogSyncTest : public ::testing::Test {
+ protected:
+  LogSyncTest() {
+    options_.files = files_;
+    options_.sync_interval_us = 3'600'000'000;
+  }
+  // Waits for what another thread or process does soon.
+  template <typename Condition>
+  static void await(Condition condition) {
+    for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1'000);
+    EXPECT_TRUE(condition());
+  }
+
+  TemporaryDirectory directory_;
+  std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
+  LogOptions options_;
+};
+
+TEST_F(LogSyncTest, PublishedIsNotDurableUntilASync) {
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options(0, 32 * 1024));
+  for (int64_t i = 0; i < 50; ++i) append_values(*partition, 100 * i, 100);
+  EXPECT_EQ(partition->ends().durable_offset, 0);
+  files_->calls.clear();
+  partition->sync();
+  EXPECT_EQ(partition->ends().durable_offset, 5000);
+  EXPECT_GT(files_->calls["sync_data"], 1);       // every segment
+  EXPECT_EQ(files_->calls["sync_directory"], 4);  // the new directories, up to the log's
+  partition->sync();
+  EXPECT_EQ(files_->calls["sync_directory"], 4);  // nothing new
+  append_values(*partition, 0);
+  files_->calls.clear();
+  partition->sync();
+  EXPECT_EQ(files_->calls["sync_data"], 1);
+  EXPECT_EQ(files_->calls["sync_directory"], 0);
+}
+
+TEST_F(LogSyncTest, IntervalAppendsAreSyncedInTheBackground) {
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  for (int64_t round = 1; round <= 3; ++round) {
+    append_values(*partition, round, 1, Acks::kInterval);
+    await([&] { return partition->ends().durable_offset == round; });
+  }
+}
+
+TEST_F(LogSyncTest, PublishedAppendsAreNotSyncedInTheBackground) {
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto quiet = log->open_partition(test_options(0));
+  const auto busy = log->open_partition(test_options(1));
+  append_values(*quiet, 0);
+  for (int64_t i = 1; i <= 10; ++i) {
+    append_values(*busy, i, 1, Acks::kInterval);
+    await([&] { return busy->ends().durable_offset == i; });
+  }
+  EXPECT_EQ(quiet->ends().durable_offset, 0);
+}
+
+TEST_F(LogSyncTest, WhatADeadProcessDidNotSyncIsSyncedByAnother) {
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  ASSERT_TRUE(run_and_die([&] {
+    LogOptions options;
+    options.files = files_;
+    options.sync_interval_us = 3'600'000'000;
+    const auto own = Log::open(directory_.path(), options);
+    leak(own);
+    append_values(*own->open_partition(test_options()), 0, 5, Acks::kInterval);
+  }));
+  await([&] { return partition->ends().durable_offset == 5; });
+}
+
+TEST_F(LogSyncTest, CloseSyncs) {
+  {
+    const auto log = Log::open(directory_.path(), options_);
+    append_values(*log->open_partition(test_options()), 0, 5, Acks::kInterval);
+  }
+  const auto log = Log::open(directory_.path(), options_);
+  EXPECT_EQ(log->open_partition(test_options())->ends().durable_offset, 5);
+}
+
+TEST_F(LogSyncTest, BatchesCarryTheDurableOffset) {
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  append_values(*partition, 0, 5);
+  partition->sync();
+  append_values(*partition, 5, 5);
+  const auto reader = partition->reader(0);
+  EXPECT_EQ(reader->next()->header().durable_offset, 0);
+  EXPECT_EQ(reader->next()->header().durable_offset, 5);
+}
+
+TEST_F(LogSyncTest, AFailedSyncStopsAppendsAndNotReads) {
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  append_values(*partition, 0, 5);
+  files_->fail = [](const std::string& call, int) { return call == "sync_data" ? EIO : 0; };
+  expect_error(ErrorCode::kStorage, "cannot sync", [&] { partition->sync(); });
+  files_->fail = nullptr;
+  files_->calls.clear();
+  expect_error(ErrorCode::kStorage, "takes no more appends", [&] { append_values(*partition, 5); });
+  expect_error(ErrorCode::kStorage, "takes no more appends", [&] { partition->sync(); });
+  EXPECT_EQ(files_->calls["sync_data"], 0);  // never tried again
+  EXPECT_EQ(partition->ends().durable_offset, 0);
+  EXPECT_EQ(read_values(*partition), iota(0, 5));
+  // Other processes do not take the lost sync for done either.
+  const auto other = Log::open(directory_.path(), options_);
+  expect_error(ErrorCode::kStorage, "takes no more appends",
+               [&] { append_values(*other->open_partition(test_options()), 5); });
+}
+
+TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  append_values(*partition, 0);
+  files_->fail = [](const std::string& call, int) { return call == "sync_data" ? EIO : 0; };
+  append_values(*partition, 1, 1, Acks::kInterval);
+  await([&] {
+    try {
+      append_values(*partition, 2);
+    } catch (const Error& error) {
+      return error.code() == ErrorCode::kStorage;
+    }
+    return false;
+  });
+  files_->fail = nullptr;
+}
+
+}  // namespace
+}  // namespace pystream::storage
