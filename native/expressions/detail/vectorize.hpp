@@ -21,8 +21,12 @@ inline InstructionSet instruction_set() {
 
 #if defined(__x86_64__)
 #define PYSTREAM_TARGET_AVX2 [[gnu::target("avx2,bmi,bmi2,popcnt")]]
+#if defined(__clang__)  // which knows no such word in a target
+#define PYSTREAM_TARGET_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt")]]
+#else
 #define PYSTREAM_TARGET_AVX512 \
   [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt,prefer-vector-width=512")]]
+#endif
 
 // gnu::flatten inlines the loop into the function that has the target, where the vectorizer sees
 // it.
