@@ -706,10 +706,10 @@ class Executor:
     def pending(self) -> list[int]:
         """Nodes of the Python stages that have input now."""
 
-    def take(self, stage: int | Port) -> RecordBatch | None:
+    def take(self, stage: int) -> RecordBatch | None:
         """Return the next input batch of a Python stage; answer it with give before the next."""
 
-    def give(self, stage: int | Port, outputs: Sequence[RecordBatch]) -> None:
+    def give(self, stage: int, outputs: Sequence[RecordBatch]) -> None:
         """Answer the batch taken last. All rows carry the watermark from before that batch.
 
         Raises SchemaError when an output is not of the stage's schema.

@@ -23,6 +23,7 @@ inline SchemaHandle to_handle(SchemaPtr schema) {
 // One per file; core_module.cpp calls them.
 void bind_columns(py::module_& module);
 void bind_expressions(py::module_& module);
+void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);
 void bind_topic_writer(py::module_& module);
 

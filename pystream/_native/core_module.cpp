@@ -18,4 +18,5 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_expressions(module);
   pystream::python::bind_storage(module);
   pystream::python::bind_topic_writer(module);
+  pystream::python::bind_runtime(module);
 }

@@ -1,0 +1,266 @@
+// Graph, Port, Executor, OperatorMetrics. The contract is _core.pyi.
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "bindings.hpp"
+#include "columns/arrow_c.hpp"
+#include "runtime/batch_inputs.hpp"
+#include "runtime/executor.hpp"
+#include "storage_options.hpp"
+
+namespace pystream::python {
+
+namespace {
+
+using runtime::Executor;
+using runtime::Graph;
+using runtime::MetricsSnapshot;
+using runtime::Port;
+
+using ExpressionHandle = std::shared_ptr<expressions::Expression>;
+using Partitions = std::vector<std::shared_ptr<storage::Partition>>;
+using AggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>>;
+
+std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
+                                                   int64_t delay) {
+  if (!event_time) return std::nullopt;
+  return runtime::WatermarkSpec{*event_time, delay};
+}
+
+int column_index(const Schema& schema, const std::string& op, const std::string& column) {
+  const int index = schema.index_of(column);
+  if (index >= 0) return index;
+  throw Error(ErrorCode::kSchema,
+              "operator '" + op + "': there is no column '" + column +
+                  "'. The columns are: " + schema.to_string() + ".",
+              {{"operator", op}, {"column", column}});
+}
+
+windows::AggregateKind parse_aggregate(const std::string& text) {
+  using Kind = windows::AggregateKind;
+  const std::pair<const char*, Kind> kinds[] = {
+      {"count_all", Kind::kCountAll}, {"count", Kind::kCount}, {"sum", Kind::kSum},
+      {"mean", Kind::kMean},          {"min", Kind::kMin},     {"max", Kind::kMax}};
+  for (const auto& [name, kind] : kinds) {
+    if (text == name) return kind;
+  }
+  throw Error(ErrorCode::kConfig,
+              "there is no aggregate '" + text + "'. Use count_all, count, sum, mean, min or max.");
+}
+
+const char* kind_name(runtime::RunStatus status) {
+  switch (status) {
+    case runtime::RunStatus::kFinished:
+      return "finished";
+    case runtime::RunStatus::kStopped:
+      return "stopped";
+    case runtime::RunStatus::kPending:
+      return "pending";
+    case runtime::RunStatus::kBudget:
+      return "budget";
+    case runtime::RunStatus::kIdle:
+      return "idle";
+  }
+  return "";
+}
+
+Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::Log> log,
+                      Partitions partitions, std::optional<std::vector<int64_t>> start_offsets,
+                      const std::optional<std::string>& event_time, int64_t delay, bool bounded,
+                      std::optional<std::string> timestamp_column) {
+  runtime::TopicSourceSpec spec;
+  spec.log = std::move(log);
+  spec.partitions = std::move(partitions);
+  if (start_offsets) spec.start_offsets = std::move(*start_offsets);
+  spec.watermark = watermark_of(event_time, delay);
+  spec.bounded = bounded;
+  if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
+  return graph.add_topic_source(std::move(name), std::move(spec));
+}
+
+// Batches of a list, or pulled from an Arrow stream while the job runs.
+std::function<bool(RecordBatch*)> batch_input(const py::object& source,
+                                              const SchemaHandle& schema) {
+  if (!py::hasattr(source, "__arrow_c_stream__")) {
+    if (py::isinstance<py::sequence>(source)) {
+      return runtime::read_batches(source.cast<std::vector<RecordBatch>>());
+    }
+    throw Error(ErrorCode::kSchema,
+                "a batch source needs a list of RecordBatch or an object with __arrow_c_stream__, "
+                "got " +
+                    py::repr(py::type::of(source)).cast<std::string>() + ".");
+  }
+  const py::object capsule = source.attr("__arrow_c_stream__")();
+  auto* stream =
+      static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), "arrow_array_stream"));
+  if (stream == nullptr) throw py::error_already_set();
+  const py::gil_scoped_release release;  // a producer in Python takes the lock again
+  return runtime::read_stream(stream, schema);
+}
+
+Port add_batch_source(Graph& graph, std::string name, const py::object& source,
+                      const SchemaHandle& schema, const std::optional<std::string>& event_time,
+                      int64_t delay) {
+  runtime::BatchSourceSpec spec{schema, batch_input(source, schema),
+                                watermark_of(event_time, delay)};
+  return graph.add_batch_source(std::move(name), std::move(spec));
+}
+
+Port add_project(Graph& graph, std::string name, Port input,
+                 const std::vector<std::pair<std::string, ExpressionHandle>>& outputs) {
+  runtime::ProjectSpec spec;
+  for (const auto& [column, expression] : outputs) spec.outputs.push_back({column, expression});
+  return graph.add_project(std::move(name), input, std::move(spec));
+}
+
+std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port input, int64_t size,
+                                 int64_t slide, const std::vector<std::string>& keys,
+                                 const std::string& event_time,
+                                 const std::vector<AggregateTuple>& aggregates, int64_t offset,
+                                 int64_t event_time_offset) {
+  const SchemaPtr schema = graph.schema(input);
+  runtime::WindowSpec spec;
+  spec.aggregation.window = {size, slide, offset};
+  for (const auto& key : keys) {
+    spec.aggregation.key_columns.push_back(column_index(*schema, name, key));
+  }
+  spec.aggregation.event_time_column = column_index(*schema, name, event_time);
+  spec.event_time_offset = event_time_offset;
+  for (const auto& [output, kind, column] : aggregates) {
+    const int index = column ? column_index(*schema, name, *column) : -1;
+    spec.aggregation.aggregates.push_back({parse_aggregate(kind), index, output});
+  }
+  const Port results = graph.add_window(name, input, std::move(spec));
+  return {results, {results.node, runtime::kLateOutput}};
+}
+
+int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions partitions,
+                   const std::vector<std::string>& key, const std::string& acks,
+                   const std::string& codec, const std::optional<std::string>& timestamp) {
+  const SchemaPtr schema = graph.schema(input);
+  runtime::TopicSinkSpec spec;
+  spec.partitions = std::move(partitions);
+  for (const auto& column : key) spec.key_columns.push_back(column_index(*schema, name, column));
+  spec.acks = parse_acks(acks);
+  spec.codec = parse_codec(codec);
+  if (timestamp) spec.timestamp_column = column_index(*schema, name, *timestamp);
+  return graph.add_topic_sink(name, input, std::move(spec));
+}
+
+void bind_port(py::module_& module) {
+  py::class_<Port>(module, "Port")
+      .def_readonly("node", &Port::node)
+      .def(
+          "__eq__", [](const Port& self, const Port& other) { return self == other; },
+          py::is_operator())
+      .def("__hash__", [](const Port& self) { return 2 * self.node + self.output; })
+      .def("__repr__", [](const Port& self) {
+        return "Port(" + std::to_string(self.node) + ", " + std::to_string(self.output) + ")";
+      });
+}
+
+void bind_graph(py::module_& module) {
+  py::class_<Graph>(module, "Graph")
+      .def(py::init<>())
+      .def("add_topic_source", &add_topic_source, py::arg("name"), py::arg("log"),
+           py::arg("partitions"), py::kw_only(), py::arg("start_offsets") = py::none(),
+           py::arg("event_time") = py::none(), py::arg("delay") = 0, py::arg("bounded") = true,
+           py::arg("timestamp_column") = py::none())
+      .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
+           py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
+           py::arg("delay") = 0)
+      .def(
+          "add_filter",
+          [](Graph& self, std::string name, Port input, const ExpressionHandle& condition) {
+            return self.add_filter(std::move(name), input, {condition});
+          },
+          py::arg("name"), py::arg("input"), py::arg("condition").none(false))
+      .def("add_project", &add_project, py::arg("name"), py::arg("input"), py::arg("outputs"))
+      .def("add_window", &add_window, py::arg("name"), py::arg("input"), py::kw_only(),
+           py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
+           py::arg("aggregates"), py::arg("offset") = 0, py::arg("event_time_offset") = 0)
+      .def(
+          "add_python_stage",
+          [](Graph& self, std::string name, Port input, const SchemaHandle& schema) {
+            return self.add_python_stage(std::move(name), input, {schema});
+          },
+          py::arg("name"), py::arg("input"), py::arg("schema"))
+      .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
+           py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
+           py::arg("acks") = "interval", py::arg("codec") = "none",
+           py::arg("timestamp") = py::none())
+      .def("add_collect", &Graph::add_collect, py::arg("name"), py::arg("input"))
+      .def(
+          "schema", [](const Graph& self, Port port) { return to_handle(self.schema(port)); },
+          py::arg("port"));
+}
+
+std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t round_rows,
+                                        int64_t chunk_rows) {
+  runtime::ExecutorOptions options;
+  options.threads = threads;
+  options.round_rows = round_rows;
+  options.chunk_rows = chunk_rows;
+  const py::gil_scoped_release release;  // opens readers
+  return std::make_unique<Executor>(graph, options);
+}
+
+void bind_executor(py::module_& module) {
+  const runtime::ExecutorOptions defaults;
+  py::class_<Executor>(module, "Executor")
+      .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
+           py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows)
+      .def(
+          "run",
+          [](Executor& self, int64_t budget_us) {
+            const py::gil_scoped_release release;
+            return kind_name(self.run(budget_us));
+          },
+          py::arg("budget_us"))
+      .def("pending", &Executor::pending)
+      .def("take", &Executor::take, py::arg("stage"))
+      .def("give", &Executor::give, py::arg("stage"), py::arg("outputs"))
+      .def("take_collected", &Executor::take_collected, py::arg("node"))
+      .def("request_stop", &Executor::request_stop)
+      .def("metrics", &Executor::metrics)
+      .def(
+          "columns_read",
+          [](const Executor& self, Port source) { return self.columns_read(source.node); },
+          py::arg("source"))
+      .def(
+          "positions",
+          [](const Executor& self, Port source) { return self.positions(source.node); },
+          py::arg("source"));
+}
+
+void bind_metrics(py::module_& module) {
+  py::class_<MetricsSnapshot>(module, "OperatorMetrics")
+      .def_readonly("name", &MetricsSnapshot::name)
+      .def_readonly("kind", &MetricsSnapshot::kind)
+      .def_readonly("records_in", &MetricsSnapshot::records_in)
+      .def_readonly("records_out", &MetricsSnapshot::records_out)
+      .def_readonly("batches_in", &MetricsSnapshot::batches_in)
+      .def_readonly("late_records", &MetricsSnapshot::late_records)
+      .def_property_readonly("watermark",
+                             [](const MetricsSnapshot& self) -> std::optional<int64_t> {
+                               const bool is_open = self.watermark != windows::kMinWatermark &&
+                                                    self.watermark != windows::kMaxWatermark;
+                               return is_open ? std::optional(self.watermark) : std::nullopt;
+                             })
+      .def_readonly("state_bytes", &MetricsSnapshot::state_bytes);
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& module) {
+  bind_port(module);
+  bind_graph(module);
+  bind_metrics(module);
+  bind_executor(module);
+}
+
+}  // namespace pystream::python
