@@ -157,7 +157,7 @@ void Log::close() {
     try {
       partition->state_->finish_appends();
     } catch (const Error&) {
-      if (!failure) failure = std::current_exception();
+      if (!failure && !partition->state_->is_deleted()) failure = std::current_exception();
     }
     if (partition->state_->is_writable()) partition->state_->control.wake();  // they see the flag
     partition->state_->close_files();

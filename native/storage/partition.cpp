@@ -101,10 +101,16 @@ void Partition::State::sync() {
     }
     if (published.segment_base_offset >= durable) sync_directories(durable == 0);
   } catch (const Error&) {
+    if (is_deleted()) return;
     words.sync_failed.store(1);
     throw;
   }
   control.raise_durable(published.log_end_offset);
+}
+
+bool Partition::State::is_deleted() const {
+  std::vector<std::string> names;
+  return place->files->list(place->directory, &names) == -ENOENT;
 }
 
 // The partition's directory, and for a new partition all above it up to the log's.

@@ -40,6 +40,8 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   void sync_in_background() noexcept override;
   bool needs_sync() const noexcept override;
   void request_sync();
+  // Whether its topic was deleted, here or by another process: then there is nothing left to sync.
+  bool is_deleted() const;
   void sync_directories(bool is_new);
   bool is_writable() const { return !log->options.read_only; }
   // The limit of a walk through `segment`, given what is published.
