@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["RecordMetadata", "TopicPartition"]
+__all__ = ["BatchMetadata", "RecordMetadata", "TopicPartition"]
 
 
 class TopicPartition(NamedTuple):
@@ -36,3 +36,21 @@ class RecordMetadata(NamedTuple):
     partition: int
     offset: int
     timestamp: int
+
+
+class BatchMetadata(NamedTuple):
+    """Says where a batch of records was appended.
+
+    Attributes
+    ----------
+    topic : str
+    partition : int
+    base_offset : int
+        Of the first record; the others follow it.
+    record_count : int
+    """
+
+    topic: str
+    partition: int
+    base_offset: int
+    record_count: int

@@ -508,12 +508,16 @@ class TopicWriter:
         key_columns: Sequence[int] = (),
         codec: Codec = "none",
         dictionary: bool = True,
+        append_time: bool = False,
         max_batch_rows: int = ...,
         max_batch_bytes: int = ...,
         max_record_bytes: int = ...,
         first_keyless_partition: int = 0,
     ) -> None:
-        """All partitions of the topic, in order. Raises ConfigError."""
+        """All partitions of the topic, in order. Raises ConfigError.
+
+        With `append_time`, records get the time of their append as timestamp.
+        """
 
     def append(
         self,

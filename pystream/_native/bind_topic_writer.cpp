@@ -56,11 +56,12 @@ void bind_results(py::module_& module) {
 
 std::unique_ptr<TopicWriter> make_writer(
     std::vector<std::shared_ptr<storage::Partition>> partitions, std::vector<int> key_columns,
-    const std::string& codec, bool dictionary, int64_t max_batch_rows, int64_t max_batch_bytes,
-    int64_t max_record_bytes, int32_t first_keyless_partition) {
+    const std::string& codec, bool dictionary, bool append_time, int64_t max_batch_rows,
+    int64_t max_batch_bytes, int64_t max_record_bytes, int32_t first_keyless_partition) {
   storage::TopicWriterOptions options;
   options.key_columns = std::move(key_columns);
   options.encode = encode_options(codec, dictionary);
+  if (append_time) options.encode.flags |= storage::kFlagAppendTime;
   options.limits = {max_batch_rows, max_batch_bytes, max_record_bytes};
   options.first_keyless_partition = first_keyless_partition;
   return std::make_unique<TopicWriter>(std::move(partitions), std::move(options));
@@ -87,7 +88,8 @@ void bind_topic_writer(py::module_& module) {
   py::class_<TopicWriter>(module, "TopicWriter")
       .def(py::init(&make_writer), py::arg("partitions"), py::kw_only(),
            py::arg("key_columns") = std::vector<int>(), py::arg("codec") = "none",
-           py::arg("dictionary") = true, py::arg("max_batch_rows") = defaults.max_batch_rows,
+           py::arg("dictionary") = true, py::arg("append_time") = false,
+           py::arg("max_batch_rows") = defaults.max_batch_rows,
            py::arg("max_batch_bytes") = defaults.max_batch_bytes,
            py::arg("max_record_bytes") = defaults.max_record_bytes,
            py::arg("first_keyless_partition") = 0)

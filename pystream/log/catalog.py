@@ -77,6 +77,7 @@ class Catalog:
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
         self._connection: sqlite3.Connection | None = None
+        self._deleted_count = 0  # by this connection, which does not see its own changes
         self._closer: weakref.finalize[..., Catalog] | None = None
         with self._mutex:
             self._open()
@@ -138,13 +139,14 @@ class Catalog:
                 )
             connection.execute("DELETE FROM group_offsets WHERE topic_id = ?", (topic.id,))
             connection.execute("DELETE FROM topics WHERE id = ?", (topic.id,))
+        self._deleted_count += 1
         return topic
 
-    def change_mark(self) -> int:
-        """Return a number that differs after another connection changed the catalog. Cheap."""
+    def change_mark(self) -> tuple[int, int]:
+        """Return something that differs after the topics changed, here or elsewhere. Cheap."""
         with self._read() as connection:
             (mark,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(mark)
+        return int(mark), self._deleted_count
 
     # -- groups --------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import threading
+import weakref
 from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pystream import _native, config
 from pystream.errors import (
@@ -27,6 +28,9 @@ from pystream.log.catalog import Catalog
 from pystream.log.schema import KAFKA_SHAPED, to_schema
 from pystream.log.topic import Topic
 from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
+
+if TYPE_CHECKING:
+    from pystream.log.producer import Producer
 
 __all__ = ["Log", "open"]
 
@@ -94,6 +98,7 @@ class Log:
         self._lock_timeout_us = config.parse_duration_us(lock_timeout, name="lock_timeout")
         self._mutex = threading.RLock()
         self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
+        self._clients: weakref.WeakSet[Producer] = weakref.WeakSet()
         self._is_closed = False
         _make_directory(self._directory)
         self._native: _native.Log | None = self._open_native()
@@ -231,8 +236,8 @@ class Log:
         """
         gone = self._open_catalog().delete_topic(name)
         with self._mutex:
-            for partition in [key for key in self._partitions if key[0] == gone.id]:
-                del self._partitions[partition]
+            for key in [key for key in self._partitions if key[0] == gone.id]:
+                del self._partitions[key]
         # The name of the directory is the topic's id in hexadecimal.
         path = os.path.join(self._directory, "topics", gone.id.hex())
         try:
@@ -248,6 +253,44 @@ class Log:
                 topic=name,
             ) from error
 
+    # -- clients -------------------------------------------------------------------------------
+
+    def producer(
+        self,
+        *,
+        acks: str | int = "interval",
+        batch_size: int | str = config.BATCH_SIZE,
+        linger: str | timedelta = config.LINGER,
+        compression: str | None = None,
+        buffer_memory: int | str = config.BUFFER_MEMORY,
+        max_block: str | timedelta = config.MAX_BLOCK,
+        max_record_bytes: int | str = config.MAX_RECORD_BYTES,
+    ) -> Producer:
+        """Return a producer; :class:`Producer` explains the settings.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is wrong.
+        NotSupportedError
+            For ``acks="durable"``, for now.
+        """
+        from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read
+
+        self._check_open()
+        producer = Producer(
+            self,
+            acks=acks,
+            batch_size=batch_size,
+            linger=linger,
+            compression=compression,
+            buffer_memory=buffer_memory,
+            max_block=max_block,
+            max_record_bytes=max_record_bytes,
+        )
+        self._clients.add(producer)
+        return producer
+
     # -- life ----------------------------------------------------------------------------------
 
     @property
@@ -261,7 +304,15 @@ class Log:
         return self._is_closed
 
     def close(self) -> None:
-        """Sync what this process appended, and close; nothing happens the second time."""
+        """Flush and close producers, close consumers, and sync what this process appended.
+
+        Nothing happens the second time.
+
+        Raises
+        ------
+        StreamError
+            The first error of a producer's last records; everything is closed all the same.
+        """
         with self._mutex:
             if self._is_closed:
                 return
@@ -270,6 +321,8 @@ class Log:
                     if self._native is not None:
                         stack.callback(self._native.close)
                     stack.callback(self._catalog.close)
+                    for client in list(self._clients):
+                        stack.callback(client.close)
             finally:
                 self._is_closed = True
                 self._partitions.clear()

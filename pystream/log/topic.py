@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pystream import _native
 from pystream.errors import UnknownTopicError
-from pystream.log.topic_description import TopicDescription
+from pystream.log.topic_description import TopicDescription, check_compression
 
 if TYPE_CHECKING:
     from pystream.log.log import Log
@@ -77,9 +77,9 @@ class Topic:
         return self._description.key_columns
 
     @property
-    def compression(self) -> str:
+    def compression(self) -> Literal["none", "lz4"]:
         """``"none"`` or ``"lz4"``."""
-        return self._description.config.compression
+        return check_compression(self._description.config.compression)
 
     @property
     def timestamp_type(self) -> str:

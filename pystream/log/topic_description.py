@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pystream import config
 from pystream.errors import ConfigError
 
-__all__ = ["TopicConfig", "TopicDescription", "check_topic_name"]
+__all__ = ["TopicConfig", "TopicDescription", "check_compression", "check_topic_name"]
 
 COMPRESSIONS = ("none", "lz4")
 TIMESTAMP_TYPES = ("create_time", "append_time")
@@ -37,7 +37,7 @@ class TopicConfig:
     timestamp_type: str = "create_time"
 
     def __post_init__(self) -> None:
-        config.check_choice(self.compression, COMPRESSIONS, name="compression")
+        check_compression(self.compression)
         config.check_choice(self.timestamp_type, TIMESTAMP_TYPES, name="timestamp_type")
         config.parse_size(
             self.segment_bytes, name="segment_bytes", minimum=config.SEGMENT_BYTES_MIN
@@ -108,6 +108,12 @@ class TopicDescription:
             id=topic_id,
             schema_id=schema_id,
         )
+
+
+def check_compression(name: str) -> Literal["none", "lz4"]:
+    """Return the name of a codec, or raise ConfigError."""
+    config.check_choice(name, COMPRESSIONS, name="compression")
+    return "lz4" if name == "lz4" else "none"
 
 
 def check_topic_name(name: str) -> str:

@@ -1,0 +1,137 @@
+"""Encoding single records: the loop over Python values that a producer's `send` is."""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from pystream._native._core import TopicWriter
+from pystream.errors import StreamError
+from pystream.types import RecordMetadata
+
+__all__ = [
+    "Delivery",
+    "ProducerBatch",
+    "RecordAccumulator",
+    "TopicEncoder",
+    "encode_headers",
+    "encode_rows",
+    "timestamp_us",
+    "use",
+]
+
+@final
+class Delivery:
+    """The future of one sent record; `Producer.send` returns it."""
+
+    def done(self) -> bool: ...
+    def result(self, timeout: str | timedelta | None = None) -> RecordMetadata: ...
+    def exception(self, timeout: str | timedelta | None = None) -> StreamError | None: ...
+    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None: ...
+    def __await__(self) -> Generator[Any, None, RecordMetadata]: ...
+    def __repr__(self) -> str: ...
+
+@final
+class TopicEncoder:
+    """What a producer knows of a topic, and its open batches."""
+
+    is_gone: bool
+    def __init__(
+        self,
+        topic: str,
+        schema_blob: bytes,
+        names: tuple[str, ...],
+        types: tuple[str, ...],
+        key_columns: list[int],
+        partitions: int,
+        is_typed: bool,
+        sticky: int,
+        target: Any,
+        writer: TopicWriter,
+    ) -> None: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partitions(self) -> int: ...
+    @property
+    def is_typed(self) -> bool: ...
+    @property
+    def target(self) -> Any: ...
+    @property
+    def writer(self) -> TopicWriter: ...
+
+@final
+class ProducerBatch:
+    """The records of one partition that are appended together, and what became of them."""
+
+    @property
+    def encoder(self) -> TopicEncoder: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def record_count(self) -> int: ...
+    @property
+    def byte_count(self) -> int: ...
+    def take(self) -> tuple[object, object]: ...
+    def complete(
+        self,
+        base_offset: int,
+        append_time_us: int | None = None,
+        offsets: npt.NDArray[np.int64] | None = None,
+    ) -> None: ...
+    def fail(self, error: StreamError, offsets: npt.NDArray[np.int64] | None = None) -> None: ...
+    def abandon(self, error: StreamError) -> None: ...
+
+@final
+class RecordAccumulator:
+    """Collects records in batches per partition, for a `Producer` that appends them."""
+
+    is_idle: bool
+    unusable: str | None
+    def __init__(
+        self,
+        make_encoder: Callable[[str], TopicEncoder],
+        wake: Callable[[], None],
+        wait_for_memory: Callable[[], None],
+        *,
+        batch_size: int,
+        buffer_memory: int,
+        max_record_bytes: int,
+    ) -> None: ...
+    @property
+    def buffered_bytes(self) -> int: ...
+    @property
+    def sealed_count(self) -> int: ...
+    def send(
+        self,
+        topic: str,
+        value: object = None,
+        *,
+        key: bytes | str | None = None,
+        partition: int | None = None,
+        timestamp: datetime | np.datetime64 | int | None = None,
+        headers: Sequence[tuple[str, bytes | str | None]] | None = None,
+    ) -> Delivery: ...
+    def encoder(self, topic: str) -> TopicEncoder: ...
+    def encoders(self) -> list[TopicEncoder]: ...
+    def drop_encoder(self, encoder: TopicEncoder) -> None: ...
+    def seal_older_than(self, age_us: int) -> None: ...
+    def take_sealed(self) -> list[ProducerBatch]: ...
+    def take_all(self) -> list[ProducerBatch]: ...
+    def oldest_age_us(self) -> int | None: ...
+    def has_open(self) -> bool: ...
+    def release(self, byte_count: int) -> None: ...
+
+def encode_headers(headers: Sequence[tuple[str, bytes | str | None]]) -> bytes:
+    """Return record headers in Kafka's encoding. Raises ConfigError."""
+
+def encode_rows(encoder: TopicEncoder, rows: Iterable[object]) -> object:
+    """Return records as a capsule of a batch with the topic's columns. Raises SchemaError."""
+
+def timestamp_us(topic: str, value: object) -> int:
+    """Return a record timestamp in microseconds. Raises SchemaError."""
+
+def use(record_metadata: type[RecordMetadata], parse_duration_us: Callable[..., int]) -> None:
+    """Take what stands above this layer: the class of results, and how durations are read."""

@@ -1,0 +1,1002 @@
+"""Encoding single records: the loop over Python values that a producer's `send` is.
+
+`send` converts a record into cells on the C stack, which may fail, and then appends the row whole,
+which may not. So nothing of a refused record stays behind. Everything here runs under the
+interpreter lock; appending to the log happens elsewhere, in a background thread without it.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.datetime cimport (
+    PyDateTime_Check, PyDateTime_DATE_GET_HOUR, PyDateTime_DATE_GET_MICROSECOND,
+    PyDateTime_DATE_GET_MINUTE, PyDateTime_DATE_GET_SECOND, PyDate_Check, PyDelta_Check,
+    datetime as c_datetime, date as c_date, import_datetime, timedelta as c_timedelta,
+    timedelta_days, timedelta_microseconds, timedelta_seconds,
+)
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import timezone
+from decimal import Decimal
+import logging
+import threading
+
+import numpy
+
+from pystream.errors import (
+    ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError,
+    UnknownTopicError,
+)
+
+import_datetime()
+
+__all__ = [
+    "Delivery",
+    "ProducerBatch",
+    "RecordAccumulator",
+    "TopicEncoder",
+    "encode_headers",
+    "encode_rows",
+    "timestamp_us",
+    "use",
+]
+
+
+cdef extern from "errors.hpp" namespace "pystream::python":
+    void translate_exception()
+
+
+cdef extern from "columns/record_batch.hpp" namespace "pystream":
+    cdef cppclass RecordBatch:
+        RecordBatch()
+
+
+cdef extern from "columns/row_builder.hpp" namespace "pystream":
+    cdef cppclass Cell:
+        cbool is_null
+        int64_t integer
+        int64_t high
+        double real
+        const char* data
+        int64_t size
+
+
+cdef extern from "Python.h":
+    int64_t PyLong_AsLongLongAndOverflow(object, int* overflow) except? -1
+    uint64_t PyLong_AsUnsignedLongLong(object) except? 18446744073709551615
+    int PyDateTime_GET_YEAR(object)
+    int PyDateTime_GET_MONTH(object)
+    int PyDateTime_GET_DAY(object)
+
+
+cdef extern from "open_batch.hpp" namespace "pystream::python":
+    int64_t wall_clock_us()
+    int64_t steady_clock_us()
+    int64_t days_from_civil(int year, int month, int day)
+
+    cdef enum ValueKind:
+        kBoolValue
+        kIntegerValue
+        kUnsignedValue
+        kRealValue
+        kTimestampValue
+        kDateValue
+        kDurationValue
+        kDecimalValue
+        kStringValue
+        kBinaryValue
+
+    cdef cppclass ColumnSpec:
+        ValueKind kind
+        cbool is_nullable
+        cbool is_zoned
+        cbool is_single
+        int precision
+        int scale
+        int64_t ticks_per_second
+        int64_t minimum
+        int64_t maximum
+
+    cdef cppclass TopicLayout:
+        TopicLayout(const char*, size_t, vector[int]) except +translate_exception
+        const vector[ColumnSpec]& columns()
+        int column_count()
+        int32_t partition_of(const Cell*, int32_t) except +translate_exception
+
+    cdef cppclass OpenBatch:
+        OpenBatch(const TopicLayout&) except +translate_exception
+        void append(const Cell*) except +translate_exception
+        int64_t rows()
+        int64_t bytes()
+        void take(RecordBatch*, RecordBatch*) except +translate_exception
+
+
+# -- Python values to cells ----------------------------------------------------------------------
+
+
+class Refused(Exception):
+    """A value does not fit its column; says why."""
+
+
+cdef tuple _ACCEPTED = (
+    "True or False",
+    "a whole number",
+    "a whole number from 0",
+    "a number",
+    "a datetime, numpy.datetime64, or a whole number in the column's unit",
+    "a date, numpy.datetime64, or a number of days since 1970",
+    "a timedelta, numpy.timedelta64, or a whole number in the column's unit",
+    "a Decimal or a whole number",
+    "a str",
+    "bytes or a str",
+)
+
+cdef object _EPOCH_NAT = numpy.datetime64("NaT")
+cdef dict _UNIT = {1: "s", 1000: "ms", 1000000: "us", 1000000000: "ns"}
+cdef object _UTC = timezone.utc
+
+
+cdef int _to_int64(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    cdef int overflow = 0
+    cell.integer = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow or cell.integer < spec.minimum or cell.integer > spec.maximum:
+        raise Refused("out of range")
+    return 0
+
+
+cdef int _microseconds_to_ticks(int64_t us, const ColumnSpec* spec, Cell* cell) except -1:
+    cdef int64_t per_tick
+    if spec.ticks_per_second == 1000000000:
+        if us > 9223372036854775 or us < -9223372036854775:
+            raise Refused("out of range")
+        cell.integer = us * 1000
+        return 0
+    per_tick = 1000000 // spec.ticks_per_second
+    if us % per_tick != 0:
+        raise Refused("finer than the column's unit, so it would be cut: round it first")
+    cell.integer = us // per_tick
+    return 0
+
+
+cdef int64_t _timedelta_us(object value) except? -1:
+    cdef int64_t days = timedelta_days(value)
+    if days > 100000000 or days < -100000000:
+        raise Refused("out of range")
+    return (days * 86400 + timedelta_seconds(value)) * 1000000 + timedelta_microseconds(value)
+
+
+cdef int _from_datetime(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    cdef int64_t us
+    cdef object zone = value.tzinfo
+    if type(value) is not c_datetime and hasattr(value, "to_datetime64"):
+        # A pandas Timestamp: a datetime with nanoseconds; NaT is one too.
+        if zone is None and spec.is_zoned and value == value:
+            raise Refused("without a time zone, but the column has one: set tzinfo")
+        return _from_numpy_time(value.to_datetime64(), spec, cell)
+    us = days_from_civil(
+        PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)
+    ) * 86400
+    us += (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) * 60
+    us = (us + PyDateTime_DATE_GET_SECOND(value)) * 1000000
+    us += PyDateTime_DATE_GET_MICROSECOND(value)
+    if zone is None:
+        if spec.is_zoned:
+            raise Refused("without a time zone, but the column has one: set tzinfo")
+    elif zone is not _UTC:
+        us -= _timedelta_us(value.utcoffset())
+    return _microseconds_to_ticks(us, spec, cell)
+
+
+cdef int _from_numpy_time(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    """Take a datetime64 or timedelta64; NaT is null."""
+    cdef object kind = "M8" if value.dtype.kind == "M" else "m8"
+    cdef object unit = "D" if spec.kind == kDateValue else _UNIT[spec.ticks_per_second]
+    if numpy.isnat(value):
+        if not spec.is_nullable:
+            raise Refused("NaT, but the column is not nullable")
+        cell.is_null = True
+        return 0
+    ticks = value.astype(f"{kind}[{unit}]")
+    if ticks != value:
+        raise Refused("finer than the column's unit or out of range: round it first")
+    return _to_int64(int(ticks.astype("i8")), spec, cell)
+
+
+cdef int _from_decimal(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    sign, digits, exponent = Decimal(value).as_tuple()
+    if not isinstance(exponent, int):
+        raise Refused("not finite")
+    unscaled = int("".join(map(str, digits)) or "0")
+    shift = exponent + spec.scale
+    if shift >= 0:
+        # More digits than any precision are refused before they are computed.
+        unscaled = unscaled * 10 ** min(shift, 40)
+    else:
+        unscaled, rest = divmod(unscaled, 10 ** min(-shift, 60))
+        if rest:
+            raise Refused("finer than the column's scale, so it would be cut: round it first")
+    if unscaled >= 10 ** spec.precision:
+        raise Refused("out of range")
+    if sign:
+        unscaled = -unscaled
+    low = unscaled & 0xFFFFFFFFFFFFFFFF
+    cell.integer = low - (1 << 64) if low >> 63 else low
+    cell.high = unscaled >> 64
+    return 0
+
+
+cdef int _to_real(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    if isinstance(value, float):
+        cell.real = PyFloat_AS_DOUBLE(value)
+    else:
+        try:
+            cell.real = value
+        except OverflowError:
+            raise Refused("out of range") from None
+        if cell.real != value:
+            raise Refused("not exact as a float: pass float(value) to round it")
+    if spec.is_single and cell.real - cell.real == 0 and not (
+        -3.4028235677973366e38 < cell.real < 3.4028235677973366e38
+    ):
+        raise Refused("out of range")
+    return 0
+
+
+cdef object _to_bytes(object value, Cell* cell):
+    """Point the cell at the bytes of a str or bytes-like; return what must be kept for it."""
+    cdef Py_ssize_t size
+    if isinstance(value, bytes):
+        cell.data = PyBytes_AS_STRING(value)
+        cell.size = PyBytes_GET_SIZE(value)
+        return value
+    if isinstance(value, str):
+        try:
+            cell.data = PyUnicode_AsUTF8AndSize(value, &size)
+        except UnicodeEncodeError:
+            raise Refused("not valid Unicode: it has a lone surrogate") from None
+        cell.size = size
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return _to_bytes(bytes(value), cell)
+    raise Refused("")
+
+
+cdef object convert(object value, const ColumnSpec* spec, Cell* cell):
+    """Fill a cell; return the object that the cell's data lies in. Raise Refused."""
+    if value is None:
+        if not spec.is_nullable:
+            raise Refused("null, but the column is not nullable")
+        cell.is_null = True
+        return None
+    if spec.kind == kStringValue:
+        if isinstance(value, str):
+            return _to_bytes(value, cell)
+    elif spec.kind == kBinaryValue:
+        return _to_bytes(value, cell)
+    elif spec.kind == kRealValue:
+        if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
+            _to_real(value, spec, cell)
+            return None
+    elif spec.kind == kBoolValue:
+        if isinstance(value, bool):
+            cell.integer = value is True
+            return None
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if spec.kind == kDecimalValue:
+            _from_decimal(value, spec, cell)
+        elif spec.kind == kUnsignedValue:
+            try:
+                cell.integer = <int64_t>PyLong_AsUnsignedLongLong(value)
+            except OverflowError:
+                raise Refused("out of range") from None
+        else:
+            _to_int64(value, spec, cell)
+        return None
+    elif spec.kind == kTimestampValue:
+        if PyDateTime_Check(value):
+            _from_datetime(value, spec, cell)
+            return None
+    elif spec.kind == kDateValue:
+        if PyDate_Check(value) and not PyDateTime_Check(value):
+            cell.integer = days_from_civil(
+                PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)
+            )
+            return None
+    elif spec.kind == kDurationValue:
+        if PyDelta_Check(value):
+            _from_timedelta(value, spec, cell)
+            return None
+    elif spec.kind == kDecimalValue:
+        if isinstance(value, Decimal):
+            _from_decimal(value, spec, cell)
+            return None
+    if isinstance(value, numpy.generic):
+        return _from_numpy(value, spec, cell)
+    raise Refused("")
+
+
+cdef int _from_timedelta(object value, const ColumnSpec* spec, Cell* cell) except -1:
+    if type(value) is not c_timedelta and hasattr(value, "to_timedelta64"):
+        return _from_numpy_time(value.to_timedelta64(), spec, cell)
+    return _microseconds_to_ticks(_timedelta_us(value), spec, cell)
+
+
+cdef object _from_numpy(object value, const ColumnSpec* spec, Cell* cell):
+    cdef object kind = value.dtype.kind
+    if kind == "M" and spec.kind in (kTimestampValue, kDateValue):
+        _from_numpy_time(value, spec, cell)
+        return None
+    if kind == "m" and spec.kind == kDurationValue:
+        _from_numpy_time(value, spec, cell)
+        return None
+    if kind in "biuf":
+        return convert(value.item(), spec, cell)
+    raise Refused("")
+
+
+cdef object mismatch(str topic, str column, str expected, ValueKind kind, object value, object why,
+                     object row):
+    """Return the SchemaError of a value that was refused."""
+    shown = repr(value)
+    if len(shown) > 60:
+        shown = shown[:57] + "..."
+    got = "null" if value is None else f"{type(value).__name__} {shown}"
+    reason = f" ({why})" if str(why) else ""
+    where = "" if row is None else f", row {row}"
+    return SchemaError(
+        f"topic {topic!r}, column {column!r}{where}: expected {expected}, got {got}{reason}. Send "
+        f"{_ACCEPTED[<int>kind]}.",
+        topic=topic, column=column, expected=expected, got=got, row=row, value=value,
+    )
+
+
+# -- headers -------------------------------------------------------------------------------------
+
+
+cdef int _put_varint(bytearray out, int64_t value) except -1:
+    cdef uint64_t rest = (<uint64_t>value << 1) ^ (<uint64_t>(value >> 63))
+    while rest > 127:
+        out.append((rest & 127) | 128)
+        rest >>= 7
+    out.append(rest)
+    return 0
+
+
+def timestamp_us(str topic, value):
+    """Return a record timestamp in microseconds; raise SchemaError when it is none."""
+    cdef Cell cell
+    _fill_timestamp(topic, value, &cell)
+    return cell.integer
+
+
+def encode_headers(headers):
+    """Return record headers in Kafka's encoding: varint count, then varint-sized keys and values.
+
+    References
+    ----------
+    https://kafka.apache.org/documentation/#recordheader
+    """
+    cdef bytearray out = bytearray()
+    _put_varint(out, len(headers))
+    for item in headers:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise ConfigError(f"a header is {item!r}. Pass headers as (name, bytes) tuples.")
+        name, value = item
+        if not isinstance(name, str) or not (value is None or isinstance(value, (bytes, str))):
+            raise ConfigError(
+                f"a header is {item!r}. Pass a str and bytes, a str, or None in each tuple."
+            )
+        name = name.encode()
+        _put_varint(out, len(name))
+        out += name
+        if value is None:
+            _put_varint(out, -1)
+            continue
+        if isinstance(value, str):
+            value = value.encode()
+        _put_varint(out, len(value))
+        out += value
+    return bytes(out)
+
+
+# -- deliveries ----------------------------------------------------------------------------------
+
+
+cdef enum Status:
+    PENDING
+    PUBLISHED
+    FAILED
+
+
+@cython.final
+cdef class ProducerBatch:
+    """The records of one partition that are appended together, and what became of them."""
+
+    cdef OpenBatch* _rows
+    cdef readonly TopicEncoder encoder
+    cdef readonly int32_t partition
+    cdef readonly int64_t record_count
+    cdef readonly int64_t byte_count
+    cdef int64_t _opened_us
+    cdef bint _is_sealed
+    cdef Status _status
+    cdef int64_t _base_offset
+    cdef object _append_time_us
+    cdef object _offsets  # of each record, where they do not simply follow the first
+    cdef object _error
+    cdef object _event
+    cdef list _callbacks
+
+    def __cinit__(self, TopicEncoder encoder, int32_t partition):
+        self.encoder = encoder
+        self.partition = partition
+        self._rows = new OpenBatch(encoder._layout[0])
+        self._opened_us = steady_clock_us()
+
+    def __dealloc__(self):
+        del self._rows
+
+    def take(self):
+        """Return the rows as two capsules: the topic's columns; timestamps and headers."""
+        cdef RecordBatch* columns = new RecordBatch()
+        cdef RecordBatch* builtin = new RecordBatch()
+        first = PyCapsule_New(columns, "pystream.RecordBatch", &_delete_batch)
+        second = PyCapsule_New(builtin, "pystream.RecordBatch", &_delete_batch)
+        self._rows.take(columns, builtin)
+        del self._rows
+        self._rows = NULL
+        return first, second
+
+    def complete(self, int64_t base_offset, append_time_us=None, offsets=None):
+        """Say that all records were appended, from `base_offset` on or at `offsets`."""
+        self._base_offset = base_offset
+        self._append_time_us = append_time_us
+        self._offsets = offsets
+        self._finish(PUBLISHED)
+
+    def fail(self, error, offsets=None):
+        """Say that the records were not appended, but for those whose offset is not -1."""
+        self._error = error
+        self._offsets = offsets
+        self._finish(FAILED)
+
+    def abandon(self, error):
+        """Fail without telling anyone: in a forked child, those who wait are the parent's."""
+        self._error = error
+        self._status = FAILED
+        self._callbacks = None
+
+    cdef _finish(self, Status status):
+        self._status = status
+        if self._event is not None:
+            self._event.set()
+        callbacks = self._callbacks
+        self._callbacks = None
+        if callbacks is not None:
+            for callback, delivery in callbacks:
+                _call_back(callback, delivery)
+
+    cdef bint _wait(self, timeout) except -1:
+        """Wait until the batch is appended or failed; return whether it is."""
+        if self._status == PENDING:
+            if self._event is None:
+                self._event = threading.Event()
+            self._event.wait(timeout)
+        return self._status != PENDING
+
+
+cdef void _delete_batch(object capsule) noexcept:
+    cdef RecordBatch* batch = <RecordBatch*>PyCapsule_GetPointer(capsule, "pystream.RecordBatch")
+    del batch
+
+
+cdef _call_back(callback, delivery):
+    try:
+        callback(delivery)
+    except Exception:
+        logging.getLogger("pystream").exception("a delivery callback failed: %r", callback)
+
+
+@cython.final
+@cython.freelist(4096)
+@cython.no_gc  # its one reference that could close a cycle is dropped when the batch is done
+cdef class Delivery:
+    """The future of one sent record; `Producer.send` returns it.
+
+    Notes
+    -----
+    Any thread. A delivery that nobody asks costs nothing more; an error also appears at
+    ``flush()``.
+    """
+
+    cdef ProducerBatch _batch
+    cdef int64_t _index
+    cdef int64_t _timestamp_us
+
+    def done(self):
+        """Return whether the record was appended or failed."""
+        return self._batch._status != PENDING
+
+    def result(self, timeout=None):
+        """Wait for the record to be appended at the producer's ``acks``.
+
+        Parameters
+        ----------
+        timeout : str or timedelta, optional
+            Default: no limit.
+
+        Returns
+        -------
+        RecordMetadata
+
+        Raises
+        ------
+        RequestTimeoutError
+            If it takes longer; the record may yet be appended.
+        StreamError
+            If it could not be appended.
+        """
+        cdef ProducerBatch batch = self._batch
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
+        timestamp = self._timestamp_us if batch._append_time_us is None else batch._append_time_us
+        if batch._offsets is None:
+            offset = batch._base_offset + self._index
+        else:
+            offset = int(batch._offsets[self._index])
+        return _RecordMetadata(batch.encoder.topic, batch.partition, offset, timestamp)
+
+    def exception(self, timeout=None):
+        """Wait as `result` does, and return the error, or None when the record was appended."""
+        seconds = None if timeout is None else _parse_duration_us(timeout, name="timeout") / 1e6
+        if not self._batch._wait(seconds):
+            raise RequestTimeoutError(
+                f"a record of topic {self._batch.encoder.topic!r} was not appended within "
+                f"{timeout!s}. Wait longer; it may yet be."
+            )
+        if self._batch._offsets is not None and self._batch._offsets[self._index] >= 0:
+            return None
+        return self._batch._error
+
+    def add_done_callback(self, callback):
+        """Call ``callback(delivery)`` once the record is appended or failed.
+
+        It runs in the producer's background thread, or at once when that has happened already.
+        What it raises is logged.
+        """
+        if self._batch._status != PENDING:
+            _call_back(callback, self)
+        elif self._batch._callbacks is None:
+            self._batch._callbacks = [(callback, self)]
+        else:
+            self._batch._callbacks.append((callback, self))
+
+    def __await__(self):
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def resolve():
+            if not future.done():
+                error = self.exception()
+                if error is None:
+                    future.set_result(self.result())
+                else:
+                    future.set_exception(error)
+
+        self.add_done_callback(lambda delivery: loop.call_soon_threadsafe(resolve))
+        return future.__await__()
+
+    def __repr__(self):
+        state = ("pending", "published", "failed")[<int>self._batch._status]
+        return f"<Delivery to {self._batch.encoder.topic}-{self._batch.partition}: {state}>"
+
+
+# -- the accumulator -----------------------------------------------------------------------------
+
+
+cdef enum:
+    STACK_CELLS = 18
+
+
+@cython.final
+cdef class TopicEncoder:
+    """What a producer knows of a topic, and its open batches."""
+
+    cdef TopicLayout* _layout
+    cdef readonly str topic
+    cdef readonly int32_t partitions
+    cdef readonly bint is_typed
+    cdef tuple _names
+    cdef tuple _types
+    cdef list _open  # ProducerBatch or None, by partition
+    cdef int32_t _sticky
+    cdef readonly object target
+    cdef readonly object writer
+    cdef public bint is_gone
+
+    def __cinit__(self, str topic, bytes schema_blob, tuple names, tuple types, list key_columns,
+                  int32_t partitions, bint is_typed, int32_t sticky, target, writer):
+        self._layout = new TopicLayout(
+            PyBytes_AS_STRING(schema_blob), PyBytes_GET_SIZE(schema_blob), key_columns
+        )
+        self.topic = topic
+        self.partitions = partitions
+        self.is_typed = is_typed
+        self._names = names
+        self._types = types
+        self._open = [None] * partitions
+        self._sticky = sticky % partitions
+        self.target = target
+        self.writer = writer
+
+    def __dealloc__(self):
+        del self._layout
+
+    cdef _refuse_columns(self, dict record):
+        """Raise for a record that lacks a column or has one too many."""
+        cdef Py_ssize_t i
+        for i in range(len(self._names)):
+            if self._names[i] not in record and not self._layout.columns()[i].is_nullable:
+                raise SchemaError(
+                    f"topic {self.topic!r}: column {self._names[i]!r} ({self._types[i]}) is "
+                    "missing and is not nullable. Add it to the record.",
+                    topic=self.topic, column=self._names[i], expected=self._types[i],
+                    got="nothing",
+                )
+        for name in record:
+            if name not in self._names:
+                raise SchemaError(
+                    f"topic {self.topic!r} has no column {name!r}. Its columns are "
+                    f"{', '.join(self._names)}; leave the others out.",
+                    topic=self.topic, column=str(name), expected="nothing",
+                    got=type(record[name]).__name__,
+                )
+
+    cdef int64_t _fill(self, object record, Cell* cells, PyObject** owners) except -1:
+        """Fill the cells of a typed record; return the bytes of its strings."""
+        cdef dict values
+        cdef PyObject* found
+        cdef Py_ssize_t i
+        cdef Py_ssize_t count = 0
+        cdef int64_t size = 0
+        cdef object value
+        cdef object owner
+        cdef tuple names = self._names
+        if type(record) is dict:
+            values = <dict>record
+        elif isinstance(record, Mapping):
+            values = dict(record)
+        else:
+            raise SchemaError(
+                f"topic {self.topic!r} has columns, so a record is a dict, got "
+                f"{type(record).__name__}. Send {{{', '.join(map(repr, names))}: ...}}.",
+                topic=self.topic, expected="dict", got=type(record).__name__,
+            )
+        for i in range(len(names)):
+            found = PyDict_GetItemWithError(values, names[i])
+            if found is NULL:
+                if not self._layout.columns()[i].is_nullable:
+                    self._refuse_columns(values)
+                cells[i].is_null = True
+                continue
+            count += 1
+            value = <object>found
+            try:
+                owner = convert(value, &self._layout.columns()[i], &cells[i])
+            except Refused as why:
+                raise mismatch(self.topic, names[i], self._types[i],
+                               self._layout.columns()[i].kind, value, why, None) from None
+            if owner is not None:
+                Py_INCREF(owner)
+                owners[i] = <PyObject*>owner
+                size += cells[i].size
+        if count != len(values):
+            self._refuse_columns(values)
+        return size
+
+    cdef int64_t _fill_bytes(self, object key, object value, Cell* cells,
+                             PyObject** owners) except -1:
+        """Fill the two cells of a topic of Kafka's shape."""
+        cdef Py_ssize_t i
+        cdef object given
+        for i in range(2):
+            given = key if i == 0 else value
+            try:
+                owner = convert(given, &self._layout.columns()[i], &cells[i])
+            except Refused as why:
+                raise mismatch(self.topic, "key" if i == 0 else "value", "binary", kBinaryValue,
+                               given, why, None) from None
+            if owner is not None:
+                Py_INCREF(owner)
+                owners[i] = <PyObject*>owner
+        return cells[0].size + cells[1].size
+
+    cdef int32_t _choose(self, object partition, const Cell* cells) except -1:
+        cdef int32_t chosen
+        if partition is None:
+            chosen = self._layout.partition_of(cells, self.partitions)
+            return chosen if chosen >= 0 else self._sticky
+        if not isinstance(partition, int) or not 0 <= partition < self.partitions:
+            raise UnknownTopicError(
+                f"topic {self.topic!r} has no partition {partition!r}. Its partitions are 0 to "
+                f"{self.partitions - 1}.",
+                topic=self.topic, partition=partition,
+            )
+        return partition
+
+
+cdef ColumnSpec _timestamp_spec
+_timestamp_spec.kind = kTimestampValue
+_timestamp_spec.is_nullable = False
+_timestamp_spec.is_zoned = True
+_timestamp_spec.ticks_per_second = 1000000
+
+_RecordMetadata = None
+_parse_duration_us = None
+
+
+def use(record_metadata, parse_duration_us):
+    """Take what stands above this layer: the class of results, and how durations are read."""
+    global _RecordMetadata, _parse_duration_us
+    _RecordMetadata = record_metadata
+    _parse_duration_us = parse_duration_us
+
+
+@cython.final
+cdef class RecordAccumulator:
+    """Collects records in batches per partition, for a `Producer` that appends them.
+
+    All under the interpreter lock, which no step of adding a row gives away once it has chosen
+    the batch: so threads may send at the same time.
+    """
+
+    cdef dict _encoders
+    cdef object _open  # deque of ProducerBatch by age; some are sealed already
+    cdef list _sealed
+    cdef object _make_encoder
+    cdef object _wake
+    cdef object _wait_for_memory
+    cdef int64_t _batch_size
+    cdef int64_t _buffer_memory
+    cdef int64_t _max_record_bytes
+    cdef readonly int64_t buffered_bytes
+    cdef readonly int64_t sealed_count
+    cdef public bint is_idle
+    cdef public object unusable
+
+    def __init__(self, make_encoder, wake, wait_for_memory, *, int64_t batch_size,
+                 int64_t buffer_memory, int64_t max_record_bytes):
+        self._encoders = {}
+        self._open = deque()
+        self._sealed = []
+        self._make_encoder = make_encoder
+        self._wake = wake
+        self._wait_for_memory = wait_for_memory
+        self._batch_size = batch_size
+        self._buffer_memory = buffer_memory
+        self._max_record_bytes = max_record_bytes
+
+    cpdef TopicEncoder encoder(self, topic):
+        """Return what is known of a topic, which is looked up the first time."""
+        cdef TopicEncoder encoder = self._encoders.get(topic)
+        if encoder is None:
+            encoder = self._make_encoder(topic)
+            self._encoders[topic] = encoder
+        return encoder
+
+    def encoders(self):
+        """Return all encoders."""
+        return list(self._encoders.values())
+
+    def drop_encoder(self, TopicEncoder encoder):
+        """Forget a topic that is gone: its next record looks it up anew."""
+        encoder.is_gone = True
+        if self._encoders.get(encoder.topic) is encoder:
+            del self._encoders[encoder.topic]
+
+    def send(self, topic, value=None, *, key=None, partition=None, timestamp=None, headers=None):
+        """Add a record to its partition's open batch; see `Producer.send`."""
+        cdef PyObject* found
+        cdef TopicEncoder encoder
+        if self.unusable is not None:
+            raise ClosedError(self.unusable)
+        found = PyDict_GetItemWithError(self._encoders, topic)
+        encoder = self.encoder(topic) if found is NULL else <TopicEncoder>found
+        if self.buffered_bytes >= self._buffer_memory:
+            self._wait_for_memory()
+            if self.unusable is not None:
+                raise ClosedError(self.unusable)
+        return self._add(encoder, value, key, partition, timestamp, headers)
+
+    cdef Delivery _add(self, TopicEncoder encoder, object value, object key, object partition,
+                       object timestamp, object headers):
+        cdef int count = encoder._layout.column_count()
+        cdef Cell on_stack[STACK_CELLS]
+        cdef PyObject* owners_on_stack[STACK_CELLS]
+        cdef Cell* cells = on_stack
+        cdef PyObject** owners = owners_on_stack
+        cdef int64_t size
+        cdef int i
+        cdef bint is_large = count + 2 > STACK_CELLS
+        if is_large:
+            cells = <Cell*>PyMem_Malloc((count + 2) * sizeof(Cell))
+            owners = <PyObject**>PyMem_Malloc((count + 2) * sizeof(PyObject*))
+            if cells is NULL or owners is NULL:
+                PyMem_Free(cells)
+                PyMem_Free(owners)
+                raise MemoryError
+        memset(<void*>cells, 0, (count + 2) * sizeof(Cell))
+        memset(owners, 0, (count + 2) * sizeof(PyObject*))
+        try:
+            if encoder.is_typed:
+                if key is not None:
+                    raise ConfigError(
+                        f"topic {encoder.topic!r} has columns, and its key is one of them. Leave "
+                        "key= out."
+                    )
+                size = encoder._fill(value, cells, owners)
+            else:
+                size = encoder._fill_bytes(key, value, cells, owners)
+            if timestamp is None:
+                cells[count].integer = wall_clock_us()
+            else:
+                _fill_timestamp(encoder.topic, timestamp, &cells[count])
+            if headers:
+                encoded = encode_headers(headers)
+                Py_INCREF(encoded)
+                owners[count + 1] = <PyObject*>encoded
+                cells[count + 1].data = PyBytes_AS_STRING(encoded)
+                cells[count + 1].size = PyBytes_GET_SIZE(encoded)
+                size += cells[count + 1].size
+            else:
+                cells[count + 1].is_null = True
+            if size > self._max_record_bytes:
+                raise RecordTooLargeError(
+                    f"a record of topic {encoder.topic!r} has {size} bytes, but max_record_bytes "
+                    f"is {self._max_record_bytes}. Send less, or raise it.",
+                    topic=encoder.topic, size=size, limit=self._max_record_bytes,
+                )
+            return self._append(encoder, encoder._choose(partition, cells), cells, count)
+        finally:
+            for i in range(count + 2):
+                Py_XDECREF(owners[i])
+            if is_large:
+                PyMem_Free(cells)
+                PyMem_Free(owners)
+
+    cdef Delivery _append(self, TopicEncoder encoder, int32_t partition, const Cell* cells,
+                          int count):
+        cdef ProducerBatch batch
+        cdef Delivery delivery
+        cdef int64_t before
+        cdef object is_open = encoder._open[partition]
+        if is_open is None:
+            batch = ProducerBatch.__new__(ProducerBatch, encoder, partition)
+        else:
+            batch = <ProducerBatch>is_open
+        delivery = Delivery.__new__(Delivery)
+        delivery._batch = batch
+        delivery._index = batch._rows.rows()
+        delivery._timestamp_us = cells[count].integer
+        before = batch._rows.bytes()
+        batch._rows.append(cells)
+        self.buffered_bytes += batch._rows.bytes() - before
+        if is_open is None:
+            encoder._open[partition] = batch
+            self._open.append(batch)
+            if self.is_idle:
+                self._wake()
+        if batch._rows.bytes() >= self._batch_size:
+            self._seal(batch)
+            self._wake()
+        return delivery
+
+    cdef _seal(self, ProducerBatch batch):
+        cdef TopicEncoder encoder = batch.encoder
+        batch._is_sealed = True
+        batch.record_count = batch._rows.rows()
+        batch.byte_count = batch._rows.bytes()
+        encoder._open[batch.partition] = None
+        if encoder._sticky == batch.partition:
+            encoder._sticky = (encoder._sticky + 1) % encoder.partitions
+        self._sealed.append(batch)
+        self.sealed_count += 1
+
+    def seal_older_than(self, int64_t age_us):
+        """Close every open batch that is at least that old to further records."""
+        cdef int64_t latest = steady_clock_us() - age_us
+        cdef ProducerBatch batch
+        while self._open:
+            batch = self._open[0]
+            if not batch._is_sealed:
+                if batch._opened_us > latest:
+                    return
+                self._seal(batch)
+            self._open.popleft()
+
+    def take_sealed(self):
+        """Return the closed batches that were not taken yet, in order."""
+        taken = self._sealed
+        self._sealed = []
+        return taken
+
+    def oldest_age_us(self):
+        """Return the age of the oldest open batch, or None."""
+        cdef ProducerBatch batch
+        while self._open:
+            batch = self._open[0]
+            if not batch._is_sealed:
+                return steady_clock_us() - batch._opened_us
+            self._open.popleft()
+        return None
+
+    def release(self, int64_t byte_count):
+        """Give back the memory of a batch that is done."""
+        self.buffered_bytes -= byte_count
+
+    def has_open(self):
+        """Return whether any batch is open."""
+        return self.oldest_age_us() is not None
+
+    def take_all(self):
+        """Return every batch, open or not, that was not taken yet."""
+        self.seal_older_than(0)
+        return self.take_sealed()
+
+
+def encode_rows(TopicEncoder encoder, rows):
+    """Return an iterable of records as a capsule of a batch with the topic's columns.
+
+    Raises SchemaError as `send` does, with the row.
+    """
+    cdef int count = encoder._layout.column_count()
+    cdef Cell* cells = <Cell*>PyMem_Malloc((count + 2) * sizeof(Cell))
+    cdef PyObject** owners = <PyObject**>PyMem_Malloc((count + 2) * sizeof(PyObject*))
+    cdef ProducerBatch batch = ProducerBatch.__new__(ProducerBatch, encoder, 0)
+    cdef int i
+    try:
+        if cells is NULL or owners is NULL:
+            raise MemoryError
+        for number, row in enumerate(rows):
+            memset(<void*>cells, 0, (count + 2) * sizeof(Cell))
+            memset(owners, 0, (count + 2) * sizeof(PyObject*))
+            cells[count + 1].is_null = True
+            try:
+                encoder._fill(row, cells, owners)
+                batch._rows.append(cells)
+            except SchemaError as error:
+                error.row = number
+                error.args = (f"row {number}: {error}",)
+                raise
+            finally:
+                for i in range(count):
+                    Py_XDECREF(owners[i])
+    finally:
+        PyMem_Free(cells)
+        PyMem_Free(owners)
+    return batch.take()[0]
+
+
+cdef int _fill_timestamp(str topic, object timestamp, Cell* cell) except -1:
+    _timestamp_spec.minimum = -9223372036854775807
+    _timestamp_spec.maximum = 9223372036854775807
+    try:
+        convert(timestamp, &_timestamp_spec, cell)
+    except Refused as why:
+        raise mismatch(topic, "timestamp", "timestamp[us, UTC]", kTimestampValue, timestamp, why,
+                       None) from None
+    return 0

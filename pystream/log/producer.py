@@ -1,0 +1,432 @@
+"""The producer: sends records one by one or in whole tables."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pystream import _native, config
+from pystream.errors import (
+    BufferFullError,
+    ClosedError,
+    ConfigError,
+    NotSupportedError,
+    UnknownTopicError,
+)
+from pystream.log import fork, topic_description
+from pystream.log.sender import Sender
+from pystream.log.table import import_table
+from pystream.types import BatchMetadata, RecordMetadata
+
+if TYPE_CHECKING:
+    from pystream._native import TopicEncoder
+    from pystream.log.log import Log
+
+__all__ = ["Producer"]
+
+_native.use(RecordMetadata, config.parse_duration_us)
+
+_ACKS: dict[object, _native.Acks] = {
+    "published": "published",
+    "interval": "interval",
+    0: "published",
+    1: "interval",
+}
+
+
+class Producer:
+    """Sends records to the topics of a log; made by :meth:`Log.producer`.
+
+    Parameters
+    ----------
+    log : Log
+    acks : {"interval", "published", 0, 1}, default "interval"
+        What an acknowledged record survives. ``"published"`` (Kafka's 0): the death of any
+        process. ``"interval"`` (1): also power loss, but for what was appended since the last
+        sync, at most 50 ms. ``"durable"`` ("all") does not exist yet.
+    batch_size : int or str, default 1 MiB
+        A partition's batch is appended when it has this size.
+    linger : str or timedelta, default "5ms"
+        A batch is appended at the latest this long after its first record.
+    compression : {"none", "lz4"}, optional
+        Default: the topic's.
+    buffer_memory : int or str, default 64 MiB
+        Records that are not appended yet; when it is full, ``send`` waits.
+    max_block : str or timedelta, default "60s"
+        How long ``send`` waits for it.
+    max_record_bytes : int or str, default 16 MiB
+        A larger record is refused.
+
+    Notes
+    -----
+    Any thread. ``send`` copies the record and returns; a background thread appends batches. Order
+    within a partition is the order of the calls. Nothing is lost silently: an error is in the
+    delivery of each record concerned, and the first one is raised by ``flush`` and ``close``; a
+    program that ends without ``close`` flushes. A forked child cannot use its parent's producer.
+
+    Examples
+    --------
+    >>> import tempfile, pystream as ps
+    >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+    ...     topic = log.create_topic("lines")
+    ...     with log.producer() as producer:
+    ...         for line in ("one", "two"):
+    ...             delivery = producer.send("lines", line, key="file-1")
+    ...         delivery.result()
+    RecordMetadata(topic='lines', partition=0, offset=1, timestamp=...)
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        acks: str | int = "interval",
+        batch_size: int | str = config.BATCH_SIZE,
+        linger: str | timedelta = config.LINGER,
+        compression: str | None = None,
+        buffer_memory: int | str = config.BUFFER_MEMORY,
+        max_block: str | timedelta = config.MAX_BLOCK,
+        max_record_bytes: int | str = config.MAX_RECORD_BYTES,
+    ) -> None:
+        self._log = log
+        self._acks = _parse_acks(acks)
+        self._compression = (
+            None if compression is None else topic_description.check_compression(compression)
+        )
+        self._max_block_us = config.parse_duration_us(max_block, name="max_block")
+        self._max_record_bytes = config.parse_size(max_record_bytes, name="max_record_bytes")
+        self._buffer_memory = config.parse_size(buffer_memory, name="buffer_memory")
+        self._accumulator = _native.RecordAccumulator(
+            self._make_encoder,
+            self._wake,
+            self._wait_for_memory,
+            batch_size=config.parse_size(batch_size, name="batch_size"),
+            buffer_memory=self._buffer_memory,
+            max_record_bytes=self._max_record_bytes,
+        )
+        linger_us = config.parse_duration_us(linger, name="linger")
+        self._sender = Sender(self._accumulator, self._acks, linger_us, self._check_topic)
+        self._catalog_mark = log.catalog.change_mark()
+        # Called millions of times a second: the instance has the compiled method itself.
+        self.send = self._accumulator.send  # type: ignore[method-assign]
+        fork.on_child(self)
+
+    def send(
+        self,
+        topic: str,
+        value: object = None,
+        *,
+        key: bytes | str | None = None,
+        partition: int | None = None,
+        timestamp: datetime | np.datetime64 | int | None = None,
+        headers: Sequence[tuple[str, bytes | str | None]] | None = None,
+    ) -> _native.Delivery:
+        """Send one record; it is appended in the background.
+
+        Parameters
+        ----------
+        topic : str
+            Must exist.
+        value : mapping, bytes, str or None
+            Of a topic with a schema: a value per column; a nullable column may be left out. Else
+            the record's value; text is encoded as UTF-8.
+        key : bytes or str, optional
+            Of a topic without a schema: records with equal keys go to one partition.
+        partition : int, optional
+            Default: by the key; records without one fill a batch of one partition after another.
+        timestamp : datetime, numpy.datetime64 or int, optional
+            Of the record; int: microseconds since 1970. Default: now.
+        headers : sequence of (str, bytes) tuples, optional
+
+        Returns
+        -------
+        Delivery
+            A future; it need not be kept. An error also appears at :meth:`flush`.
+
+        Raises
+        ------
+        UnknownTopicError
+            If the topic or partition does not exist.
+        SchemaError
+            If a column is missing, unknown or of another type. Nothing of the record is kept.
+        RecordTooLargeError
+            If it is larger than ``max_record_bytes``.
+        BufferFullError
+            If the buffer stayed full for ``max_block``.
+        ClosedError
+            After :meth:`close`, or in a forked child.
+
+        Notes
+        -----
+        Copies the record. Any thread.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     topic = log.create_topic("payments", {"user": "string", "amount": "float64"},
+        ...                              key="user")
+        ...     with log.producer() as producer:
+        ...         delivery = producer.send("payments", {"user": "ann", "amount": 9.5})
+        ...     delivery.result().offset
+        0
+        """
+        return self._accumulator.send(
+            topic, value, key=key, partition=partition, timestamp=timestamp, headers=headers
+        )
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def send_batch(
+        self,
+        topic: str,
+        table: Any,
+        *,
+        partition: int | None = None,
+        timestamp: datetime | np.datetime64 | int | npt.NDArray[Any] | None = None,
+    ) -> list[BatchMetadata]:
+        """Append a whole table, after everything sent before it.
+
+        Parameters
+        ----------
+        topic : str
+            Must exist.
+        table : object
+            With the topic's columns in any order: anything with ``__arrow_c_stream__`` or
+            ``__arrow_c_array__`` (pyarrow, polars, pandas, a RecordBatch), a pandas DataFrame, a
+            dict of numpy arrays or lists (masked where null), or a list of dicts.
+        partition : int, optional
+            Default: by the key of each row; a table without keys goes to one partition after
+            another.
+        timestamp : datetime, numpy.datetime64, int or array of the latter two, optional
+            Of all records, or one for each; int: microseconds since 1970. Default: now.
+
+        Returns
+        -------
+        list of BatchMetadata
+            One per appended batch.
+
+        Raises
+        ------
+        SchemaError
+            Names topic, column, expected, got and the first bad row. Nothing was appended.
+        RecordTooLargeError
+            If a row is larger than ``max_record_bytes``. Nothing was appended.
+        StorageError
+            If the system refuses; attribute ``published_records`` says how many rows were
+            appended before.
+
+        Notes
+        -----
+        Buffers are used where they lie when layouts agree. When the call returns, everything is
+        appended at the producer's ``acks``, and the table may be changed.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     topic = log.create_topic("prices", {"symbol": "string", "price": "float64"})
+        ...     with log.producer() as producer:
+        ...         producer.send_batch("prices", {"symbol": ["A", "B"], "price": [1.5, 2.5]})
+        [BatchMetadata(topic='prices', partition=0, base_offset=0, record_count=2)]
+        """
+        self._check_usable()
+        encoder = self._accumulator.encoder(topic)
+        batches = import_table(table, encoder)
+        stamps = _timestamps(topic, timestamp, sum(len(batch) for batch in batches))
+        self._sender.drain(None)
+        self._check_topic(encoder)
+        appended: list[BatchMetadata] = []
+        begin = 0
+        for batch in batches:
+            here = stamps if isinstance(stamps, int) else stamps.slice(begin, len(batch))
+            begin += len(batch)
+            result = encoder.writer.append(
+                batch, timestamps=here, partition=partition, acks=self._acks
+            )
+            appended += [
+                BatchMetadata(topic, part.partition, part.base_offset, part.record_count)
+                for part in result.appends
+            ]
+        return appended
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def flush(self, timeout: str | timedelta | None = None) -> None:
+        """Wait until everything sent before the call is appended.
+
+        Parameters
+        ----------
+        timeout : str or timedelta, optional
+            Default: no limit.
+
+        Raises
+        ------
+        RequestTimeoutError
+            If it takes longer; the rest goes on.
+        StreamError
+            The first error since the last flush; each delivery has its own.
+        """
+        self._check_usable()
+        limit = None if timeout is None else config.parse_duration_us(timeout, name="timeout")
+        self._sender.drain(limit)
+        self._raise_error()
+
+    def close(self) -> None:
+        """Flush, and end the background thread; nothing happens the second time.
+
+        Raises
+        ------
+        StreamError
+            As :meth:`flush`; the producer is closed all the same.
+        """
+        if self._accumulator.unusable is None:
+            self._accumulator.unusable = "the producer is closed. Make another with log.producer()."
+            atexit.unregister(self.close)
+            self._sender.stop()
+            self._raise_error()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called, or the producer belongs to a parent process."""
+        return self._accumulator.unusable is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = ", closed" if self.is_closed else ""
+        return f"<Producer of {self._log.directory!r}, acks={self._acks!r}{state}>"
+
+    def forget_in_child(self) -> None:
+        """Say that this producer stays with the parent process."""
+        self._accumulator.unusable = (
+            f"the producer was made by process {os.getppid()}, and this is its forked child. Make "
+            "another with log.producer()."
+        )
+        atexit.unregister(self.close)
+        self._sender.abandon(ClosedError(self._accumulator.unusable))
+
+    # -- called by the accumulator and the sender ------------------------------------------------
+
+    def _make_encoder(self, topic: str) -> TopicEncoder:
+        """Look a topic up for its first record."""
+        known = self._log.topic(topic)
+        schema = known.schema
+        keys = [schema.index_of(name) for name in known.key]
+        first_keyless = random.randrange(known.partitions)
+        writer = _native.TopicWriter(
+            [known.native_partition(number) for number in range(known.partitions)],
+            key_columns=keys,
+            codec=self._compression or known.compression,
+            append_time=known.timestamp_type == "append_time",
+            max_record_bytes=self._max_record_bytes,
+            first_keyless_partition=first_keyless,
+        )
+        self._sender.start()
+        atexit.unregister(self.close)
+        atexit.register(self.close)
+        return _native.TopicEncoder(
+            known.name,
+            known.description.schema_blob,
+            tuple(schema.names),
+            tuple(str(dtype) for _, dtype, _ in schema.fields),
+            keys,
+            known.partitions,
+            known.is_typed,
+            first_keyless,
+            known,
+            writer,
+        )
+
+    def _wake(self) -> None:
+        self._sender.wake()
+
+    def _wait_for_memory(self) -> None:
+        deadline = time.monotonic() + self._max_block_us / 1e6
+        while (
+            self._accumulator.buffered_bytes >= self._buffer_memory
+            and self._accumulator.unusable is None
+        ):
+            self._sender.wake()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BufferFullError(
+                    f"{self._accumulator.buffered_bytes} bytes wait to be appended, and "
+                    f"buffer_memory is {self._buffer_memory}: no space within max_block "
+                    f"({self._max_block_us / 1e6:g} s). Send less at a time, or raise either.",
+                    limit=self._buffer_memory,
+                )
+            self._sender.wait_for_progress(min(left, config.WAIT_SLICE_US / 1e6))
+
+    def _check_topic(self, encoder: TopicEncoder) -> None:
+        """Raise when the topic was deleted since it was looked up."""
+        mark = self._log.catalog.change_mark()
+        if mark != self._catalog_mark:
+            self._catalog_mark = mark
+            for known in self._accumulator.encoders():
+                found = self._log.catalog.find_topic(known.topic)
+                if found is None or found.id != known.target.description.id:
+                    self._accumulator.drop_encoder(known)
+        if encoder.is_gone:
+            raise UnknownTopicError(
+                f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
+                "again and send them anew.",
+                topic=encoder.topic,
+            )
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _check_usable(self) -> None:
+        if self._accumulator.unusable is not None:
+            raise ClosedError(self._accumulator.unusable)
+
+    def _raise_error(self) -> None:
+        error = self._sender.take_error()
+        if error is not None:
+            raise error
+
+
+def _parse_acks(acks: str | int) -> _native.Acks:
+    if acks in ("durable", "all", -1):
+        raise NotSupportedError(
+            f"acks={acks!r} (a sync before each acknowledgement) does not exist yet. Pass "
+            '"interval" or "published".'
+        )
+    known = None if isinstance(acks, bool) else _ACKS.get(acks)
+    if known is None:
+        raise ConfigError(f'acks is {acks!r}. Pass "interval" (1) or "published" (0).')
+    return known
+
+
+def _timestamps(topic: str, given: Any, rows: int) -> int | _native.Array:
+    """Return one timestamp in microseconds for all rows, or a column of one per row."""
+    if given is None:
+        return time.time_ns() // 1000
+    if not isinstance(given, np.ndarray) or given.ndim == 0:
+        return _native.timestamp_us(topic, given)
+    if given.shape != (rows,):
+        raise ConfigError(
+            f"timestamp has the shape {given.shape}, but the table has {rows} rows. Pass one for "
+            "all, or an array with one for each."
+        )
+    kind = "int64" if given.dtype.kind in "iu" else "timestamp[us]"
+    schema = _native.Schema([("timestamp", _native.DataType(kind), False)])
+    return _native.RecordBatch.from_numpy(schema, {"timestamp": given}).column(0)

@@ -1,0 +1,177 @@
+"""The background thread of a producer: appends batches as they close."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pystream import _native
+from pystream.errors import RequestTimeoutError, StreamError
+
+if TYPE_CHECKING:
+    from pystream._native import ProducerBatch, RecordAccumulator, TopicEncoder
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """Takes closed batches from an accumulator and appends them, in the order they were closed.
+
+    Parameters
+    ----------
+    accumulator : RecordAccumulator
+    acks : {"published", "interval"}
+    linger_us : int
+        How long an open batch waits for more records.
+    check_topic : callable
+        Called before a batch is appended; raises when its topic is gone.
+
+    Notes
+    -----
+    The thread starts with the first record and ends with :meth:`stop`. It sleeps while no batch is
+    open. Other threads call :meth:`wake`, :meth:`flush` and :meth:`stop`.
+    """
+
+    def __init__(
+        self,
+        accumulator: RecordAccumulator,
+        acks: _native.Acks,
+        linger_us: int,
+        check_topic: Callable[[TopicEncoder], None],
+    ) -> None:
+        self._accumulator = accumulator
+        self._acks = acks
+        self._linger_us = linger_us
+        self._check_topic = check_topic
+        self._event = threading.Event()
+        self._progress = threading.Condition()
+        self._finished_count = 0
+        self._error: StreamError | None = None  # first since the last flush
+        self._in_flight: list[ProducerBatch] = []
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; nothing happens when it runs."""
+        if self._thread is None:
+            # A daemon: the program may end without closing the producer, which then flushes it.
+            self._thread = threading.Thread(target=self._run, name="pystream-producer", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Make the thread look for work."""
+        self._event.set()
+
+    def wait_for_progress(self, seconds: float) -> None:
+        """Wait until a batch is done, or that long."""
+        with self._progress:
+            self._progress.wait(seconds)
+
+    def drain(self, timeout_us: int | None) -> None:
+        """Wait until everything sent so far is appended or has failed.
+
+        Raises
+        ------
+        RequestTimeoutError
+            If it takes longer; the rest goes on.
+        """
+        self._accumulator.seal_older_than(0)
+        target = self._accumulator.sealed_count
+        if self._finished_count >= target:
+            return
+        self.wake()
+        seconds = None if timeout_us is None else timeout_us / 1e6
+        with self._progress:
+            if not self._progress.wait_for(lambda: self._finished_count >= target, seconds):
+                left = target - self._finished_count
+                raise RequestTimeoutError(
+                    f"{left} batches were not appended within {seconds:g} s. Flush again; they "
+                    "may yet be."
+                )
+
+    def take_error(self) -> StreamError | None:
+        """Return the first error since the last call, and forget it."""
+        error, self._error = self._error, None
+        return error
+
+    def stop(self) -> None:
+        """End the thread after what was sent is done."""
+        if self._thread is not None:
+            self._is_stopping = True
+            self.wake()
+            self._thread.join()
+            self._thread = None
+
+    def abandon(self, reason: StreamError) -> None:
+        """Give up what a forked child inherited: the thread and its batches are the parent's."""
+        for batch in [*self._in_flight, *self._accumulator.take_all()]:
+            batch.abandon(reason)
+        self._thread = None
+
+    # -- in the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        accumulator = self._accumulator
+        while True:
+            self._wait_for_work()
+            accumulator.seal_older_than(0 if self._is_stopping else self._linger_us)
+            self._in_flight = accumulator.take_sealed()
+            for batch in self._in_flight:
+                self._append(batch)
+            if self._is_stopping and not accumulator.has_open():
+                return
+
+    def _wait_for_work(self) -> None:
+        # Said before looking: whoever adds the first record after the look wakes this thread.
+        self._accumulator.is_idle = True
+        age_us = self._accumulator.oldest_age_us()
+        if age_us is None:
+            self._event.wait()
+        elif age_us < self._linger_us:
+            self._accumulator.is_idle = False
+            self._event.wait((self._linger_us - age_us) / 1e6)
+        self._accumulator.is_idle = False
+        self._event.clear()
+
+    def _append(self, batch: ProducerBatch) -> None:
+        result = _native.TopicAppendResult()
+        try:
+            self._check_topic(batch.encoder)
+            columns, builtin = (_native.RecordBatch._from_capsule(part) for part in batch.take())
+            headers = builtin.column(1)
+            batch.encoder.writer.append(
+                columns,
+                timestamps=builtin.column(0),
+                headers=None if headers.null_count == len(headers) else headers,
+                partition=batch.partition,
+                acks=self._acks,
+                result=result,
+            )
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            self._fail(batch, error, result)
+        else:
+            first = result.appends[0]
+            is_stamped = batch.encoder.target.timestamp_type == "append_time"
+            is_whole = len(result.appends) == 1
+            batch.complete(
+                first.base_offset,
+                first.append_time_us if is_stamped else None,
+                None if is_whole else result.offsets(),
+            )
+        finally:
+            self._accumulator.release(batch.byte_count)
+            with self._progress:
+                self._finished_count += 1
+                self._progress.notify_all()
+
+    def _fail(
+        self, batch: ProducerBatch, error: Exception, result: _native.TopicAppendResult
+    ) -> None:
+        if not isinstance(error, StreamError):
+            cause = error
+            error = StreamError(f"a batch could not be appended: {cause!r}. See the cause.")
+            error.__cause__ = cause
+        if self._error is None:
+            self._error = error
+        batch.fail(error, result.offsets() if result.published_count else None)

@@ -1,0 +1,73 @@
+"""What `send_batch` accepts as a table, as batches of the topic's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pystream import _native
+from pystream.errors import SchemaError
+from pystream.log.record_batch import RecordBatch
+
+if TYPE_CHECKING:
+    from pystream._native import TopicEncoder
+
+__all__ = ["import_table"]
+
+
+def import_table(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:
+    """Return a table as native batches of a topic's schema, none of them empty.
+
+    Raises
+    ------
+    SchemaError
+        If it is no table, or its columns do not fit; names topic and column.
+    """
+    try:
+        batches = _import(table, encoder)
+    except SchemaError as error:
+        if error.topic is None:
+            error.topic = encoder.topic
+            error.args = (f"topic {encoder.topic!r}: {error}",)
+        raise
+    return [batch for batch in batches if len(batch) > 0]
+
+
+def _import(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:
+    schema = encoder.target.schema
+    if isinstance(table, RecordBatch):
+        return [table.to_native().cast_to(schema, encoder.topic)]
+    if isinstance(table, _native.RecordBatch):
+        return [table.cast_to(schema, encoder.topic)]
+    if isinstance(table, Mapping):
+        return [_from_arrays(table, schema)]
+    if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
+        try:
+            return _native.RecordBatch.from_arrow(table, schema)
+        except ImportError:
+            # pandas exports through pyarrow, which need not be there.
+            return [_from_arrays({name: table[name].to_numpy() for name in table.columns}, schema)]
+    if isinstance(table, Iterable) and not isinstance(table, str | bytes | np.ndarray):
+        capsule = _native.encode_rows(encoder, table)
+        return [_native.RecordBatch._from_capsule(capsule)]
+    raise SchemaError(
+        f"a {type(table).__name__} is not a table. Send an Arrow, pandas or polars table, a dict "
+        "of numpy arrays, or a list of dicts.",
+        expected="a table",
+        got=type(table).__name__,
+    )
+
+
+def _from_arrays(table: Mapping[str, Any], schema: _native.Schema) -> _native.RecordBatch:
+    columns: dict[str, npt.NDArray[Any]] = {}
+    masks: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, values in table.items():
+        if isinstance(values, np.ma.MaskedArray):
+            columns[name] = values.data
+            masks[name] = np.ma.getmaskarray(values)
+        else:
+            columns[name] = np.asarray(values)
+    return _native.RecordBatch.from_numpy(schema, columns, masks or None)

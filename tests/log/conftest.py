@@ -1,0 +1,16 @@
+"""A log in an empty directory, for tests of what users do with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pystream as ps
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[ps.Log]:
+    with ps.open(tmp_path / "data") as opened:
+        yield opened
