@@ -19,7 +19,6 @@ __all__ = [
     "encode_headers",
     "encode_rows",
     "timestamp_us",
-    "use",
 ]
 
 @final
@@ -121,7 +120,7 @@ class RecordAccumulator:
     def take_sealed(self) -> list[ProducerBatch]: ...
     def take_all(self) -> list[ProducerBatch]: ...
     def oldest_age_us(self) -> int | None: ...
-    def has_open(self) -> bool: ...
+    def has_work(self) -> bool: ...
     def release(self, byte_count: int) -> None: ...
 
 def encode_headers(headers: Sequence[tuple[str, bytes | str | None]]) -> bytes:
@@ -132,6 +131,3 @@ def encode_rows(encoder: TopicEncoder, rows: Iterable[object]) -> object:
 
 def timestamp_us(topic: str, value: object) -> int:
     """Return a record timestamp in microseconds. Raises SchemaError."""
-
-def use(record_metadata: type[RecordMetadata], parse_duration_us: Callable[..., int]) -> None:
-    """Take what stands above this layer: the class of results, and how durations are read."""

@@ -34,10 +34,12 @@ import threading
 
 import numpy
 
+from pystream.config import parse_duration_us
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError,
     UnknownTopicError,
 )
+from pystream.types import RecordMetadata
 
 import_datetime()
 
@@ -49,7 +51,6 @@ __all__ = [
     "encode_headers",
     "encode_rows",
     "timestamp_us",
-    "use",
 ]
 
 
@@ -556,11 +557,11 @@ cdef class Delivery:
             offset = batch._base_offset + self._index
         else:
             offset = int(batch._offsets[self._index])
-        return _RecordMetadata(batch.encoder.topic, batch.partition, offset, timestamp)
+        return RecordMetadata(batch.encoder.topic, batch.partition, offset, timestamp)
 
     def exception(self, timeout=None):
         """Wait as `result` does, and return the error, or None when the record was appended."""
-        seconds = None if timeout is None else _parse_duration_us(timeout, name="timeout") / 1e6
+        seconds = None if timeout is None else parse_duration_us(timeout, name="timeout") / 1e6
         if not self._batch._wait(seconds):
             raise RequestTimeoutError(
                 f"a record of topic {self._batch.encoder.topic!r} was not appended within "
@@ -744,17 +745,6 @@ _timestamp_spec.kind = kTimestampValue
 _timestamp_spec.is_nullable = False
 _timestamp_spec.is_zoned = True
 _timestamp_spec.ticks_per_second = 1000000
-
-_RecordMetadata = None
-_parse_duration_us = None
-
-
-def use(record_metadata, parse_duration_us):
-    """Take what stands above this layer: the class of results, and how durations are read."""
-    global _RecordMetadata, _parse_duration_us
-    _RecordMetadata = record_metadata
-    _parse_duration_us = parse_duration_us
-
 
 @cython.final
 cdef class RecordAccumulator:
@@ -948,9 +938,9 @@ cdef class RecordAccumulator:
         """Give back the memory of a batch that is done."""
         self.buffered_bytes -= byte_count
 
-    def has_open(self):
-        """Return whether any batch is open."""
-        return self.oldest_age_us() is not None
+    def has_work(self):
+        """Return whether any batch, open or sealed, was not taken yet."""
+        return len(self._sealed) > 0 or self.oldest_age_us() is not None
 
     def take_all(self):
         """Return every batch, open or not, that was not taken yet."""

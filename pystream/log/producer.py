@@ -25,15 +25,13 @@ from pystream.errors import (
 from pystream.log import fork, topic_description
 from pystream.log.sender import Sender
 from pystream.log.table import import_table
-from pystream.types import BatchMetadata, RecordMetadata
+from pystream.types import BatchMetadata
 
 if TYPE_CHECKING:
     from pystream._native import TopicEncoder
     from pystream.log.log import Log
 
 __all__ = ["Producer"]
-
-_native.use(RecordMetadata, config.parse_duration_us)
 
 _ACKS: dict[object, _native.Acks] = {
     "published": "published",

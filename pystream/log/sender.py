@@ -119,7 +119,7 @@ class Sender:
             self._in_flight = accumulator.take_sealed()
             for batch in self._in_flight:
                 self._append(batch)
-            if self._is_stopping and not accumulator.has_open():
+            if self._is_stopping and not accumulator.has_work():
                 return
 
     def _wait_for_work(self) -> None:
