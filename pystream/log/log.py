@@ -30,6 +30,7 @@ from pystream.log.topic import Topic
 from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
 
 if TYPE_CHECKING:
+    from pystream.log.consumer import Consumer
     from pystream.log.producer import Producer
 
 __all__ = ["Log", "open"]
@@ -98,7 +99,7 @@ class Log:
         self._lock_timeout_us = config.parse_duration_us(lock_timeout, name="lock_timeout")
         self._mutex = threading.RLock()
         self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
-        self._clients: weakref.WeakSet[Producer] = weakref.WeakSet()
+        self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
         self._is_closed = False
         _make_directory(self._directory)
         self._native: _native.Log | None = self._open_native()
@@ -290,6 +291,50 @@ class Log:
         )
         self._clients.add(producer)
         return producer
+
+    def consumer(
+        self,
+        *topics: str,
+        group_id: str | None = None,
+        auto_offset_reset: str = "latest",
+        timeout: str | timedelta | None = None,
+        max_poll_records: int = config.MAX_POLL_RECORDS,
+    ) -> Consumer:
+        """Return a consumer of topics; :class:`Consumer` explains the settings.
+
+        Raises
+        ------
+        UnknownTopicError
+            If a topic does not exist.
+        ConfigError
+            If a setting is wrong.
+        NotSupportedError
+            If the group has another live member.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         _ = producer.send("clicks", {"page": "/home"})
+        ...     with log.consumer("clicks", auto_offset_reset="earliest") as consumer:
+        ...         [record["page"] for record in consumer.poll()["clicks", 0]]
+        ['/home']
+        """
+        from pystream.log.consumer import Consumer  # noqa: PLC0415  many programs only write
+
+        self._check_open()
+        consumer = Consumer(
+            self,
+            *topics,
+            group_id=group_id,
+            auto_offset_reset=auto_offset_reset,
+            timeout=timeout,
+            max_poll_records=max_poll_records,
+        )
+        self._clients.add(consumer)
+        return consumer
 
     # -- life ----------------------------------------------------------------------------------
 

@@ -213,6 +213,19 @@ class RecordBatch:
         stored = self._from_topic("timestamps").timestamps()
         return self._rows_of(stored).to_numpy().view("datetime64[us]")
 
+    def native_column(self, index: int) -> _native.Array:
+        """Return a column as the core has it. For pystream's own modules."""
+        return self._column(index)
+
+    def native_timestamps(self) -> _native.Array:
+        """Return the record timestamps as the core has them. For pystream's own modules."""
+        return self._rows_of(self._from_topic("timestamps").timestamps())
+
+    def native_headers(self) -> _native.Array | None:
+        """Return the encoded headers, if any record has some. For pystream's own modules."""
+        headers = self._from_topic("headers").headers()
+        return None if headers is None else self._rows_of(headers)
+
     # --- columns --------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Array:

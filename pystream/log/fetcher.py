@@ -1,0 +1,125 @@
+"""Reads assigned partitions in append order, and waits for more. One thread at a time."""
+
+from __future__ import annotations
+
+import heapq
+import time
+
+from pystream._native import Log as NativeLog
+from pystream._native import LogBatch, PartitionReader
+from pystream.config import WAIT_SLICE_US
+from pystream.log.record_batch import RecordBatch
+from pystream.log.topic import Topic
+from pystream.types import TopicPartition
+
+__all__ = ["AssignedPartition", "Fetcher"]
+
+
+class AssignedPartition:
+    """A partition that a consumer reads, and how far it is.
+
+    Attributes
+    ----------
+    name : TopicPartition
+    topic : Topic
+    partition : Partition
+    position : int
+        Offset of the next record to hand out.
+    is_paused : bool
+    """
+
+    __slots__ = ("is_paused", "name", "partition", "position", "reader", "topic")
+
+    def __init__(self, topic: Topic, number: int, position: int) -> None:
+        self.name = TopicPartition(topic.name, number)
+        self.topic = topic
+        self.partition = partition = topic.native_partition(number)
+        self.position = position
+        self.reader: PartitionReader = partition.reader(position)
+        self.is_paused = False
+
+    def seek(self, offset: int) -> None:
+        """Move to an offset within the log; OffsetOutOfRangeError names both ends."""
+        self.reader.seek(offset)
+        self.position = offset
+
+
+class Fetcher:
+    """Hands out stored batches of several partitions, those appended first at the front.
+
+    Parameters
+    ----------
+    log : native Log
+        Of all partitions.
+    """
+
+    def __init__(self, log: NativeLog) -> None:
+        self._log = log
+        self._assigned: list[AssignedPartition] = []
+        # The next batch of each partition that had one, by append sequence. Partitions that had
+        # none are not looked at before it is empty: a thousand idle ones cost little per batch.
+        self._ready: list[tuple[int, int, LogBatch]] = []
+
+    def assign(self, assigned: list[AssignedPartition]) -> None:
+        """Replace the partitions that are read."""
+        self._assigned = assigned
+        self._ready.clear()
+
+    def forget_ready(self) -> None:
+        """Look at all partitions again, after one was moved, paused or resumed."""
+        self._ready.clear()
+
+    def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
+        """Return the next batch that is there, from the position on; None when there is none.
+
+        The partition's position moves past it.
+        """
+        if not self._ready:
+            self._look()
+        if not self._ready:
+            return None
+        _, index, stored = self._ready[0]
+        assigned = self._assigned[index]
+        begin = max(0, assigned.position - stored.base_offset)
+        end = stored.record_count
+        if max_records is not None and end - begin > max_records:
+            end = begin + max_records
+            assigned.position = stored.base_offset + end
+        else:
+            heapq.heappop(self._ready)
+            assigned.reader.next()
+            assigned.position = stored.next_offset
+            self._peek(index)
+        return assigned, RecordBatch.from_stored(stored, begin, end)
+
+    def wait(self, deadline: float | None) -> bool:
+        """Wait until a partition that is not paused has more; False after the deadline.
+
+        Parameters
+        ----------
+        deadline : float or None
+            In seconds of ``time.monotonic()``; None waits for ever. Ctrl-C ends the wait.
+        """
+        active = [assigned for assigned in self._assigned if not assigned.is_paused]
+        partitions = [assigned.partition for assigned in active]
+        positions = [assigned.position for assigned in active]
+        while True:
+            left = WAIT_SLICE_US
+            if deadline is not None:
+                left = min(left, int((deadline - time.monotonic()) * 1e6))
+                if left <= 0:
+                    return False
+            if not active:
+                time.sleep(left / 1e6)
+            elif self._log.wait_any(partitions, positions, left):
+                return True
+
+    def _look(self) -> None:
+        for index in range(len(self._assigned)):
+            self._peek(index)
+
+    def _peek(self, index: int) -> None:
+        assigned = self._assigned[index]
+        stored = None if assigned.is_paused else assigned.reader.peek()
+        if stored is not None:
+            heapq.heappush(self._ready, (stored.append_sequence, index, stored))
