@@ -89,9 +89,10 @@ struct TopicSinkSpec {
   std::vector<int> key_columns;
   storage::Acks acks = storage::Acks::kInterval;
   storage::Codec codec = storage::Codec::kNone;
-  // Record timestamps: a timestamp or date32 column (converted), or int64 microseconds; no nulls.
-  // -1: the time of the append.
+  // Record timestamps: a timestamp or date32 column, or int64 milliseconds; no nulls. -1: the time
+  // of the append.
   int timestamp_column = -1;
+  int64_t timestamp_offset = 0;  // ticks added to it: -1 for a window's results by window_end
 };
 
 // Keeps its input until the caller takes it.

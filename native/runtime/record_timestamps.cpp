@@ -17,26 +17,23 @@ constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
               {{"column", column}, {"row", row}});
 }
 
+// (time + offset) * factor, floored by divisor; one of the two is 1.
 template <typename T>
-void multiply(const T* times, int64_t length, int64_t factor, const std::string& column,
-              int64_t* out) {
+void convert(const T* times, int64_t length, int64_t offset, int64_t factor, int64_t divisor,
+             const std::string& column, int64_t* out) {
   for (int64_t row = 0; row < length; ++row) {
-    if (__builtin_mul_overflow(static_cast<int64_t>(times[row]), factor, &out[row])) {
+    int64_t time = 0;
+    if (__builtin_add_overflow(static_cast<int64_t>(times[row]), offset, &time) ||
+        __builtin_mul_overflow(time, factor, &time)) {
       fail(column, row, "does not fit into microseconds");
     }
-  }
-}
-
-void floor_divide(const int64_t* times, int64_t length, int64_t divisor, int64_t* out) {
-  for (int64_t row = 0; row < length; ++row) {
-    const int64_t quotient = times[row] / divisor;
-    out[row] = quotient - (times[row] % divisor < 0 ? 1 : 0);
+    out[row] = time / divisor - (time % divisor < 0 ? 1 : 0);
   }
 }
 
 }  // namespace
 
-Array record_timestamps(const Array& times, const std::string& column) {
+Array record_timestamps(const Array& times, int64_t offset, const std::string& column) {
   const Array plain = decode_dictionary(times);
   if (plain.null_count > 0) {
     int64_t row = 0;
@@ -46,21 +43,25 @@ Array record_timestamps(const Array& times, const std::string& column) {
   Array stamps;
   stamps.type = DataType::of(TypeId::kInt64);
   stamps.length = plain.length;
-  const bool is_micros = plain.type.id == TypeId::kInt64 || (plain.type.id == TypeId::kTimestamp &&
-                                                             plain.type.unit == TimeUnit::kMicro);
-  if (is_micros) {
+  const bool is_micros = plain.type.id == TypeId::kTimestamp && plain.type.unit == TimeUnit::kMicro;
+  if (is_micros && offset == 0) {
     stamps.values = plain.values;
     return stamps;
   }
   MutableBuffer values(plain.length * static_cast<int64_t>(sizeof(int64_t)));
   auto* out = values.as<int64_t>();
   if (plain.type.id == TypeId::kDate32) {
-    multiply(plain.data<int32_t>(), plain.length, kMicrosPerDay, column, out);
-  } else if (plain.type.unit == TimeUnit::kNano) {
-    floor_divide(plain.data<int64_t>(), plain.length, 1000, out);
+    convert(plain.data<int32_t>(), plain.length, offset, kMicrosPerDay, 1, column, out);
+    stamps.values = values.freeze();
+    return stamps;
+  }
+  const bool is_timestamp = plain.type.id == TypeId::kTimestamp;
+  const TimeUnit unit = is_timestamp ? plain.type.unit : TimeUnit::kMilli;
+  if (unit == TimeUnit::kNano) {
+    convert(plain.data<int64_t>(), plain.length, offset, 1, 1000, column, out);
   } else {
-    const int64_t factor = kMicrosPerSecond / ticks_per_second(plain.type.unit);
-    multiply(plain.data<int64_t>(), plain.length, factor, column, out);
+    const int64_t factor = kMicrosPerSecond / ticks_per_second(unit);
+    convert(plain.data<int64_t>(), plain.length, offset, factor, 1, column, out);
   }
   stamps.values = values.freeze();
   return stamps;

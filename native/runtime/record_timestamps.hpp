@@ -8,8 +8,8 @@
 namespace pystream::runtime {
 
 // From timestamp (any unit; finer ones are rounded down), date32 (midnight UTC) or int64, which
-// counts as microseconds. Throws kOperator on a null or a time that microseconds cannot hold,
-// naming `column` and row.
-Array record_timestamps(const Array& times, const std::string& column);
+// counts milliseconds as event times do; `offset` ticks are added first. Throws kOperator on a
+// null or a time that microseconds cannot hold, naming `column` and row.
+Array record_timestamps(const Array& times, int64_t offset, const std::string& column);
 
 }  // namespace pystream::runtime

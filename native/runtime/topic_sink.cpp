@@ -63,7 +63,8 @@ void TopicSinkOperator::append(const RecordBatch& rows) {
   storage::Timestamps timestamps;
   if (spec_.timestamp_column >= 0) {
     const auto column = static_cast<size_t>(spec_.timestamp_column);
-    timestamps.per_record = record_timestamps(rows.columns[column], schema_->fields[column].name);
+    timestamps.per_record = record_timestamps(rows.columns[column], spec_.timestamp_offset,
+                                              schema_->fields[column].name);
   }
   if (spec_.partitions.size() == 1) {
     append_to(0, rows, timestamps);

@@ -654,8 +654,13 @@ class Graph:
         acks: Acks = "interval",
         codec: Codec = "none",
         timestamp: str | None = None,
+        timestamp_offset: int = 0,
     ) -> int:
-        """Append to a topic. `timestamp`: column that gives the record timestamps; None: now."""
+        """Append to a topic.
+
+        `timestamp`: column that gives the record timestamps (int64: milliseconds), with
+        `timestamp_offset` ticks added; None: now.
+        """
 
     def add_collect(self, name: str, input: Port) -> int:
         """Keep the input for Executor.take_collected."""

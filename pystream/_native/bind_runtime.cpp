@@ -140,7 +140,8 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
 
 int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions partitions,
                    const std::vector<std::string>& key, const std::string& acks,
-                   const std::string& codec, const std::optional<std::string>& timestamp) {
+                   const std::string& codec, const std::optional<std::string>& timestamp,
+                   int64_t timestamp_offset) {
   const SchemaPtr schema = graph.schema(input);
   runtime::TopicSinkSpec spec;
   spec.partitions = std::move(partitions);
@@ -148,6 +149,7 @@ int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions
   spec.acks = parse_acks(acks);
   spec.codec = parse_codec(codec);
   if (timestamp) spec.timestamp_column = column_index(*schema, name, *timestamp);
+  spec.timestamp_offset = timestamp_offset;
   return graph.add_topic_sink(name, input, std::move(spec));
 }
 
@@ -192,7 +194,7 @@ void bind_graph(py::module_& module) {
       .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
            py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
            py::arg("acks") = "interval", py::arg("codec") = "none",
-           py::arg("timestamp") = py::none())
+           py::arg("timestamp") = py::none(), py::arg("timestamp_offset") = 0)
       .def("add_collect", &Graph::add_collect, py::arg("name"), py::arg("input"))
       .def(
           "schema", [](const Graph& self, Port port) { return to_handle(self.schema(port)); },

@@ -9,10 +9,11 @@ namespace pystream::runtime {
 namespace {
 
 template <typename T>
-std::vector<int64_t> stamps_of(const DataType& type, const std::vector<T>& times) {
+std::vector<int64_t> stamps_of(const DataType& type, const std::vector<T>& times,
+                               int64_t offset = 0) {
   FixedBuilder<T> builder(type);
   for (const T time : times) builder.append(time);
-  const Array stamps = record_timestamps(builder.finish(), "ts");
+  const Array stamps = record_timestamps(builder.finish(), offset, "ts");
   EXPECT_EQ(stamps.type.id, TypeId::kInt64);
   return {stamps.data<int64_t>(), stamps.data<int64_t>() + stamps.length};
 }
@@ -26,13 +27,23 @@ TEST(RecordTimestamps, AreMicrosecondsOfAnyUnit) {
   EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kMicro), {2, -1}), (Times{2, -1}));
   EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kNano), {1999, -1, -1000, -1001}),
             (Times{1, -1, -1, -2}));
-  EXPECT_EQ(stamps_of<int64_t>(DataType::of(TypeId::kInt64), {7}), (Times{7}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::of(TypeId::kInt64), {7}), (Times{7'000}));
   EXPECT_EQ(stamps_of<int32_t>(DataType::of(TypeId::kDate32), {1, -1}),
             (Times{86'400'000'000, -86'400'000'000}));
 }
 
+TEST(RecordTimestamps, AddTheOffsetInTicksOfTheColumn) {
+  const DataType millis = DataType::timestamp(TimeUnit::kMilli);
+  EXPECT_EQ(stamps_of<int64_t>(millis, {60'000}, -1), (Times{59'999'000}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kMicro), {60}, -1), (Times{59}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kNano), {2'000}, -1), (Times{1}));
+  EXPECT_EQ(stamps_of<int32_t>(DataType::of(TypeId::kDate32), {1}, -1), (Times{0}));
+}
+
 TEST(RecordTimestamps, RefuseWhatMicrosecondsCannotHold) {
   EXPECT_THROW(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kSecond), {0, INT64_MAX}), Error);
+  const DataType millis = DataType::timestamp(TimeUnit::kMilli);
+  EXPECT_THROW(stamps_of<int64_t>(millis, {INT64_MIN}, -1), Error);
 }
 
 TEST(RecordTimestamps, RefuseNulls) {
@@ -40,7 +51,7 @@ TEST(RecordTimestamps, RefuseNulls) {
   builder.append(1);
   builder.append_null();
   try {
-    record_timestamps(builder.finish(), "ts");
+    record_timestamps(builder.finish(), 0, "ts");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kOperator);
