@@ -11,53 +11,92 @@ if TYPE_CHECKING:
     from pystream._native import Delivery, Record
     from pystream.log import Log, PartitionEnds, Topic, open
     from pystream.log.array import Array
+    from pystream.log.consumer import Consumer
     from pystream.log.producer import Producer
     from pystream.log.record_batch import RecordBatch
+    from pystream.pipeline.aggregates import Aggregation, count
+    from pystream.pipeline.environment import Environment
+    from pystream.pipeline.expressions import Expression, col, lit
+    from pystream.pipeline.stream import OutputTag, Stream
+    from pystream.pipeline.watermarks import WatermarkStrategy
+    from pystream.pipeline.windowed import KeyedStream, WindowedStream
+    from pystream.pipeline.windows import Window, hopping, tumbling
     from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Aggregation",
     "Array",
     "BatchMetadata",
+    "Consumer",
     "Delivery",
+    "Environment",
+    "Expression",
+    "KeyedStream",
     "Log",
+    "OutputTag",
     "PartitionEnds",
     "Producer",
     "Record",
     "RecordBatch",
     "RecordMetadata",
+    "Stream",
     "Topic",
     "TopicPartition",
+    "WatermarkStrategy",
+    "Window",
+    "WindowedStream",
+    "col",
+    "count",
     "errors",
+    "hopping",
+    "lit",
     "open",
+    "tumbling",
 ]
 
 # Where each name lives. Modules load when a name is first used (PEP 562), so that a program that
 # only reads does not pay for pipelines.
 _HOMES = {
+    "Aggregation": "pipeline.aggregates",
     "Array": "log.array",
     "BatchMetadata": "types",
+    "Consumer": "log.consumer",
     "Delivery": "_native",
+    "Environment": "pipeline.environment",
+    "Expression": "pipeline.expressions",
+    "KeyedStream": "pipeline.windowed",
     "Log": "log",
+    "OutputTag": "pipeline.stream",
     "PartitionEnds": "log",
     "Producer": "log.producer",
     "Record": "_native",
     "RecordBatch": "log.record_batch",
     "RecordMetadata": "types",
+    "Stream": "pipeline.stream",
     "Topic": "log",
     "TopicPartition": "types",
+    "WatermarkStrategy": "pipeline.watermarks",
+    "Window": "pipeline.windows",
+    "WindowedStream": "pipeline.windowed",
+    "col": "pipeline.expressions",
+    "count": "pipeline.aggregates",
+    "hopping": "pipeline.windows",
+    "lit": "pipeline.expressions",
     "open": "log",
+    "tumbling": "pipeline.windows",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module 'pystream' has no attribute {name!r}")
-    value = getattr(import_module(f"pystream.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"pystream.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, "__version__", "__doc__"})

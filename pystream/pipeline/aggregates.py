@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pystream.plan.expressions import ExpressionNode, receiver_text
+from pystream.plan.nodes import AggregateFunction
 
 __all__ = ["Aggregation", "count"]
 
@@ -30,7 +31,7 @@ class Aggregation:
     (col("amount") * 2).sum()
     """
 
-    function: str
+    function: AggregateFunction
     operand: ExpressionNode | None = None
 
     def __repr__(self) -> str:

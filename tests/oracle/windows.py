@@ -26,12 +26,17 @@ Scalar = bool | int | float | Decimal | str | bytes | None
 
 @dataclass(frozen=True)
 class Record:
-    """One record in append-sequence order."""
+    """One record in append-sequence order.
+
+    A filtered record stands before a filter that drops it: it moves the watermark and is neither
+    counted nor late.
+    """
 
     timestamp: int
     key: tuple[Scalar, ...] = ()
     values: tuple[Scalar, ...] = ()
     partition: int = 0
+    is_filtered: bool = False
 
 
 @dataclass
@@ -194,14 +199,15 @@ def run(
         # The record is judged by the watermark before it, and moves the watermark afterwards.
         in_force = watermark.current
         entered = False
-        for start in window_starts(record.timestamp, size, slide, offset):
+        starts = window_starts(record.timestamp, size, slide, offset)
+        for start in [] if record.is_filtered else starts:
             if is_closed(start + size, in_force):
                 continue
             entered = True
             panes = windows.setdefault(start, {})
             pane = panes.setdefault(same_key(record.key), Pane(record.key, start, start + size, []))
             pane.members.append(index)
-        if not entered:
+        if not entered and not record.is_filtered:
             result.late.append(index)
         watermark.observe(record.partition, record.timestamp)
         result.watermarks.append(watermark.current)

@@ -1,0 +1,209 @@
+"""Compiles a logical plan into a native graph. One function per kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pystream._native import Graph, Port, RecordBatch, Schema
+from pystream.engines.local.expressions import lower
+from pystream.engines.local.topics import TopicCatalog
+from pystream.errors import NotSupportedError
+from pystream.plan import nodes
+from pystream.plan.expressions import ColumnNode
+
+__all__ = ["CompiledJob", "PythonStage", "compile_plan"]
+
+
+@dataclass(frozen=True)
+class PythonStage:
+    """A stage that the executor hands to Python: `call` maps one batch to any number."""
+
+    name: str
+    call: Callable[[RecordBatch], list[RecordBatch]]
+
+
+@dataclass
+class CompiledJob:
+    """A native graph with what Python must do for it."""
+
+    graph: Graph = field(default_factory=Graph)
+    stages: dict[int, PythonStage] = field(default_factory=dict)
+    collect: int | None = None
+    ports: dict[int, Port] = field(default_factory=dict)  # by id of the node that makes the rows
+
+    def schema_of(self, node: nodes.Node) -> Schema:
+        """Return the schema of the rows that `node` makes."""
+        return self.graph.schema(self.ports[id(node)])
+
+
+def compile_plan(
+    sinks: tuple[nodes.Node, ...],
+    topics: TopicCatalog | None,
+    *,
+    bounded: bool,
+    make_stage: Callable[[nodes.MapBatches], PythonStage],
+) -> CompiledJob:
+    """Compile the plan that hangs from `sinks`.
+
+    Parameters
+    ----------
+    sinks : tuple of Node
+    topics : TopicCatalog or None
+        Where topics are; None when the plan names none.
+    bounded : bool
+        Stop every topic source at its present end.
+    make_stage : callable
+        Wraps the function of a Python stage.
+    """
+    return _Compiler(topics, bounded, make_stage).compile(sinks)
+
+
+class _Compiler:
+    def __init__(
+        self,
+        topics: TopicCatalog | None,
+        bounded: bool,
+        make_stage: Callable[[nodes.MapBatches], PythonStage],
+    ) -> None:
+        self._topics = topics
+        self._bounded = bounded
+        self._make_stage = make_stage
+        self._job = CompiledJob()
+        self._ports = self._job.ports
+        self._late: dict[int, Port] = {}  # late output, by id of the window
+
+    def compile(self, sinks: tuple[nodes.Node, ...]) -> CompiledJob:
+        for number, node in enumerate(nodes.walk(sinks), start=1):
+            self._add(node, number)
+        return self._job
+
+    def _add(self, node: nodes.Node, number: int) -> None:
+        match node:
+            case nodes.TopicSource():
+                self._ports[id(node)] = self._topic_source(node, f"from_topic-{number}")
+            case nodes.BatchSource():
+                self._ports[id(node)] = self._batch_source(node, f"from_arrow-{number}")
+            case nodes.Filter():
+                self._ports[id(node)] = self._job.graph.add_filter(
+                    f"filter-{number}", self._ports[id(node.input)], lower(node.condition)
+                )
+            case nodes.Project():
+                outputs = [(name, lower(value)) for name, value in node.columns]
+                self._ports[id(node)] = self._job.graph.add_project(
+                    f"select-{number}", self._ports[id(node.input)], outputs
+                )
+            case nodes.MapBatches():
+                self._ports[id(node)] = self._python_stage(node, f"map_batches-{number}")
+            case nodes.WindowAggregation():
+                self._window(node, f"window-{number}")
+            case nodes.LateRows():
+                self._ports[id(node)] = self._late[id(node.input)]
+            case nodes.TopicSink():
+                self._topic_sink(node, f"sink_to_topic-{number}")
+            case nodes.Collect():
+                port = self._ports[id(node.input)]
+                self._job.collect = self._job.graph.add_collect(f"collect-{number}", port)
+            case _:
+                raise NotSupportedError(
+                    f"the local engine cannot run {type(node).__name__}. Remove that step."
+                )
+
+    def _require_topics(self, topic: str) -> TopicCatalog:
+        if self._topics is None:
+            raise AssertionError(f"topic {topic!r} in a plan without a log")
+        return self._topics
+
+    def _topic_source(self, node: nodes.TopicSource, name: str) -> Port:
+        topics = self._require_topics(node.topic)
+        partitions = topics.partitions(node.topic)
+        start = None
+        if node.start == "latest":
+            start = [partition.ends().log_end_offset for partition in partitions]
+        mark = node.watermark
+        return self._job.graph.add_topic_source(
+            name,
+            topics.native_log,
+            partitions,
+            start_offsets=start,
+            event_time=None if mark is None else mark.column,
+            delay=0 if mark is None else mark.delay,
+            bounded=node.bounded or self._bounded,
+        )
+
+    def _batch_source(self, node: nodes.BatchSource, name: str) -> Port:
+        mark = node.watermark
+        return self._job.graph.add_batch_source(
+            name,
+            list(node.batches),
+            node.schema,
+            event_time=None if mark is None else mark.column,
+            delay=0 if mark is None else mark.delay,
+        )
+
+    def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
+        port = self._job.graph.add_python_stage(name, self._ports[id(node.input)], node.schema)
+        self._job.stages[port.node] = self._make_stage(node)
+        return port
+
+    def _window(self, node: nodes.WindowAggregation, name: str) -> None:
+        graph, port = self._job.graph, self._ports[id(node.input)]
+        input_schema = graph.schema(port)
+        # An aggregate over an expression gets a column of its own in front of the window, which
+        # late rows then must not show.
+        operands: dict[str, str] = {}  # input column by name of the aggregate
+        computed = []
+        for aggregate in node.aggregates:
+            if isinstance(aggregate.operand, ColumnNode):
+                operands[aggregate.name] = aggregate.operand.name
+            elif aggregate.operand is not None:
+                column = _unused(f"__{aggregate.name}", input_schema)
+                operands[aggregate.name] = column
+                computed.append((column, lower(aggregate.operand)))
+        if computed:
+            outputs = [*_pass_through(input_schema), *computed]
+            port = graph.add_project(f"{name}-operands", port, outputs)
+        assigner = node.assigner
+        results, late = graph.add_window(
+            name,
+            port,
+            size=assigner.size,
+            slide=assigner.slide,
+            offset=assigner.offset,
+            keys=node.keys,
+            event_time=node.event_time,
+            event_time_offset=node.event_time_shift,
+            aggregates=[(a.name, a.function, operands.get(a.name)) for a in node.aggregates],
+        )
+        self._ports[id(node)] = results
+        self._late[id(node)] = late
+        if computed and node.late_tag is not None:
+            outputs = _pass_through(input_schema)
+            self._late[id(node)] = graph.add_project(f"{name}-late", late, outputs)
+
+    def _topic_sink(self, node: nodes.TopicSink, name: str) -> None:
+        topics = self._require_topics(node.topic)
+        port = self._ports[id(node.input)]
+        partitions = topics.sink_partitions(node, self._job.graph.schema(port))
+        key, codec = topics.sink_settings(node)
+        self._job.graph.add_topic_sink(
+            name,
+            port,
+            partitions,
+            key=key,
+            acks=topics.acks(node.acks),
+            codec=codec,
+            timestamp=node.timestamp,
+            timestamp_offset=node.timestamp_shift,
+        )
+
+
+def _pass_through(schema: Schema) -> list[tuple[str, Any]]:
+    return [(name, lower(ColumnNode(name))) for name in schema.names]
+
+
+def _unused(name: str, schema: Schema) -> str:
+    while schema.index_of(name) >= 0:
+        name = f"_{name}"
+    return name

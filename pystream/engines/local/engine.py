@@ -1,0 +1,128 @@
+"""The local engine as the pipeline layer sees it: schemas while a chain is built, then a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pystream._native import Graph, Schema
+from pystream._native import RecordBatch as NativeBatch
+from pystream.engines.local.compiler import CompiledJob, PythonStage, compile_plan
+from pystream.engines.local.expressions import infer, lower
+from pystream.engines.local.job import JobResult, Progress, run_job
+from pystream.engines.local.table import (
+    CollectedTable,
+    import_table,
+    stage_output,
+    to_schema,
+)
+from pystream.engines.local.topics import TopicCatalog
+from pystream.errors import ConfigError
+from pystream.log.record_batch import RecordBatch
+from pystream.plan import nodes
+
+if TYPE_CHECKING:
+    from pystream._native import DataType
+    from pystream.log import Log
+    from pystream.plan.expressions import ExpressionNode
+
+__all__ = ["LocalEngine"]
+
+
+class LocalEngine:
+    """Checks and runs plans in this process.
+
+    Parameters
+    ----------
+    log : Log or None
+    name : str
+        Of the job, for messages.
+    parallelism : int
+        Threads of a job.
+    """
+
+    def __init__(self, log: Log | None, name: str, parallelism: int) -> None:
+        self._name = name
+        self._parallelism = parallelism
+        self._topics = None if log is None else TopicCatalog(log)
+
+    # -- while a chain is built ------------------------------------------------------------
+
+    def infer(self, expression: ExpressionNode, schema: Schema) -> DataType:
+        """Return the type of an expression over rows of `schema`; raise SchemaError."""
+        return infer(expression, schema)
+
+    def project(self, columns: tuple[tuple[str, ExpressionNode], ...], schema: Schema) -> Schema:
+        """Return the schema that a projection gives; raise SchemaError."""
+        graph = Graph()
+        port = graph.add_batch_source("select", [], schema)
+        outputs = [(name, lower(value)) for name, value in columns]
+        return graph.schema(graph.add_project("select", port, outputs))
+
+    def window_schema(self, node: nodes.WindowAggregation, schema: Schema) -> Schema:
+        """Return the schema of a window's results; raise SchemaError."""
+        probe = nodes.BatchSource((), schema, None)
+        window = nodes.WindowAggregation(
+            probe,
+            keys=node.keys,
+            event_time=node.event_time,
+            event_time_shift=node.event_time_shift,
+            assigner=node.assigner,
+            aggregates=node.aggregates,
+            late_tag=None,
+        )
+        return self._compile((window,), bounded=True).schema_of(window)
+
+    def schema(self, spelling: object) -> Schema:
+        """Return the native schema of what a user wrote."""
+        return to_schema(spelling)
+
+    def topic_schema(self, topic: str) -> Schema:
+        """Return the schema of an existing topic."""
+        return self._require_topics(topic).schema(topic)
+
+    def import_table(self, table: object) -> tuple[Schema, list[NativeBatch]]:
+        """Return schema and batches of a table in memory."""
+        return import_table(table)
+
+    def check_sink(self, node: nodes.TopicSink, schema: Schema) -> None:
+        """Refuse a sink whose topic exists with another schema, or whose settings are wrong."""
+        self._require_topics(node.topic).check_sink(node, schema)
+
+    # -- execution -------------------------------------------------------------------------
+
+    def execute(
+        self,
+        sinks: tuple[nodes.Node, ...],
+        *,
+        bounded: bool,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> JobResult:
+        """Run all sinks in one job."""
+        job = self._compile(sinks, bounded=bounded)
+        result, _ = run_job(job, self._parallelism, on_progress)
+        return result
+
+    def collect(self, node: nodes.Collect, schema: Schema) -> CollectedTable:
+        """Run the plan below a collect over what is there now."""
+        job = self._compile((node,), bounded=True)
+        _, batches = run_job(job, self._parallelism)
+        return CollectedTable(schema, batches)
+
+    def _compile(self, sinks: tuple[nodes.Node, ...], *, bounded: bool) -> CompiledJob:
+        return compile_plan(sinks, self._topics, bounded=bounded, make_stage=_python_stage)
+
+    def _require_topics(self, topic: str) -> TopicCatalog:
+        if self._topics is None:
+            raise ConfigError(
+                f"topic {topic!r} is named, but the environment has no log. "
+                "Pass one: Environment(log)."
+            )
+        return self._topics
+
+
+def _python_stage(node: nodes.MapBatches) -> PythonStage:
+    def call(batch: NativeBatch) -> list[NativeBatch]:
+        return stage_output(node.function(RecordBatch.from_native(batch)), node.schema, node.name)
+
+    return PythonStage(node.name, call)

@@ -1,0 +1,100 @@
+"""Topics as the local engine needs them: schemas, native partitions, sinks that create topics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pystream import config
+from pystream.errors import NotSupportedError, SchemaError
+
+if TYPE_CHECKING:
+    from pystream._native import Log as NativeLog
+    from pystream._native import Partition, Schema
+    from pystream.log import Log, Topic
+    from pystream.plan import nodes
+
+__all__ = ["TopicCatalog"]
+
+
+class TopicCatalog:
+    """The topics of one log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    @property
+    def native_log(self) -> NativeLog:
+        """The core's handle of the log."""
+        return self._log.native
+
+    def schema(self, topic: str) -> Schema:
+        """Return the columns of a topic; UnknownTopicError if there is none."""
+        return self._log.topic(topic).schema
+
+    def partitions(self, topic: str) -> list[Partition]:
+        """Return the core's handles of all partitions of a topic."""
+        return _partitions(self._log.topic(topic))
+
+    def check_sink(self, node: nodes.TopicSink, schema: Schema) -> None:
+        """Refuse what cannot work before anything runs.
+
+        Raises
+        ------
+        SchemaError
+            If the topic exists with other columns.
+        NotSupportedError
+            If the durability level is not built yet.
+        ConfigError
+            If the name, the number of partitions or `acks` is wrong.
+        """
+        self.acks(node.acks)
+        if node.topic in self._log.topics():
+            self._check_schema(self._log.topic(node.topic), schema)
+            return
+        from pystream.log.topic_description import check_topic_name  # noqa: PLC0415
+
+        check_topic_name(node.topic)
+        config.check_positive(node.partitions, name="partitions", maximum=config.PARTITIONS_MAX)
+
+    def sink_partitions(self, node: nodes.TopicSink, schema: Schema) -> list[Partition]:
+        """Return the partitions of a sink's topic, which is created when it is missing."""
+        if node.topic in self._log.topics():
+            topic = self._log.topic(node.topic)
+            self._check_schema(topic, schema)
+        else:
+            topic = self._log.create_topic(
+                node.topic, schema, node.key, partitions=node.partitions, exist_ok=True
+            )
+        return _partitions(topic)
+
+    def sink_settings(
+        self, node: nodes.TopicSink
+    ) -> tuple[tuple[str, ...], Literal["none", "lz4"]]:
+        """Return key columns and codec of an existing sink topic."""
+        topic = self._log.topic(node.topic)
+        key = topic.key if node.key is None else (node.key,)
+        return key, "lz4" if topic.compression == "lz4" else "none"
+
+    def acks(self, level: str) -> Literal["published", "interval"]:
+        """Return the core's name of a durability level."""
+        if level == "durable":
+            raise NotSupportedError(
+                'acks="durable" is not built yet. Use "interval", which survives power loss '
+                "but for the last 50 ms."
+            )
+        if config.check_choice(level, ("published", "interval"), name="acks") == "published":
+            return "published"
+        return "interval"
+
+    def _check_schema(self, topic: Topic, schema: Schema) -> None:
+        if topic.schema != schema:
+            raise SchemaError(
+                f"topic {topic.name!r} has the columns [{topic.schema}], but the stream that ends "
+                f"in it has [{schema}]. Select and cast the stream's columns to fit, or use "
+                "another topic.",
+                topic=topic.name,
+            )
+
+
+def _partitions(topic: Topic) -> list[Partition]:
+    return [topic.native_partition(number) for number in range(topic.partitions)]

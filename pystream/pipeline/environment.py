@@ -1,0 +1,202 @@
+"""The environment: where pipelines begin, and what executes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pystream.engines.local import LocalEngine
+from pystream.errors import ConfigError, NotSupportedError, PipelineError
+from pystream.pipeline.event_time import EventTime, check_event_time, ticks
+from pystream.pipeline.explain import explain
+from pystream.pipeline.stream import Stream
+from pystream.plan import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pystream.engines.local import JobResult, Progress
+    from pystream.log import Log
+    from pystream.pipeline.watermarks import WatermarkStrategy
+
+__all__ = ["Environment"]
+
+
+class Environment:
+    """Collects the streams of one job and executes them.
+
+    Parameters
+    ----------
+    log : Log, optional
+        Where topics are read and written. Not needed for pipelines over in-memory tables.
+    name : str, default "pipeline"
+        Of the job, for messages.
+    parallelism : int, default 1
+        Threads, each of which works on a group of partitions. Results do not depend on it, up
+        to the last bits of float sums.
+
+    Notes
+    -----
+    Nothing runs before :meth:`execute` or a ``to_...`` method of a stream is called. A running
+    environment belongs to one thread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pystream as ps
+    >>> env = ps.Environment()
+    >>> stream = env.from_arrow({"amount": np.array([1.0, 2.0, 3.0])})
+    >>> stream.filter(ps.col("amount") > 1).to_pandas()["amount"].tolist()
+    [2.0, 3.0]
+    """
+
+    def __init__(
+        self, log: Log | None = None, *, name: str = "pipeline", parallelism: int = 1
+    ) -> None:
+        if not isinstance(parallelism, int) or parallelism < 1:
+            raise ConfigError(f"parallelism is {parallelism!r}. Pass a whole number from 1.")
+        self.name = name
+        self._engine = LocalEngine(log, name, parallelism)
+        self._sinks: list[nodes.Node] = []
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.name!r} with {len(self._sinks)} sinks>"
+
+    # -- sources ---------------------------------------------------------------------------
+
+    def from_topic(
+        self,
+        topic: str,
+        *,
+        watermark: WatermarkStrategy | None = None,
+        start: str = "earliest",
+        bounded: bool = False,
+    ) -> Stream:
+        """Read all partitions of a topic, in the order in which batches were appended.
+
+        Parameters
+        ----------
+        topic : str
+            Must exist.
+        watermark : WatermarkStrategy, optional
+            Needed by windows.
+        start : {"earliest", "latest"}, default "earliest"
+            Where reading begins.
+        bounded : bool, default False
+            Stop at the end that each partition has when the job starts. Otherwise the job
+            follows the topic until it is stopped.
+
+        Returns
+        -------
+        Stream
+            With the topic's columns.
+
+        Raises
+        ------
+        UnknownTopicError
+            If there is no such topic.
+        SchemaError
+            If the watermark's column does not exist or is not a time.
+        """
+        if start not in ("earliest", "latest"):
+            raise ConfigError(f'start is {start!r}. Pass "earliest" or "latest".')
+        schema = self._engine.topic_schema(topic)
+        event_time, mark = _watermark(watermark, schema)
+        node = nodes.TopicSource(topic, mark, start, bounded)
+        return Stream(self, node, schema, event_time)
+
+    def from_arrow(self, table: Any, *, watermark: WatermarkStrategy | None = None) -> Stream:
+        """Read a table that is in memory, in its order; a bounded source.
+
+        Parameters
+        ----------
+        table : object
+            Anything with ``__arrow_c_stream__`` or ``__arrow_c_array__`` (pyarrow, pandas,
+            polars, duckdb relations), a dict of numpy arrays, or a list of these with one schema.
+            Buffers are shared where the layouts agree.
+        watermark : WatermarkStrategy, optional
+            Needed by windows.
+
+        Returns
+        -------
+        Stream
+        """
+        schema, batches = self._engine.import_table(table)
+        event_time, mark = _watermark(watermark, schema)
+        return Stream(self, nodes.BatchSource(tuple(batches), schema, mark), schema, event_time)
+
+    # -- execution -------------------------------------------------------------------------
+
+    def execute(
+        self,
+        *,
+        until: str | None = None,
+        runner: str = "local",
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> JobResult:
+        """Run all streams that end in a sink.
+
+        Parameters
+        ----------
+        until : {"latest"}, optional
+            Treat every topic as bounded: stop at the ends that they have now and fire the
+            windows that are still open. Default: follow the topics until interrupted; open
+            windows then stay unfired.
+        runner : str, default "local"
+            Only ``"local"`` exists.
+        on_progress : callable, optional
+            Called about ten times a second with a :class:`Progress`.
+
+        Returns
+        -------
+        JobResult
+            Counters per operator, among them late records.
+
+        Raises
+        ------
+        OperatorError
+            If a step fails; names the operator and the batch. A user function's exception is
+            its ``__cause__``.
+        """
+        if runner != "local":
+            raise NotSupportedError(
+                f'runner {runner!r} does not exist yet. Leave it out, or pass runner="local".'
+            )
+        if until not in (None, "latest"):
+            raise ConfigError(f'until is {until!r}. Pass "latest" or leave it out.')
+        if not self._sinks:
+            raise PipelineError(
+                "the environment has no sink, so there is nothing to execute. End a stream with "
+                "sink_to_topic(), or call to_arrow() on it."
+            )
+        return self._engine.execute(
+            tuple(self._sinks), bounded=until == "latest", on_progress=on_progress
+        )
+
+    def explain(self) -> str:
+        """Describe the plan of all sinks, one line per operator, sources last.
+
+        Returns
+        -------
+        str
+            Each line says ``[native]`` or ``[python]``.
+        """
+        return explain(tuple(self._sinks))
+
+    # -- for streams -----------------------------------------------------------------------
+
+    def _add_sink(self, node: nodes.TopicSink, schema: Any) -> None:
+        self._engine.check_sink(node, schema)
+        self._sinks.append(node)
+
+    def _collect(self, node: nodes.Node, schema: Any) -> Any:
+        return self._engine.collect(nodes.Collect(node), schema)
+
+
+def _watermark(
+    strategy: WatermarkStrategy | None, schema: Any
+) -> tuple[EventTime | None, nodes.Watermark | None]:
+    if strategy is None:
+        return None, None
+    event_time = check_event_time(strategy.timestamp, schema)
+    delay = ticks(strategy.delay, event_time, "watermark delay")
+    return event_time, nodes.Watermark(strategy.timestamp, delay)

@@ -1,0 +1,91 @@
+"""The plan as text: a tree with the sinks on top and the sources below."""
+
+from __future__ import annotations
+
+from pystream.plan import nodes
+from pystream.plan.expressions import ColumnNode, ExpressionNode
+
+__all__ = ["explain"]
+
+
+def explain(sinks: tuple[nodes.Node, ...]) -> str:
+    """Return one line per operator; a node that was shown before is only named.
+
+    Parameters
+    ----------
+    sinks : tuple of Node
+
+    Returns
+    -------
+    str
+    """
+    numbers = {id(node): number for number, node in enumerate(nodes.walk(sinks), start=1)}
+    lines: list[str] = []
+    shown: set[int] = set()
+
+    def visit(node: nodes.Node, depth: int) -> None:
+        head = f"{'  ' * depth}{numbers[id(node)]}: {describe(node)}"
+        if id(node) in shown:
+            lines.append(f"{'  ' * depth}{numbers[id(node)]}: (see above)")
+            return
+        shown.add(id(node))
+        lines.append(f"{head}  [{'python' if isinstance(node, nodes.MapBatches) else 'native'}]")
+        for parent in node.inputs:
+            visit(parent, depth + 1)
+
+    for sink in sinks:
+        visit(sink, 0)
+    return "\n".join(lines)
+
+
+def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of node
+    """Return an operator and its settings in one line."""
+    match node:
+        case nodes.TopicSource():
+            ends = "bounded" if node.bounded else "unbounded"
+            return f"from_topic({node.topic!r}, {ends}){_watermark(node.watermark)}"
+        case nodes.BatchSource():
+            rows = sum(batch.num_rows for batch in node.batches)
+            return f"from_arrow({rows} rows){_watermark(node.watermark)}"
+        case nodes.Filter():
+            return f"filter({node.condition})"
+        case nodes.Project():
+            columns = ", ".join(_column(name, value) for name, value in node.columns)
+            return f"select({columns})"
+        case nodes.MapBatches():
+            return f"map_batches({node.name})"
+        case nodes.WindowAggregation():
+            return _window(node)
+        case nodes.LateRows():
+            return "late rows"
+        case nodes.TopicSink():
+            return f"sink_to_topic({node.topic!r}, key={node.key!r}, acks={node.acks!r})"
+        case nodes.Collect():
+            return "collect"
+    raise AssertionError(f"unknown node {node!r}")
+
+
+def _watermark(mark: nodes.Watermark | None) -> str:
+    return "" if mark is None else f" watermark {mark.column} - {mark.delay} ticks"
+
+
+def _column(name: str, value: ExpressionNode) -> str:
+    is_plain = isinstance(value, ColumnNode) and value.name == name
+    return name if is_plain else f"{name}={value}"
+
+
+def _window(node: nodes.WindowAggregation) -> str:
+    assigner = node.assigner
+    size = f"size={assigner.size}"
+    if assigner.kind == "hopping":
+        size += f", slide={assigner.slide}"
+    if assigner.offset:
+        size += f", offset={assigner.offset}"
+    aggregates = ", ".join(
+        f"{a.name}={a.function}({'' if a.operand is None else a.operand})" for a in node.aggregates
+    )
+    keys = ", ".join(node.keys) or "nothing"
+    late = "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
+    return (
+        f"window {assigner.kind}({size} ticks of {node.event_time}) by {keys}: {aggregates}{late}"
+    )

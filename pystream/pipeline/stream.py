@@ -1,0 +1,392 @@
+"""Streams: the chain that a user writes. Each method returns a new object over a longer plan.
+
+Every column and type is checked when the chain is built, never at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pystream.errors import ConfigError, PipelineError, SchemaError
+from pystream.pipeline.event_time import EventTime
+from pystream.pipeline.explain import explain
+from pystream.pipeline.expressions import Expression, col
+from pystream.plan import nodes
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+    from pystream.pipeline.environment import Environment
+    from pystream.pipeline.windowed import KeyedStream, WindowedStream
+    from pystream.pipeline.windows import Window
+
+__all__ = ["OutputTag", "Stream"]
+
+
+@dataclass(frozen=True)
+class OutputTag:
+    """Names a side output, for example the late records of a window.
+
+    Attributes
+    ----------
+    name : str
+        Shown by ``explain()`` and in errors.
+    """
+
+    name: str
+
+
+class Stream:
+    """Rows of one schema that flow; made by ``Environment.from_topic`` and its like.
+
+    Attributes
+    ----------
+    schema : Schema
+        Names and types of the columns.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        node: nodes.Node,
+        schema: Any,
+        event_time: EventTime | None,
+        late_source: Stream | None = None,
+    ) -> None:
+        self._env = env
+        self._node = node
+        self.schema = schema
+        self._event_time = event_time
+        self._late_source = late_source  # the input of the window that made this stream
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.schema}>"
+
+    # -- stateless operators ---------------------------------------------------------------
+
+    def filter(self, condition: Expression) -> Stream:
+        """Keep the rows for which `condition` is true.
+
+        Parameters
+        ----------
+        condition : Expression
+            Of type bool, for example ``col("amount") > 0``. Rows where it is null are dropped,
+            as in SQL. They still advance the watermark.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown or the types do not fit.
+        """
+        condition = _expression(condition, "filter")
+        kind = self._env._engine.infer(condition.node, self.schema)
+        if str(kind) != "bool":
+            raise SchemaError(
+                f"filter({condition!r}) is of type {kind}, but a condition must be bool. "
+                f"Compare it with something, for example {condition!r} != 0."
+            )
+        return self._next(nodes.Filter(self._node, condition.node), self.schema)
+
+    def select(self, *columns: str | Expression, **named: Expression) -> Stream:
+        """Keep, compute and order columns; all others are dropped.
+
+        Parameters
+        ----------
+        *columns : str or Expression
+            A column name, or an expression, which is named by ``.alias(name)``.
+        **named : Expression
+            New columns by name.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown, a type does not fit, or two results have one name.
+
+        Notes
+        -----
+        A window that follows needs the event-time column: keep it.
+        """
+        pairs = [_named(column) for column in columns]
+        pairs += [(name, _expression(value, "select")) for name, value in named.items()]
+        if not pairs:
+            raise ConfigError("select() got no column. Name at least one.")
+        return self._project(pairs, "select")
+
+    def with_columns(self, **named: Expression) -> Stream:
+        """Add columns, or replace those of the same name; the others stay.
+
+        Parameters
+        ----------
+        **named : Expression
+            Columns by name.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown, a type does not fit, or the event-time column would be
+            replaced.
+        """
+        event_time = self._event_time
+        if event_time is not None and event_time.column in named:
+            raise SchemaError(
+                f"with_columns would replace {event_time.column!r}, which is the event time of "
+                "this stream. Give the new column another name."
+            )
+        values = {name: _expression(value, "with_columns") for name, value in named.items()}
+        pairs = [(name, values.pop(name, col(name))) for name in self.schema.names]
+        return self._project([*pairs, *values.items()], "with_columns")
+
+    def map_batches(self, function: Callable[[Any], Any], *, schema: Any = None) -> Stream:
+        """Run a Python function over whole batches.
+
+        Parameters
+        ----------
+        function : callable
+            Gets a :class:`pystream.RecordBatch`; returns anything tabular (a pyarrow, pandas or
+            polars table, a dict of numpy arrays, a RecordBatch) with any number of rows.
+        schema : dict, Arrow schema or Schema, optional
+            Of the result. Default: that of the input.
+
+        Returns
+        -------
+        Stream
+
+        Notes
+        -----
+        This stage holds the interpreter lock; ``explain()`` marks it ``[python]``. Rows that come
+        out keep the watermark from before their batch. How the input is cut into batches is not
+        defined, so a function should treat each row on its own.
+        """
+        if not callable(function):
+            raise ConfigError(
+                f"map_batches got {function!r}, which cannot be called. Pass a function that "
+                "takes a RecordBatch and returns a table."
+            )
+        result = self.schema if schema is None else self._env._engine.schema(schema)
+        name = getattr(function, "__name__", type(function).__name__)
+        return self._next(nodes.MapBatches(self._node, function, result, name), result)
+
+    # -- windows ---------------------------------------------------------------------------
+
+    def key_by(self, *keys: str) -> KeyedStream:
+        """Group by one or several columns of any type; nulls form one group.
+
+        Parameters
+        ----------
+        *keys : str
+            Column names.
+
+        Returns
+        -------
+        KeyedStream
+
+        Raises
+        ------
+        SchemaError
+            If a column is unknown or named twice.
+        """
+        if not keys:
+            raise ConfigError("key_by() got no column. Name at least one, or use window_all().")
+        for key in keys:
+            self._require(key, "key_by")
+        if len(set(keys)) != len(keys):
+            raise SchemaError(f"key_by{keys!r} names a column twice. Name each once.")
+        from pystream.pipeline.windowed import KeyedStream  # noqa: PLC0415  a cycle of classes
+
+        return KeyedStream(self, keys)
+
+    def window_all(self, window: Window) -> WindowedStream:
+        """Cut the whole stream, without keys, into event-time windows.
+
+        Parameters
+        ----------
+        window : Window
+            From :func:`pystream.tumbling` or :func:`pystream.hopping`.
+
+        Returns
+        -------
+        WindowedStream
+        """
+        from pystream.pipeline.windowed import WindowedStream  # noqa: PLC0415
+
+        return WindowedStream(self, (), window)
+
+    def side_output(self, tag: OutputTag) -> Stream:
+        """Return the side output that an operator of this stream feeds.
+
+        Parameters
+        ----------
+        tag : OutputTag
+            The tag given to ``side_output_late_data``.
+
+        Returns
+        -------
+        Stream
+            Rows with the schema of the window's input.
+
+        Raises
+        ------
+        PipelineError
+            If the stream has no such side output.
+        """
+        window, source = self._node, self._late_source
+        if (
+            source is None
+            or not isinstance(window, nodes.WindowAggregation)
+            or window.late_tag != tag.name
+        ):
+            raise PipelineError(
+                f"stream has no side output {tag.name!r}. Call side_output() on the result of "
+                ".side_output_late_data(tag).aggregate(...), with the same tag."
+            )
+        return Stream(self._env, nodes.LateRows(window), source.schema, source._event_time)
+
+    # -- ends ------------------------------------------------------------------------------
+
+    def sink_to_topic(
+        self, topic: str, *, key: str | None = None, partitions: int = 1, acks: str = "interval"
+    ) -> None:
+        """Append the rows to a topic when the environment executes.
+
+        Parameters
+        ----------
+        topic : str
+            Created with this stream's schema when it does not exist.
+        key : str, optional
+            Column that chooses the partition. Default: the key of the window before it, when
+            that is one column.
+        partitions : int, default 1
+            Of a topic that is created here.
+        acks : str, default "interval"
+            Durability of each append; see :meth:`pystream.Log.producer`.
+
+        Raises
+        ------
+        SchemaError
+            If the topic exists with another schema, or `key` is unknown.
+
+        Notes
+        -----
+        The record timestamp is the row's event time (after a window: ``window_end - 1``), or the
+        time of the append where the stream has none.
+        """
+        if key is not None:
+            self._require(key, "sink_to_topic")
+        elif isinstance(self._node, nodes.WindowAggregation) and len(self._node.keys) == 1:
+            key = self._node.keys[0]
+        event_time = self._event_time
+        node = nodes.TopicSink(
+            self._node,
+            topic,
+            key,
+            partitions,
+            acks,
+            timestamp=None if event_time is None else event_time.column,
+            timestamp_shift=0 if event_time is None else event_time.shift,
+        )
+        self._env._add_sink(node, self.schema)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Run the plan up to here over what is there now and return a pyarrow Table.
+
+        Returns
+        -------
+        pyarrow.Table
+            Needs pyarrow. Windows that are open at the end of the input are fired.
+        """
+        return self._env._collect(self._node, self.schema).to_arrow()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Run the plan up to here over what is there now and return a pandas DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Needs pandas.
+        """
+        return self._env._collect(self._node, self.schema).to_pandas()
+
+    def to_polars(self) -> polars.DataFrame:
+        """Run the plan up to here over what is there now and return a polars DataFrame.
+
+        Returns
+        -------
+        polars.DataFrame
+            Needs polars.
+        """
+        frame: polars.DataFrame = self._env._collect(self._node, self.schema).to_polars()
+        return frame
+
+    def explain(self) -> str:
+        """Describe the plan up to here, one line per operator, sources last.
+
+        Returns
+        -------
+        str
+            Each line says ``[native]`` or ``[python]``.
+        """
+        return explain((self._node,))
+
+    # -- helpers ---------------------------------------------------------------------------
+
+    def _next(self, node: nodes.Node, schema: Any) -> Stream:
+        event_time = self._event_time
+        if event_time is not None and event_time.column not in schema.names:
+            event_time = None
+        return Stream(self._env, node, schema, event_time)
+
+    def _project(self, pairs: list[tuple[str, Expression]], method: str) -> Stream:
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise SchemaError(
+                    f"{method} gives the name {name!r} to two columns. Rename one with .alias()."
+                )
+        columns = tuple((name, value.node) for name, value in pairs)
+        schema = self._env._engine.project(columns, self.schema)
+        return self._next(nodes.Project(self._node, columns), schema)
+
+    def _require(self, column: str, method: str) -> None:
+        if column not in self.schema.names:
+            raise SchemaError(
+                f"{method} names column {column!r}, which the stream does not have. "
+                f"Its columns are {', '.join(self.schema.names)}."
+            )
+
+
+def _expression(value: object, method: str) -> Expression:
+    if not isinstance(value, Expression):
+        hint = " Python functions go into map_batches()." if callable(value) else ""
+        raise ConfigError(
+            f'{method} got {value!r}, which is not an expression. Write it with col("name").{hint}'
+        )
+    return value
+
+
+def _named(column: str | Expression) -> tuple[str, Expression]:
+    if isinstance(column, str):
+        return column, col(column)
+    expression = _expression(column, "select")
+    name = expression.name
+    if name is None:
+        raise ConfigError(
+            f"select got {expression!r} without a name. Add .alias(name), or pass it as "
+            "a named argument."
+        )
+    return name, expression

@@ -1,0 +1,123 @@
+"""Window assigners as users write them: ``tumbling("1m")``, ``hopping("1h", "5m")``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pystream.config import parse_duration_ns
+from pystream.errors import ConfigError
+
+__all__ = ["Window", "hopping", "tumbling"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window assigner; make one with :func:`tumbling` or :func:`hopping`.
+
+    Attributes
+    ----------
+    kind : str
+        ``"tumbling"`` or ``"hopping"``.
+    size, slide, offset : int
+        In nanoseconds.
+    """
+
+    kind: str
+    size: int
+    slide: int
+    offset: int
+
+
+def tumbling(size: str | timedelta, offset: str | timedelta = "0s") -> Window:
+    """Cut event time into windows of one size, one after another.
+
+    A window is ``[start, start + size)`` with ``start = offset + k * size`` for every integer
+    ``k``, counted from 1970-01-01T00:00:00 UTC; times before 1970 are floored, not truncated.
+
+    Parameters
+    ----------
+    size : str or timedelta
+        Length of a window, for example ``"1m"``.
+    offset : str or timedelta, default "0s"
+        Shifts all windows by less than their distance; may be negative.
+        ``tumbling("1d", offset="-8h")`` gives the days of a place eight hours east of UTC.
+
+    Returns
+    -------
+    Window
+
+    Raises
+    ------
+    ConfigError
+        If the size is not positive, the offset not shorter, or a duration cannot be read.
+
+    Examples
+    --------
+    >>> tumbling("1m").kind
+    'tumbling'
+    """
+    nanoseconds = _positive("size", size)
+    return Window("tumbling", nanoseconds, nanoseconds, _offset(offset, nanoseconds))
+
+
+def hopping(
+    size: str | timedelta, slide: str | timedelta, offset: str | timedelta = "0s"
+) -> Window:
+    """Start a window of one size every `slide`; a record counts in each that covers it.
+
+    Called *sliding* in Flink's DataStream API and ``HOP`` in its SQL. The slide need not divide
+    the size.
+
+    Parameters
+    ----------
+    size : str or timedelta
+        Length of a window.
+    slide : str or timedelta
+        Distance between the starts of two windows; at most `size`.
+    offset : str or timedelta, default "0s"
+        Shifts all windows by less than `slide`; may be negative.
+
+    Returns
+    -------
+    Window
+
+    Raises
+    ------
+    ConfigError
+        If a duration is not positive or cannot be read, or the slide is larger than the size.
+
+    Examples
+    --------
+    >>> hopping("24h", "1h").slide // 10**9
+    3600
+    """
+    size_ns = _positive("size", size)
+    slide_ns = _positive("slide", slide)
+    if slide_ns > size_ns:
+        raise ConfigError(
+            f"hopping window has slide {slide!s} larger than size {size!s}, so that records "
+            "between two windows would belong to none. Use a slide of at most the size, "
+            "or filter the records first."
+        )
+    return Window("hopping", size_ns, slide_ns, _offset(offset, slide_ns))
+
+
+def _offset(value: str | timedelta, slide: int) -> int:
+    nanoseconds = parse_duration_ns(value, name="offset")
+    if abs(nanoseconds) >= slide:
+        raise ConfigError(
+            f"window offset is {value!s}, but windows repeat every {slide} ns. "
+            "Pass an offset shorter than that, in either direction."
+        )
+    return nanoseconds
+
+
+def _positive(name: str, value: str | timedelta) -> int:
+    nanoseconds = parse_duration_ns(value, name=name)
+    if nanoseconds <= 0:
+        raise ConfigError(
+            f"window {name} is {value!s}, but a window must be longer than zero. "
+            f'Pass a positive duration such as {name}="1m".'
+        )
+    return nanoseconds

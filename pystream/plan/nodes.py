@@ -1,0 +1,159 @@
+"""Nodes of the logical plan: what a pipeline does, without how.
+
+Nodes are immutable and know their inputs; a node that feeds several others is shared, so the
+plan is a directed acyclic graph that hangs from its sinks. Times are in ticks of the event-time
+column, already converted and checked by the pipeline layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pystream.plan.expressions import ExpressionNode
+
+
+AggregateFunction = Literal["count_all", "count", "sum", "mean", "min", "max"]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A step of the plan; `inputs` names where its rows come from."""
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes whose output this node reads."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class UnaryNode(Node):
+    """A step with one input."""
+
+    input: Node
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The one input, as a tuple."""
+        return (self.input,)
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Bounded out-of-orderness: the watermark is ``max(column) - delay - 1``, in ticks."""
+
+    column: str
+    delay: int
+
+
+@dataclass(frozen=True, eq=False)
+class TopicSource(Node):
+    """Rows of every partition of a topic, in append order."""
+
+    topic: str
+    watermark: Watermark | None
+    start: str  # "earliest" or "latest"
+    bounded: bool  # stop at the ends seen when the job starts
+
+
+@dataclass(frozen=True, eq=False)
+class BatchSource(Node):
+    """Rows that are in memory, in order; always bounded."""
+
+    batches: tuple[Any, ...]  # native record batches of one schema
+    schema: Any  # the native schema, needed when there is no batch
+    watermark: Watermark | None
+
+
+@dataclass(frozen=True, eq=False)
+class Filter(UnaryNode):
+    """Rows for which `condition` is true."""
+
+    condition: ExpressionNode
+
+
+@dataclass(frozen=True, eq=False)
+class Project(UnaryNode):
+    """Exactly `columns`, each a name and the expression that computes it."""
+
+    columns: tuple[tuple[str, ExpressionNode], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MapBatches(UnaryNode):
+    """A Python function over whole record batches."""
+
+    function: Callable[[Any], Any]
+    schema: Any  # of the result
+    name: str
+
+
+@dataclass(frozen=True)
+class WindowAssigner:
+    """Windows ``[start, start + size)`` at every ``offset + k * slide``, in ticks."""
+
+    kind: str  # "tumbling" or "hopping"
+    size: int
+    slide: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One result column: a function over an expression (None: over rows)."""
+
+    name: str
+    function: AggregateFunction
+    operand: ExpressionNode | None
+
+
+@dataclass(frozen=True, eq=False)
+class WindowAggregation(UnaryNode):
+    """Aggregates per key and window; rows that enter no window leave by the late output."""
+
+    keys: tuple[str, ...]
+    event_time: str
+    event_time_shift: int  # ticks to add to the column; -1 when the input is a window's result
+    assigner: WindowAssigner
+    aggregates: tuple[Aggregate, ...]
+    late_tag: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class LateRows(UnaryNode):
+    """The rows that entered no window of `input`, which is a WindowAggregation."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopicSink(UnaryNode):
+    """Appends rows to a topic, which is created when it does not exist."""
+
+    topic: str
+    key: str | None
+    partitions: int
+    acks: str
+    timestamp: str | None  # column of the record timestamp; None: time of the append
+    timestamp_shift: int  # ticks added to it: -1 after a window, whose rows carry window_end
+
+
+@dataclass(frozen=True, eq=False)
+class Collect(UnaryNode):
+    """Keeps all rows in memory for the caller."""
+
+
+def walk(sinks: tuple[Node, ...]) -> Iterator[Node]:
+    """Yield every node once, inputs before the nodes that read them."""
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(sink, False) for sink in reversed(sinks)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            yield node
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.append((node, True))
+        stack.extend((parent, False) for parent in reversed(node.inputs))
