@@ -1,0 +1,49 @@
+"""The commands and their options; each calls one function that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pystream.errors import StreamError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Topics and event-time pipelines inside one Python process.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.callback()
+def root() -> None:
+    """Topics and event-time pipelines inside one Python process."""
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="Where the demo's log is kept.")
+    ] = Path("pystream-demo"),
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the pipeline.")] = 1,
+) -> None:
+    """Publish the flights of 2013 and compute delays per hour and per day.
+
+    The 336,776 departures from New York in 2013 go into a topic in the order in which they
+    really left; a pipeline groups them by their timetable into event-time windows; the results
+    go into topics and are shown. Run it twice: what is there is not done again.
+
+    Example: pystream demo --directory /tmp/flights
+    """
+    from pystream.cli.demo import run_demo  # noqa: PLC0415  --help stays fast
+
+    console = Console()
+    try:
+        run_demo(directory, threads, console)
+    except StreamError as error:
+        Console(stderr=True).print(f"[red]pystream: {error}[/red]")
+        raise typer.Exit(1) from None
