@@ -213,7 +213,8 @@ std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t
 
 void bind_executor(py::module_& module) {
   const runtime::ExecutorOptions defaults;
-  py::class_<Executor>(module, "Executor")
+  // Its destructor joins threads and drops batches.
+  py::class_<Executor>(module, "Executor", py::release_gil_before_calling_cpp_dtor())
       .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
            py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows)
       .def(

@@ -89,7 +89,9 @@ bool wait_any(const storage::Log& self, const std::vector<PartitionHandle>& part
 void bind_log(py::module_& module) {
   const storage::LogOptions defaults;
   const storage::PartitionOptions partition_defaults;
-  py::class_<storage::Log, std::shared_ptr<storage::Log>>(module, "Log")
+  // Its destructor syncs and joins a thread.
+  py::class_<storage::Log, std::shared_ptr<storage::Log>>(module, "Log",
+                                                          py::release_gil_before_calling_cpp_dtor())
       .def_static("open", &open_log, py::arg("directory"), py::kw_only(),
                   py::arg("read_only") = defaults.read_only,
                   py::arg("sync_interval_us") = defaults.sync_interval_us,

@@ -2,10 +2,10 @@
 
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <utility>
 
 #include "base/error.hpp"
+#include "held_object.hpp"
 #include "python_objects.hpp"
 
 namespace pystream::python {
@@ -13,25 +13,6 @@ namespace pystream::python {
 namespace {
 
 constexpr int64_t kNotATime = std::numeric_limits<int64_t>::min();
-
-bool interpreter_is_gone() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsInitialized() == 0 || Py_IsFinalizing() != 0;
-#else
-  return Py_IsInitialized() == 0 || _Py_IsFinalizing() != 0;
-#endif
-}
-
-// Keeps `object` alive for a buffer that may be dropped on any thread. Where that happens after the
-// interpreter's end, the object is leaked: nothing could free it any more.
-std::shared_ptr<const void> hold(const py::object& object) {
-  return {object.inc_ref().ptr(), [](const void* held) {
-            if (interpreter_is_gone()) return;
-            const PyGILState_STATE state = PyGILState_Ensure();
-            Py_DECREF(static_cast<PyObject*>(const_cast<void*>(held)));
-            PyGILState_Release(state);
-          }};
-}
 
 [[noreturn]] void throw_dtype(const std::string& column, const DataType& target,
                               const std::string& got) {

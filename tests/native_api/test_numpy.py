@@ -340,6 +340,22 @@ class TestLifetime:
         thread.join()
         assert sys.getrefcount(values) == before
 
+    def test_object_dropped_without_the_interpreter_lock_is_released(self) -> None:
+        values = np.arange(1000)
+        before = sys.getrefcount(values)
+        capsules = _core.RecordBatch.from_numpy(
+            schema(a="int64"), {"a": values}
+        ).__arrow_c_array__()
+
+        class Source:
+            def __arrow_c_array__(self, requested_schema: object = None) -> object:
+                return capsules
+
+        # Refused after the array was moved out of its capsule, where the lock is free.
+        with pytest.raises(SchemaError):
+            _core.RecordBatch.from_arrow(Source(), schema(a="string"))
+        assert sys.getrefcount(values) == before
+
     def test_view_keeps_its_memory(self) -> None:
         view = column("int64", np.arange(1000)).to_numpy()
         gc.collect()
