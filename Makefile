@@ -1,6 +1,6 @@
 # Two commands for a newcomer, `make demo` and `make test`; the rest is for developers.
 # Each does the set-up that is left; the work is in ci/.
-.PHONY: demo test check build pythons clean
+.PHONY: demo test check bench bench-gate build pythons clean
 
 demo:
 	@ci/setup demo
@@ -12,6 +12,12 @@ test:
 
 check:
 	@ci/check
+
+bench:
+	@ci/bench
+
+bench-gate:
+	@ci/bench_gate
 
 build:
 	@ci/setup build
