@@ -11,15 +11,7 @@ from pystream._native._core import TopicWriter
 from pystream.errors import StreamError
 from pystream.types import RecordMetadata
 
-__all__ = [
-    "Delivery",
-    "ProducerBatch",
-    "RecordAccumulator",
-    "TopicEncoder",
-    "encode_headers",
-    "encode_rows",
-    "timestamp_us",
-]
+__all__ = ["Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "encode_rows"]
 
 @final
 class Delivery:
@@ -123,11 +115,5 @@ class RecordAccumulator:
     def has_work(self) -> bool: ...
     def release(self, byte_count: int) -> None: ...
 
-def encode_headers(headers: Sequence[tuple[str, bytes | str | None]]) -> bytes:
-    """Return record headers in Kafka's encoding. Raises ConfigError."""
-
 def encode_rows(encoder: TopicEncoder, rows: Iterable[object]) -> object:
     """Return records as a capsule of a batch with the topic's columns. Raises SchemaError."""
-
-def timestamp_us(topic: str, value: object) -> int:
-    """Return a record timestamp in microseconds. Raises SchemaError."""

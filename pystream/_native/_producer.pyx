@@ -7,33 +7,24 @@ interpreter lock; appending to the log happens elsewhere, in a background thread
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.datetime cimport (
-    PyDateTime_Check, PyDateTime_DATE_GET_HOUR, PyDateTime_DATE_GET_MICROSECOND,
-    PyDateTime_DATE_GET_MINUTE, PyDateTime_DATE_GET_SECOND, PyDate_Check, PyDelta_Check,
-    datetime as c_datetime, date as c_date, import_datetime, timedelta as c_timedelta,
-    timedelta_days, timedelta_microseconds, timedelta_seconds,
-)
 from cpython.dict cimport PyDict_GetItemWithError
-from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from cpython.ref cimport Py_INCREF, Py_XDECREF
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memset
-from libcpp cimport bool as cbool
+from libc.stdint cimport int32_t, int64_t
 from libcpp.vector cimport vector
+
+from pystream._native._cells cimport (
+    Cell, ColumnSpec, convert, fill_timestamp, kBinaryValue, mismatch,
+)
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import timezone
-from decimal import Decimal
 import logging
+from sys import intern
 import threading
 
-import numpy
-
+from pystream._native._cells import Refused
+from pystream._native._records import encode_headers
 from pystream.config import parse_duration_us
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError,
@@ -41,17 +32,7 @@ from pystream.errors import (
 )
 from pystream.types import RecordMetadata
 
-import_datetime()
-
-__all__ = [
-    "Delivery",
-    "ProducerBatch",
-    "RecordAccumulator",
-    "TopicEncoder",
-    "encode_headers",
-    "encode_rows",
-    "timestamp_us",
-]
+__all__ = ["Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "encode_rows"]
 
 
 cdef extern from "errors.hpp" namespace "pystream::python":
@@ -63,51 +44,16 @@ cdef extern from "columns/record_batch.hpp" namespace "pystream":
         RecordBatch()
 
 
-cdef extern from "columns/row_builder.hpp" namespace "pystream":
-    cdef cppclass Cell:
-        cbool is_null
-        int64_t integer
-        int64_t high
-        double real
-        const char* data
-        int64_t size
-
-
-cdef extern from "Python.h":
-    int64_t PyLong_AsLongLongAndOverflow(object, int* overflow) except? -1
-    uint64_t PyLong_AsUnsignedLongLong(object) except? 18446744073709551615
-    int PyDateTime_GET_YEAR(object)
-    int PyDateTime_GET_MONTH(object)
-    int PyDateTime_GET_DAY(object)
+cdef extern from "row_cells.hpp" namespace "pystream::python":
+    cdef cppclass RowCells:
+        void prepare(int count) except +translate_exception
+        Cell* cells()
+        void keep(int index, object owner)
 
 
 cdef extern from "open_batch.hpp" namespace "pystream::python":
     int64_t wall_clock_us()
     int64_t steady_clock_us()
-    int64_t days_from_civil(int year, int month, int day)
-
-    cdef enum ValueKind:
-        kBoolValue
-        kIntegerValue
-        kUnsignedValue
-        kRealValue
-        kTimestampValue
-        kDateValue
-        kDurationValue
-        kDecimalValue
-        kStringValue
-        kBinaryValue
-
-    cdef cppclass ColumnSpec:
-        ValueKind kind
-        cbool is_nullable
-        cbool is_zoned
-        cbool is_single
-        int precision
-        int scale
-        int64_t ticks_per_second
-        int64_t minimum
-        int64_t maximum
 
     cdef cppclass TopicLayout:
         TopicLayout(const char*, size_t, vector[int]) except +translate_exception
@@ -121,294 +67,6 @@ cdef extern from "open_batch.hpp" namespace "pystream::python":
         int64_t rows()
         int64_t bytes()
         void take(RecordBatch*, RecordBatch*) except +translate_exception
-
-
-# -- Python values to cells ----------------------------------------------------------------------
-
-
-class Refused(Exception):
-    """A value does not fit its column; says why."""
-
-
-cdef tuple _ACCEPTED = (
-    "True or False",
-    "a whole number",
-    "a whole number from 0",
-    "a number",
-    "a datetime, numpy.datetime64, or a whole number in the column's unit",
-    "a date, numpy.datetime64, or a number of days since 1970",
-    "a timedelta, numpy.timedelta64, or a whole number in the column's unit",
-    "a Decimal or a whole number",
-    "a str",
-    "bytes or a str",
-)
-
-cdef object _EPOCH_NAT = numpy.datetime64("NaT")
-cdef dict _UNIT = {1: "s", 1000: "ms", 1000000: "us", 1000000000: "ns"}
-cdef object _UTC = timezone.utc
-
-
-cdef int _to_int64(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    cdef int overflow = 0
-    cell.integer = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow or cell.integer < spec.minimum or cell.integer > spec.maximum:
-        raise Refused("out of range")
-    return 0
-
-
-cdef int _microseconds_to_ticks(int64_t us, const ColumnSpec* spec, Cell* cell) except -1:
-    cdef int64_t per_tick
-    if spec.ticks_per_second == 1000000000:
-        if us > 9223372036854775 or us < -9223372036854775:
-            raise Refused("out of range")
-        cell.integer = us * 1000
-        return 0
-    per_tick = 1000000 // spec.ticks_per_second
-    if us % per_tick != 0:
-        raise Refused("finer than the column's unit, so it would be cut: round it first")
-    cell.integer = us // per_tick
-    return 0
-
-
-cdef int64_t _timedelta_us(object value) except? -1:
-    cdef int64_t days = timedelta_days(value)
-    if days > 100000000 or days < -100000000:
-        raise Refused("out of range")
-    return (days * 86400 + timedelta_seconds(value)) * 1000000 + timedelta_microseconds(value)
-
-
-cdef int _from_datetime(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    cdef int64_t us
-    cdef object zone = value.tzinfo
-    if type(value) is not c_datetime and hasattr(value, "to_datetime64"):
-        # A pandas Timestamp: a datetime with nanoseconds; NaT is one too.
-        if zone is None and spec.is_zoned and value == value:
-            raise Refused("without a time zone, but the column has one: set tzinfo")
-        return _from_numpy_time(value.to_datetime64(), spec, cell)
-    us = days_from_civil(
-        PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)
-    ) * 86400
-    us += (PyDateTime_DATE_GET_HOUR(value) * 60 + PyDateTime_DATE_GET_MINUTE(value)) * 60
-    us = (us + PyDateTime_DATE_GET_SECOND(value)) * 1000000
-    us += PyDateTime_DATE_GET_MICROSECOND(value)
-    if zone is None:
-        if spec.is_zoned:
-            raise Refused("without a time zone, but the column has one: set tzinfo")
-    elif zone is not _UTC:
-        us -= _timedelta_us(value.utcoffset())
-    return _microseconds_to_ticks(us, spec, cell)
-
-
-cdef int _from_numpy_time(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    """Take a datetime64 or timedelta64; NaT is null."""
-    cdef object kind = "M8" if value.dtype.kind == "M" else "m8"
-    cdef object unit = "D" if spec.kind == kDateValue else _UNIT[spec.ticks_per_second]
-    if numpy.isnat(value):
-        if not spec.is_nullable:
-            raise Refused("NaT, but the column is not nullable")
-        cell.is_null = True
-        return 0
-    ticks = value.astype(f"{kind}[{unit}]")
-    if ticks != value:
-        raise Refused("finer than the column's unit or out of range: round it first")
-    return _to_int64(int(ticks.astype("i8")), spec, cell)
-
-
-cdef int _from_decimal(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    sign, digits, exponent = Decimal(value).as_tuple()
-    if not isinstance(exponent, int):
-        raise Refused("not finite")
-    unscaled = int("".join(map(str, digits)) or "0")
-    shift = exponent + spec.scale
-    if shift >= 0:
-        # More digits than any precision are refused before they are computed.
-        unscaled = unscaled * 10 ** min(shift, 40)
-    else:
-        unscaled, rest = divmod(unscaled, 10 ** min(-shift, 60))
-        if rest:
-            raise Refused("finer than the column's scale, so it would be cut: round it first")
-    if unscaled >= 10 ** spec.precision:
-        raise Refused("out of range")
-    if sign:
-        unscaled = -unscaled
-    low = unscaled & 0xFFFFFFFFFFFFFFFF
-    cell.integer = low - (1 << 64) if low >> 63 else low
-    cell.high = unscaled >> 64
-    return 0
-
-
-cdef int _to_real(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    if isinstance(value, float):
-        cell.real = PyFloat_AS_DOUBLE(value)
-    else:
-        try:
-            cell.real = value
-        except OverflowError:
-            raise Refused("out of range") from None
-        if cell.real != value:
-            raise Refused("not exact as a float: pass float(value) to round it")
-    if spec.is_single and cell.real - cell.real == 0 and not (
-        -3.4028235677973366e38 < cell.real < 3.4028235677973366e38
-    ):
-        raise Refused("out of range")
-    return 0
-
-
-cdef object _to_bytes(object value, Cell* cell):
-    """Point the cell at the bytes of a str or bytes-like; return what must be kept for it."""
-    cdef Py_ssize_t size
-    if isinstance(value, bytes):
-        cell.data = PyBytes_AS_STRING(value)
-        cell.size = PyBytes_GET_SIZE(value)
-        return value
-    if isinstance(value, str):
-        try:
-            cell.data = PyUnicode_AsUTF8AndSize(value, &size)
-        except UnicodeEncodeError:
-            raise Refused("not valid Unicode: it has a lone surrogate") from None
-        cell.size = size
-        return value
-    if isinstance(value, (bytearray, memoryview)):
-        return _to_bytes(bytes(value), cell)
-    raise Refused("")
-
-
-cdef object convert(object value, const ColumnSpec* spec, Cell* cell):
-    """Fill a cell; return the object that the cell's data lies in. Raise Refused."""
-    if value is None:
-        if not spec.is_nullable:
-            raise Refused("null, but the column is not nullable")
-        cell.is_null = True
-        return None
-    if spec.kind == kStringValue:
-        if isinstance(value, str):
-            return _to_bytes(value, cell)
-    elif spec.kind == kBinaryValue:
-        return _to_bytes(value, cell)
-    elif spec.kind == kRealValue:
-        if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
-            _to_real(value, spec, cell)
-            return None
-    elif spec.kind == kBoolValue:
-        if isinstance(value, bool):
-            cell.integer = value is True
-            return None
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if spec.kind == kDecimalValue:
-            _from_decimal(value, spec, cell)
-        elif spec.kind == kUnsignedValue:
-            try:
-                cell.integer = <int64_t>PyLong_AsUnsignedLongLong(value)
-            except OverflowError:
-                raise Refused("out of range") from None
-        else:
-            _to_int64(value, spec, cell)
-        return None
-    elif spec.kind == kTimestampValue:
-        if PyDateTime_Check(value):
-            _from_datetime(value, spec, cell)
-            return None
-    elif spec.kind == kDateValue:
-        if PyDate_Check(value) and not PyDateTime_Check(value):
-            cell.integer = days_from_civil(
-                PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)
-            )
-            return None
-    elif spec.kind == kDurationValue:
-        if PyDelta_Check(value):
-            _from_timedelta(value, spec, cell)
-            return None
-    elif spec.kind == kDecimalValue:
-        if isinstance(value, Decimal):
-            _from_decimal(value, spec, cell)
-            return None
-    if isinstance(value, numpy.generic):
-        return _from_numpy(value, spec, cell)
-    raise Refused("")
-
-
-cdef int _from_timedelta(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    if type(value) is not c_timedelta and hasattr(value, "to_timedelta64"):
-        return _from_numpy_time(value.to_timedelta64(), spec, cell)
-    return _microseconds_to_ticks(_timedelta_us(value), spec, cell)
-
-
-cdef object _from_numpy(object value, const ColumnSpec* spec, Cell* cell):
-    cdef object kind = value.dtype.kind
-    if kind == "M" and spec.kind in (kTimestampValue, kDateValue):
-        _from_numpy_time(value, spec, cell)
-        return None
-    if kind == "m" and spec.kind == kDurationValue:
-        _from_numpy_time(value, spec, cell)
-        return None
-    if kind in "biuf":
-        return convert(value.item(), spec, cell)
-    raise Refused("")
-
-
-cdef object mismatch(str topic, str column, str expected, ValueKind kind, object value, object why,
-                     object row):
-    """Return the SchemaError of a value that was refused."""
-    shown = repr(value)
-    if len(shown) > 60:
-        shown = shown[:57] + "..."
-    got = "null" if value is None else f"{type(value).__name__} {shown}"
-    reason = f" ({why})" if str(why) else ""
-    where = "" if row is None else f", row {row}"
-    return SchemaError(
-        f"topic {topic!r}, column {column!r}{where}: expected {expected}, got {got}{reason}. Send "
-        f"{_ACCEPTED[<int>kind]}.",
-        topic=topic, column=column, expected=expected, got=got, row=row, value=value,
-    )
-
-
-# -- headers -------------------------------------------------------------------------------------
-
-
-cdef int _put_varint(bytearray out, int64_t value) except -1:
-    cdef uint64_t rest = (<uint64_t>value << 1) ^ (<uint64_t>(value >> 63))
-    while rest > 127:
-        out.append((rest & 127) | 128)
-        rest >>= 7
-    out.append(rest)
-    return 0
-
-
-def timestamp_us(str topic, value):
-    """Return a record timestamp in microseconds; raise SchemaError when it is none."""
-    cdef Cell cell
-    _fill_timestamp(topic, value, &cell)
-    return cell.integer
-
-
-def encode_headers(headers):
-    """Return record headers in Kafka's encoding: varint count, then varint-sized keys and values.
-
-    References
-    ----------
-    https://kafka.apache.org/documentation/#recordheader
-    """
-    cdef bytearray out = bytearray()
-    _put_varint(out, len(headers))
-    for item in headers:
-        if not isinstance(item, tuple) or len(item) != 2:
-            raise ConfigError(f"a header is {item!r}. Pass headers as (name, bytes) tuples.")
-        name, value = item
-        if not isinstance(name, str) or not (value is None or isinstance(value, (bytes, str))):
-            raise ConfigError(
-                f"a header is {item!r}. Pass a str and bytes, a str, or None in each tuple."
-            )
-        name = name.encode()
-        _put_varint(out, len(name))
-        out += name
-        if value is None:
-            _put_varint(out, -1)
-            continue
-        if isinstance(value, str):
-            value = value.encode()
-        _put_varint(out, len(value))
-        out += value
-    return bytes(out)
 
 
 # -- deliveries ----------------------------------------------------------------------------------
@@ -609,10 +267,6 @@ cdef class Delivery:
 # -- the accumulator -----------------------------------------------------------------------------
 
 
-cdef enum:
-    STACK_CELLS = 18
-
-
 @cython.final
 cdef class TopicEncoder:
     """What a producer knows of a topic, and its open batches."""
@@ -637,7 +291,8 @@ cdef class TopicEncoder:
         self.topic = topic
         self.partitions = partitions
         self.is_typed = is_typed
-        self._names = names
+        # Interned, as the keys of dict displays are: a lookup then compares addresses.
+        self._names = tuple([intern(name) for name in names])
         self._types = types
         self._open = [None] * partitions
         self._sticky = sticky % partitions
@@ -667,7 +322,7 @@ cdef class TopicEncoder:
                     got=type(record[name]).__name__,
                 )
 
-    cdef int64_t _fill(self, object record, Cell* cells, PyObject** owners) except -1:
+    cdef int64_t _fill(self, object record, RowCells* row) except -1:
         """Fill the cells of a typed record; return the bytes of its strings."""
         cdef dict values
         cdef PyObject* found
@@ -677,6 +332,7 @@ cdef class TopicEncoder:
         cdef object value
         cdef object owner
         cdef tuple names = self._names
+        cdef Cell* cells = row.cells()
         if type(record) is dict:
             values = <dict>record
         elif isinstance(record, Mapping):
@@ -702,18 +358,17 @@ cdef class TopicEncoder:
                 raise mismatch(self.topic, names[i], self._types[i],
                                self._layout.columns()[i].kind, value, why, None) from None
             if owner is not None:
-                Py_INCREF(owner)
-                owners[i] = <PyObject*>owner
+                row.keep(<int>i, owner)
                 size += cells[i].size
         if count != len(values):
             self._refuse_columns(values)
         return size
 
-    cdef int64_t _fill_bytes(self, object key, object value, Cell* cells,
-                             PyObject** owners) except -1:
+    cdef int64_t _fill_bytes(self, object key, object value, RowCells* row) except -1:
         """Fill the two cells of a topic of Kafka's shape."""
         cdef Py_ssize_t i
         cdef object given
+        cdef Cell* cells = row.cells()
         for i in range(2):
             given = key if i == 0 else value
             try:
@@ -722,8 +377,7 @@ cdef class TopicEncoder:
                 raise mismatch(self.topic, "key" if i == 0 else "value", "binary", kBinaryValue,
                                given, why, None) from None
             if owner is not None:
-                Py_INCREF(owner)
-                owners[i] = <PyObject*>owner
+                row.keep(<int>i, owner)
         return cells[0].size + cells[1].size
 
     cdef int32_t _choose(self, object partition, const Cell* cells) except -1:
@@ -739,12 +393,6 @@ cdef class TopicEncoder:
             )
         return partition
 
-
-cdef ColumnSpec _timestamp_spec
-_timestamp_spec.kind = kTimestampValue
-_timestamp_spec.is_nullable = False
-_timestamp_spec.is_zoned = True
-_timestamp_spec.ticks_per_second = 1000000
 
 @cython.final
 cdef class RecordAccumulator:
@@ -815,58 +463,39 @@ cdef class RecordAccumulator:
     cdef Delivery _add(self, TopicEncoder encoder, object value, object key, object partition,
                        object timestamp, object headers):
         cdef int count = encoder._layout.column_count()
-        cdef Cell on_stack[STACK_CELLS]
-        cdef PyObject* owners_on_stack[STACK_CELLS]
-        cdef Cell* cells = on_stack
-        cdef PyObject** owners = owners_on_stack
+        cdef RowCells row
+        cdef Cell* cells
         cdef int64_t size
-        cdef int i
-        cdef bint is_large = count + 2 > STACK_CELLS
-        if is_large:
-            cells = <Cell*>PyMem_Malloc((count + 2) * sizeof(Cell))
-            owners = <PyObject**>PyMem_Malloc((count + 2) * sizeof(PyObject*))
-            if cells is NULL or owners is NULL:
-                PyMem_Free(cells)
-                PyMem_Free(owners)
-                raise MemoryError
-        memset(<void*>cells, 0, (count + 2) * sizeof(Cell))
-        memset(owners, 0, (count + 2) * sizeof(PyObject*))
-        try:
-            if encoder.is_typed:
-                if key is not None:
-                    raise ConfigError(
-                        f"topic {encoder.topic!r} has columns, and its key is one of them. Leave "
-                        "key= out."
-                    )
-                size = encoder._fill(value, cells, owners)
-            else:
-                size = encoder._fill_bytes(key, value, cells, owners)
-            if timestamp is None:
-                cells[count].integer = wall_clock_us()
-            else:
-                _fill_timestamp(encoder.topic, timestamp, &cells[count])
-            if headers:
-                encoded = encode_headers(headers)
-                Py_INCREF(encoded)
-                owners[count + 1] = <PyObject*>encoded
-                cells[count + 1].data = PyBytes_AS_STRING(encoded)
-                cells[count + 1].size = PyBytes_GET_SIZE(encoded)
-                size += cells[count + 1].size
-            else:
-                cells[count + 1].is_null = True
-            if size > self._max_record_bytes:
-                raise RecordTooLargeError(
-                    f"a record of topic {encoder.topic!r} has {size} bytes, but max_record_bytes "
-                    f"is {self._max_record_bytes}. Send less, or raise it.",
-                    topic=encoder.topic, size=size, limit=self._max_record_bytes,
+        row.prepare(count + 2)
+        cells = row.cells()
+        if encoder.is_typed:
+            if key is not None:
+                raise ConfigError(
+                    f"topic {encoder.topic!r} has columns, and its key is one of them. Leave key= "
+                    "out."
                 )
-            return self._append(encoder, encoder._choose(partition, cells), cells, count)
-        finally:
-            for i in range(count + 2):
-                Py_XDECREF(owners[i])
-            if is_large:
-                PyMem_Free(cells)
-                PyMem_Free(owners)
+            size = encoder._fill(value, &row)
+        else:
+            size = encoder._fill_bytes(key, value, &row)
+        if timestamp is None:
+            cells[count].integer = wall_clock_us()
+        else:
+            fill_timestamp(encoder.topic, timestamp, &cells[count])
+        if headers:
+            encoded = encode_headers(headers)
+            row.keep(count + 1, encoded)
+            cells[count + 1].data = PyBytes_AS_STRING(encoded)
+            cells[count + 1].size = PyBytes_GET_SIZE(encoded)
+            size += cells[count + 1].size
+        else:
+            cells[count + 1].is_null = True
+        if size > self._max_record_bytes:
+            raise RecordTooLargeError(
+                f"a record of topic {encoder.topic!r} has {size} bytes, but max_record_bytes is "
+                f"{self._max_record_bytes}. Send less, or raise it.",
+                topic=encoder.topic, size=size, limit=self._max_record_bytes,
+            )
+        return self._append(encoder, encoder._choose(partition, cells), cells, count)
 
     cdef Delivery _append(self, TopicEncoder encoder, int32_t partition, const Cell* cells,
                           int count):
@@ -954,39 +583,16 @@ def encode_rows(TopicEncoder encoder, rows):
     Raises SchemaError as `send` does, with the row.
     """
     cdef int count = encoder._layout.column_count()
-    cdef Cell* cells = <Cell*>PyMem_Malloc((count + 2) * sizeof(Cell))
-    cdef PyObject** owners = <PyObject**>PyMem_Malloc((count + 2) * sizeof(PyObject*))
+    cdef RowCells row
     cdef ProducerBatch batch = ProducerBatch.__new__(ProducerBatch, encoder, 0)
-    cdef int i
-    try:
-        if cells is NULL or owners is NULL:
-            raise MemoryError
-        for number, row in enumerate(rows):
-            memset(<void*>cells, 0, (count + 2) * sizeof(Cell))
-            memset(owners, 0, (count + 2) * sizeof(PyObject*))
-            cells[count + 1].is_null = True
-            try:
-                encoder._fill(row, cells, owners)
-                batch._rows.append(cells)
-            except SchemaError as error:
-                error.row = number
-                error.args = (f"row {number}: {error}",)
-                raise
-            finally:
-                for i in range(count):
-                    Py_XDECREF(owners[i])
-    finally:
-        PyMem_Free(cells)
-        PyMem_Free(owners)
+    for number, record in enumerate(rows):
+        row.prepare(count + 2)
+        row.cells()[count + 1].is_null = True
+        try:
+            encoder._fill(record, &row)
+        except SchemaError as error:
+            error.row = number
+            error.args = (f"row {number}: {error}",)
+            raise
+        batch._rows.append(row.cells())
     return batch.take()[0]
-
-
-cdef int _fill_timestamp(str topic, object timestamp, Cell* cell) except -1:
-    _timestamp_spec.minimum = -9223372036854775807
-    _timestamp_spec.maximum = 9223372036854775807
-    try:
-        convert(timestamp, &_timestamp_spec, cell)
-    except Refused as why:
-        raise mismatch(topic, "timestamp", "timestamp[us, UTC]", kTimestampValue, timestamp, why,
-                       None) from None
-    return 0

@@ -1,11 +1,11 @@
 """Yielding single records of a batch: each field is decoded when it is asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 from pystream._native._core import Array
 
-__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers"]
+__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers", "encode_headers"]
 
 @final
 class Record:
@@ -69,6 +69,9 @@ class RecordIterator:
     def drop(self) -> None: ...
     def __iter__(self) -> Iterator[Record]: ...
     def __next__(self) -> Record: ...
+
+def encode_headers(headers: Sequence[tuple[str, bytes | str | None]]) -> bytes:
+    """Return record headers in Kafka's encoding. Raises ConfigError."""
 
 def decode_headers(encoded: bytes) -> list[tuple[str, bytes | None]]:
     """Return the headers of a record, which `encode_headers` encoded."""

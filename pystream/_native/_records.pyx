@@ -13,9 +13,9 @@ from libc.stdint cimport (
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
-from pystream.errors import SchemaError
+from pystream.errors import ConfigError, SchemaError
 
-__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers"]
+__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers", "encode_headers"]
 
 
 cdef extern from "errors.hpp" namespace "pystream::python":
@@ -382,6 +382,48 @@ cdef class RecordIterator:
         row = self._row
         self._row = row + 1
         return _record(rows, row)
+
+
+# -- headers -------------------------------------------------------------------------------------
+
+
+def encode_headers(headers):
+    """Return record headers in Kafka's encoding: varint count, then varint-sized keys and values.
+
+    References
+    ----------
+    https://kafka.apache.org/documentation/#recordheader
+    """
+    cdef bytearray out = bytearray()
+    _put_varint(out, len(headers))
+    for item in headers:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise ConfigError(f"a header is {item!r}. Pass headers as (name, bytes) tuples.")
+        name, value = item
+        if not isinstance(name, str) or not (value is None or isinstance(value, (bytes, str))):
+            raise ConfigError(
+                f"a header is {item!r}. Pass a str and bytes, a str, or None in each tuple."
+            )
+        name = name.encode()
+        _put_varint(out, len(name))
+        out += name
+        if value is None:
+            _put_varint(out, -1)
+            continue
+        if isinstance(value, str):
+            value = value.encode()
+        _put_varint(out, len(value))
+        out += value
+    return bytes(out)
+
+
+cdef int _put_varint(bytearray out, int64_t value) except -1:
+    cdef uint64_t rest = (<uint64_t>value << 1) ^ (<uint64_t>(value >> 63))
+    while rest > 127:
+        out.append((rest & 127) | 128)
+        rest >>= 7
+    out.append(rest)
+    return 0
 
 
 def decode_headers(bytes encoded):

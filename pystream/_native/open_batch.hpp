@@ -118,8 +118,8 @@ inline int64_t days_from_civil(int year, int month, int day) {
 class TopicLayout {
  public:
   TopicLayout(const char* schema_blob, size_t length, std::vector<int> key_columns)
-      : schema_(std::make_shared<const Schema>(Schema::deserialize(
-            {reinterpret_cast<const uint8_t*>(schema_blob), length}))),
+      : schema_(std::make_shared<const Schema>(
+            Schema::deserialize({reinterpret_cast<const uint8_t*>(schema_blob), length}))),
         key_columns_(std::move(key_columns)) {
     for (const Field& field : schema_->fields) columns_.push_back(column_spec(field));
   }
