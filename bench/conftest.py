@@ -27,7 +27,8 @@ def pytest_benchmark_update_machine_info(
     """Add what the figures depend on."""
     machine_info["cores"] = os.cpu_count()
     machine_info["kernel"] = platform.release()
-    machine_info["packages"] = {
+    versions = {
         name: importlib.metadata.version(name)
-        for name in ("pystream", "numpy", "pyarrow", "duckdb", "pytest-benchmark")
+        for name in ("numpy", "pyarrow", "duckdb", "pytest-benchmark")
     }
+    machine_info["packages"] = {"pystream": ps.__version__, **versions}
