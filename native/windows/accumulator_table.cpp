@@ -72,6 +72,14 @@ int64_t AccumulatorTable::value_count(int input, uint32_t slot) const {
   return load<int64_t>(rows().at(slot)) - (null_counts == nullptr ? 0 : null_counts[slot]);
 }
 
+void AccumulatorTable::set_text(int column, uint32_t slot, std::string_view value) {
+  std::optional<std::string>& held = texts_[static_cast<size_t>(column)][slot];
+  const size_t before = held ? held->capacity() : kInlineText;
+  held = value;
+  // A text never gives its block back.
+  text_bytes_ += static_cast<int64_t>(held->capacity() - before);
+}
+
 void AccumulatorTable::add_rows(int64_t count) {
   const int64_t stride = layout_->stride;
   const int64_t begin = rows_.size();
@@ -173,15 +181,15 @@ void AccumulatorTable::merge_text(const AccumulatorTable& other, const InputLayo
   if (input.min_at >= 0) {
     for (int64_t i = 0; i < count; ++i) {
       const std::optional<std::string>& theirs = other.text(input.min_at)[other_slots[i]];
-      std::optional<std::string>& held = text(input.min_at)[slots[i]];
-      if (theirs && (!held || *theirs < *held)) held = theirs;
+      const std::optional<std::string>& held = text(input.min_at)[slots[i]];
+      if (theirs && (!held || *theirs < *held)) set_text(input.min_at, slots[i], *theirs);
     }
   }
   if (input.max_at >= 0) {
     for (int64_t i = 0; i < count; ++i) {
       const std::optional<std::string>& theirs = other.text(input.max_at)[other_slots[i]];
-      std::optional<std::string>& held = text(input.max_at)[slots[i]];
-      if (theirs && (!held || *held < *theirs)) held = theirs;
+      const std::optional<std::string>& held = text(input.max_at)[slots[i]];
+      if (theirs && (!held || *held < *theirs)) set_text(input.max_at, slots[i], *theirs);
     }
   }
 }
@@ -251,11 +259,8 @@ int64_t AccumulatorTable::bytes() const {
   for (const auto& counts : nans_) total += static_cast<int64_t>(counts.capacity() * 8);
   for (const Texts& texts : texts_) {
     total += static_cast<int64_t>(texts.capacity() * sizeof(texts[0]));
-    for (const std::optional<std::string>& text : texts) {
-      if (text && text->size() > kInlineText) total += static_cast<int64_t>(text->capacity());
-    }
   }
-  return total;
+  return total + text_bytes_;
 }
 
 }  // namespace pystream::windows

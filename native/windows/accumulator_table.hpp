@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "state/large_array.hpp"
@@ -46,7 +47,7 @@ class AccumulatorTable {
   const int64_t* nans(int input) const { return side_or_null(nans_, input); }
   // Text extremes by slot.
   using Texts = std::vector<std::optional<std::string>>;
-  Texts& text(int column) { return texts_[static_cast<size_t>(column)]; }
+  void set_text(int column, uint32_t slot, std::string_view value);
   const Texts& text(int column) const { return texts_[static_cast<size_t>(column)]; }
   // Values of an input in a row, nulls not counted.
   int64_t value_count(int input, uint32_t slot) const;
@@ -110,6 +111,7 @@ class AccumulatorTable {
   std::vector<std::vector<int64_t>> nulls_;  // by input, then by slot; empty until the first
   std::vector<std::vector<int64_t>> nans_;
   std::vector<Texts> texts_;
+  int64_t text_bytes_ = 0;  // of texts that have a block of their own
 
   // State that is rebuilt.
   state::LargeArray<Slot> table_;  // sparse: id to slot

@@ -170,12 +170,12 @@ void RowAccumulator::add_text(AccumulatorTable* table, const InputLayout& input,
     const std::string_view value = texts.view(is_encoded ? column.codes()[row] : row);
     const uint32_t slot = chunk.slots[i];
     if (input.min_at >= 0) {
-      std::optional<std::string>& held = table->text(input.min_at)[slot];
-      if (!held || value < *held) held = value;
+      const std::optional<std::string>& held = table->text(input.min_at)[slot];
+      if (!held || value < *held) table->set_text(input.min_at, slot, value);
     }
     if (input.max_at >= 0) {
-      std::optional<std::string>& held = table->text(input.max_at)[slot];
-      if (!held || *held < value) held = value;
+      const std::optional<std::string>& held = table->text(input.max_at)[slot];
+      if (!held || *held < value) table->set_text(input.max_at, slot, value);
     }
   }
 }
