@@ -1,0 +1,222 @@
+"""One small wrong turn per rule of event time; each must make some test fail.
+
+A mutation replaces exact source text. ``test_rules.py`` checks on every run that the text is still
+there, so that a rewrite of the engine takes its mutations along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLICING = "native/windows/slicing.cpp"
+ROUTE = "native/windows/route_rows.cpp"
+PARTIAL = "native/windows/partial_state.cpp"
+AGGREGATION = "native/windows/window_aggregation.cpp"
+TABLE = "native/windows/accumulator_table.cpp"
+ACCUMULATE = "native/windows/accumulate.cpp"
+ROWS = "native/windows/row_accumulator.cpp"
+RESULTS = "native/windows/window_results.cpp"
+KEYS = "native/state/key_words.cpp"
+WATERMARK = "native/runtime/watermark.cpp"
+EXECUTOR = "native/runtime/executor.cpp"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace ``old``, which occurs ``times`` times in ``path``, by ``new``."""
+
+    path: str
+    old: str
+    new: str
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A rule of ``docs/semantics.md``, broken."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "watermark lacks its one tick",
+        (
+            Edit(WATERMARK, "return max_event_time - delay - 1;", "return max_event_time - delay;"),
+            Edit(WATERMARK, "std::min(own, others) - delay - 1;", "std::min(own, others) - delay;"),
+        ),
+    ),
+    Mutation(
+        "watermark is applied before the record that moves it",
+        (
+            Edit(
+                WATERMARK,
+                "    out[row] = std::min(own, others) - delay - 1;\n"
+                "    own = std::max<int64_t>(own, times[row]);\n",
+                "    own = std::max<int64_t>(own, times[row]);\n"
+                "    out[row] = std::min(own, others) - delay - 1;\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "watermark moves once per batch",
+        (Edit(PARTIAL, "if (watermarks.per_row) {", "if (watermarks.per_row && count < 0) {"),),
+    ),
+    Mutation(
+        "fastest partition drives the watermark",
+        (
+            Edit(WATERMARK, "least = std::min(least, maxima_[p]);", "least = kMaxWatermark;"),
+            Edit(WATERMARK, "std::min_element(maxima_", "std::max_element(maxima_"),
+        ),
+    ),
+    Mutation(
+        "end of input does not fire",
+        (Edit(EXECUTOR, "    advance(&source, windows::kMaxWatermark);\n", ""),),
+    ),
+    Mutation(
+        "watermark may go back",
+        (Edit(AGGREGATION, "  if (watermark <= state.watermark) return;\n", ""),),
+    ),
+    Mutation(
+        "window fires one tick late",
+        (Edit(SLICING, "Wide{watermark} + 1 - size_", "Wide{watermark} - size_"),),
+    ),
+    Mutation(
+        "window fires one tick early",
+        (Edit(SLICING, "Wide{watermark} + 1 - size_", "Wide{watermark} + 2 - size_"),),
+    ),
+    Mutation(
+        "window takes rows at the watermark that closes it",
+        (
+            Edit(
+                ROUTE,
+                "if (watermark < last_open_watermark) {",
+                "if (watermark <= last_open_watermark) {",
+            ),
+        ),
+    ),
+    Mutation(
+        "a batch in one slice is not judged",
+        (
+            Edit(
+                ROUTE,
+                "if (latest >= slicing_->window_end(",
+                "if (latest > slicing_->window_end(",
+            ),
+        ),
+    ),
+    Mutation(
+        "lateness is judged per record, not per window",
+        (
+            Edit(ROUTE, "  if (route_as_one(rows, range, watermarks)) return;\n", ""),
+            Edit(
+                ROUTE,
+                "if (!is_same) route = find_route(time, watermark);",
+                "route = time <= watermark ? kLate : find_route(time, watermark);",
+            ),
+        ),
+    ),
+    Mutation(
+        "late row is dropped silently",
+        (Edit(ROUTE, "late->push_back(static_cast<int32_t>(i));", "continue;"),),
+    ),
+    Mutation(
+        "hopping row late for one window is late for all",
+        (
+            Edit(
+                ROUTE,
+                "if (closed >= slicing_->last_window(slice)) return kLate;",
+                "if (closed >= slicing_->first_window(slice)) return kLate;",
+            ),
+        ),
+    ),
+    Mutation(
+        "hopping row late for one window misses the next too",
+        (Edit(ROUTE, "number_of({slice, closed + 1})", "number_of({slice, closed + 2})"),),
+    ),
+    Mutation(
+        "times before 1970 are truncated, not floored",
+        (Edit(SLICING, "if (within < 0) {", "if (within < -slide_) {"),),
+    ),
+    Mutation(
+        "window offset is ignored",
+        (Edit(SLICING, "offset_(spec.offset)", "offset_(0)"),),
+    ),
+    Mutation(
+        "hopping window reaches one slice too far back",
+        (Edit(SLICING, "return slice - whole + 1;", "return slice - whole;"),),
+    ),
+    Mutation(
+        "slide that does not divide the size is rounded",
+        (Edit(SLICING, "(within >= remainder_ ? 1 : 0)", "(within > remainder_ ? 1 : 0)"),),
+    ),
+    Mutation(
+        "window end is shown inclusive",
+        (
+            Edit(
+                RESULTS,
+                "make_constant(time_type_, end, batch.num_rows)",
+                "make_constant(time_type_, end - 1, batch.num_rows)",
+            ),
+        ),
+    ),
+    Mutation(
+        "nulls are counted as values",
+        (
+            Edit(
+                TABLE,
+                "null_counts == nullptr ? 0 : null_counts[slot]",
+                "null_counts == nullptr ? 0 : 0",
+            ),
+        ),
+    ),
+    Mutation(
+        "null key becomes zero",
+        (Edit(KEYS, "nulls += id == 0;", "nulls += id == UINT32_MAX;"),),
+    ),
+    Mutation(
+        "sum of integers wraps around",
+        (
+            Edit(
+                RESULTS,
+                "all_fit &= lowest <= sum && sum <= highest;",
+                "all_fit &= lowest <= highest;",
+            ),
+        ),
+    ),
+    Mutation(
+        "mean of integers is an integer",
+        (
+            Edit(
+                RESULTS,
+                "static_cast<double>(load<__int128>(sum_at)) / count",
+                "static_cast<double>(load<__int128>(sum_at) / static_cast<int64_t>(count))",
+            ),
+        ),
+    ),
+    Mutation(
+        "NaN alone has an infinite minimum",
+        (Edit(ROWS, "has_nan(values, chunk.count)", "has_nan(values, 0)"),),
+    ),
+    Mutation(
+        "zero keeps the sign that came first",
+        (
+            Edit(
+                RESULTS,
+                "load<double>(rows.at(slot) + at) + 0.0",
+                "load<double>(rows.at(slot) + at)",
+            ),
+        ),
+    ),
+    Mutation(
+        "minimum and maximum change places",
+        (
+            Edit(
+                ACCUMULATE,
+                "store(at, value < held ? value : held);",
+                "store(at, held < value ? value : held);",
+            ),
+        ),
+    ),
+)
