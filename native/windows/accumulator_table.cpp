@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "state/limits.hpp"
@@ -18,6 +19,8 @@ constexpr int kInitialBits = 6;
 constexpr uint32_t kAlwaysDense = 4096;
 // A table is dense when it holds at least this part of all keys.
 constexpr int64_t kDensePart = 8;
+// A table that rests is made sparse when it holds less than this part of its rows.
+constexpr int64_t kCompressPart = 4;
 // Rows beyond this size do not stay in the second-level cache.
 constexpr int64_t kLargeBytes = int64_t{1} << 20;
 constexpr int64_t kMergeBlock = 1024;
@@ -41,7 +44,6 @@ void AccumulatorTable::prepare(uint32_t universe, bool expects_dense) {
   if (!is_started_) {
     is_started_ = true;
     is_dense_ = expects_dense || universe <= kAlwaysDense;
-    if (!is_dense_) rehash(kInitialBits);
   }
   if (is_dense_) {
     if (slot_count() < universe) add_rows(universe - slot_count());
@@ -52,6 +54,7 @@ void AccumulatorTable::prepare(uint32_t universe, bool expects_dense) {
 
 const uint32_t* AccumulatorTable::slots(const uint32_t* ids, int64_t count, uint32_t* scratch) {
   if (is_dense_) return ids;
+  if (table_.size() == 0) index();
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t id = ids[i];
     const int64_t mask = table_.size() - 1;
@@ -86,6 +89,7 @@ void AccumulatorTable::add_rows(int64_t count) {
   const int64_t bytes = count * stride;
   rows_.resize(begin + bytes);
   uint8_t* fresh = rows_.data() + begin;
+  if (count == 0) return;
   std::memcpy(fresh, layout_->empty_row.data(), static_cast<size_t>(stride));
   // Copying blocks of rows that fit the first-level cache is as fast as clearing memory.
   for (int64_t done = stride; done < bytes;) {
@@ -131,6 +135,29 @@ void AccumulatorTable::rehash(int bits) {
   table_ = std::move(table);
 }
 
+void AccumulatorTable::index() {
+  int bits = kInitialBits;
+  while ((int64_t{1} << bits) < 2 * static_cast<int64_t>(ids_.size())) ++bits;
+  rehash(bits);
+}
+
+int64_t AccumulatorTable::compress() {
+  if (!is_dense_) return key_count();
+  Places places;
+  collect(&places);
+  const int64_t keys = places.ids.size();
+  if (keys * kCompressPart > slot_count() || slot_count() <= kAlwaysDense) return keys;
+  AccumulatorTable sparse(layout_);
+  sparse.is_started_ = true;
+  sparse.ids_.assign(places.ids.data(), places.ids.data() + keys);
+  sparse.add_rows(keys);
+  std::vector<uint32_t> slots(static_cast<size_t>(keys));
+  std::iota(slots.begin(), slots.end(), 0u);
+  sparse.merge_at(*this, slots.data(), places);
+  *this = std::move(sparse);
+  return keys;
+}
+
 void AccumulatorTable::densify(uint32_t universe) {
   AccumulatorTable dense(layout_);
   dense.prepare(universe, true);
@@ -148,12 +175,18 @@ void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* ids,
     for (int64_t i = 0; i < total; ++i) places.ids[i] = ids[places.ids[i]];
   }
   state::LargeArray<uint32_t> scratch(total);
-  const uint32_t* mine = slots(places.ids.data(), total, scratch.data());
+  merge_at(other, slots(places.ids.data(), total, scratch.data()), places);
+}
+
+// Merges the rows of `other` at places.slots into mine at `slots`, one for one.
+void AccumulatorTable::merge_at(const AccumulatorTable& other, const uint32_t* slots,
+                                const Places& places) {
+  const int64_t total = places.slots.size();
   for (int64_t begin = 0; begin < total; begin += kMergeBlock) {
     const int64_t count = std::min(kMergeBlock, total - begin);
     const uint32_t* theirs = places.slots.data() + begin;
-    merge_beside(other, mine + begin, theirs, count);
-    merge_rows(*layout_, rows(), mine + begin, other.rows(), theirs, count);
+    merge_beside(other, slots + begin, theirs, count);
+    merge_rows(*layout_, rows(), slots + begin, other.rows(), theirs, count);
   }
 }
 
@@ -234,7 +267,7 @@ void AccumulatorTable::remap(std::span<const uint32_t> new_ids) {
   if (!is_started_) return;
   if (!is_dense_) {
     for (uint32_t& id : ids_) id = new_ids[id];
-    rehash(32 - shift_);
+    table_ = {};
     return;
   }
   uint32_t universe = 1;

@@ -56,6 +56,10 @@ class AccumulatorTable {
   // Ids here are < universe.
   void merge(const AccumulatorTable& other, const uint32_t* ids, uint32_t universe);
 
+  // No rows are added any more for a while: a dense table of which most rows are empty is made
+  // sparse. Returns key_count().
+  int64_t compress();
+
   // The ids that have rows, and their slots, in the order of slots. `places` is
   // replaced.
   struct Places {
@@ -89,6 +93,8 @@ class AccumulatorTable {
   void add_rows(int64_t count);
   uint32_t insert(uint32_t id);
   void rehash(int bits);
+  void index();
+  void merge_at(const AccumulatorTable& other, const uint32_t* slots, const Places& places);
   void densify(uint32_t universe);
   void merge_beside(const AccumulatorTable& other, const uint32_t* slots,
                     const uint32_t* other_slots, int64_t count);
@@ -114,7 +120,7 @@ class AccumulatorTable {
   int64_t text_bytes_ = 0;  // of texts that have a block of their own
 
   // State that is rebuilt.
-  state::LargeArray<Slot> table_;  // sparse: id to slot
+  state::LargeArray<Slot> table_;  // sparse: id to slot; empty until ids are looked up
   int shift_ = 0;                  // 32 - log2(table size)
 };
 

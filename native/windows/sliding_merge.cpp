@@ -4,13 +4,21 @@
 
 namespace pystream::windows {
 
-void SlidingMerge::push(int64_t slice, AccumulatorTable&& table, uint32_t universe) {
-  if (back_total_) {
-    back_total_->merge(table, nullptr, universe);
-  } else {
-    back_total_ = table;
+namespace {
+// Two stacks merge a window's keys about three times a slide, and hold them once per slice. They
+// pay from so many slice keys per window key on.
+constexpr int64_t kWorthStacking = 4;
+}  // namespace
+
+void SlidingMerge::push(int64_t slice, AccumulatorTable&& table, int64_t keys, uint32_t universe) {
+  if (is_stacked_) {
+    if (back_total_) {
+      back_total_->merge(table, nullptr, universe);
+    } else {
+      back_total_ = table;
+    }
   }
-  back_.push_back({slice, std::move(table)});
+  back_.push_back({slice, keys, std::move(table)});
 }
 
 void SlidingMerge::add_late(int64_t slice, AccumulatorTable&& table, uint32_t universe) {
@@ -24,15 +32,27 @@ void SlidingMerge::add_late(int64_t slice, AccumulatorTable&& table, uint32_t un
 
 void SlidingMerge::evict_before(int64_t slice, uint32_t universe) {
   late_.erase(late_.begin(), late_.lower_bound(slice));
+  if (!is_stacked_) {
+    pop_back_before(slice);
+    if (should_stack_) turn_over(universe);
+    return;
+  }
   while (!front_.empty() && front_.back().slice < slice) front_.pop_back();
-  if (back_.empty() || back_.front().slice >= slice) return;
+  const bool is_back_current = back_.empty() ? !front_.empty() : back_.front().slice >= slice;
+  if (is_back_current) return;
   // The total of the back holds what has to go. All of the front is earlier, so it is empty.
+  pop_back_before(slice);
+  back_total_.reset();
+  is_stacked_ = false;
+  if (should_stack_) turn_over(universe);
+}
+
+void SlidingMerge::pop_back_before(int64_t slice) {
   while (!back_.empty() && back_.front().slice < slice) back_.pop_front();
-  turn_over(universe);
 }
 
 void SlidingMerge::turn_over(uint32_t universe) {
-  back_total_.reset();
+  is_stacked_ = true;
   while (!back_.empty()) {
     Entry entry = std::move(back_.back());
     back_.pop_back();
@@ -51,18 +71,31 @@ void SlidingMerge::clear() {
   back_.clear();
   back_total_.reset();
   late_.clear();
+  is_stacked_ = false;
 }
 
-AccumulatorTable SlidingMerge::total(uint32_t universe) const {
-  AccumulatorTable result(layout_);
-  if (!front_.empty()) {
-    result = front_.back().table;
+AccumulatorTable SlidingMerge::total(uint32_t universe) {
+  AccumulatorTable result(layout_, std::move(spare_));
+  if (!front_.empty()) result = front_.back().table;
+  if (is_stacked_) {
     if (back_total_) result.merge(*back_total_, nullptr, universe);
-  } else if (back_total_) {
-    result = *back_total_;
+  } else {
+    for (const Entry& entry : back_) result.merge(entry.table, nullptr, universe);
   }
   for (const auto& [slice, table] : late_) result.merge(table, nullptr, universe);
   return result;
+}
+
+void SlidingMerge::done(AccumulatorTable&& total, int64_t keys) {
+  should_stack_ = slice_keys() > kWorthStacking * keys;
+  spare_ = std::move(total).take_storage();
+}
+
+int64_t SlidingMerge::slice_keys() const {
+  int64_t keys = 0;
+  for (const Entry& entry : front_) keys += entry.keys;
+  for (const Entry& entry : back_) keys += entry.keys;
+  return keys;
 }
 
 std::optional<int64_t> SlidingMerge::last_slice() const {

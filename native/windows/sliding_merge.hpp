@@ -1,14 +1,15 @@
 #pragma once
-// Windows out of sealed slices: two stacks.
+// Windows out of sealed slices.
 //
 // Slices are sealed in the order of time and leave in that order, so a window is a queue of slices
-// and its result their merge. The queue is two stacks. The back holds new slices and the merge of
-// all of them; the front holds, for each of its slices, the merge of that slice and all later ones
-// in the front. A window's result is the front's top merged with the back's total. When the front
-// runs empty, the back is turned over once. So a slice is merged at most three times however many
-// windows it is in, also for min and max, which cannot be subtracted. (Tangwongsan, Hirzel,
-// Schneider, "Optimal and general out-of-order sliding-window aggregation", 2019, describes the
-// family.)
+// and its result their merge. Where slices hold few of the window's keys, or a window has few
+// slices, they are simply merged each time. Else the queue is two stacks. The back holds new slices
+// and the merge of all of them; the front holds, for each of its slices, the merge of that slice
+// and all later ones in the front. A window's result is the front's top merged with the back's
+// total. When the front runs empty, the back is turned over once. So a slice is merged at most
+// three times however many windows it is in, also for min and max, which cannot be subtracted.
+// (Tangwongsan, Hirzel, Schneider, "Optimal and general out-of-order sliding-window aggregation",
+// 2019, describes the family.)
 //
 // What is done depends only on the slices and windows, never on when the caller looks, and slices
 // are always merged in the order of time: sums of floats do not depend on how the input was cut.
@@ -29,8 +30,8 @@ class SlidingMerge {
  public:
   explicit SlidingMerge(const AccumulatorLayout* layout) : layout_(layout) {}
 
-  // Adds a sealed slice; later than all before. Ids in it are < universe.
-  void push(int64_t slice, AccumulatorTable&& table, uint32_t universe);
+  // Adds a sealed slice of so many keys; later than all before. Ids in it are < universe.
+  void push(int64_t slice, AccumulatorTable&& table, int64_t keys, uint32_t universe);
 
   // Adds rows to a slice that was, or could have been, pushed: they were late for windows that have
   // fired and count in those to come.
@@ -42,8 +43,9 @@ class SlidingMerge {
   // Forgets all slices.
   void clear();
 
-  // The merge of all slices held.
-  AccumulatorTable total(uint32_t universe) const;
+  // The merge of all slices held. done() takes it back, with the number of keys it had.
+  AccumulatorTable total(uint32_t universe);
+  void done(AccumulatorTable&& total, int64_t keys);
 
   // The last slice held, or nothing.
   std::optional<int64_t> last_slice() const;
@@ -61,20 +63,26 @@ class SlidingMerge {
  private:
   struct Entry {
     int64_t slice;
+    int64_t keys;  // of the slice alone
     AccumulatorTable table;
   };
 
+  void pop_back_before(int64_t slice);
   void turn_over(uint32_t universe);
+  int64_t slice_keys() const;
 
   const AccumulatorLayout* layout_;
 
   // State that is checkpointed.
+  bool is_stacked_ = false;  // else the front is empty and the back has no total
+  bool should_stack_ = false;
   std::vector<Entry> front_;  // earliest slice last; each merged with all later ones of the front
   std::deque<Entry> back_;    // earliest first; as they came
   std::map<int64_t, AccumulatorTable> late_;  // rows added after their slice, by slice
 
   // State that is rebuilt.
   std::optional<AccumulatorTable> back_total_;
+  state::LargeArray<uint8_t> spare_;  // for the next total
 };
 
 }  // namespace pystream::windows

@@ -211,11 +211,14 @@ void WindowAggregation::State::fire(int64_t window,
     }
     if (slice >= end_slice) break;
     std::optional<AccumulatorTable> table = seal(slice);
-    note_density(table->key_count());
-    sealed.push(slice, std::move(*table), keys().size());
+    const int64_t slice_keys = table->compress();
+    note_density(slice_keys);
+    sealed.push(slice, std::move(*table), slice_keys, keys().size());
   }
   first_unfired = window + 1;
-  results.emit(sealed.total(keys().size()), keys(), start, end, emit);
+  AccumulatorTable total = sealed.total(keys().size());
+  const int64_t total_keys = results.emit(total, keys(), start, end, emit);
+  sealed.done(std::move(total), total_keys);
 }
 
 // Windows come and go, and so do keys. Now and then those that are in no table are forgotten, so

@@ -216,7 +216,7 @@ Stream random_stream(std::mt19937_64* random) {
 TEST(Differential, AgreesWithTheModelWhateverTheCuts) {
   int64_t late = 0;
   int64_t rows = 0;
-  for (uint64_t seed = 1; seed <= 400; ++seed) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random(seed);
     const Stream stream = random_stream(&random);
     const Outcome expected = model(stream);
@@ -231,8 +231,8 @@ TEST(Differential, AgreesWithTheModelWhateverTheCuts) {
     late += static_cast<int64_t>(expected.late.size());
     rows += static_cast<int64_t>(expected.rows.size());
   }
-  EXPECT_GT(late, 1000);
-  EXPECT_GT(rows, 10000);
+  EXPECT_GT(late, 500);
+  EXPECT_GT(rows, 5000);
 }
 
 // Sums of floats depend on the order of additions, which must not depend on the cuts.
