@@ -57,6 +57,11 @@ class LargeArray {
     data_[size_ - 1] = value;
   }
 
+  void append(const T* values, int64_t count) {
+    resize(size_ + count);
+    std::memcpy(data_ + size_ - count, values, static_cast<size_t>(count) * sizeof(T));
+  }
+
   void swap(LargeArray& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

@@ -150,6 +150,10 @@ void merge_rows(const AccumulatorLayout& layout, const RowBlock& target,
                 const uint32_t* target_slots, const RowBlock& source, const uint32_t* source_slots,
                 int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
+    // The block's rows are in the cache from here on, for one input after the other.
+    if (target.is_large) {
+      __builtin_prefetch(target.at(target_slots[std::min(i + kPrefetchDistance, count - 1)]), 1);
+    }
     add_at(target.at(target_slots[i]), load<int64_t>(source.at(source_slots[i])));
   }
   for (const InputLayout& input : layout.inputs) {

@@ -23,7 +23,7 @@ constexpr int64_t kDensePart = 8;
 constexpr int64_t kCompressPart = 4;
 // Rows beyond this size do not stay in the second-level cache.
 constexpr int64_t kLargeBytes = int64_t{1} << 20;
-constexpr int64_t kMergeBlock = 1024;
+constexpr int64_t kBlockRows = 1024;
 constexpr size_t kInlineText = 15;  // what a std::string holds without a block of its own
 
 uint32_t hash_id(uint32_t id) { return id * 0x9E3779B1u; }
@@ -141,20 +141,23 @@ void AccumulatorTable::index() {
   rehash(bits);
 }
 
-int64_t AccumulatorTable::compress() {
-  if (!is_dense_) return key_count();
-  Places places;
-  collect(&places);
-  const int64_t keys = places.ids.size();
-  if (keys * kCompressPart > slot_count() || slot_count() <= kAlwaysDense) return keys;
+int64_t AccumulatorTable::compress(state::LargeArray<uint8_t>* freed) {
+  const int64_t keys = key_count();
+  if (!is_dense_ || slot_count() <= kAlwaysDense || keys * kCompressPart > slot_count()) {
+    return keys;
+  }
   AccumulatorTable sparse(layout_);
   sparse.is_started_ = true;
-  sparse.ids_.assign(places.ids.data(), places.ids.data() + keys);
   sparse.add_rows(keys);
-  std::vector<uint32_t> slots(static_cast<size_t>(keys));
-  std::iota(slots.begin(), slots.end(), 0u);
-  sparse.merge_at(*this, slots.data(), places);
-  *this = std::move(sparse);
+  sparse.ids_.reserve(static_cast<size_t>(keys));
+  for_each_block([&](uint32_t* ids, const uint32_t* slots, int64_t count) {
+    uint32_t sparse_slots[kBlockRows];
+    std::iota(sparse_slots, sparse_slots + count, static_cast<uint32_t>(sparse.ids_.size()));
+    sparse.ids_.insert(sparse.ids_.end(), ids, ids + count);
+    sparse.merge_block(*this, sparse_slots, slots, count);
+  });
+  std::swap(*this, sparse);
+  *freed = std::move(sparse.rows_);
   return keys;
 }
 
@@ -165,28 +168,44 @@ void AccumulatorTable::densify(uint32_t universe) {
   *this = std::move(dense);
 }
 
-void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* ids,
+void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* new_ids,
                              uint32_t universe) {
-  prepare(universe, other.is_dense_);
-  Places places;
-  other.collect(&places);
-  const int64_t total = places.ids.size();
-  if (ids != nullptr) {
-    for (int64_t i = 0; i < total; ++i) places.ids[i] = ids[places.ids[i]];
-  }
-  state::LargeArray<uint32_t> scratch(total);
-  merge_at(other, slots(places.ids.data(), total, scratch.data()), places);
+  prepare(universe,
+          other.is_dense_ || is_worth_dense(static_cast<int64_t>(other.ids_.size()), universe));
+  other.for_each_block([&](uint32_t* ids, const uint32_t* other_slots, int64_t count) {
+    if (new_ids != nullptr) {
+      for (int64_t i = 0; i < count; ++i) ids[i] = new_ids[ids[i]];
+    }
+    uint32_t scratch[kBlockRows];
+    merge_block(other, slots(ids, count, scratch), other_slots, count);
+  });
 }
 
-// Merges the rows of `other` at places.slots into mine at `slots`, one for one.
-void AccumulatorTable::merge_at(const AccumulatorTable& other, const uint32_t* slots,
-                                const Places& places) {
-  const int64_t total = places.slots.size();
-  for (int64_t begin = 0; begin < total; begin += kMergeBlock) {
-    const int64_t count = std::min(kMergeBlock, total - begin);
-    const uint32_t* theirs = places.slots.data() + begin;
-    merge_beside(other, slots + begin, theirs, count);
-    merge_rows(*layout_, rows(), slots + begin, other.rows(), theirs, count);
+// Merges the rows of `other` at other_slots into mine at `slots`, one for one.
+void AccumulatorTable::merge_block(const AccumulatorTable& other, const uint32_t* slots,
+                                   const uint32_t* other_slots, int64_t count) {
+  merge_beside(other, slots, other_slots, count);
+  merge_rows(*layout_, rows(), slots, other.rows(), other_slots, count);
+}
+
+// Calls visit(ids, slots, count) with the ids that have rows and their slots, block by block; the
+// visitor may change the ids it is given.
+template <typename Visit>
+void AccumulatorTable::for_each_block(Visit visit) const {
+  const RowBlock block = rows();
+  const int64_t total = slot_count();
+  uint32_t ids[kBlockRows];
+  uint32_t slots[kBlockRows];
+  for (int64_t begin = 0; begin < total; begin += kBlockRows) {
+    const int64_t end = std::min(begin + kBlockRows, total);
+    // Written without branches: whether a key is present is as good as random.
+    int64_t found = 0;
+    for (int64_t slot = begin; slot < end; ++slot) {
+      slots[found] = static_cast<uint32_t>(slot);
+      found += load<int64_t>(block.at(slot)) != 0;
+    }
+    for (int64_t i = 0; i < found; ++i) ids[i] = is_dense_ ? slots[i] : ids_[slots[i]];
+    if (found > 0) visit(ids, slots, found);
   }
 }
 
@@ -228,19 +247,12 @@ void AccumulatorTable::merge_text(const AccumulatorTable& other, const InputLayo
 }
 
 void AccumulatorTable::collect(Places* places) const {
-  const RowBlock block = rows();
-  const int64_t total = slot_count();
-  // Written without branches: whether a key is present is as good as random.
-  places->slots.resize(total + 1);
-  uint32_t* out = places->slots.data();
-  int64_t found = 0;
-  for (int64_t slot = 0; slot < total; ++slot) {
-    out[found] = static_cast<uint32_t>(slot);
-    found += load<int64_t>(block.at(slot)) != 0;
-  }
-  places->slots.resize(found);
-  places->ids.resize(found);
-  for (int64_t i = 0; i < found; ++i) places->ids[i] = is_dense_ ? out[i] : ids_[out[i]];
+  places->ids.clear();
+  places->slots.clear();
+  for_each_block([&](const uint32_t* ids, const uint32_t* slots, int64_t count) {
+    places->ids.append(ids, count);
+    places->slots.append(slots, count);
+  });
 }
 
 int64_t AccumulatorTable::key_count() const {
@@ -254,9 +266,9 @@ int64_t AccumulatorTable::key_count() const {
 }
 
 void AccumulatorTable::mark(std::vector<uint8_t>* live) const {
-  Places places;
-  collect(&places);
-  for (int64_t i = 0; i < places.ids.size(); ++i) (*live)[places.ids[i]] = 1;
+  for_each_block([&](const uint32_t* ids, const uint32_t*, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) (*live)[ids[i]] = 1;
+  });
 }
 
 bool AccumulatorTable::is_worth_dense(int64_t key_count, uint32_t universe) {

@@ -52,13 +52,13 @@ class AccumulatorTable {
   // Values of an input in a row, nulls not counted.
   int64_t value_count(int input, uint32_t slot) const;
 
-  // Merges `other`, whose values come after those here. `ids` translates its ids; null: the same.
-  // Ids here are < universe.
-  void merge(const AccumulatorTable& other, const uint32_t* ids, uint32_t universe);
+  // Merges `other`, whose values come after those here. `new_ids` translates its ids; null: the
+  // same. Ids here are < universe.
+  void merge(const AccumulatorTable& other, const uint32_t* new_ids, uint32_t universe);
 
   // No rows are added any more for a while: a dense table of which most rows are empty is made
-  // sparse. Returns key_count().
-  int64_t compress();
+  // sparse. `freed` then gets its block. Returns key_count().
+  int64_t compress(state::LargeArray<uint8_t>* freed);
 
   // The ids that have rows, and their slots, in the order of slots. `places` is
   // replaced.
@@ -94,7 +94,10 @@ class AccumulatorTable {
   uint32_t insert(uint32_t id);
   void rehash(int bits);
   void index();
-  void merge_at(const AccumulatorTable& other, const uint32_t* slots, const Places& places);
+  template <typename Visit>
+  void for_each_block(Visit visit) const;
+  void merge_block(const AccumulatorTable& other, const uint32_t* slots,
+                   const uint32_t* other_slots, int64_t count);
   void densify(uint32_t universe);
   void merge_beside(const AccumulatorTable& other, const uint32_t* slots,
                     const uint32_t* other_slots, int64_t count);

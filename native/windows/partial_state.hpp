@@ -41,8 +41,10 @@ class PartialState {
     return late_slices_;
   }
 
-  // Takes back the block of a table that has been emitted.
-  void reuse(AccumulatorTable&& table) { spare_ = std::move(table).take_storage(); }
+  // Takes back the block of a table that is done with, for the next slice.
+  void reuse(state::LargeArray<uint8_t> storage) {
+    if (storage.bytes() > spare_.bytes()) spare_ = std::move(storage);
+  }
 
   // Forgets keys that are in no table, given the live byte of each id; tables follow. Returns the
   // new id of each old one.

@@ -198,7 +198,7 @@ void WindowAggregation::State::fire(int64_t window,
     std::optional<AccumulatorTable> table = seal(window);
     first_unfired = window + 1;
     note_density(results.emit(*table, keys(), start, end, emit));
-    if (!is_merging()) partials.front().reuse(*std::move(table));
+    if (!is_merging()) partials.front().reuse((*std::move(table)).take_storage());
     return;
   }
   sealed.evict_before(slicing.first_slice(window), keys().size());
@@ -211,7 +211,9 @@ void WindowAggregation::State::fire(int64_t window,
     }
     if (slice >= end_slice) break;
     std::optional<AccumulatorTable> table = seal(slice);
-    const int64_t slice_keys = table->compress();
+    state::LargeArray<uint8_t> freed;
+    const int64_t slice_keys = table->compress(&freed);
+    if (!is_merging()) partials.front().reuse(std::move(freed));
     note_density(slice_keys);
     sealed.push(slice, std::move(*table), slice_keys, keys().size());
   }
