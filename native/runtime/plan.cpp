@@ -46,6 +46,7 @@ class Planner {
       }
     }
     for (size_t i = 0; i < plan_.sources.size(); ++i) {
+      source_plans_[i].skip = batch_skip(plan_.sources[i].node);
       plan_.sources[i].root->set_plan(source_plans_[i]);
     }
     return std::move(plan_);
@@ -78,6 +79,19 @@ class Planner {
     if (graph_.nodes().empty()) {
       throw Error(ErrorCode::kConfig, "the graph is empty. Add a source and a sink.");
     }
+  }
+
+  // When a filter is all that reads a source.
+  std::optional<BatchSkip> batch_skip(int source) const {
+    std::optional<BatchSkip> skip;
+    for (const Node& node : graph_.nodes()) {
+      if (node.input != Port{source, 0}) continue;
+      const auto* filter = std::get_if<FilterSpec>(&node.spec);
+      if (filter == nullptr || skip) return std::nullopt;
+      skip = BatchSkip::of(*filter->condition, edges_[static_cast<size_t>(source)][0].schema);
+      if (!skip) return std::nullopt;
+    }
+    return skip;
   }
 
   // Columns of `schema` that output `index` of the current node must carry, in order.

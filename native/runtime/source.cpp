@@ -18,11 +18,18 @@ bool SourceOperator::needs_row_watermarks(const BatchWatermarks& marks) const {
   });
 }
 
+bool SourceOperator::can_skip(const SourceBatch& batch) const {
+  return plan_.skip &&
+         plan_.skip->can_skip([&](int column) { return reader_->statistics(batch, column); });
+}
+
 void SourceOperator::run(SourceBatch* batch, Lane& lane) {
   lane.current = this;
   lane.emissions = &batch->emissions;
   OperatorMetrics::add(metrics_.batches_in, 1);
   OperatorMetrics::add(metrics_.records_in, batch->num_rows);
+  // Its rows count for the watermark all the same: that was computed from its extremes.
+  if (can_skip(*batch)) return;
   const RecordBatch rows = reader_->read(*batch);
   const bool exact = needs_row_watermarks(batch->marks);
   const Array time = exact ? reader_->event_time(*batch) : Array{};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/batch_skip.hpp"
 #include "runtime/operator.hpp"
 #include "runtime/watermark.hpp"
 #include "storage/log_batch.hpp"
@@ -47,6 +48,10 @@ class SourceReader {
   // The columns of a batch that the operators need: those of the source operator's schema. Any
   // thread.
   virtual RecordBatch read(const SourceBatch& batch) const = 0;
+  // Bounds of a column of read(), by its index there, where they are known. Any thread.
+  virtual std::optional<storage::ColumnStatistics> statistics(const SourceBatch&, int) const {
+    return std::nullopt;
+  }
   // The event-time column of the rows that read() gave; plain. Any thread.
   virtual Array event_time(const SourceBatch& batch) const = 0;
 };
@@ -64,6 +69,7 @@ class SourceOperator final : public Operator {
     // source's, and whether there are others.
     std::vector<const WindowOperator*> windows;
     bool has_rewritten_event_time = false;
+    std::optional<BatchSkip> skip;  // when all that reads this source is a filter
   };
   SourceOperator(std::string name, const char* kind, SourceReader* reader);
   void set_plan(Plan plan) { plan_ = std::move(plan); }
@@ -77,6 +83,7 @@ class SourceOperator final : public Operator {
  private:
   // Whether the rows' own watermarks can make a difference to some window.
   bool needs_row_watermarks(const BatchWatermarks& marks) const;
+  bool can_skip(const SourceBatch& batch) const;
 
   SourceReader* reader_;
   Plan plan_;

@@ -227,4 +227,10 @@ Array TopicReader::event_time(const SourceBatch& batch) const {
   return decode_dictionary(column(batch, *time_id_, time_type_));
 }
 
+// Those of the whole batch also bound a part of it.
+std::optional<storage::ColumnStatistics> TopicReader::statistics(const SourceBatch& batch,
+                                                                 int column) const {
+  return batch.stored->statistics(column_ids_[static_cast<size_t>(column)]);
+}
+
 }  // namespace pystream::runtime

@@ -26,6 +26,8 @@ class TopicReader final : public SourceReader {
   std::vector<int64_t> positions() const override;
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
+  std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
+                                                      int column) const override;
 
   // Offsets beyond which wait_any() of the log should look, after a round that gave nothing.
   const std::vector<int64_t>& wait_offsets() const { return frontier_.log_end_offsets; }
