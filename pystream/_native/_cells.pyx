@@ -135,7 +135,7 @@ cdef int _from_decimal(object value, const ColumnSpec* spec, Cell* cell) except 
         unscaled, rest = divmod(unscaled, 10 ** min(-shift, 60))
         if rest:
             raise Refused("finer than the column's scale, so it would be cut: round it first")
-    if unscaled >= 10 ** spec.precision:
+    if unscaled >= 10 ** <object>spec.precision:  # an int, which C's power is not
         raise Refused("out of range")
     if sign:
         unscaled = -unscaled
