@@ -189,6 +189,8 @@ class OperatorError(PipelineError):
     """An operator failed; a user function's exception is the ``__cause__``."""
 
     operator: str | None = None
+    expression: str | None = None
+    row: int | None = None
     topic: str | None = None
     partition: int | None = None
     offset: int | None = None
@@ -202,6 +204,7 @@ class SchemaError(PipelineError, TypeError):
     expected: str | None = None
     got: str | None = None
     row: int | None = None
+    expression: str | None = None
     operator: str | None = None
     value: Any = None
 
