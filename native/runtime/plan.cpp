@@ -46,7 +46,7 @@ class Planner {
       }
     }
     for (size_t i = 0; i < plan_.sources.size(); ++i) {
-      source_plans_[i].skip = batch_skip(plan_.sources[i].node);
+      plan_skip(plan_.sources[i].node, &source_plans_[i]);
       plan_.sources[i].root->set_plan(source_plans_[i]);
     }
     return std::move(plan_);
@@ -81,17 +81,19 @@ class Planner {
     }
   }
 
-  // When a filter is all that reads a source.
-  std::optional<BatchSkip> batch_skip(int source) const {
-    std::optional<BatchSkip> skip;
-    for (const Node& node : graph_.nodes()) {
-      if (node.input != Port{source, 0}) continue;
-      const auto* filter = std::get_if<FilterSpec>(&node.spec);
-      if (filter == nullptr || skip) return std::nullopt;
-      skip = BatchSkip::of(*filter->condition, edges_[static_cast<size_t>(source)][0].schema);
-      if (!skip) return std::nullopt;
+  // When a filter is all that reads a source, it may leave batches unread.
+  void plan_skip(int source, SourceOperator::Plan* plan) const {
+    int consumer = -1;
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      if (graph_.nodes()[i].input != Port{source, 0}) continue;
+      if (consumer >= 0) return;
+      consumer = static_cast<int>(i);
     }
-    return skip;
+    const auto* filter =
+        std::get_if<FilterSpec>(&graph_.nodes()[static_cast<size_t>(consumer)].spec);
+    if (filter == nullptr) return;
+    plan->skip = BatchSkip::of(*filter->condition, edges_[static_cast<size_t>(source)][0].schema);
+    plan->filter = plan_.operators[static_cast<size_t>(consumer)].get();
   }
 
   // Columns of `schema` that output `index` of the current node must carry, in order.

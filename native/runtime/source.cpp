@@ -23,13 +23,20 @@ bool SourceOperator::can_skip(const SourceBatch& batch) const {
          plan_.skip->can_skip([&](int column) { return reader_->statistics(batch, column); });
 }
 
+// Everything counts as if the filter had seen the rows. The watermark moves on already: it was
+// computed from the batch's extremes.
+void SourceOperator::skip(const SourceBatch& batch) {
+  OperatorMetrics::add(metrics_.records_out, batch.num_rows);
+  OperatorMetrics::add(plan_.filter->metrics().records_in, batch.num_rows);
+  OperatorMetrics::add(plan_.filter->metrics().batches_in, 1);
+}
+
 void SourceOperator::run(SourceBatch* batch, Lane& lane) {
   lane.current = this;
   lane.emissions = &batch->emissions;
   OperatorMetrics::add(metrics_.batches_in, 1);
   OperatorMetrics::add(metrics_.records_in, batch->num_rows);
-  // Its rows count for the watermark all the same: that was computed from its extremes.
-  if (can_skip(*batch)) return;
+  if (can_skip(*batch)) return skip(*batch);
   const RecordBatch rows = reader_->read(*batch);
   const bool exact = needs_row_watermarks(batch->marks);
   const Array time = exact ? reader_->event_time(*batch) : Array{};

@@ -69,7 +69,8 @@ class SourceOperator final : public Operator {
     // source's, and whether there are others.
     std::vector<const WindowOperator*> windows;
     bool has_rewritten_event_time = false;
-    std::optional<BatchSkip> skip;  // when all that reads this source is a filter
+    std::optional<BatchSkip> skip;  // when all that reads this source is a filter,
+    Operator* filter = nullptr;     // this one
   };
   SourceOperator(std::string name, const char* kind, SourceReader* reader);
   void set_plan(Plan plan) { plan_ = std::move(plan); }
@@ -84,6 +85,7 @@ class SourceOperator final : public Operator {
   // Whether the rows' own watermarks can make a difference to some window.
   bool needs_row_watermarks(const BatchWatermarks& marks) const;
   bool can_skip(const SourceBatch& batch) const;
+  void skip(const SourceBatch& batch);
 
   SourceReader* reader_;
   Plan plan_;
