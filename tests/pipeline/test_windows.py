@@ -1,0 +1,232 @@
+"""Windows as users see them: what goes into a topic, and which rows come out of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pystream as ps
+from pystream import col, errors
+
+SCHEMA = {"user": "string", "amount": "int64", "ts": "timestamp[ms]"}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[ps.Log]:
+    with ps.open(tmp_path / "log") as opened:
+        yield opened
+
+
+def publish(log: ps.Log, rows: list[tuple[str | None, int | None, int]], topic: str = "in") -> None:
+    """Append rows of (user, amount, ts), one batch to partition 0."""
+    log.create_topic(topic, schema=SCHEMA, exist_ok=True)
+    users, amounts, times = zip(*rows, strict=True)
+    table = pa.table(
+        {
+            "user": pa.array(users, pa.string()),
+            "amount": pa.array(amounts, pa.int64()),
+            "ts": pa.array(times, pa.timestamp("ms")),
+        }
+    )
+    with log.producer(acks="published") as producer:
+        producer.send_batch(topic, table, partition=0)
+
+
+def read(log: ps.Log, delay: str = "0s", topic: str = "in", **options: Any) -> ps.Stream:
+    watermark = ps.WatermarkStrategy.for_bounded_out_of_orderness(delay, timestamp="ts")
+    return ps.Environment(log, **options).from_topic(topic, watermark=watermark, bounded=True)
+
+
+def tuples(stream: ps.Stream) -> list[tuple[Any, ...]]:
+    """Return all rows, times as milliseconds, sorted by window and key."""
+    table = stream.to_arrow()
+    columns = [
+        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        for column in table.columns
+    ]
+    rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
+    start = table.schema.names.index("window_start")
+    return sorted(rows, key=lambda row: (row[start], str(row[:start])))
+
+
+def totals(stream: ps.Stream, window: Any) -> list[tuple[Any, ...]]:
+    windowed = stream.key_by("user").window(window)
+    return tuples(windowed.aggregate(n=ps.count(), total=col("amount").sum()))
+
+
+def test_minute_totals_by_user(log: ps.Log) -> None:
+    publish(log, [("ann", 5, 1_000), ("bob", 7, 2_000), ("ann", 1, 59_999), ("ann", 9, 60_000)])
+    assert totals(read(log), ps.tumbling("1m")) == [
+        ("ann", 0, 60_000, 2, 6),
+        ("bob", 0, 60_000, 1, 7),
+        ("ann", 60_000, 120_000, 1, 9),
+    ]
+
+
+def test_window_closes_exactly_when_the_bound_has_passed_its_end(log: ps.Log) -> None:
+    for topic, newest, n in (("just-open", 64_999, 2), ("just-closed", 65_000, 1)):
+        publish(log, [("ann", 1, 0), ("bob", 1, newest), ("ann", 1, 10)], topic)
+        rows = totals(read(log, "5s", topic), ps.tumbling("1m"))
+        assert rows[0] == ("ann", 0, 60_000, n, n)
+
+
+def test_late_rows_go_to_the_side_output_unchanged_and_are_counted(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 5_000), ("bob", 2, 20_000), ("ann", 3, 6_000), ("cid", None, 12_000)])
+    late = ps.OutputTag("late")
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).side_output_late_data(late)
+    result = windowed.aggregate(n=ps.count())
+    assert tuples(result) == [("ann", 0, 10_000, 1), ("bob", 20_000, 30_000, 1)]
+    rows = result.side_output(late).to_arrow().to_pylist()
+    assert [(row["user"], row["amount"]) for row in rows] == [("ann", 3), ("cid", None)]
+
+
+def test_late_rows_are_counted_without_a_side_output(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 5_000), ("bob", 2, 20_000), ("ann", 3, 6_000)])
+    env = ps.Environment(log)
+    watermark = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    stream = env.from_topic("in", watermark=watermark).key_by("user").window(ps.tumbling("10s"))
+    stream.aggregate(n=ps.count()).sink_to_topic("out")
+    assert env.execute(until="latest").late_records == 1
+
+
+def test_row_behind_the_watermark_whose_window_is_open_counts(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 18_000), ("ann", 1, 11_000)])
+    assert totals(read(log), ps.tumbling("10s")) == [("ann", 10_000, 20_000, 2, 2)]
+
+
+def test_hopping_row_counts_in_those_windows_that_are_open(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("ann", 2, 35_000), ("ann", 4, 12_000), ("ann", 8, -1_000)])
+    assert totals(read(log), ps.hopping("30s", "10s")) == [
+        ("ann", -20_000, 10_000, 1, 1),
+        ("ann", -10_000, 20_000, 1, 1),
+        ("ann", 0, 30_000, 1, 1),
+        ("ann", 10_000, 40_000, 2, 6),
+        ("ann", 20_000, 50_000, 1, 2),
+        ("ann", 30_000, 60_000, 1, 2),
+    ]
+
+
+def test_hopping_slide_need_not_divide_the_size(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 12_000), ("ann", 2, 14_000)])
+    assert totals(read(log), ps.hopping("10s", "4s")) == [
+        ("ann", 4_000, 14_000, 1, 1),
+        ("ann", 8_000, 18_000, 2, 3),
+        ("ann", 12_000, 22_000, 2, 3),
+    ]
+
+
+def test_offset_and_times_before_1970(log: ps.Log) -> None:
+    publish(log, [("ann", 1, -1), ("ann", 1, -60_000), ("ann", 1, -60_001)])
+    assert totals(read(log, "1h"), ps.tumbling("1m")) == [
+        ("ann", -120_000, -60_000, 1, 1),
+        ("ann", -60_000, 0, 2, 2),
+    ]
+    assert totals(read(log, "1h"), ps.tumbling("1m", offset="-1ms")) == [
+        ("ann", -60_001, -1, 2, 2),
+        ("ann", -1, 59_999, 1, 1),
+    ]
+
+
+def test_null_keys_form_one_group(log: ps.Log) -> None:
+    publish(log, [(None, 1, 0), ("ann", 2, 0), (None, 4, 0)])
+    assert totals(read(log), ps.tumbling("1m")) == [
+        ("ann", 0, 60_000, 1, 2),
+        (None, 0, 60_000, 2, 5),
+    ]
+
+
+def test_aggregates_skip_nulls(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("ann", None, 1), ("ann", 2, 2), ("bob", None, 3)])
+    amount = col("amount")
+    result = read(log).key_by("user").window(ps.tumbling("1m")).aggregate(
+        rows=ps.count(), n=amount.count(), total=amount.sum(), mean=amount.mean(),
+        least=amount.min(), most=amount.max(),
+    )  # fmt: skip
+    assert tuples(result) == [
+        ("ann", 0, 60_000, 3, 2, 3, 1.5, 1, 2),
+        ("bob", 0, 60_000, 1, 0, None, None, None, None),
+    ]
+
+
+def test_without_keys_there_is_one_row_per_window(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("bob", 2, 1), ("ann", 4, 60_000)])
+    result = read(log).window_all(ps.tumbling("1m")).aggregate(total=col("amount").sum())
+    assert tuples(result) == [(0, 60_000, 3), (60_000, 120_000, 4)]
+
+
+def test_second_window_sees_results_in_the_same_window(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("bob", 2, 1), ("ann", 4, 60_000), ("bob", 8, 125_000)])
+    by_user = read(log).key_by("user").window(ps.tumbling("1m")).aggregate(n=ps.count())
+    users = by_user.window_all(ps.tumbling("1m")).aggregate(users=ps.count(), n=col("n").sum())
+    assert tuples(users) == [(0, 60_000, 2, 2), (60_000, 120_000, 1, 1), (120_000, 180_000, 1, 1)]
+
+
+def test_slowest_partition_holds_the_watermark(log: ps.Log) -> None:
+    log.create_topic("in", schema=SCHEMA, partitions=2)
+    with log.producer(acks="published") as producer:
+        for partition, time in (
+            (0, 1_000),
+            (1, 2_000),
+            (0, 50_000),
+            (0, 3_000),
+            (1, 40_000),
+            (0, 4_000),
+        ):
+            table = {"user": ["ann"], "amount": [1], "ts": np.array([time], "datetime64[ms]")}
+            producer.send_batch("in", table, partition=partition)
+    # Partition 1 stands at 2,000 when 3,000 comes and at 40,000 when 4,000 does.
+    for parallelism in (1, 2):
+        assert totals(read(log, parallelism=parallelism), ps.tumbling("10s")) == [
+            ("ann", 0, 10_000, 3, 3),
+            ("ann", 40_000, 50_000, 1, 1),
+            ("ann", 50_000, 60_000, 1, 1),
+        ]
+
+
+def test_null_event_time_is_an_error_that_names_the_column(log: ps.Log) -> None:
+    log.create_topic("in", schema=SCHEMA)
+    table = pa.table(
+        {
+            "user": ["ann", "bob"],
+            "amount": [1, 2],
+            "ts": pa.array([1, None], pa.timestamp("ms")),
+        }
+    )
+    with log.producer(acks="published") as producer:
+        producer.send_batch("in", table, partition=0)
+    with pytest.raises(errors.OperatorError, match="'ts'"):
+        totals(read(log), ps.tumbling("1m"))
+
+
+def test_sum_that_does_not_fit_is_an_error_that_names_key_and_window(log: ps.Log) -> None:
+    publish(log, [("ann", 2**63 - 1, 0), ("ann", 1, 1)])
+    with pytest.raises(errors.OperatorError, match=r"user = 'ann'.*\[0, 60000\)"):
+        totals(read(log), ps.tumbling("1m"))
+
+
+def test_sums_do_not_wrap_on_the_way(log: ps.Log) -> None:
+    publish(log, [("ann", 2**63 - 1, 0), ("ann", 1, 1), ("ann", -1, 2)])
+    assert totals(read(log), ps.tumbling("1m"))[0][-1] == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "window",
+    [lambda: ps.tumbling("0s"), lambda: ps.tumbling("-1s"), lambda: ps.hopping("1s", "2s")],
+)
+def test_windows_that_do_not_exist_are_refused_when_written(window: Any) -> None:
+    with pytest.raises(errors.ConfigError):
+        window()
+
+
+def test_aggregate_that_does_not_take_the_type_is_refused_when_the_chain_is_built(
+    log: ps.Log,
+) -> None:
+    publish(log, [("ann", 1, 0)])
+    windowed = read(log).key_by("user").window(ps.tumbling("1m"))
+    with pytest.raises(errors.SchemaError, match="sum"):
+        windowed.aggregate(total=col("user").sum())

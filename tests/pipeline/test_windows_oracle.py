@@ -1,0 +1,227 @@
+"""The native engine against the model of one record at a time, on random streams.
+
+Records go through a log with one to three partitions, in batches cut at random, and are read by one
+and by two threads; windows, rows and late records must equal the oracle's, which knows of none of
+this. All sums of floats here are exact, so that they do not depend on order either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pystream as ps
+from pystream import col
+from tests.oracle.windows import Record, rows, run
+
+KEY_COLUMNS = {
+    "text": (pa.string(), st.sampled_from(["", "a", "b", "ä", None])),
+    "number": (pa.int64(), st.sampled_from([-1, 0, 1, 2**40, None])),
+    "real": (pa.float64(), st.sampled_from([0.0, -0.0, 1.5, float("nan"), None])),
+}
+VALUE_COLUMNS = {
+    "whole": (pa.int64(), st.none() | st.integers(-1000, 1000)),
+    "half": (pa.float64(), st.none() | st.integers(-1000, 1000).map(lambda n: n / 2)),
+    "name": (pa.string(), st.none() | st.sampled_from(["", "x", "y", "xy", "é"])),
+}
+SCHEMA = {
+    "id": "int64",
+    "ts": "timestamp[ms]",
+    "text": "string",
+    "number": "int64",
+    "real": "float64",
+    "whole": "int64",
+    "half": "float64",
+    "name": "string",
+}
+# As (kind, position in VALUE_COLUMNS) for the oracle, and for the pipeline.
+AGGREGATES: dict[str, tuple[tuple[str, int | None], Any]] = {
+    "rows": (("count_all", None), ps.count()),
+    **{
+        f"{kind}_{column}": ((kind, position), getattr(col(column), kind)())
+        for position, column in enumerate(VALUE_COLUMNS)
+        for kind in ("count", "sum", "mean", "min", "max")
+        if column != "name" or kind in ("count", "min", "max")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    size: int
+    slide: int
+    offset: int
+    out_of_orderness: int
+    partitions: int
+    keys: tuple[str, ...]
+    records: tuple[Record, ...]
+    cuts: tuple[int, ...]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    size = draw(st.integers(1, 40))
+    slide = draw(st.just(size) | st.integers(1, size))
+    offset = draw(st.integers(-slide + 1, slide - 1))
+    partitions = draw(st.integers(1, 3))
+    keys = draw(st.lists(st.sampled_from(sorted(KEY_COLUMNS)), unique=True, max_size=2))
+    disorder = draw(st.integers(0, 60))
+    clock = draw(st.integers(-200, 100))
+    records = []
+    for _ in range(draw(st.integers(0, 60))):
+        clock += draw(st.integers(0, 8) | st.just(1000))
+        records.append(
+            Record(
+                timestamp=clock - draw(st.integers(0, disorder)),
+                key=tuple(draw(KEY_COLUMNS[key][1]) for key in keys),
+                values=tuple(draw(values) for _, values in VALUE_COLUMNS.values()),
+                partition=draw(st.integers(0, partitions - 1)),
+            )
+        )
+    cuts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
+    bound = draw(st.integers(0, 40))
+    return Case(size, slide, offset, bound, partitions, tuple(keys), tuple(records), tuple(cuts))
+
+
+def table_of(case: Case, indexes: list[int]) -> pa.Table:
+    records = [case.records[i] for i in indexes]
+    columns: dict[str, pa.Array] = {
+        "id": pa.array(indexes, pa.int64()),
+        "ts": pa.array([record.timestamp for record in records], pa.timestamp("ms")),
+    }
+    for name, (kind, _) in KEY_COLUMNS.items():
+        position = case.keys.index(name) if name in case.keys else None
+        values = [None if position is None else record.key[position] for record in records]
+        columns[name] = pa.array(values, kind)
+    for position, (name, (kind, _)) in enumerate(VALUE_COLUMNS.items()):
+        columns[name] = pa.array([record.values[position] for record in records], kind)
+    return pa.table(columns)
+
+
+def publish(log: ps.Log, topic: str, case: Case) -> None:
+    """Append the records in their order; a batch ends at a cut or where the partition changes."""
+    lengths = itertools.cycle(case.cuts)
+    with log.producer(acks="published") as producer:
+        begin = 0
+        while begin < len(case.records):
+            end = begin + 1
+            partition = case.records[begin].partition
+            length = next(lengths)
+            while (
+                end < len(case.records)
+                and end - begin < length
+                and case.records[end].partition == partition
+            ):
+                end += 1
+            producer.send_batch(topic, table_of(case, list(range(begin, end))), partition=partition)
+            begin = end
+
+
+def window_of(case: Case) -> Any:
+    offset = f"{case.offset}ms"
+    if case.slide == case.size:
+        return ps.tumbling(f"{case.size}ms", offset=offset)
+    return ps.hopping(f"{case.size}ms", f"{case.slide}ms", offset=offset)
+
+
+def native(stream: ps.Stream, case: Case) -> tuple[Counter[Any], list[int]]:
+    """Return the result rows of a stream and the ids of its late records."""
+    late = ps.OutputTag("late")
+    window = window_of(case)
+    windowed = stream.key_by(*case.keys).window(window) if case.keys else stream.window_all(window)
+    result = windowed.side_output_late_data(late).aggregate(
+        **{name: aggregation for name, (_, aggregation) in AGGREGATES.items()}
+    )
+    table = result.to_arrow()
+    columns = [
+        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        for column in table.columns
+    ]
+    found = zip(*(column.to_pylist() for column in columns), strict=True)
+    late_ids = result.side_output(late).to_arrow()["id"].to_pylist()
+    return Counter(comparable(row) for row in found), late_ids
+
+
+def expected(case: Case, partitions: range) -> tuple[Counter[Any], list[int]]:
+    result = run(
+        case.records,
+        size=case.size,
+        slide=case.slide,
+        offset=case.offset,
+        out_of_orderness=case.out_of_orderness,
+        partitions=partitions,
+    )
+    table = rows(result, case.records, [kind for kind, _ in AGGREGATES.values()])
+    return Counter(comparable(row) for row in table), result.late
+
+
+def comparable(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make NaN equal to itself and -0.0 (which may stand for a key's zero) equal to 0.0."""
+    return tuple(
+        value if not isinstance(value, float) else "NaN" if math.isnan(value) else value + 0.0
+        for value in row
+    )
+
+
+def watermark_of(case: Case) -> ps.WatermarkStrategy:
+    return ps.WatermarkStrategy.for_bounded_out_of_orderness(
+        f"{case.out_of_orderness}ms", timestamp="ts"
+    )
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
+    with ps.open(tmp_path_factory.mktemp("oracle") / "log") as opened:
+        yield opened
+
+
+topics = (f"stream-{number}" for number in itertools.count())
+
+
+@given(cases())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+def test_pipeline_over_a_topic_agrees_with_the_oracle(log: ps.Log, case: Case) -> None:
+    topic = next(topics)
+    log.create_topic(topic, schema=SCHEMA, partitions=case.partitions)
+    publish(log, topic, case)
+    wanted, wanted_late = expected(case, range(case.partitions))
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
+        found, late = native(stream, case)
+        assert found == wanted
+        assert sorted(late) == wanted_late
+
+
+@given(cases())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+def test_pipeline_over_a_table_agrees_with_the_oracle(case: Case) -> None:
+    """A table in memory is one partition, whatever the records say."""
+    whole = table_of(case, list(range(len(case.records))))
+    lengths = itertools.cycle(case.cuts)
+    batches: list[pa.RecordBatch] = []
+    begin = 0
+    while begin < len(whole):
+        length = next(lengths)
+        batches += whole.slice(begin, length).combine_chunks().to_batches()
+        begin += length
+    case = Case(**{**vars(case), "records": tuple(on_one_partition(r) for r in case.records)})
+    wanted, wanted_late = expected(case, range(1))
+    table = pa.Table.from_batches(batches, whole.schema)
+    stream = ps.Environment().from_arrow(table, watermark=watermark_of(case))
+    found, late = native(stream, case)
+    assert found == wanted
+    assert late == wanted_late
+
+
+def on_one_partition(record: Record) -> Record:
+    return Record(record.timestamp, record.key, record.values)
