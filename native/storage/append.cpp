@@ -95,10 +95,11 @@ void bury_dead_append(Partition::State& state, const PublishedState& published) 
 
 // Records durably that offsets up to some way beyond `next_offset` may have been seen, before one
 // of them is published.
-void renew_lease(Partition::State& state, int64_t next_offset) {
+void renew_lease(Partition::State& state, int64_t next_offset, int64_t records) {
   if (next_offset <= state.control.lease_end().value_or(0)) return;
+  const int64_t ahead = std::max(kLeaseOffsets, kLeaseBatches * records);
   const File file = File::open(state.place->files, control_path(*state.place), O_RDWR);
-  write_lease(file, next_offset + kLeaseOffsets);
+  write_lease(file, next_offset + ahead);
 }
 
 std::shared_ptr<Segment> roll(Partition::State& state, const PublishedState& published,
@@ -158,7 +159,7 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
     }
     const InFlightMark mark(words, log->order.counter());
     const int64_t next_offset = published.log_end_offset + unstamped.last_offset_delta + 1;
-    renew_lease(*this, next_offset);
+    renew_lease(*this, next_offset, unstamped.record_count);
 
     std::shared_ptr<Segment> segment =
         usable_active(*this, published, schema.id, batch->total_length);

@@ -31,7 +31,8 @@ void Partition::State::throw_sync_failed() const {
   throw Error(ErrorCode::kStorage,
               "a sync of " + place->name() +
                   " failed, so what is not durable may be lost and the partition takes no more "
-                  "appends. Check the disk and the kernel's log; reading goes on.",
+                  "appends. Reading goes on. Check the disk and restart the machine: the partition "
+                  "is then recovered from what the disk really holds.",
               {{"errno", int64_t{EIO}},
                {"path", place->directory},
                {"topic", place->topic},

@@ -18,8 +18,10 @@
 
 namespace pystream::storage {
 
-// Offsets given out ahead of a durable record of them.
+// How far ahead offsets are leased: enough that the sync of a renewal does not count, whatever the
+// size of batches.
 inline constexpr int64_t kLeaseOffsets = int64_t{1} << 20;
+inline constexpr int64_t kLeaseBatches = 256;
 
 struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
   // Opens, creates or recovers the partition's files.
