@@ -1,7 +1,7 @@
 """How does an event-time window job compare with a batch GROUP BY in DuckDB?
 
 20 M events from the log in the page cache, one thread, results as Arrow tables; DuckDB has the
-same data in memory, one thread, and returns Arrow too. The append rate of the same data is a row
+same data in memory, one thread, and returns Arrow too; in W4 it has no window to compute. The append rate of the same data is a row
 of its own, because what an append prepares (dictionaries, statistics) a read saves.
 """
 
@@ -36,17 +36,16 @@ def duck() -> Any:
 def test_w1(benchmark: Any, log: ps.Log, duck: Any, keys: int, aim: float) -> None:
     columns = events(keys)
     append(benchmark, log, columns, "int64")
-    table = pa.table(columns)  # duckdb finds it by its name
-    duck.execute("CREATE TABLE events AS SELECT * FROM table")
+    duck.register("input", pa.table(columns))
+    duck.execute("CREATE TABLE events AS SELECT * FROM input")
     compare(
         benchmark,
         lambda: window_job(log).to_arrow(),
-        lambda: duck.execute(group_by("key")).to_arrow_table(),
+        lambda: duck.sql(group_by("key")).to_arrow_table(),
         title=f"W1: tumbling 10 s, {keys:,} int64 keys, count/sum/min/max",
         rival="DuckDB, 1 thread",
         aim=aim,
     )
-    del table
 
 
 @pytest.mark.parametrize("enum", [False, True])
@@ -54,49 +53,46 @@ def test_w5(benchmark: Any, log: ps.Log, duck: Any, enum: bool) -> None:
     columns = events(10_000)
     texts = key_text(10_000)
     append(benchmark, log, columns, "string", texts)
-    table = pa.table({**columns, "key": pa.DictionaryArray.from_arrays(columns["key"], texts)})
+    keys = pa.DictionaryArray.from_arrays(columns["key"], texts)
+    duck.register("input", pa.table({**columns, "key": keys}))
     if enum:
-        names = pa.table({"name": texts})
+        duck.register("names", pa.table({"name": texts}))
         duck.execute("CREATE TYPE customer AS ENUM (SELECT name FROM names)")
         duck.execute(
-            "CREATE TABLE events AS SELECT ts, key::VARCHAR::customer AS key, value FROM table"
+            "CREATE TABLE events AS SELECT ts, key::VARCHAR::customer AS key, value FROM input"
         )
-        del names
     else:
-        duck.execute("CREATE TABLE events AS SELECT ts, key::VARCHAR AS key, value FROM table")
+        duck.execute("CREATE TABLE events AS SELECT ts, key::VARCHAR AS key, value FROM input")
     compare(
         benchmark,
         lambda: window_job(log).to_arrow(),
-        lambda: duck.execute(group_by("key")).to_arrow_table(),
+        lambda: duck.sql(group_by("key")).to_arrow_table(),
         title="W5: tumbling 10 s, 10,000 keys of 24 bytes, count/sum/min/max",
         rival="DuckDB, 1 thread, key as ENUM" if enum else "DuckDB, 1 thread",
         aim=2.0,
     )
-    del table
 
 
 def test_w4(benchmark: Any, log: ps.Log, duck: Any) -> None:
     columns = events(1_000)
     append(benchmark, log, columns, "int64")
-    table = pa.table(columns)
-    duck.execute("CREATE TABLE events AS SELECT * FROM table")
+    duck.register("input", pa.table(columns))
+    duck.execute("CREATE TABLE events AS SELECT * FROM input")
 
     def ours() -> pa.Table:
         stream = source(log).filter(col("value") > 0.5).select("ts", x=col("value") * 2)
-        return stream.window_all(ps.tumbling("10s")).aggregate(s=col("x").sum()).to_arrow()
+        return stream.window_all(ps.tumbling("1d")).aggregate(s=col("x").sum()).to_arrow()
 
     compare(
         benchmark,
         ours,
-        lambda: duck.execute(
-            "SELECT epoch_ms(ts) // 10000 AS w, sum(value * 2) AS s FROM events "
-            "WHERE value > 0.5 GROUP BY ALL"
+        lambda: duck.sql(
+            "SELECT sum(value * 2) AS s FROM events WHERE value > 0.5"
         ).to_arrow_table(),
         title="W4: filter value > 0.5, project, sum",
         rival="DuckDB, 1 thread",
         aim=0.5,
     )
-    del table
 
 
 def source(log: ps.Log) -> ps.Stream:
