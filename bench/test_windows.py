@@ -1,8 +1,9 @@
 """How does an event-time window job compare with a batch GROUP BY in DuckDB?
 
 20 M events from the log in the page cache, one thread, results as Arrow tables; DuckDB has the
-same data in memory, one thread, and returns Arrow too; in W4 it has no window to compute. The append rate of the same data is a row
-of its own, because what an append prepares (dictionaries, statistics) a read saves.
+same data in memory, one thread, and returns Arrow too; in W4 it has no window to compute. The
+append rate of the same data stands beside, because what an append prepares (dictionaries,
+statistics) a read saves.
 """
 
 from __future__ import annotations
