@@ -21,7 +21,9 @@ inline SchemaHandle to_handle(SchemaPtr schema) {
 }
 
 // One per file; core_module.cpp calls them.
-void bind_columns(py::module_& module);
+void bind_types(py::module_& module);
+void bind_array(py::module_& module);
+void bind_record_batch(py::module_& module);
 void bind_expressions(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);

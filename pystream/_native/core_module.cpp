@@ -14,7 +14,9 @@ PYBIND11_MODULE(_core, module) {
       pystream::python::set_python_error(error);
     }
   });
-  pystream::python::bind_columns(module);
+  pystream::python::bind_types(module);
+  pystream::python::bind_array(module);
+  pystream::python::bind_record_batch(module);
   pystream::python::bind_expressions(module);
   pystream::python::bind_storage(module);
   pystream::python::bind_topic_writer(module);
