@@ -205,7 +205,7 @@ class Planner {
     output(0).source = in.source;
     const std::string& time =
         in.schema->fields[static_cast<size_t>(plan.aggregation.event_time_column)].name;
-    const bool is_source_time = in.event_times.contains(time);
+    const bool is_source_time = in.event_times.contains(time) && spec.event_time_offset == 0;
     auto window = std::make_unique<WindowOperator>(node().name, std::move(plan));
     if (in.is_parallel) {
       SourceOperator::Plan& source = source_plans_[in.source];

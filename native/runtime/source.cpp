@@ -45,11 +45,14 @@ void SourceOperator::run(SourceBatch* batch, Lane& lane) {
     const int64_t length = std::min(plan_.chunk_rows, rows.num_rows - begin);
     Rows chunk;
     chunk.batch = length == rows.num_rows ? rows : rows.slice(begin, length);
+    // Not above any row's own watermark: where no row is late, it makes none late.
     chunk.watermarks.all = batch->marks.before;
     if (exact) {
       const Array part = length == rows.num_rows ? time : slice(time, begin, length);
-      chunk.watermarks.per_row =
-          row_watermarks(part, &own_before, batch->marks.others, plan_.delay);
+      if (plan_.has_rewritten_event_time || !keeps_to_delay(part, &own_before, plan_.delay)) {
+        chunk.watermarks.per_row =
+            row_watermarks(part, &own_before, batch->marks.others, plan_.delay);
+      }
     }
     emit(0, std::move(chunk), lane);
   }

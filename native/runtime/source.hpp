@@ -82,7 +82,8 @@ class SourceOperator final : public Operator {
   void process(Rows&&, Lane&) override {}
 
  private:
-  // Whether the rows' own watermarks can make a difference to some window.
+  // Whether, by the batch's extremes, the rows' own watermarks can make a difference to some
+  // window.
   bool needs_row_watermarks(const BatchWatermarks& marks) const;
   bool can_skip(const SourceBatch& batch) const;
   void skip(const SourceBatch& batch);

@@ -1,6 +1,7 @@
 #include "runtime/watermark.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace pystream::runtime {
 
@@ -61,6 +62,84 @@ int64_t fill_watermarks(const T* times, int64_t length, int64_t own, int64_t oth
   return own;
 }
 
+// Large enough to keep the vector loop busy, small enough that its range of event times is narrow.
+constexpr int64_t kDelayBlockRows = 64;
+
+template <typename T>
+[[gnu::always_inline]] inline void block_range(const T* times, T* minimum, T* maximum) {
+  typedef T Vector __attribute__((vector_size(32)));
+  constexpr int64_t kLanes = 32 / sizeof(T);
+  Vector low;
+  std::memcpy(&low, times, sizeof(low));
+  Vector high = low;
+  for (int64_t row = kLanes; row < kDelayBlockRows; row += kLanes) {
+    Vector value;
+    std::memcpy(&value, times + row, sizeof(value));
+    low = value < low ? value : low;
+    high = value > high ? value : high;
+  }
+  *minimum = low[0];
+  *maximum = high[0];
+  for (int64_t lane = 1; lane < kLanes; ++lane) {
+    *minimum = std::min(*minimum, low[lane]);
+    *maximum = std::max(*maximum, high[lane]);
+  }
+}
+
+// `largest` >= `time`, so the unsigned difference is exact.
+bool is_within(int64_t largest, int64_t time, int64_t delay) {
+  return static_cast<uint64_t>(largest) - static_cast<uint64_t>(time) <=
+         static_cast<uint64_t>(delay);
+}
+
+template <typename T>
+bool rows_keep_to_delay(const T* times, int64_t length, int64_t* own, int64_t delay) {
+  for (int64_t row = 0; row < length; ++row) {
+    *own = std::max<int64_t>(*own, times[row]);
+    if (!is_within(*own, times[row], delay)) return false;
+  }
+  return true;
+}
+
+template <typename T>
+[[gnu::always_inline]] inline bool blocks_keep_to_delay(const T* times, int64_t length,
+                                                        int64_t* own, int64_t delay) {
+  int64_t row = 0;
+  for (; row + kDelayBlockRows <= length; row += kDelayBlockRows) {
+    T minimum;
+    T maximum;
+    block_range(times + row, &minimum, &maximum);
+    const int64_t largest = std::max<int64_t>(*own, maximum);
+    if (is_within(largest, minimum, delay)) {
+      *own = largest;
+    } else if (!rows_keep_to_delay(times + row, kDelayBlockRows, own, delay)) {
+      return false;
+    }
+  }
+  return rows_keep_to_delay(times + row, length - row, own, delay);
+}
+
+template <typename T>
+bool blocks_keep_baseline(const T* times, int64_t length, int64_t* own, int64_t delay) {
+  return blocks_keep_to_delay(times, length, own, delay);
+}
+
+#if defined(__x86_64__)
+template <typename T>
+__attribute__((target("avx2"))) bool blocks_keep_avx2(const T* times, int64_t length, int64_t* own,
+                                                      int64_t delay) {
+  return blocks_keep_to_delay(times, length, own, delay);
+}
+#endif
+
+template <typename T>
+bool all_keep_to_delay(const T* times, int64_t length, int64_t* own, int64_t delay) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) return blocks_keep_avx2(times, length, own, delay);
+#endif
+  return blocks_keep_baseline(times, length, own, delay);
+}
+
 template <typename T>
 Extremes scan(const T* times, int64_t length) {
   T minimum = times[0];
@@ -84,6 +163,16 @@ Buffer row_watermarks(const Array& event_time, int64_t* own_before, int64_t othe
                                   others, delay, out.as<int64_t>());
   }
   return out.freeze();
+}
+
+bool keeps_to_delay(const Array& event_time, int64_t* own_before, int64_t delay) {
+  int64_t own = *own_before;
+  const bool all_keep =
+      event_time.type.byte_width() == 4
+          ? all_keep_to_delay(event_time.data<int32_t>(), event_time.length, &own, delay)
+          : all_keep_to_delay(event_time.data<int64_t>(), event_time.length, &own, delay);
+  if (all_keep) *own_before = own;
+  return all_keep;
 }
 
 Extremes extremes_of(const Array& event_time) {

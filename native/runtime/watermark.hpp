@@ -49,6 +49,11 @@ class WatermarkTracker {
 // the same batch.
 Buffer row_watermarks(const Array& event_time, int64_t* own_before, int64_t others, int64_t delay);
 
+// Whether every row comes at most `delay` after a larger event time of its own partition. Then each
+// row is above its watermark, so it is late for no window whatever, and the rows' own watermarks
+// need not be known. If so, `own_before` is moved on as by row_watermarks(), else it stays.
+bool keeps_to_delay(const Array& event_time, int64_t* own_before, int64_t delay);
+
 struct Extremes {
   int64_t minimum = windows::kMaxWatermark;
   int64_t maximum = windows::kMinWatermark;

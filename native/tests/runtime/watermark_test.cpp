@@ -85,6 +85,41 @@ TEST(RowWatermarks, WorkOnDates) {
   EXPECT_EQ(extremes_of(days).maximum, 12);
 }
 
+TEST(KeepsToDelay, IsTrueExactlyWhenNoRowIsAtOrBelowItsWatermark) {
+  std::mt19937_64 random(5);
+  int held = 0;
+  for (int round = 0; round < 2000; ++round) {
+    const int64_t delay = static_cast<int64_t>(random() % 60);
+    std::vector<int64_t> times(random() % 200 + 1);
+    int64_t now = static_cast<int64_t>(random() % 1000) - 500;
+    for (int64_t& time : times) time = ++now - static_cast<int64_t>(random() % 40);
+    const int64_t before = random() % 2 ? kMinWatermark : times[0] + 20;
+    bool expected = true;
+    int64_t largest = before;
+    for (const int64_t time : times) {
+      expected &= largest == kMinWatermark || time > watermark_of(largest, delay);
+      largest = std::max(largest, time);
+    }
+    int64_t own = before;
+    ASSERT_EQ(keeps_to_delay(times_of(times), &own, delay), expected) << "round " << round;
+    ASSERT_EQ(own, expected ? largest : before) << "round " << round;
+    held += expected;
+  }
+  EXPECT_GT(held, 200);
+  EXPECT_LT(held, 1800);
+}
+
+TEST(KeepsToDelay, DoesNotOverflow) {
+  int64_t own = kMaxWatermark;
+  EXPECT_FALSE(keeps_to_delay(times_of({kMinWatermark + 1}), &own, kMaxWatermark));
+  own = 0;
+  EXPECT_TRUE(keeps_to_delay(times_of({kMinWatermark + 1}), &own, kMaxWatermark));
+  FixedBuilder<int32_t> days(DataType::of(TypeId::kDate32));
+  for (int32_t day = 0; day < 100; ++day) days.append(day);
+  EXPECT_TRUE(keeps_to_delay(days.finish(), &own, 0));
+  EXPECT_EQ(own, 99);
+}
+
 // The definition, record by record, against trackers fed with arbitrary cuts.
 TEST(RowWatermarks, EqualTheDefinitionWhateverTheCuts) {
   std::mt19937_64 random(7);
