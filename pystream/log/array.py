@@ -31,8 +31,8 @@ class Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from pystream.log.record_batch import RecordBatch
-    >>> batch = RecordBatch.from_numpy(
+    >>> import pystream as ps
+    >>> batch = ps.RecordBatch.from_numpy(
     ...     {"user": np.array(["ann", "bob"]), "amount": np.array([9.5, 1.25])}
     ... )
     >>> batch["amount"].to_numpy(zero_copy_only=True)

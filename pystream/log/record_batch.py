@@ -38,8 +38,8 @@ class RecordBatch:
     Examples
     --------
     >>> import numpy as np
-    >>> from pystream.log.record_batch import RecordBatch
-    >>> batch = RecordBatch.from_numpy(
+    >>> import pystream as ps
+    >>> batch = ps.RecordBatch.from_numpy(
     ...     {"user": np.array(["ann", "bob", "eve"]), "amount": np.array([9.5, 1.25, 3.0])}
     ... )
     >>> batch
