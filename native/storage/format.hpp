@@ -29,7 +29,7 @@ struct SegmentHeader {
   int32_t partition;
   uint8_t topic_id[16];
   int64_t base_offset;
-  uint64_t salt;         // random; seeds every header CRC, so stale batches of another file never pass
+  uint64_t salt;  // random; seeds every header CRC, so stale batches of another file never pass
   uint32_t incarnation;  // of the partition; rises after a failed sync and after power loss
   uint32_t schema_id;
   uint32_t schema_offset;  // of the schema blob from the start of the file
@@ -46,9 +46,10 @@ static_assert(sizeof(SegmentHeader) == 104);
 // Flags of a batch.
 inline constexpr uint16_t kFlagTransactional = 1u << 0;
 inline constexpr uint16_t kFlagControl = 1u << 1;
-inline constexpr uint16_t kFlagRowKinds = 1u << 2;        // a kRowKindColumn is present
-inline constexpr uint16_t kFlagAppendTime = 1u << 3;      // timestamps are append time, not create time
-inline constexpr uint16_t kFlagExplicitOffsets = 1u << 4;  // a kOffsetDeltaColumn is present (compaction)
+inline constexpr uint16_t kFlagRowKinds = 1u << 2;    // a kRowKindColumn is present
+inline constexpr uint16_t kFlagAppendTime = 1u << 3;  // timestamps are append time, not create time
+inline constexpr uint16_t kFlagExplicitOffsets =
+    1u << 4;  // a kOffsetDeltaColumn is present (compaction)
 inline constexpr uint16_t kFlagTombstones = 1u << 5;
 
 struct BatchHeader {
@@ -81,9 +82,9 @@ struct BatchHeader {
 static_assert(sizeof(BatchHeader) == 128);
 
 // Column ids: user fields count from 0 in schema order; built-in columns count down from the top.
-inline constexpr uint16_t kTimestampColumn = 0xFFFF;    // int64 microseconds; always present
-inline constexpr uint16_t kHeadersColumn = 0xFFFE;      // binary: Kafka's encoding of record headers
-inline constexpr uint16_t kRowKindColumn = 0xFFFD;      // int8
+inline constexpr uint16_t kTimestampColumn = 0xFFFF;  // int64 microseconds; always present
+inline constexpr uint16_t kHeadersColumn = 0xFFFE;    // binary: Kafka's encoding of record headers
+inline constexpr uint16_t kRowKindColumn = 0xFFFD;    // int8
 inline constexpr uint16_t kOffsetDeltaColumn = 0xFFFC;  // int32
 inline constexpr uint16_t kFirstBuiltinColumn = 0xFF00;
 
