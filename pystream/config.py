@@ -26,7 +26,6 @@ LINGER: Final = "5ms"  # how long a batch waits for more records
 BUFFER_MEMORY: Final = 64 << 20  # bytes not yet appended, over all partitions
 MAX_BLOCK: Final = "60s"  # how long send() waits for buffer memory
 MAX_RECORD_BYTES: Final = 16 << 20
-MAX_BATCH_ROWS: Final = 1 << 20  # send_batch() appends larger tables in parts
 
 # -- consumer ----------------------------------------------------------------------------------
 

@@ -499,30 +499,34 @@ cdef class RecordAccumulator:
 
     cdef Delivery _append(self, TopicEncoder encoder, int32_t partition, const Cell* cells,
                           int count):
-        cdef ProducerBatch batch
-        cdef Delivery delivery
-        cdef int64_t before
-        cdef object is_open = encoder._open[partition]
-        if is_open is None:
-            batch = ProducerBatch.__new__(ProducerBatch, encoder, partition)
-        else:
-            batch = <ProducerBatch>is_open
-        delivery = Delivery.__new__(Delivery)
+        cdef ProducerBatch batch = self._open_batch(encoder, partition)
+        cdef Delivery delivery = Delivery.__new__(Delivery)
+        cdef int64_t before = batch._rows.bytes()
         delivery._batch = batch
         delivery._index = batch._rows.rows()
         delivery._timestamp_us = cells[count].integer
-        before = batch._rows.bytes()
         batch._rows.append(cells)
         self.buffered_bytes += batch._rows.bytes() - before
-        if is_open is None:
-            encoder._open[partition] = batch
-            self._open.append(batch)
-            if self.is_idle:
-                self._wake()
+        # From the first call of Python on, the background thread may take the batch.
         if batch._rows.bytes() >= self._batch_size:
             self._seal(batch)
             self._wake()
+        elif delivery._index == 0 and self.is_idle:
+            self._wake()
         return delivery
+
+    cdef ProducerBatch _open_batch(self, TopicEncoder encoder, int32_t partition):
+        cdef ProducerBatch fresh
+        cdef object is_open = encoder._open[partition]
+        if is_open is None:
+            fresh = ProducerBatch.__new__(ProducerBatch, encoder, partition)
+            # Allocating may have collected garbage, and so have let another thread send.
+            is_open = encoder._open[partition]
+            if is_open is None:
+                encoder._open[partition] = fresh
+                self._open.append(fresh)
+                return fresh
+        return <ProducerBatch>is_open
 
     cdef _seal(self, ProducerBatch batch):
         cdef TopicEncoder encoder = batch.encoder
@@ -532,8 +536,9 @@ cdef class RecordAccumulator:
         encoder._open[batch.partition] = None
         if encoder._sticky == batch.partition:
             encoder._sticky = (encoder._sticky + 1) % encoder.partitions
-        self._sealed.append(batch)
-        self.sealed_count += 1
+        if batch.record_count > 0:  # none: the first row was refused by the builder
+            self._sealed.append(batch)
+            self.sealed_count += 1
 
     def seal_older_than(self, int64_t age_us):
         """Close every open batch that is at least that old to further records."""

@@ -1,4 +1,4 @@
-"""The background thread of a producer, step by step."""
+"""The background thread of a producer and what it takes batches from, step by step."""
 
 from __future__ import annotations
 
@@ -6,23 +6,50 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 import pystream as ps
 from pystream import _native
+from pystream.errors import SchemaError
 from pystream.log.sender import Sender
 
 
 class FakeWriter:
     """Stands for a topic's writer; calls back in the middle of an append."""
 
-    def __init__(self, during_append: Callable[[], None], writer: _native.TopicWriter) -> None:
+    def __init__(self, during_append: Callable[[], None], topic: ps.Topic) -> None:
         self.during_append = during_append
-        self.writer = writer
+        partitions = [topic.native_partition(number) for number in range(topic.partitions)]
+        self.writer = _native.TopicWriter(partitions)
         self.sizes: list[int] = []
 
     def append(self, batch: _native.RecordBatch, **settings: Any) -> object:
         self.sizes.append(len(batch))
         self.during_append()
         return self.writer.append(batch, **settings)
+
+
+def make_accumulator(
+    topic: ps.Topic, writer: FakeWriter, wake: Callable[[], None], batch_size: int = 1 << 20
+) -> _native.RecordAccumulator:
+    """Return an accumulator for topics of one int64 column."""
+
+    def make_encoder(name: str) -> _native.TopicEncoder:
+        target = SimpleNamespace(timestamp_type="create_time")
+        blob = topic.schema.serialize()
+        names, types = tuple(topic.schema.names), ("int64",)
+        return _native.TopicEncoder(
+            name, blob, names, types, [], topic.partitions, True, 0, target, writer
+        )
+
+    return _native.RecordAccumulator(
+        make_encoder,
+        wake,
+        lambda: None,
+        batch_size=batch_size,
+        buffer_memory=1 << 20,
+        max_record_bytes=1 << 20,
+    )
 
 
 def test_batch_that_closes_while_the_last_append_runs_is_not_forgotten(log: ps.Log) -> None:
@@ -34,35 +61,11 @@ def test_batch_that_closes_while_the_last_append_runs_is_not_forgotten(log: ps.L
                 accumulator.send("t", {"n": n})  # closes a batch by its size
             sender._is_stopping = True
 
-    def make_encoder(name: str) -> _native.TopicEncoder:
-        target = SimpleNamespace(timestamp_type="create_time")
-        blob = topic.schema.serialize()
-        return _native.TopicEncoder(
-            name,
-            blob,
-            ("n",),
-            ("int64",),
-            [],
-            1,
-            True,
-            0,
-            target,
-            writer,  # type: ignore[arg-type]
-        )
-
     def wake() -> None:
         sender.wake()
 
-    native = _native.TopicWriter([topic.native_partition(0)])
-    writer = FakeWriter(during_append, native)
-    accumulator = _native.RecordAccumulator(
-        make_encoder,
-        wake,
-        lambda: None,
-        batch_size=160,
-        buffer_memory=1 << 20,
-        max_record_bytes=1 << 20,
-    )
+    writer = FakeWriter(during_append, topic)
+    accumulator = make_accumulator(topic, writer, wake, batch_size=160)
     sender = Sender(accumulator, "interval", 1000, lambda encoder: None)
     first = accumulator.send("t", {"n": -1})
     sender.start()
@@ -71,3 +74,32 @@ def test_batch_that_closes_while_the_last_append_runs_is_not_forgotten(log: ps.L
     assert writer.sizes == [1, 8]
     assert topic.ends()[0].end == 9
     assert accumulator.buffered_bytes == 0
+
+
+def test_batch_may_be_taken_while_a_send_wakes_the_thread(log: ps.Log) -> None:
+    """Waking runs Python code, so the background thread may run before `send` goes on."""
+    topic = log.create_topic("t", {"n": "int64"})
+    taken: list[int] = []
+
+    def wake() -> None:
+        for batch in accumulator.take_all():
+            batch.take()
+            taken.append(batch.record_count)
+            batch.complete(len(taken))
+
+    accumulator = make_accumulator(topic, FakeWriter(lambda: None, topic), wake, batch_size=1)
+    for n in range(100):
+        accumulator.is_idle = True
+        assert accumulator.send("t", {"n": n}).result().offset == n + 1
+    assert taken == [1] * 100
+
+
+def test_row_that_cannot_be_added_leaves_no_empty_batch(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"}, partitions=2)
+    writer = FakeWriter(lambda: None, topic)
+    accumulator = make_accumulator(topic, writer, lambda: None)
+    for bad in ({"n": "x"}, {"m": 1}, None):
+        with pytest.raises(SchemaError):
+            accumulator.send("t", bad)
+    assert accumulator.take_all() == []
+    assert not accumulator.has_work()
