@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.mutations.rules import MUTATIONS, Edit, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-NATIVE_TESTS = ("windows_*_test", "state_*_test", "runtime_*_test")
+NATIVE_TESTS = ("windows_*_test", "state_*_test", "runtime*_test")
 PYTHON_TESTS = ("tests/pipeline/test_windows.py", "tests/pipeline/test_windows_oracle.py")
 
 

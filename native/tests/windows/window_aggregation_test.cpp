@@ -108,6 +108,8 @@ TEST(TumblingWindow, WatermarkNeverGoesBack) {
   h.add(batch_of({{"ann", 5, 1}, {"ann", 25, 1}}));
   EXPECT_EQ(h.late, (std::vector<int32_t>{0}));
   EXPECT_EQ(h.advance(3), Rows{});
+  h.add(batch_of({{"ann", 6, 1}}), kMinWatermark);
+  EXPECT_EQ(h.late, (std::vector<int32_t>{0, 0}));
   EXPECT_EQ(h.advance(29).size(), 1u);
 }
 
