@@ -92,6 +92,42 @@ DictionaryUse dictionary_use(const EncodeOptions& options, int index, const Arra
   return wanted ? DictionaryUse::kWhenItPays : DictionaryUse::kNever;
 }
 
+void check_timestamps_valid(const Array& array) {
+  if (array.null_count == 0) return;
+  int64_t row = 0;
+  while (array.is_valid(row)) ++row;
+  throw Error(ErrorCode::kSchema,
+              "the record timestamp of row " + std::to_string(row) + " is null (" +
+                  std::to_string(array.null_count) + " of " + std::to_string(array.length) +
+                  " are). Give every record a timestamp, or none.",
+              {{"row", row}});
+}
+
+// What a parser would refuse to read must not be written.
+void check_shape(const RecordBatch& batch) {
+  constexpr auto kBuiltinColumns = 4;
+  const auto columns = static_cast<int64_t>(batch.columns.size());
+  if (columns > int64_t{kMaxColumns} - kBuiltinColumns) {
+    throw Error(ErrorCode::kNotSupported,
+                "a topic of " + std::to_string(columns) +
+                    " columns is not supported. Use at most " +
+                    std::to_string(kMaxColumns - kBuiltinColumns) + ".",
+                {{"columns", columns}});
+  }
+  if (batch.num_rows > kMaxRecordsPerBatch) {
+    throw Error(ErrorCode::kRecordTooLarge,
+                "a batch of " + std::to_string(batch.num_rows) + " records is more than the " +
+                    std::to_string(kMaxRecordsPerBatch) +
+                    " that a batch may have. Append fewer at "
+                    "a time.",
+                {{"records", batch.num_rows}, {"limit", kMaxRecordsPerBatch}});
+  }
+  if (batch.num_rows < 1) {
+    throw Error(ErrorCode::kConfig,
+                "a batch without records cannot be stored. Append at least one record.");
+  }
+}
+
 // Record timestamps: the column and the header's range.
 void add_timestamps(BatchAssembler* assembler, const Timestamps& timestamps, uint16_t flags,
                     int64_t record_count, BatchHeader* header) {
@@ -103,7 +139,8 @@ void add_timestamps(BatchAssembler* assembler, const Timestamps& timestamps, uin
     return;
   }
   Array array = decode_dictionary(*timestamps.per_record);
-  assert(array.length == record_count && array.null_count == 0);
+  check_timestamps_valid(array);
+  assert(array.length == record_count);
   assert(array.type.id == TypeId::kInt64 ||
          (array.type.id == TypeId::kTimestamp && array.type.unit == TimeUnit::kMicro));
   static_cast<void>(record_count);
@@ -148,8 +185,7 @@ void check_nulls(const RecordBatch& batch) {
 
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
                           const Array* headers, const EncodeOptions& options) {
-  assert(batch.num_rows > 0 && batch.num_rows <= kMaxRecordsPerBatch);
-  assert(batch.columns.size() + 2 <= kMaxColumns);
+  check_shape(batch);
   check_nulls(batch);
   BatchAssembler assembler(options.codec);
   for (size_t i = 0; i < batch.columns.size(); ++i) {

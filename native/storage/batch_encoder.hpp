@@ -46,10 +46,11 @@ struct EncodedBatch {
 // Throws kSchema naming column and first row when a column that is not nullable has a null.
 void check_nulls(const RecordBatch& batch);
 
-// Encodes `batch` (at least one row, at most kMaxRecordsPerBatch). `headers` is the optional binary
-// column of record headers. Plain buffers are referenced, not copied. Throws kRecordTooLarge when
-// the batch would pass kMaxBatchBytes (the caller splits), kSchema on a null in a non-nullable
-// field.
+// Encodes `batch`, of the types of its schema. `headers` is the optional binary column of record
+// headers. Plain buffers are referenced, not copied. Throws kRecordTooLarge when the batch would
+// pass kMaxRecordsPerBatch or kMaxBatchBytes (the caller splits), kSchema on a null in a
+// non-nullable field or among the timestamps, kNotSupported with too many columns, kConfig without
+// a row.
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
                           const Array* headers, const EncodeOptions& options);
 

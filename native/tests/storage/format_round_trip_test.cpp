@@ -247,5 +247,39 @@ TEST(FormatRoundTrip, NullInARequiredColumnNamesColumnAndRow) {
   }
 }
 
+ErrorCode code_of_refusal(const RecordBatch& batch, const Timestamps& timestamps = {}) {
+  try {
+    encode_batch(batch, timestamps, nullptr, {});
+  } catch (const Error& error) {
+    return error.code();
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return ErrorCode::kClosed;
+}
+
+TEST(FormatRoundTrip, WhatNoReaderWouldAcceptIsNotWritten) {
+  EXPECT_EQ(code_of_refusal(make_batch({int64_array({})})), ErrorCode::kConfig);
+
+  const std::vector<Array> many(4093, make_nulls(DataType::of(TypeId::kInt8), 1));
+  EXPECT_EQ(code_of_refusal(make_batch(many)), ErrorCode::kNotSupported);
+  const RecordBatch widest = make_batch({many.begin(), many.begin() + 4092});
+  expect_equal_batches(open_batch(store(widest), widest.schema).read_all(), widest);
+
+  const RecordBatch long_batch =
+      make_batch({make_nulls(DataType::of(TypeId::kInt8), kMaxRecordsPerBatch + 1)});
+  EXPECT_EQ(code_of_refusal(long_batch), ErrorCode::kRecordTooLarge);
+  const RecordBatch longest = long_batch.slice(0, kMaxRecordsPerBatch);
+  EXPECT_EQ(open_batch(store(longest), longest.schema).record_count(), kMaxRecordsPerBatch);
+}
+
+TEST(FormatRoundTrip, ANullAmongTheTimestampsIsRefused) {
+  FixedBuilder<int64_t> builder(DataType::of(TypeId::kInt64));
+  builder.append(1);
+  builder.append_null();
+  Timestamps timestamps;
+  timestamps.per_record = builder.finish();
+  EXPECT_EQ(code_of_refusal(make_batch({int64_array({1, 2})}), timestamps), ErrorCode::kSchema);
+}
+
 }  // namespace
 }  // namespace pystream::storage
