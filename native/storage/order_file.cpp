@@ -24,9 +24,11 @@ uint32_t header_crc(const OrderHeader& header) {
 }
 
 // Names that may stand in a log's directory before its order file does: the catalog's, and what a
-// filesystem or a crash leaves behind.
+// filesystem or a crash leaves behind. The order file itself is one that another process made
+// since we looked for it.
 bool is_log_name(std::string_view name) {
-  constexpr std::string_view kNames[] = {"catalog.lock", "topics", "checkpoints", "lost+found"};
+  constexpr std::string_view kNames[] = {"catalog.lock", "topics", "checkpoints", "lost+found",
+                                         "order"};
   return name.starts_with("catalog.db") ||
          std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
@@ -56,21 +58,37 @@ OrderHeader new_header() {
   return header;
 }
 
+[[noreturn]] void throw_foreign(const File& file, const std::string& directory) {
+  throw Error(ErrorCode::kLog,
+              "the directory " + directory +
+                  " is not a log: its file \"order\" was not written by pystream. Pass an empty "
+                  "or new directory, or the directory of a log.",
+              {{"path", file.path()}});
+}
+
+// A creation that was cut short leaves zeros, or the beginning of a header.
+bool is_cut_short(const File& file) {
+  const int64_t size = file.size();
+  if (size >= kOrderFileBytes) return false;
+  uint8_t bytes[sizeof(kOrderMagic)] = {};
+  const auto begin =
+      std::span<uint8_t>(bytes).first(static_cast<size_t>(std::min<int64_t>(size, sizeof(bytes))));
+  if (!begin.empty() && !file.read(begin, 0)) return false;
+  constexpr uint8_t kZeros[sizeof(kOrderMagic)] = {};
+  return std::memcmp(bytes, kZeros, begin.size()) == 0 ||
+         std::memcmp(bytes, &kOrderMagic, begin.size()) == 0;
+}
+
 // The header as stored, when the file holds a whole one; a default one when the file is new or its
 // creation was cut short. Throws kLog when it belongs to something else.
 OrderHeader read_header(const File& file, const std::string& directory) {
   OrderHeader header{};
   uint8_t bytes[sizeof(OrderHeader)] = {};
-  if (file.size() < kOrderFileBytes || !file.read(std::span<uint8_t>(bytes), 0)) return header;
+  if (is_cut_short(file)) return header;
+  if (!file.read(std::span<uint8_t>(bytes), 0)) throw_foreign(file, directory);
   std::memcpy(&header, bytes, sizeof(header));
   if (header.magic == 0) return OrderHeader{};
-  if (header.magic != kOrderMagic) {
-    throw Error(ErrorCode::kLog,
-                "the directory " + directory +
-                    " is not a log: its file \"order\" was not written by pystream. Pass an empty "
-                    "or new directory, or the directory of a log.",
-                {{"path", file.path()}});
-  }
+  if (header.magic != kOrderMagic) throw_foreign(file, directory);
   if (header.version > kFormatVersion) {
     throw Error(ErrorCode::kLog,
                 "the log in " + directory + " has format version " +

@@ -41,6 +41,11 @@ TEST_F(LogOpenTest, AForeignOrderFileIsNotALog) {
   expect_error(ErrorCode::kLog, "not written by pystream", [&] { Log::open(directory_.path()); });
 }
 
+TEST_F(LogOpenTest, AShortForeignOrderFileIsNotALog) {
+  write_file("order", "two coffees");
+  expect_error(ErrorCode::kLog, "not written by pystream", [&] { Log::open(directory_.path()); });
+}
+
 TEST_F(LogOpenTest, AnOrderFileCutShortByACrashIsMadeAgain) {
   write_file("order", "PS");
   EXPECT_NO_THROW(Log::open(directory_.path()));
@@ -48,7 +53,7 @@ TEST_F(LogOpenTest, AnOrderFileCutShortByACrashIsMadeAgain) {
 
 TEST_F(LogOpenTest, ADamagedOrderFileSaysHowToGoOn) {
   Log::open(directory_.path());
-  poke(directory_ / "order", 20, "x");
+  poke(directory_ / "order", 20, "xxxxxxxx");  // within the random log id
   expect_error(ErrorCode::kLog, "is damaged", [&] { Log::open(directory_.path()); });
   std::filesystem::remove(directory_ / "order");
   EXPECT_NO_THROW(Log::open(directory_.path()));
