@@ -218,8 +218,10 @@ void Partition::State::finish_appends() {
   // offsets after a power loss.
   if (!lock.acquire(kLeaseReturnTimeoutUs)) return;
   try {
-    const int64_t end = control.read().log_end_offset;
-    const bool is_durable = control.words().durable_offset.load(std::memory_order_acquire) >= end;
+    const PublishedState published = control.read();
+    const int64_t end = published.log_end_offset;
+    const bool is_durable =
+        control.words().durable_offset.load(std::memory_order_acquire) >= published.data_end_offset;
     if (is_durable && control.lease_end().value_or(0) > end) {
       write_lease(File::open(place->files, control_path(*place), O_RDWR), end);
     }

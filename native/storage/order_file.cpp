@@ -129,20 +129,26 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
     }
   }
   const uint64_t found = std::max(stored, recover_sequence());
-  const uint64_t next = found <= 1 ? 1 : found + kSequenceSkip;
+  const uint64_t next = is_new && found <= 1 ? 1 : found + kSequenceSkip;
+  // The counter is synced before the header makes it count, or the next power loss would lead to
+  // the same sequences once more.
+  const auto write_page = [&] {
+    header->crc = header_crc(*header);
+    uint8_t bytes[kOrderFileBytes] = {};
+    std::memcpy(bytes, header, sizeof(*header));
+    std::memcpy(bytes + kCounterOffset, &next, sizeof(next));
+    file.write(std::span<const uint8_t>(bytes), 0);
+  };
+  file.allocate(0, kOrderFileBytes);
+  write_page();
+  file.sync_data();
+  if (is_new) {
+    checked(file.layer().sync_directory(directory), "cannot sync the directory", directory);
+  }
   header->device = self.device;
   header->inode = self.inode;
   std::memcpy(header->boot_id, boot.data(), boot.size());
-  header->crc = header_crc(*header);
-  uint8_t bytes[kOrderFileBytes] = {};
-  std::memcpy(bytes, header, sizeof(*header));
-  std::memcpy(bytes + kCounterOffset, &next, sizeof(next));
-  file.allocate(0, kOrderFileBytes);
-  file.write(std::span<const uint8_t>(bytes), 0);
-  if (is_new) {
-    file.sync_data();
-    checked(file.layer().sync_directory(directory), "cannot sync the directory", directory);
-  }
+  write_page();
 }
 
 }  // namespace

@@ -58,10 +58,14 @@ Partition::State::AppendSchema Partition::State::append_schema() const {
 PartitionEnds Partition::State::ends() const {
   PartitionEnds result;
   const ControlPage::Words& words = control.words();
-  // Durable first: it never passes an end that is read later.
+  // First, because it never passes an end that is read later.
   result.durable_offset = words.durable_offset.load(std::memory_order_acquire);
   result.log_start_offset = words.log_start_offset.load(std::memory_order_acquire);
-  result.log_end_offset = control.read().log_end_offset;
+  const PublishedState published = control.read();
+  result.log_end_offset = published.log_end_offset;
+  if (result.durable_offset >= published.data_end_offset) {
+    result.durable_offset = published.log_end_offset;  // nothing is missing but skipped offsets
+  }
   return result;
 }
 
@@ -91,7 +95,7 @@ void Partition::State::sync() {
   if (words.sync_failed.load() != 0) throw_sync_failed();
   const int64_t durable = words.durable_offset.load(std::memory_order_acquire);
   const PublishedState published = control.read();
-  if (durable >= published.log_end_offset || published.segment_base_offset == kNoSegment) return;
+  if (durable >= published.data_end_offset || published.segment_base_offset == kNoSegment) return;
   try {
     // All segments with anything above the durable offset. Such a segment may also be new, and
     // then its name, and at first its directories', must reach the disk too.
@@ -106,7 +110,7 @@ void Partition::State::sync() {
     words.sync_failed.store(1);
     throw;
   }
-  control.raise_durable(published.log_end_offset);
+  control.raise_durable(published.data_end_offset);
 }
 
 bool Partition::State::is_deleted() const {

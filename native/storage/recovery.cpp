@@ -95,7 +95,8 @@ class Recovery {
   }
 
   // Raises the durable offset to the largest that a header knows of, and gives the index of the
-  // first segment with anything above it. Later batches know more, so it goes backwards.
+  // last segment with anything below it, where the scan begins: what follows may all be lost, and
+  // then this one is where the log ends. Later batches know more, so it goes backwards.
   size_t find_unsynced() {
     size_t i = bases_.size();
     while (i > 0) {
@@ -105,7 +106,7 @@ class Recovery {
           durable_ = std::max(durable_, header.durable_offset);
         });
       }
-      if (bases_[i] <= durable_) break;
+      if (bases_[i] < durable_) break;
     }
     return i;
   }
@@ -165,12 +166,7 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   const bool same_boot = old && std::memcmp(old->boot_id, boot.data(), boot.size()) == 0;
   const bool same_file = old && FileIdentity{old->device, old->inode} == file.identity();
   const bool is_believable = old && state.control.is_consistent();
-  int64_t known_durable = 0;
-  if (is_believable) {
-    // Offsets that were skipped hold no data that could be missed.
-    known_durable =
-        std::min(state.control.words().durable_offset.load(), state.control.read().data_end_offset);
-  }
+  const int64_t known_durable = is_believable ? state.control.words().durable_offset.load() : 0;
   const auto known_start = state.control.checked_log_start();
   Recovery recovery(state, known_durable);
   PublishedState published = recovery.run();
@@ -199,9 +195,11 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   state.control.set_log_start(
       old && known_start && *known_start <= published.log_end_offset ? *known_start : first_offset);
   // What was read back after a boot came from the disk. Else the page cache may be ahead of it.
-  words.durable_offset.store(!same_boot && same_file ? published.log_end_offset
-                                                     : std::min(recovery.durable(), next_offset));
-  words.interval_end_offset.store(published.log_end_offset);
+  // Never an offset that was skipped: the next recovery would look for its data.
+  const int64_t data_end = published.data_end_offset;
+  words.durable_offset.store(!same_boot && same_file ? data_end
+                                                     : std::min(recovery.durable(), data_end));
+  words.interval_end_offset.store(data_end);
   state.report.kind =
       is_empty && !old ? RecoveryReport::Kind::kCreated : RecoveryReport::Kind::kRecovered;
   state.report.log_end_offset = published.log_end_offset;
