@@ -432,8 +432,8 @@ cdef class RecordAccumulator:
         """Return what is known of a topic, which is looked up the first time."""
         cdef TopicEncoder encoder = self._encoders.get(topic)
         if encoder is None:
-            encoder = self._make_encoder(topic)
-            self._encoders[topic] = encoder
+            # Looking it up runs Python code: another thread may have been faster.
+            encoder = self._encoders.setdefault(topic, self._make_encoder(topic))
         return encoder
 
     def encoders(self):

@@ -410,6 +410,7 @@ class Log:
             native = self.native
             partition = self._partitions.get((topic.id, number))
             if partition is None:
+                self._check_exists(topic)
                 partition = native.open_partition(
                     topic=topic.name,
                     topic_id=topic.id,
@@ -420,6 +421,15 @@ class Log:
                 )
                 self._partitions[topic.id, number] = partition
             return partition
+
+    def _check_exists(self, topic: TopicDescription) -> None:
+        """Raise when a topic is gone: opening its partitions would make them again."""
+        found = self.catalog.find_topic(topic.name)
+        if found is None or found.id != topic.id:
+            raise UnknownTopicError(
+                f"topic {topic.name!r} was deleted. Look it up again with log.topic().",
+                topic=topic.name,
+            )
 
     def forget_in_child(self) -> None:
         """Abandon what belongs to the parent; the next use opens the directory again."""

@@ -215,6 +215,8 @@ class Producer:
 
         Raises
         ------
+        UnknownTopicError
+            If the topic or partition does not exist.
         SchemaError
             Names topic, column, expected, got and the first bad row. Nothing was appended.
         RecordTooLargeError
@@ -239,6 +241,8 @@ class Producer:
         """
         self._check_usable()
         encoder = self._accumulator.encoder(topic)
+        if partition is not None:
+            encoder.target.native_partition(partition)  # raises when there is none
         batches = import_table(table, encoder)
         stamps = _timestamps(topic, timestamp, sum(len(batch) for batch in batches))
         self._sender.drain(None)
@@ -269,6 +273,8 @@ class Producer:
 
         Raises
         ------
+        ClientError
+            In a delivery callback, which would wait for itself.
         RequestTimeoutError
             If it takes longer; the rest goes on.
         StreamError
@@ -288,6 +294,7 @@ class Producer:
             As :meth:`flush`; the producer is closed all the same.
         """
         if self._accumulator.unusable is None:
+            self._sender.check_not_inside()
             self._accumulator.unusable = "the producer is closed. Make another with log.producer()."
             atexit.unregister(self.close)
             self._sender.stop()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pystream import _native
-from pystream.errors import RequestTimeoutError, StreamError
+from pystream.errors import ClientError, RequestTimeoutError, StreamError
 
 if TYPE_CHECKING:
     from pystream._native import ProducerBatch, RecordAccumulator, TopicEncoder
@@ -73,9 +73,12 @@ class Sender:
 
         Raises
         ------
+        ClientError
+            In the thread itself, which would wait for itself.
         RequestTimeoutError
             If it takes longer; the rest goes on.
         """
+        self.check_not_inside()
         self._accumulator.seal_older_than(0)
         target = self._accumulator.sealed_count
         if self._finished_count >= target:
@@ -89,6 +92,14 @@ class Sender:
                     f"{left} batches were not appended within {seconds:g} s. Flush again; they "
                     "may yet be."
                 )
+
+    def check_not_inside(self) -> None:
+        """Raise ClientError in the background thread, that is, in a delivery callback."""
+        if threading.current_thread() is self._thread:
+            raise ClientError(
+                "a delivery callback called flush(), send_batch() or close(), which would wait for "
+                "the callback itself. Call it in another thread."
+            )
 
     def take_error(self) -> StreamError | None:
         """Return the first error since the last call, and forget it."""

@@ -147,12 +147,18 @@ def test_deleted_topic_is_gone_with_its_files(log: ps.Log) -> None:
     log.create_topic("t")
     with log.producer() as producer:
         producer.send("t", b"x")
-    path = Path(log.directory, "topics", log.topic("t").description.id.hex())
+    gone = log.topic("t")
+    path = Path(log.directory, "topics", gone.description.id.hex())
     assert path.is_dir()
     log.delete_topic("t")
     assert log.topics() == []
     assert not path.exists()
-    log.create_topic("t")
+    assert gone.name == "t"
+    for _ in range(2):
+        with pytest.raises(errors.UnknownTopicError, match="'t' was deleted"):
+            gone.ends()
+        assert not path.exists()
+        log.create_topic("t", exist_ok=True)
     assert log.topic("t").ends() == [(0, 0)]
 
 
