@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,8 @@ class TopicEncoder:
     """What a producer knows of a topic, and its open batches."""
 
     is_gone: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         topic: str,
         schema_blob: bytes,
         names: tuple[str, ...],
@@ -41,7 +41,7 @@ class TopicEncoder:
         sticky: int,
         target: Any,
         writer: TopicWriter,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def topic(self) -> str: ...
     @property

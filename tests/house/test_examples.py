@@ -84,6 +84,9 @@ def test_markdown_examples_run(path: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+    # What a page says that its program prints is in a block marked `text output`.
+    shown = re.findall(r"^```text output\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    assert not shown or ran.stdout == "".join(shown)
 
 
 def links_of(path: Path) -> list[Path]:
