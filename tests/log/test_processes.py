@@ -1,10 +1,9 @@
-"""Several processes on one log, processes that die, and a disk that is full."""
+"""Several processes on one log, a wait that is interrupted, and a disk that is full."""
 
 from __future__ import annotations
 
 import errno
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,8 +15,6 @@ import pytest
 import pystream as ps
 from pystream import errors
 from tests.log.reading import rows_of
-
-KILLS = 10
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -56,45 +53,6 @@ def test_processes_may_create_the_log_at_the_same_moment(tmp_path: Path) -> None
         assert log.topics() == ["t"]
         found = [row["n"] for row in rows_of(log, "t")]
     assert sorted(found) == [p * 1000 + n for p in range(5) for n in range(100)]
-
-
-# Prints the number of each record once it is acknowledged.
-WRITER = """
-import sys, pystream as ps
-log = ps.open(sys.argv[1])
-producer = log.producer(linger="1ms", batch_size=2000)
-life = sys.argv[2]
-pending = []
-for n in range(10**9):
-    pending.append(producer.send("t", {"life": life, "n": n}))
-    while pending and pending[0].done():
-        where = pending.pop(0).result()
-        sys.stdout.write(f"{n - len(pending)} {where.partition} {where.offset}\\n")
-    sys.stdout.flush()
-"""
-
-
-def test_killed_producers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    """Each writer is killed at a random moment; what it had printed is there, once, in place."""
-    rng = random.Random(7)
-    with ps.open(tmp_path) as log:
-        log.create_topic("t", {"life": "string", "n": "int64"}, key="n", partitions=2)
-        for life in range(KILLS):
-            writer = start(WRITER, tmp_path, life)
-            assert writer.stdout is not None
-            lines = [writer.stdout.readline() for _ in range(rng.randrange(1, 3000))]
-            writer.send_signal(signal.SIGKILL)
-            lines += writer.stdout.read().split("\n")[:-1]  # the last may be cut
-            assert writer.wait() == -signal.SIGKILL, writer.communicate()[1]
-            writer.communicate()
-            rows = [rows_of(log, "t", partition) for partition in range(2)]
-            for line in lines:
-                n, partition, offset = map(int, line.split())
-                assert rows[partition][offset] == {"life": str(life), "n": n}
-        for number in range(2):
-            for life in range(KILLS):
-                mine = [row["n"] for row in rows[number] if row["life"] == str(life)]
-                assert mine == sorted(set(mine)), "out of order or twice"
 
 
 WAITER = """
