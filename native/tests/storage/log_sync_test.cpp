@@ -104,9 +104,9 @@ TEST_F(LogSyncTest, AFailedSyncStopsAppendsAndNotReads) {
   const auto log = Log::open(directory_.path(), options_);
   const auto partition = log->open_partition(test_options());
   append_values(*partition, 0, 5);
-  files_->fail = [](const std::string& call, int) { return call == "sync_data" ? EIO : 0; };
+  files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
   expect_error(ErrorCode::kStorage, "cannot sync", [&] { partition->sync(); });
-  files_->fail = nullptr;
+  files_->set_fail(nullptr);
   files_->calls.clear();
   expect_error(ErrorCode::kStorage, "takes no more appends", [&] { append_values(*partition, 5); });
   expect_error(ErrorCode::kStorage, "takes no more appends", [&] { partition->sync(); });
@@ -124,7 +124,7 @@ TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {
   const auto log = Log::open(directory_.path(), options_);
   const auto partition = log->open_partition(test_options());
   append_values(*partition, 0);
-  files_->fail = [](const std::string& call, int) { return call == "sync_data" ? EIO : 0; };
+  files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
   append_values(*partition, 1, 1, Acks::kInterval);
   await([&] {
     try {
@@ -134,7 +134,7 @@ TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {
     }
     return false;
   });
-  files_->fail = nullptr;
+  files_->set_fail(nullptr);
 }
 
 }  // namespace

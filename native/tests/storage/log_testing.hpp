@@ -53,6 +53,11 @@ class FakeFiles : public FileLayer {
  public:
   // Gets the call's name and its number among those of that name (from 1); 0: let it pass.
   std::function<int(const std::string& call, int number)> fail;
+  // Sets it while threads of the log may be in a call.
+  void set_fail(std::function<int(const std::string& call, int number)> next) {
+    std::lock_guard guard(mutex_);
+    fail = std::move(next);
+  }
   std::map<std::string, int> calls;
   BootId boot{1, 2, 3};
   int64_t longest_write = INT64_MAX;
