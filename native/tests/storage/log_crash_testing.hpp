@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "log_testing.hpp"
 
@@ -32,6 +33,55 @@ bool run_and_die(Action action) {
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
+
+// A process that runs `action` when it is let go, and is killed with this object if it still runs.
+// To be made before any log is opened: a sanitizer's allocator, unlike the C library's, may stay
+// locked for ever in a process that was forked while another thread used it.
+class WaitingProcess {
+ public:
+  template <typename Action>
+  explicit WaitingProcess(Action action) {
+    EXPECT_EQ(::pipe(gate_), 0);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    try {
+      char byte = 0;
+      if (::read(gate_[0], &byte, 1) == 1) action();
+    } catch (...) {
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  ~WaitingProcess() {
+    if (!has_ended_) kill();
+    for (const int fd : gate_) ::close(fd);
+  }
+  WaitingProcess(const WaitingProcess&) = delete;
+  WaitingProcess& operator=(const WaitingProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+  void let_go() { EXPECT_EQ(::write(gate_[1], "g", 1), 1); }
+  void kill() {
+    ::kill(pid_, SIGKILL);
+    wait();
+  }
+  // Waits for its end: the exit status, or minus the signal.
+  int wait() {
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    has_ended_ = true;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  bool has_ended() {
+    has_ended_ = has_ended_ || ::waitpid(pid_, nullptr, WNOHANG) == pid_;
+    return has_ended_;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int gate_[2];
+  bool has_ended_ = false;
+};
 
 inline std::string read_bytes(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

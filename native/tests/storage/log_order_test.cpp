@@ -92,21 +92,18 @@ TEST_F(LogOrderTest, ThreadsAndProcessesNeverShowASmallerSequenceLater) {
   constexpr int64_t kBatches = 300;
   constexpr int kProcesses = 2;
   constexpr int kThreads = 2;
-  const auto log = Log::open(directory_.path());
-  open_all(*log);
-  std::vector<pid_t> children;
+  std::vector<std::unique_ptr<WaitingProcess>> children;
   for (int process = 0; process < kProcesses; ++process) {
-    const pid_t child = ::fork();
-    if (child == 0) {
+    children.push_back(std::make_unique<WaitingProcess>([&] {
       const auto own = Log::open(directory_.path());
       const Partitions partitions = open_all(*own);
       for (int64_t i = 0; i < kBatches; ++i) append_values(*partitions[i % kPartitions], i);
       own->close();
-      ::_exit(0);
-    }
-    children.push_back(child);
+    }));
   }
+  const auto log = Log::open(directory_.path());
   const Partitions partitions = open_all(*log);
+  for (const auto& child : children) child->let_go();
   std::vector<std::thread> threads;
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
@@ -123,23 +120,15 @@ TEST_F(LogOrderTest, ThreadsAndProcessesNeverShowASmallerSequenceLater) {
     log->wait_any(partitions, reader.positions(), 20'000);
   }
   for (std::thread& thread : threads) thread.join();
-  for (const pid_t child : children) {
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_EQ(status, 0);
-  }
+  for (const auto& child : children) EXPECT_EQ(child->wait(), 0);
 }
 
 TEST_F(LogOrderTest, AWriterInFlightHoldsTheFrontierBackAndADeadOneDoesNot) {
-  const auto log = Log::open(directory_.path());
-  const Partitions partitions = open_all(*log);
-  append_values(*partitions[0], 0);
   int ready[2];
   int go[2];
   ASSERT_EQ(::pipe(ready), 0);
   ASSERT_EQ(::pipe(go), 0);
-  const pid_t writer = ::fork();
-  if (writer == 0) {
+  WaitingProcess writer([&] {
     // Stops between taking its sequence and publishing.
     LogOptions options;
     const auto files = std::make_shared<FakeFiles>();
@@ -148,16 +137,20 @@ TEST_F(LogOrderTest, AWriterInFlightHoldsTheFrontierBackAndADeadOneDoesNot) {
     const auto own = Log::open(directory_.path(), options);
     const auto partition = own->open_partition(test_options(1, 64 * 1024));
     append_values(*partition, 0);
-    files->fail = [&](const std::string& call, int) {
+    files->set_fail([&](const std::string& call, int) {
       char byte = 0;
       if (call == "pwritev" && ::write(ready[1], "r", 1) == 1 && ::read(go[0], &byte, 1) < 0) {
         return EIO;
       }
       return 0;
-    };
+    });
     append_values(*partition, 1);
-    ::_exit(0);
-  }
+  });
+  const auto log = Log::open(directory_.path());
+  const Partitions partitions = open_all(*log);
+  append_values(*partitions[0], 0);
+  ::close(ready[1]);  // so that the end of the process ends the wait for it
+  writer.let_go();
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   // Sequence 3 is taken and in flight; 4 comes after it on another partition.
@@ -166,12 +159,11 @@ TEST_F(LogOrderTest, AWriterInFlightHoldsTheFrontierBackAndADeadOneDoesNot) {
   EXPECT_EQ(log->frontier(partitions).log_end_offsets, (std::vector<int64_t>{1, 1, 1}));
   // Partitions that the writer has nothing to do with are not held back.
   EXPECT_EQ(log->frontier(std::span(partitions).first(1)).frontier, 5u);
-  ::kill(writer, SIGKILL);
-  ::waitpid(writer, nullptr, 0);
+  writer.kill();
   EXPECT_EQ(log->frontier(partitions).frontier, 5u);
   EXPECT_EQ(append_values(*partitions[1], 1).append_sequence, 5u);
   EXPECT_EQ(read_values(*partitions[1]), iota(0, 2));
-  for (const int fd : {ready[0], ready[1], go[0], go[1]}) ::close(fd);
+  for (const int fd : {ready[0], go[0], go[1]}) ::close(fd);
 }
 
 }  // namespace

@@ -66,17 +66,19 @@ TEST_F(LogSyncTest, PublishedAppendsAreNotSyncedInTheBackground) {
 }
 
 TEST_F(LogSyncTest, WhatADeadProcessDidNotSyncIsSyncedByAnother) {
-  options_.sync_interval_us = 1'000;
-  const auto log = Log::open(directory_.path(), options_);
-  const auto partition = log->open_partition(test_options());
-  ASSERT_TRUE(run_and_die([&] {
+  WaitingProcess writer([&] {
     LogOptions options;
     options.files = files_;
     options.sync_interval_us = 3'600'000'000;
     const auto own = Log::open(directory_.path(), options);
     leak(own);
     append_values(*own->open_partition(test_options()), 0, 5, Acks::kInterval);
-  }));
+  });
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  writer.let_go();
+  ASSERT_EQ(writer.wait(), 0);
   await([&] { return partition->ends().durable_offset == 5; });
 }
 

@@ -21,18 +21,17 @@ TEST_F(LogWaitTest, ReturnsAtOnceWhenThereIsMore) {
 }
 
 TEST_F(LogWaitTest, AnAppendOfAnotherProcessWakes) {
-  const auto log = Log::open(directory_.path());
-  const auto partition = log->open_partition(test_options());
-  const pid_t writer = ::fork();
-  if (writer == 0) {
+  WaitingProcess writer([&] {
     const auto own = Log::open(directory_.path());
     const auto target = own->open_partition(test_options());
     for (int64_t i = 0; i < 100; ++i) append_values(*target, i);
     own->close();
-    ::_exit(0);
-  }
+  });
+  const auto log = Log::open(directory_.path());
+  const auto partition = log->open_partition(test_options());
+  writer.let_go();
   for (int64_t i = 0; i < 100; ++i) ASSERT_TRUE(partition->wait(i, 60'000'000));
-  ::waitpid(writer, nullptr, 0);
+  EXPECT_EQ(writer.wait(), 0);
 }
 
 TEST_F(LogWaitTest, WaitsForAnyOfMany) {
@@ -61,43 +60,42 @@ TEST_F(LogWaitTest, CloseEndsAWait) {
 }
 
 TEST_F(LogWaitTest, AStoppedHolderIsATimeoutThatNamesItsPid) {
-  const auto log = Log::open(directory_.path());
-  log->open_partition(test_options());
   int ready[2];
   ASSERT_EQ(::pipe(ready), 0);
-  const pid_t holder = ::fork();
-  if (holder == 0) {
+  WaitingProcess holder([&] {
     LogOptions options;
     const auto files = std::make_shared<FakeFiles>();
     files->FileLayer::boot_id(&files->boot);
     options.files = files;
     const auto own = Log::open(directory_.path(), options);
     const auto partition = own->open_partition(test_options());
-    files->fail = [&](const std::string& call, int number) {
-      if (call == "pwritev" && number == 1 && ::write(ready[1], "r", 1) == 1) ::raise(SIGSTOP);
+    files->set_fail([&, has_stopped = false](const std::string& call, int) mutable {
+      if (call != "pwritev" || std::exchange(has_stopped, true)) return 0;
+      if (::write(ready[1], "r", 1) == 1) ::raise(SIGSTOP);
       return 0;
-    };
+    });
     append_values(*partition, 0);
     leak(own);
-    ::_exit(0);
-  }
+  });
+  ::close(ready[1]);  // so that the end of the process ends the wait for it
+  holder.let_go();
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   LogOptions options;
   options.lock_timeout_us = 5'000;
   const auto impatient = Log::open(directory_.path(), options);
   const auto partition = impatient->open_partition(test_options());
-  expect_error(ErrorCode::kRequestTimeout, "process " + std::to_string(holder) + " has held",
+  expect_error(ErrorCode::kRequestTimeout, "process " + std::to_string(holder.pid()) + " has held",
                [&] { append_values(*partition, 0); });
   // Reading never waits for writers.
   EXPECT_TRUE(read_values(*partition).empty());
   // The first signal may come before it has stopped.
-  while (::waitpid(holder, nullptr, WNOHANG) == 0) {
-    ::kill(holder, SIGCONT);
+  while (!holder.has_ended()) {
+    ::kill(holder.pid(), SIGCONT);
     ::usleep(1'000);
   }
   EXPECT_EQ(append_values(*partition, 1).base_offset, 1);
-  for (const int fd : ready) ::close(fd);
+  ::close(ready[0]);
 }
 
 TEST_F(LogWaitTest, AThreadThatHoldsTheLockIsATimeoutToo) {
@@ -108,12 +106,12 @@ TEST_F(LogWaitTest, AThreadThatHoldsTheLockIsATimeoutToo) {
   const auto log = Log::open(directory_.path(), options);
   const auto partition = log->open_partition(test_options());
   std::atomic<int> state{0};
-  files->fail = [&](const std::string& call, int) {
+  files->set_fail([&](const std::string& call, int) {
     if (call != "pwritev" || state.exchange(1) != 0) return 0;
     state.notify_all();
     state.wait(1);
     return 0;
-  };
+  });
   std::thread holder([&] { append_values(*partition, 0); });
   state.wait(0);
   expect_error(ErrorCode::kRequestTimeout, "has held the append lock of orders-0",
