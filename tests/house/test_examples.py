@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import pystream
+from tests.house.markdown import FENCE, shown_output, write_program
 
 ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MARKDOWN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -53,27 +53,12 @@ def test_docstring_examples_run(name: str) -> None:
     assert runner.summarize(verbose=False).failed == 0, report.getvalue()
 
 
-def python_blocks(path: Path) -> list[tuple[int, str]]:
-    """Return the Python examples of a page with the line that each starts on."""
-    text = path.read_text()
-    return [
-        (text[: match.start(2)].count("\n") + 1, match.group(2))
-        for match in FENCE.finditer(text)
-        if match.group(1) == "python"
-    ]
-
-
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_markdown_examples_run(path: Path, tmp_path: Path) -> None:
     """The blocks of one page are one program, read from top to bottom."""
-    lines: list[str] = []
-    for line, block in python_blocks(path):
-        lines += [""] * (line - 1 - len(lines))  # tracebacks name the line on the page
-        lines += block.splitlines()
-    if not lines:
+    program = write_program(path, tmp_path)
+    if program is None:
         return
-    program = tmp_path / path.name
-    program.write_text("\n".join(lines) + "\n")
     ran = subprocess.run(
         [sys.executable, "-W", "error", program],
         cwd=tmp_path,
@@ -84,9 +69,8 @@ def test_markdown_examples_run(path: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    # What a page says that its program prints is in a block marked `text output`.
-    shown = re.findall(r"^```text output\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
-    assert not shown or ran.stdout == "".join(shown)
+    shown = shown_output(path)
+    assert shown is None or ran.stdout == shown
 
 
 def links_of(path: Path) -> list[Path]:
