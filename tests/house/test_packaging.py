@@ -128,9 +128,9 @@ def module_bytes(source: Path, name: str) -> bytes:
             "_core",
         ),
         (
-            "native/storage/format.hpp",
-            "kMaxRecordsPerBatch = int64_t{1} << 24;",
-            "kMaxRecordsPerBatch = int64_t{1} << 23;",
+            "native/windows/window_results.hpp",
+            "kMaxResultRows = 65536;",
+            "kMaxResultRows = 32768;",
             "_core",
         ),
         (
