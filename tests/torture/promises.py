@@ -1,0 +1,258 @@
+"""What a program was promised by a log, and whether a log keeps it.
+
+A workload says what it is about to do and what came of it; :class:`Promises` takes these notes in
+order, up to the moment of a crash. :func:`check` opens the log after it and compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pystream as ps
+from pystream import config
+from pystream.errors import NotSupportedError
+from tests.log.reading import batches_of
+
+SCHEMA = {"number": "int64 not null", "text": "string"}
+LEVELS = ("published", "interval", "durable")
+
+Records = dict[int, int]  # offset -> number
+
+
+def text_of(number: int) -> str:
+    """Return the text that belongs to a number: a record carries its own proof."""
+    return f"{number:08d}" * (1 + number % 7)
+
+
+def allow_small_segments() -> None:
+    """Let a small log have many segments, in this process."""
+    config.SEGMENT_BYTES_MIN = 4096  # type: ignore[misc]
+
+
+def supported_levels(log: ps.Log) -> list[str]:
+    """Return the levels of acknowledgement that exist."""
+    levels = []
+    for level in LEVELS:
+        try:
+            log.producer(acks=level).close()
+        except NotSupportedError:
+            continue
+        levels.append(level)
+    return levels
+
+
+@dataclass
+class Partition:
+    acknowledged: Records = field(default_factory=dict)
+    end: int = 0  # above every offset that was ever seen
+    durable: int = 0  # all below survive power loss
+    trying: list[int] = field(default_factory=list)  # numbers under way, in order
+
+
+@dataclass
+class Topic:
+    partitions: list[Partition]
+
+
+@dataclass
+class Promises:
+    """The state of the log, as far as the workload can know it."""
+
+    topics: dict[str, Topic] = field(default_factory=dict)
+    making: str | None = None
+    deleting: str | None = None
+    commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def note(self, text: str) -> None:
+        """Take a note of the workload: a JSON object with ``do``."""
+        note = json.loads(text)
+        getattr(self, f"_{note.pop('do')}")(**note)
+
+    def _try_create(self, topic: str) -> None:
+        self.making = topic
+
+    def _created(self, topic: str, partitions: int) -> None:
+        self.making = None
+        self.topics[topic] = Topic([Partition() for _ in range(partitions)])
+
+    def _try_delete(self, topic: str) -> None:
+        self.deleting = topic
+
+    def _deleted(self, topic: str) -> None:
+        self.deleting = None
+        del self.topics[topic]
+        self.commits = {key: value for key, value in self.commits.items() if key[1] != topic}
+
+    def _try_send(self, topic: str, partition: int, first: int, count: int) -> None:
+        self.topics[topic].partitions[partition].trying += range(first, first + count)
+
+    def _sent(
+        self, topic: str, partition: int, first: int, count: int, *, offset: int, level: str
+    ) -> None:
+        its = self.topics[topic].partitions[partition]
+        sent = range(first, first + count)
+        its.trying = [number for number in its.trying if number not in sent]
+        its.acknowledged.update(zip(range(offset, offset + count), sent, strict=True))
+        its.end = max(its.end, offset + count)
+        if level == "durable":
+            its.durable = max(its.durable, offset + count)
+
+    def _refused(self, topic: str, partition: int, first: int, count: int) -> None:
+        its = self.topics[topic].partitions[partition]
+        its.trying = [number for number in its.trying if not first <= number < first + count]
+
+    def _durable(self, topic: str, partition: int, offset: int) -> None:
+        its = self.topics[topic].partitions[partition]
+        its.durable = max(its.durable, offset)
+
+    def _try_commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        self.committing[group, topic, partition] = offset
+
+    def _committed(self, group: str, topic: str, partition: int, offset: int) -> None:
+        self.committing.clear()
+        self.commits[group, topic, partition] = offset
+
+    def _found(
+        self, topic: str, partition: int, partitions: int, records: list[tuple[int, int]]
+    ) -> None:
+        """What a new life found after power was lost: from now on that is what must stay."""
+        self.making = self.deleting = None
+        known = self.topics.setdefault(topic, Topic([Partition() for _ in range(partitions)]))
+        its = known.partitions[partition]
+        its.acknowledged = dict(records)
+        its.durable = max([its.durable, *(offset + 1 for offset, _ in records)])
+        its.end = max(its.end, its.durable)
+        its.trying = []
+
+    def _found_topics(self, topics: list[str]) -> None:
+        self.making = self.deleting = None
+        self.topics = {name: topic for name, topic in self.topics.items() if name in topics}
+        self.commits = {key: value for key, value in self.commits.items() if key[1] in topics}
+
+
+def read(log: ps.Log, topic: str, partition: int) -> Records:
+    """Return the records of a partition; each one's text must be that of its number."""
+    records: Records = {}
+    for batch in batches_of(log, topic, partition):
+        numbers = batch["number"].to_numpy().tolist()
+        texts = batch["text"].to_pylist()
+        assert texts == [text_of(number) for number in numbers], "a record has another's text"
+        for i, number in enumerate(numbers):
+            offset = batch.base_offset + i
+            assert offset not in records, f"offset {offset} is there twice"
+            records[offset] = number
+    return records
+
+
+def check_partition(its: Partition, found: Records, *, is_power_lost: bool) -> None:
+    """Raise AssertionError when the records are not what was promised."""
+    assert list(found) == sorted(found), "offsets do not rise"
+    last = max(found, default=-1)
+    for offset, number in its.acknowledged.items():
+        if offset in found:
+            assert found[offset] == number, f"offset {offset}: {found[offset]}, not {number}"
+        else:
+            assert is_power_lost, f"offset {offset} was acknowledged and is lost"
+            assert offset >= its.durable, f"offset {offset} was durable and is lost"
+            assert offset > last, f"offset {offset} is lost, but offset {last} is there"
+    others = [number for offset, number in found.items() if offset not in its.acknowledged]
+    assert others == its.trying[: len(others)], f"{others} are there, {its.trying} were sent"
+    assert not others or min(found.keys() - its.acknowledged.keys()) >= its.end
+
+
+def check_catalog(promises: Promises, log: ps.Log) -> None:
+    names = set(log.topics())
+    expected = set(promises.topics)
+    if promises.deleting:
+        expected -= {promises.deleting} - names
+    if promises.making:
+        expected |= {promises.making} & names
+    assert names == expected, f"topics are {sorted(names)}, must be {sorted(expected)}"
+    for group, topic, partition in promises.commits | promises.committing:
+        if topic not in names:
+            continue
+        with log.consumer(group_id=group) as consumer:
+            found = consumer.committed(ps.TopicPartition(topic, partition))
+        key = (group, topic, partition)
+        allowed = {
+            promises.commits.get(key),
+            promises.committing.get(key, promises.commits.get(key)),
+        }
+        assert found in allowed, f"{group} committed {allowed}, found {found}"
+        end = log.topic(topic).ends()[partition].end
+        assert found is None or found <= end, f"{group} committed {found}, the log ends at {end}"
+
+
+def check(
+    promises: Promises, directory: Path, next_boot: Callable[[], None], *, is_power_lost: bool
+) -> None:
+    """Open the log as it was left, twice; raise AssertionError when a promise is broken.
+
+    Parameters
+    ----------
+    promises : Promises
+    directory : Path
+        Of the log.
+    next_boot : callable
+        Lets the log believe that the machine was started again.
+    is_power_lost : bool
+        Whether what was not durable may be lost.
+    """
+    if not directory.exists():
+        assert not promises.topics, "the log's directory is gone"
+        return
+    after: dict[tuple[str, int], Records] = {}
+    sequences: dict[tuple[str, int], int] = {}
+    with ps.open(directory) as log:
+        check_catalog(promises, log)
+        for name in log.topics():
+            topic = promises.topics.get(name)
+            for number in range(log.topic(name).partitions):
+                its = topic.partitions[number] if topic else Partition()
+                where = f"{name}-{number}"
+                found = read(log, name, number)
+                try:
+                    check_partition(its, found, is_power_lost=is_power_lost)
+                    after[name, number] = {**found, **_append(log, name, number, its, found)}
+                except AssertionError as error:
+                    raise AssertionError(f"{where}: {error}") from None
+                assert read(log, name, number) == after[name, number], f"{where}: after an append"
+                sequences[name, number] = _last_sequence(log, name, number)
+    next_boot()
+    with ps.open(directory) as log:
+        check_catalog(promises, log)
+        for (name, number), records in after.items():
+            where = f"{name}-{number}"
+            assert read(log, name, number) == records, f"{where} differs when it is opened again"
+            with log.producer(acks="published") as producer:
+                producer.send_batch(name, _table([-2]), partition=number)
+            assert _last_sequence(log, name, number) > sequences[name, number], where
+
+
+def _append(log: ps.Log, name: str, number: int, its: Partition, found: Records) -> Records:
+    with log.producer(acks="published") as producer:
+        (appended,) = producer.send_batch(name, _table([-1]), partition=number)
+    end = max([its.end, *(offset + 1 for offset in found)])
+    assert appended.base_offset >= end, (
+        f"offset {appended.base_offset} was used before, below {end}"
+    )
+    return {appended.base_offset: -1}
+
+
+def _table(numbers: list[int]) -> list[dict[str, Any]]:
+    return [{"number": number, "text": text_of(number)} for number in numbers]
+
+
+def _last_sequence(log: ps.Log, name: str, number: int) -> int:
+    partition = log.topic(name).native_partition(number)
+    reader = partition.reader(partition.ends().log_start_offset)
+    last = 0
+    while (batch := reader.next()) is not None:
+        assert batch.append_sequence > last, "append sequences do not rise"
+        last = batch.append_sequence
+    return last
