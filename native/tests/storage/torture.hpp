@@ -1,0 +1,66 @@
+#pragma once
+// Tests that can go on for ever: a commit runs the usual number of cases, `make torture` others.
+//
+//   PYSTREAM_TORTURE_SEED   the first seed (default 1)
+//   PYSTREAM_TORTURE_CASES  how many cases, at least (default: the usual number)
+//
+// A failure names its seed. The line that report() prints is read by tests/torture/native.py.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "log_testing.hpp"
+
+namespace pystream::storage {
+
+inline uint64_t number_from(const char* variable, uint64_t usual) {
+  const char* text = std::getenv(variable);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : usual;
+}
+
+// The seeds and cases of one run.
+class Torture {
+ public:
+  explicit Torture(uint64_t usual_cases)
+      : seed_(number_from("PYSTREAM_TORTURE_SEED", 1)),
+        wanted_(number_from("PYSTREAM_TORTURE_CASES", usual_cases)) {}
+
+  bool goes_on() const { return cases_ < wanted_; }
+  uint64_t next_seed() { return seed_++; }
+  void count(uint64_t cases = 1) { cases_ += cases; }
+  uint64_t cases() const { return cases_; }
+  uint64_t wanted() const { return wanted_; }
+  void report() const {
+    std::printf("torture: %llu cases, next seed %llu\n", static_cast<unsigned long long>(cases_),
+                static_cast<unsigned long long>(seed_));
+  }
+
+ private:
+  uint64_t seed_;
+  uint64_t wanted_;
+  uint64_t cases_ = 0;
+};
+
+// The levels of acknowledgement that exist: those to come join the tests by themselves.
+inline std::vector<Acks> supported_levels() {
+  static const std::vector<Acks> levels = [] {
+    std::vector<Acks> found;
+    const TemporaryDirectory directory(Medium::kMemory);
+    const auto log = Log::open(directory.path());
+    const auto partition = log->open_partition(test_options());
+    for (const Acks acks : {Acks::kPublished, Acks::kInterval, Acks::kDurable}) {
+      try {
+        append_values(*partition, 0, 1, acks);
+        found.push_back(acks);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kNotSupported) throw;
+      }
+    }
+    return found;
+  }();
+  return levels;
+}
+
+}  // namespace pystream::storage
