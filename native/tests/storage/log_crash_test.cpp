@@ -1,20 +1,39 @@
-// A process killed at any system call of opening, appending, rolling, syncing, recovering or
-// closing: nothing acknowledged is lost, nothing is there twice, and the log goes on at once.
+// A process killed at any point of opening, appending, rolling, syncing, recovering or closing: at
+// any system call and at any store into a mapped page. Nothing acknowledged is lost, nothing is
+// there twice, and the log goes on at once, also when the machine is started again after it.
 
 #include <sys/mman.h>
 
+#include <random>
+
+#include "kill_points.hpp"
 #include "log_crash_testing.hpp"
+#include "torture.hpp"
 
 namespace pystream::storage {
 namespace {
 
-constexpr int64_t kSegmentBytes = 24 * 1024;
-constexpr int64_t kBatch = 200;
+constexpr int64_t kMostPoints = 5'000;
 
-// Counts the calls of a process that will be killed at one of them.
+// What a process that will be killed has done, in memory that survives it.
 struct Progress {
   std::atomic<int64_t> acknowledged;  // values
-  std::atomic<bool> is_done;
+  std::atomic<int64_t> attempted;
+  std::atomic<int64_t> stores;
+};
+
+// The sizes of one seed; seed 1 is what every commit runs.
+struct Shape {
+  explicit Shape(uint64_t seed) {
+    if (seed == 1) return;
+    std::mt19937_64 random(seed);
+    segment_bytes = int64_t(8 + random() % 40) * 1024;
+    batch = int64_t(1 + random() % 500);
+    for (int64_t& count : batches) count = int64_t(1 + random() % 8);
+  }
+  int64_t segment_bytes = 24 * 1024;
+  int64_t batch = 200;
+  int64_t batches[4] = {3, 8, 3, 5};
 };
 
 class LogCrashTest : public ::testing::Test {
@@ -24,87 +43,175 @@ class LogCrashTest : public ::testing::Test {
                                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
   ~LogCrashTest() override { ::munmap(progress_, sizeof(Progress)); }
 
-  static LogOptions killed_at(int call, uint8_t boot) {
-    LogOptions options = after_boot(boot);
-    auto* files = static_cast<FakeFiles*>(options.files.get());
-    files->fail = [call, count = 0](const std::string&, int) mutable {
-      if (++count == call) ::kill(::getpid(), SIGKILL);
-      return 0;
-    };
+  LogOptions killed_at(int64_t point, uint8_t boot) {
+    LogOptions options;
+    auto files = std::make_shared<KillPoints>(point, &progress_->stores);
+    files->boot = {boot};
+    options.files = std::move(files);
     options.sync_interval_us = 3'600'000'000;  // the calls of the background thread vary
     return options;
   }
+  std::shared_ptr<Partition> open(Log& log) {
+    return log.open_partition(test_options(0, shape_.segment_bytes));
+  }
 
-  // Appends batches until `values` values are there.
-  void append_up_to(Partition& partition, int64_t values) {
-    for (int64_t next = progress_->acknowledged; next < values; next += kBatch) {
-      append_values(partition, next, kBatch);
-      progress_->acknowledged = next + kBatch;
+  void append(Partition& partition, int64_t batches, Acks acks = Acks::kPublished) {
+    for (int64_t i = 0; i < batches; ++i) {
+      const int64_t first = progress_->acknowledged;
+      progress_->attempted = first + shape_.batch;
+      append_values(partition, first, shape_.batch, acks);
+      progress_->acknowledged = first + shape_.batch;
     }
   }
 
-  // Reads the log in `boot`; checks that it holds what was acknowledged and at most one batch more.
-  void check(const std::string& directory, uint8_t boot, int call) {
+  // A writer that is not killed, and does not close its log.
+  void write_and_leave(const std::string& directory, uint8_t boot) {
+    ASSERT_TRUE(run_and_die([&] {
+      const auto log = Log::open(directory, after_boot(boot));
+      leak(log);
+      append(*open(*log), shape_.batches[0]);
+    }));
+  }
+
+  // Opens the log in `boot`: it holds what was acknowledged, perhaps the batch that was under way,
+  // and takes more.
+  void check(const std::string& directory, uint8_t boot) {
     const auto log = Log::open(directory, after_boot(boot));
-    const auto partition = log->open_partition(test_options(0, kSegmentBytes));
-    std::vector<int64_t> values = read_values(*partition);
-    const auto count = static_cast<int64_t>(values.size());
-    ASSERT_EQ(values, iota(0, count)) << "killed at call " << call;
-    ASSERT_GE(count, progress_->acknowledged) << "killed at call " << call;
-    ASSERT_LE(count, progress_->acknowledged + kBatch) << "killed at call " << call;
-    for (int64_t i = 0; i < 3; ++i) append_values(*partition, count + i * kBatch, kBatch);
-    ASSERT_EQ(read_values(*partition), iota(0, count + 3 * kBatch)) << "killed at call " << call;
+    const auto partition = open(*log);
+    const auto found = static_cast<int64_t>(read_values(*partition).size());
+    ASSERT_TRUE(found == progress_->acknowledged || found == progress_->attempted)
+        << found << " values, " << progress_->acknowledged << " acknowledged";
+    ASSERT_EQ(read_values(*partition), iota(0, found));
+    for (int64_t i = 0; i < 3; ++i) {
+      const auto appended = append_values(*partition, found + i * shape_.batch, shape_.batch);
+      ASSERT_GE(appended.base_offset, found + i * shape_.batch);
+    }
+    ASSERT_EQ(read_values(*partition), iota(0, found + 3 * shape_.batch));
+    EXPECT_EQ(partition->recovery().corrupt_records, 0);
+  }
+
+  // Kills `life` at each of its points, each time in a log that `before` has made; then opens the
+  // log as in `boot`, and the second time as in the next.
+  template <typename Before, typename Life>
+  void kill_everywhere(uint8_t boot, int64_t fewest, Before before, Life life) {
+    Torture torture(1);
+    while (torture.goes_on()) {
+      const uint64_t seed = torture.next_seed();
+      shape_ = Shape(seed);
+      bool survived = false;
+      progress_->stores = 0;
+      for (int64_t run = 0; !survived || run % 2 == 1; ++run) {
+        const int64_t point = run / 2 + 1;
+        SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+        ASSERT_LT(point, kMostPoints) << "there are more points than the test goes through";
+        TemporaryDirectory directory(Medium::kMemory);
+        progress_->acknowledged = progress_->attempted = 0;
+        before(directory.path());
+        survived = run_and_die([&] { life(directory.path(), point); });
+        torture.count();
+        // Each point twice: the second time the machine goes down too, with all on its disk.
+        check(directory.path(), run % 2 == 0 ? boot : static_cast<uint8_t>(boot + 1));
+        if (HasFatalFailure()) return;
+        if (survived && seed == 1) {
+          EXPECT_GT(point, fewest);
+        }
+      }
+      if (seed == 1 && KillPoints::kSeesStores) {
+        EXPECT_GT(progress_->stores, fewest);
+      }
+    }
+    torture.report();
   }
 
   Progress* progress_;
+  Shape shape_{1};
 };
 
-TEST_F(LogCrashTest, KilledAtAnyCallOfAWritersLife) {
-  for (int call = 1; call < 500; ++call) {
-    TemporaryDirectory directory(Medium::kMemory);
-    progress_->acknowledged = 0;
-    progress_->is_done = false;
-    const bool survived = run_and_die([&] {
-      const auto log = Log::open(directory.path(), killed_at(call, 1));
-      const auto partition = log->open_partition(test_options(0, kSegmentBytes));
-      append_up_to(*partition, 6 * kBatch);
-      partition->sync();
-      append_up_to(*partition, 30 * kBatch);
-      log->close();
-    });
-    check(directory.path(), 1, call);
-    if (HasFatalFailure()) return;
-    if (survived) {
-      EXPECT_GT(call, 50);
-      return;
-    }
-  }
-  FAIL() << "the writer makes more calls than the test goes through";
+TEST_F(LogCrashTest, KilledAtAnyPointOfAWritersLife) {
+  kill_everywhere(
+      1, 100, [](const std::string&) {},
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 1));
+        const auto partition = open(*log);
+        append(*partition, shape_.batches[0]);
+        partition->sync();
+        append(*partition, shape_.batches[1], Acks::kInterval);
+        log->close();
+      });
 }
 
-TEST_F(LogCrashTest, KilledAtAnyCallOfARecovery) {
-  for (int call = 1; call < 500; ++call) {
-    TemporaryDirectory directory(Medium::kMemory);
-    progress_->acknowledged = 0;
-    ASSERT_TRUE(run_and_die([&] {
-      const auto log = Log::open(directory.path(), after_boot(1));
-      leak(log);
-      append_up_to(*log->open_partition(test_options(0, kSegmentBytes)), 20 * kBatch);
-    }));
-    const bool survived = run_and_die([&] {
-      const auto log = Log::open(directory.path(), killed_at(call, 2));
-      const auto partition = log->open_partition(test_options(0, kSegmentBytes));
-      append_up_to(*partition, 24 * kBatch);
-      log->close();
-    });
-    check(directory.path(), 2, call);
-    if (HasFatalFailure()) return;
-    if (survived) {
-      EXPECT_GT(call, 20);
-      return;
-    }
-  }
-  FAIL() << "the recovery makes more calls than the test goes through";
+// The lease was given back by close(), and is taken again.
+TEST_F(LogCrashTest, KilledAtAnyPointAfterReopening) {
+  kill_everywhere(
+      1, 50,
+      [&](const std::string& directory) {
+        ASSERT_TRUE(run_and_die([&] {
+          const auto log = Log::open(directory, after_boot(1));
+          append(*open(*log), shape_.batches[0]);
+          log->close();
+        }));
+      },
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 1));
+        append(*open(*log), shape_.batches[2]);
+        log->close();
+      });
+}
+
+TEST_F(LogCrashTest, KilledAtAnyPointOfARecovery) {
+  kill_everywhere(
+      2, 50, [&](const std::string& directory) { write_and_leave(directory, 1); },
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 2));
+        append(*open(*log), shape_.batches[2]);
+        log->close();
+      });
+}
+
+// A writer died between writing and publishing; who comes next buries what it wrote.
+TEST_F(LogCrashTest, KilledAtAnyPointOfBuryingADeadAppend) {
+  kill_everywhere(
+      1, 50,
+      [&](const std::string& directory) {
+        write_and_leave(directory, 1);
+        ASSERT_FALSE(run_and_die([&] {
+          LogOptions options = after_boot(1);
+          auto& files = static_cast<FakeFiles&>(*options.files);
+          const auto log = Log::open(directory, options);
+          const auto partition = open(*log);
+          // Behind the write of the batch comes nothing but the publish; a new segment's name
+          // first.
+          EncodedBatch batch = encode_values(-1'000'000, shape_.batch);
+          files.calls.clear();
+          files.longest_write = 4096;
+          files.set_fail([](const std::string& call, int number) {
+            if (call == "pwritev" && number == 2) ::kill(::getpid(), SIGKILL);
+            return 0;
+          });
+          partition->append(&batch, Acks::kPublished);
+          ::kill(::getpid(), SIGKILL);  // a small batch was written at once
+        }));
+      },
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 1));
+        append(*open(*log), shape_.batches[2]);
+        log->close();
+      });
+}
+
+TEST_F(LogCrashTest, KilledAtAnyPointOfAFirstLifeInACopiedDirectory) {
+  kill_everywhere(
+      1, 50,
+      [&](const std::string& directory) {
+        TemporaryDirectory original(Medium::kMemory);
+        write_and_leave(original.path(), 1);
+        std::filesystem::copy(original.path(), directory, std::filesystem::copy_options::recursive);
+      },
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 1));
+        append(*open(*log), shape_.batches[2]);
+        log->close();
+      });
 }
 
 }  // namespace
