@@ -1,14 +1,16 @@
 """Break one rule at a time in a copy of the sources, and see that the tests notice.
 
-Usage: ci/mutations [part of a name ...]
+Usage: ci/mutations [windows|log] [part of a name ...]   (windows by default)
 
 The working tree is only read. The copy is built once; each mutation rebuilds what it touches, runs
-the tests of windows, watermarks and keys until the first failure, and is taken back.
+the tests of its group until the first failure, and is taken back.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,17 +18,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mutations.rules import MUTATIONS, Edit, Mutation
+from tests.mutations.groups import GROUPS
+from tests.mutations.mutation import Edit, Group, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-NATIVE_TESTS = ("windows_*_test", "state_*_test", "runtime*_test")
-PYTHON_TESTS = ("tests/pipeline/test_windows.py", "tests/pipeline/test_windows_oracle.py")
 
 
 class Workspace:
     """A copy of the tracked and new files with a build of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, group: Group) -> None:
+        self._group = group
         self.sources = directory / "sources"
         self.build = directory / "build"
         self._originals: dict[Path, str] = {}
@@ -50,26 +52,24 @@ class Workspace:
             ]
         )
 
-    def make(self) -> None:
-        self._call(["cmake", "--build", self.build, "--parallel", str(os.cpu_count() or 1)])
-
     def first_failure(self) -> str | None:
-        """Return the name of a test that fails, or None when all pass."""
-        for pattern in NATIVE_TESTS:
-            for program in sorted((self.build / "tests").glob(pattern)):
-                ran = subprocess.run(
-                    [program, "--gtest_fail_fast", "--gtest_brief=1"],
-                    check=False,
-                    capture_output=True,
-                    text=True,
-                    timeout=300,
-                )
-                if ran.returncode != 0:
-                    failed = [line for line in ran.stdout.splitlines() if "[  FAILED  ]" in line]
-                    return failed[0].split()[3] if failed else program.name
-        python_tests = [name for name in PYTHON_TESTS if (self.sources / name).exists()]
+        """Build; return the name of a test that fails, or None when all pass."""
+        self._make(*self._native_tests())
+        for name in self._native_tests():
+            ran = subprocess.run(
+                [self.build / "tests" / name, "--gtest_fail_fast", "--gtest_brief=1"],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
+            if ran.returncode != 0:
+                failed = [line for line in ran.stdout.splitlines() if "[  FAILED  ]" in line]
+                return failed[0].split()[3].rstrip(",") if failed else name
+        python_tests = [name for name in self._group.python_tests if (self.sources / name).exists()]
         if not python_tests:
             return None
+        self._make()
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *python_tests],
             cwd=self.sources,
@@ -83,6 +83,18 @@ class Workspace:
         failed = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         return failed[0].split()[1] if failed else "pytest"
 
+    def _native_tests(self) -> list[str]:
+        """Return the programs of the group, in the order of its patterns."""
+        targets = self._call(["ninja", "-C", self.build, "-t", "targets", "all"])
+        names = sorted(set(re.findall(r"^tests/(\w+_test):", targets, re.MULTILINE)))
+        found = [fnmatch.filter(names, pattern) for pattern in self._group.native_tests]
+        return list(dict.fromkeys(name for names_of_one in found for name in names_of_one))
+
+    def _make(self, *targets: str) -> None:
+        wanted = ["--target", *targets] if targets else []
+        jobs = str(os.cpu_count() or 1)
+        self._call(["cmake", "--build", self.build, "--parallel", jobs, *wanted])
+
     def edit(self, edit: Edit) -> None:
         path = self.sources / edit.path
         text = path.read_text()
@@ -94,12 +106,13 @@ class Workspace:
             path.write_text(text)
         self._originals.clear()
 
-    def _call(self, command: list[object]) -> None:
+    def _call(self, command: list[object]) -> str:
         ran = subprocess.run(
             [str(part) for part in command], check=False, capture_output=True, text=True
         )
         if ran.returncode != 0:
             raise SystemExit(f"{ran.stdout[-4000:]}\n{ran.stderr[-2000:]}")
+        return ran.stdout
 
 
 def try_mutation(workspace: Workspace, mutation: Mutation) -> str | None:
@@ -107,19 +120,18 @@ def try_mutation(workspace: Workspace, mutation: Mutation) -> str | None:
     for edit in mutation.edits:
         workspace.edit(edit)
     try:
-        workspace.make()
         return workspace.first_failure()
     finally:
         workspace.restore()
 
 
 def main(names: list[str]) -> int:
-    chosen = [m for m in MUTATIONS if not names or any(name in m.name for name in names)]
+    group = GROUPS[names.pop(0) if names and names[0] in GROUPS else "windows"]
+    chosen = [m for m in group.mutations if not names or any(name in m.name for name in names)]
     width = max(len(mutation.name) for mutation in chosen)
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutations-") as directory:
-        workspace = Workspace(Path(directory))
-        workspace.make()
+        workspace = Workspace(Path(directory), group)
         failure = workspace.first_failure()
         if failure is not None:
             print(f"{failure} fails without any mutation", file=sys.stderr)

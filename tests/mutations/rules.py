@@ -6,7 +6,7 @@ there, so that a rewrite of the engine takes its mutations along.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutations.mutation import Edit, Mutation
 
 SLICING = "native/windows/slicing.cpp"
 ROUTE = "native/windows/route_rows.cpp"
@@ -19,24 +19,6 @@ RESULTS = "native/windows/window_results.cpp"
 KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Replace ``old``, which occurs ``times`` times in ``path``, by ``new``."""
-
-    path: str
-    old: str
-    new: str
-    times: int = 1
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A rule of ``docs/semantics.md``, broken."""
-
-    name: str
-    edits: tuple[Edit, ...]
 
 
 MUTATIONS = (

@@ -1,0 +1,24 @@
+"""The groups of mutations."""
+
+from tests.mutations import log_rules, rules
+from tests.mutations.mutation import Group
+
+GROUPS = {
+    "windows": Group(
+        rules.MUTATIONS,
+        native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
+        python_tests=("tests/pipeline/test_windows.py", "tests/pipeline/test_windows_oracle.py"),
+    ),
+    "log": Group(
+        log_rules.MUTATIONS,
+        # Harnesses first: the cheap ones before the thorough ones.
+        native_tests=(
+            "storage_log_power_loss_test",
+            "storage_log_crash_test",
+            "storage_log_faults_test",
+            "storage_log_damage_test",
+            "storage_log_*_test",
+        ),
+        python_tests=("tests/torture/test_power_loss.py",),
+    ),
+}
