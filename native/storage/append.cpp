@@ -4,7 +4,8 @@
 //   sequence · stamp · pwrite batch and terminator · [give the segment its name] · publish ·
 //   clear the mark · unlock · wake
 //
-// A mark that is still set when the lock is taken tells that the last holder died on the way.
+// A mark that is still set when the lock is taken tells that the last holder died on the way, or
+// could not take back what it had written of a batch that failed.
 
 #include <sys/random.h>
 
@@ -31,12 +32,17 @@ class InFlightMark {
   InFlightMark(ControlPage::Words& words, const std::atomic<uint64_t>& counter) : words_(words) {
     words_.in_flight.store(counter.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
   }
-  ~InFlightMark() { words_.in_flight.store(kNotInFlight, std::memory_order_seq_cst); }
+  ~InFlightMark() {
+    if (!is_left_) words_.in_flight.store(kNotInFlight, std::memory_order_seq_cst);
+  }
   InFlightMark(const InFlightMark&) = delete;
   InFlightMark& operator=(const InFlightMark&) = delete;
+  // For who takes the lock next, as the mark of a dead writer.
+  void leave() { is_left_ = true; }
 
  private:
   ControlPage::Words& words_;
+  bool is_left_ = false;
 };
 
 BatchHeader unstamped_header(const EncodedBatch& batch) {
@@ -90,6 +96,15 @@ void bury_dead_append(Partition::State& state, const PublishedState& published) 
     const std::string orphan = state.place->segment_path(published.log_end_offset);
     const int result = state.place->files->unlink(orphan);
     if (result != -ENOENT) checked(result, "cannot remove", orphan);
+  }
+}
+
+bool try_to_bury(Partition::State& state, const PublishedState& published) noexcept {
+  try {
+    bury_dead_append(state, published);
+    return true;
+  } catch (const Error&) {
+    return false;  // the error that led here is told; this one is met again by the next append
   }
 }
 
@@ -157,7 +172,7 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
     if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
       bury_dead_append(*this, published);
     }
-    const InFlightMark mark(words, log->order.counter());
+    InFlightMark mark(words, log->order.counter());
     const int64_t next_offset = published.log_end_offset + unstamped.last_offset_delta + 1;
     renew_lease(*this, next_offset, unstamped.record_count);
 
@@ -185,7 +200,12 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
       segment->write(parts, position);
       if (is_new) segment->link_name();
     } catch (...) {
-      if (is_new) segment->discard();
+      // All of the batch may be in the file: after a power loss it would count as appended.
+      if (is_new) {
+        segment->discard();
+      } else if (!try_to_bury(*this, published)) {
+        mark.leave();
+      }
       throw;
     }
     published.segment_base_offset = segment->base_offset();

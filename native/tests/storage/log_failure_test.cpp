@@ -100,6 +100,35 @@ TEST_F(LogFilesTest, AFullDiskIsAnErrorAndTheLogGoesOn) {
   EXPECT_EQ(read_values(*partition), iota(0, 50'020));
 }
 
+// All of the batch was written when the terminator behind it failed.
+TEST_F(LogFilesTest, ARefusedBatchDoesNotComeBackAfterAPowerLoss) {
+  for (const bool fails_for_long : {false, true}) {
+    TemporaryDirectory directory;
+    const auto files = std::make_shared<FakeFiles>();
+    LogOptions options;
+    options.files = files;
+    {
+      const auto log = Log::open(directory.path(), options);
+      const auto partition = log->open_partition(test_options());
+      append_values(*partition, 0, 10);
+      files->calls.clear();
+      files->longest_write = 400;  // a small batch, and then its terminator
+      files->fail = [&](const std::string& call, int number) {
+        return call == "pwritev" && (number == 2 || (fails_for_long && number > 2)) ? EIO : 0;
+      };
+      expect_error(ErrorCode::kStorage, "cannot write", [&] { append_values(*partition, 10); });
+      files->fail = nullptr;
+      files->longest_write = INT64_MAX;
+      // When the disk failed for long, the next append takes back what it could not.
+      if (fails_for_long) append_values(*partition, 10, 10);
+    }
+    ++files->boot[0];
+    const auto log = Log::open(directory.path(), options);
+    const auto partition = log->open_partition(test_options());
+    EXPECT_EQ(read_values(*partition), iota(0, fails_for_long ? 20 : 10));
+  }
+}
+
 TEST_F(LogFilesTest, AnErrorCarriesErrnoAndPath) {
   const auto log = Log::open(directory_.path(), options_);
   const auto partition = log->open_partition(test_options());
