@@ -240,6 +240,7 @@ class Producer:
         [BatchMetadata(topic='prices', partition=0, base_offset=0, record_count=2)]
         """
         self._check_usable()
+        self._forget_deleted_topics()
         encoder = self._accumulator.encoder(topic)
         if partition is not None:
             encoder.target.native_partition(partition)  # raises when there is none
@@ -383,6 +384,16 @@ class Producer:
 
     def _check_topic(self, encoder: TopicEncoder) -> None:
         """Raise when the topic was deleted since it was looked up."""
+        self._forget_deleted_topics()
+        if encoder.is_gone:
+            raise UnknownTopicError(
+                f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
+                "again and send them anew.",
+                topic=encoder.topic,
+            )
+
+    def _forget_deleted_topics(self) -> None:
+        """Let topics that were deleted be looked up anew: there may be others of their names."""
         mark = self._log.catalog.change_mark()
         if mark != self._catalog_mark:
             self._catalog_mark = mark
@@ -390,12 +401,6 @@ class Producer:
                 found = self._log.catalog.find_topic(known.topic)
                 if found is None or found.id != known.target.description.id:
                     self._accumulator.drop_encoder(known)
-        if encoder.is_gone:
-            raise UnknownTopicError(
-                f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
-                "again and send them anew.",
-                topic=encoder.topic,
-            )
 
     # -- helpers -------------------------------------------------------------------------------
 

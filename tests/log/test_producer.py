@@ -398,6 +398,20 @@ def test_wrong_settings(log: ps.Log, settings: dict[str, Any]) -> None:
         log.producer(**settings)
 
 
+def test_table_goes_to_a_topic_that_was_made_again(log: ps.Log) -> None:
+    schema = {"n": "int64"}
+    log.create_topic("t", schema)
+    with log.producer() as producer:
+        for partitions in (1, 2):
+            for partition in (None, 0):
+                (sent,) = producer.send_batch("t", {"n": [1]}, partition=partition)
+            assert sent.base_offset >= 0
+            log.delete_topic("t")
+            log.create_topic("t", schema, partitions=partitions + 1)
+        (sent,) = producer.send_batch("t", {"n": [2]}, partition=2)
+        assert sent == ps.BatchMetadata("t", 2, 0, 1)
+
+
 def test_topic_deleted_under_a_producer(log: ps.Log) -> None:
     log.create_topic("t")
     with log.producer(linger="1h") as producer:
