@@ -141,8 +141,8 @@ def module_bytes(source: Path, name: str) -> bytes:
         ),
         (
             "pystream/_native/open_batch.hpp",
-            "if (key_columns_.empty()) return -1;",
-            "if (key_columns_.empty()) return -2;",
+            "duration_cast<microseconds>(system_clock",
+            "duration_cast<milliseconds>(system_clock",
             "_producer",
         ),
     ],
