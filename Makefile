@@ -1,6 +1,6 @@
 # Two commands for a newcomer, `make demo` and `make test`; the rest is for developers.
 # Each does the set-up that is left; the work is in ci/.
-.PHONY: demo test check bench bench-gate build pythons clean
+.PHONY: demo test check bench bench-gate torture build pythons clean
 
 demo:
 	@ci/setup demo
@@ -18,6 +18,11 @@ bench:
 
 bench-gate:
 	@ci/bench_gate
+
+# make torture MINUTES=60 [SEED=1] [ONLY=power]
+torture:
+	@ci/torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only "$(ONLY)")
 
 build:
 	@ci/setup build

@@ -93,7 +93,7 @@ class Lives:
         disk = Disk(root, self._tree)
         self._boots.next()
         env = recorder.environment(root, trace=traced, boot=Path(os.environ["TORTURE_BOOT"]))
-        arguments = [root / "log", 10 * self.seed + life, STEPS, self._scratch / "unused"]
+        arguments = [root / "log", 10 * self.seed + life, STEPS]
         ended = recorder.run("tests.torture.workload", arguments, env)
         if ended.returncode != 0:
             raise AssertionError(f"life {life} ended with {ended.returncode}:\n{ended.stderr}")

@@ -64,7 +64,9 @@ class Promises:
 
     topics: dict[str, Topic] = field(default_factory=dict)
     making: str | None = None
+    making_partitions: int = 0
     deleting: str | None = None
+    is_sync_failed: bool = False
     commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
@@ -73,11 +75,13 @@ class Promises:
         note = json.loads(text)
         getattr(self, f"_{note.pop('do')}")(**note)
 
-    def _try_create(self, topic: str) -> None:
-        self.making = topic
+    def _try_create(self, topic: str, partitions: int) -> None:
+        self.making, self.making_partitions = topic, partitions
 
     def _created(self, topic: str, partitions: int) -> None:
         self.making = None
+        if self.deleting == topic:
+            self.deleting = None
         self.topics[topic] = Topic([Partition() for _ in range(partitions)])
 
     def _try_delete(self, topic: str) -> None:
@@ -88,7 +92,12 @@ class Promises:
         del self.topics[topic]
         self.commits = {key: value for key, value in self.commits.items() if key[1] != topic}
 
+    def _sync_failed(self) -> None:
+        self.is_sync_failed = True
+
     def _try_send(self, topic: str, partition: int, first: int, count: int) -> None:
+        if topic == self.making:  # its creation failed behind the commit
+            self._created(topic, self.making_partitions)
         self.topics[topic].partitions[partition].trying += range(first, first + count)
 
     def _sent(
@@ -114,22 +123,34 @@ class Promises:
         self.committing[group, topic, partition] = offset
 
     def _committed(self, group: str, topic: str, partition: int, offset: int) -> None:
-        self.committing.clear()
+        # A commit that failed in its last step may be there, until the next of its kind.
+        self.committing.pop((group, topic, partition), None)
         self.commits[group, topic, partition] = offset
 
     def _found(
-        self, topic: str, partition: int, partitions: int, records: list[tuple[int, int]]
+        self,
+        topic: str,
+        partition: int,
+        partitions: int,
+        *,
+        records: list[tuple[int, int]],
+        durable: int,
+        is_new_life: bool,
     ) -> None:
-        """What a new life found after power was lost: from now on that is what must stay."""
-        self.making = self.deleting = None
+        """What is there after power was lost, or after an error: that is what must stay."""
         known = self.topics.setdefault(topic, Topic([Partition() for _ in range(partitions)]))
         its = known.partitions[partition]
-        its.acknowledged = dict(records)
-        its.durable = max([its.durable, *(offset + 1 for offset, _ in records)])
-        its.end = max(its.end, its.durable)
+        found = dict(records)
+        may_be_less = is_new_life or self.is_sync_failed
+        check_partition(its, found, is_power_lost=may_be_less)
+        its.acknowledged = found
+        its.end = max([its.end, *(offset + 1 for offset in found)])
+        its.durable = durable
         its.trying = []
 
-    def _found_topics(self, topics: list[str]) -> None:
+    def _found_topics(self, topics: list[str], *, is_new_life: bool) -> None:
+        known = set(self.topics) - {self.deleting}
+        assert is_new_life or known <= set(topics), f"topics are {topics}, were {known}"
         self.making = self.deleting = None
         self.topics = {name: topic for name, topic in self.topics.items() if name in topics}
         self.commits = {key: value for key, value in self.commits.items() if key[1] in topics}

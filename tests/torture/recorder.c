@@ -490,5 +490,16 @@ EXPORT void torture_mark(const char* text, size_t length) {
   pthread_mutex_unlock(&mutex);
 }
 
+// Counts the recorded calls anew, and lets the ones from `first` to `last` fail with `error`, or
+// kills the process at `first` if that is 0. For a process forked from one that had all loaded.
+EXPORT void torture_arm(int64_t first, int64_t last, int error) {
+  pthread_mutex_lock(&mutex);
+  call_number = 0;
+  first_call = first;
+  last_call = last;
+  error_to_return = error;
+  pthread_mutex_unlock(&mutex);
+}
+
 // How many calls were recorded so far.
 EXPORT int64_t torture_calls(void) { return call_number; }

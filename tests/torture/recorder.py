@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("recorder.c")
 BUILD = ROOT / "build" / "torture"
-CALL_TIMEOUT_SECONDS = 120
+RUN_TIMEOUT_SECONDS = 280
 
 
 def library() -> Path:
@@ -71,7 +71,7 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=CALL_TIMEOUT_SECONDS,
+        timeout=RUN_TIMEOUT_SECONDS,
     )
 
 

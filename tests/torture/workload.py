@@ -1,19 +1,20 @@
 """A program that uses a log in many ways, and notes before and after what it does.
 
-Usage: python -m tests.torture.workload DIRECTORY SEED STEPS NOTES
+Usage, under the recorder: python -m tests.torture.workload DIRECTORY SEED STEPS
 
-Under the recorder the notes are part of its trace; else they are appended to the file NOTES, line
-by line, so that they survive the program. Errors of storage are noted as refusals: nothing of what
-was sent may be there. Ends with exit status 1 when a promise is broken at once.
+An error of storage is no reason to stop: what failed is noted as refused (nothing of it may be
+there), the log is opened again, and the program goes on. Anything else ends it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pystream.errors import StorageError
 from tests.torture.promises import SCHEMA, allow_small_segments, read, supported_levels, text_of
 
 SMALL_SEGMENT_BYTES = 16 * 1024
+OPEN_ATTEMPTS = 50  # a disk that fails may do so for a while
 # Whatever a test does with a log, it does with these weights.
 WEIGHTS = {
     "send_batch": 50,
@@ -34,11 +36,17 @@ WEIGHTS = {
 }
 
 
-def make_noter(path: Path) -> Any:
-    """Return a function that notes a text where it survives this process."""
+Note = Callable[[str], object]
+
+
+def into_trace() -> Note:
+    """Return a function that adds a text to the recorder's trace."""
     program = ctypes.CDLL(None)
-    if hasattr(program, "torture_mark"):
-        return lambda text: program.torture_mark(text.encode(), ctypes.c_size_t(len(text.encode())))
+    return lambda text: program.torture_mark(text.encode(), ctypes.c_size_t(len(text.encode())))
+
+
+def into_file(path: Path) -> Note:
+    """Return a function that appends a line to a file, where it survives this process."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     return lambda text: os.write(fd, f"{text}\n".encode())
 
@@ -46,13 +54,13 @@ def make_noter(path: Path) -> Any:
 class Workload:
     """One life of a program."""
 
-    def __init__(self, directory: Path, seed: int, note: Any) -> None:
+    def __init__(self, directory: Path, seed: int, note: Note) -> None:
         self._directory = directory
         self._choose = random.Random(seed)
         self._note = note
         self._next = 1 + 1_000_000 * seed  # other lives send other numbers
         self._open()
-        self._look_around()
+        self._look_around(is_new_life=True)
 
     def run(self, steps: int) -> None:
         actions = list(WEIGHTS)
@@ -60,35 +68,44 @@ class Workload:
             (action,) = self._choose.choices(actions, list(WEIGHTS.values()))
             try:
                 getattr(self, f"_{action}")()
-            except StorageError:
+            except StorageError as error:
+                self._note_error(error)
                 self._reopen()
+                self._look_around(is_new_life=False)
         self.close()
 
     def close(self) -> None:
         try:
             self._log.close()
-        except StorageError:
-            return
+        except StorageError as error:
+            self._note_error(error)
 
     def _open(self) -> None:
-        for attempt in range(3):
+        for attempt in range(OPEN_ATTEMPTS):
             try:
                 self._log = ps.open(self._directory, lock_timeout="5s")
                 break
             except StorageError:
-                if attempt == 2:
+                if attempt == OPEN_ATTEMPTS - 1:
                     raise
         self._levels = supported_levels(self._log)
 
-    def _look_around(self) -> None:
-        """Note what an earlier life left."""
+    def _note_error(self, error: StorageError) -> None:
+        # From then on, what was not durable may count as unwritten.
+        if "sync" in str(error):
+            self._say("sync_failed")
+
+    def _look_around(self, *, is_new_life: bool) -> None:
+        """Note what is there: what an earlier life left, or an error."""
         for topic in self._log.topics():
             partitions = self._log.topic(topic).partitions
             for partition in range(partitions):
                 records = list(read(self._log, topic, partition).items())
+                ends = self._log.topic(topic).native_partition(partition).ends()
                 where = {"topic": topic, "partition": partition, "partitions": partitions}
-                self._say("found", **where, records=records)
-        self._say("found_topics", topics=self._log.topics())
+                facts = {"durable": ends.durable_offset, "is_new_life": is_new_life}
+                self._say("found", **where, **facts, records=records)
+        self._say("found_topics", topics=self._log.topics(), is_new_life=is_new_life)
 
     def _say(self, do: str, **facts: Any) -> None:
         self._note(json.dumps({"do": do, **facts}))
@@ -103,7 +120,7 @@ class Workload:
             return
         name = names[0]
         partitions = self._choose.randint(1, 2)
-        self._say("try_create", topic=name)
+        self._say("try_create", topic=name, partitions=partitions)
         self._log.create_topic(
             name,
             SCHEMA,
@@ -153,21 +170,27 @@ class Workload:
         topic, partition = self._pick()
         level = self._choose.choice(self._levels)
         rows = self._rows(20)
-        facts = {"topic": topic, "partition": partition, "first": rows[0]["number"]}
-        facts["count"] = len(rows)
+        where = {"topic": topic, "partition": partition}
+        self._say("try_send", **where, first=rows[0]["number"], count=len(rows))
+        deliveries: list[ps.Delivery] = []
+        failure = None
         try:
-            with self._log.producer(acks=level) as producer:
-                self._say("try_send", **facts)
-                deliveries = [producer.send(topic, row, partition=partition) for row in rows]
+            with self._log.producer(acks=level, linger="1s") as producer:
+                for row in rows:
+                    deliveries.append(producer.send(topic, row, partition=partition))
                 producer.flush()
-        except StorageError:
-            if any(delivery.exception() is None for delivery in deliveries):
-                raise AssertionError("a batch was appended in part") from None
-            self._say("refused", **facts)
-            raise
-        offsets = [delivery.result().offset for delivery in deliveries]
-        assert offsets == list(range(offsets[0], offsets[0] + len(rows))), "one batch, one run"
-        self._say("sent", **facts, offset=offsets[0], level=level)
+        except StorageError as error:
+            failure = error
+        # Each record has an outcome of its own, or was never taken.
+        for row, delivery in itertools.zip_longest(rows, deliveries):
+            facts = {**where, "first": row["number"], "count": 1}
+            if delivery is None or delivery.exception() is not None:
+                assert failure is not None, "a record failed in silence"
+                self._say("refused", **facts)
+            else:
+                self._say("sent", **facts, offset=delivery.result().offset, level=level)
+        if failure is not None:
+            raise failure
 
     def _sync(self) -> None:
         topic, partition = self._pick()
@@ -190,9 +213,9 @@ class Workload:
             self._say("committed", **facts)
 
 
-def main(directory: str, seed: str, steps: str, notes: str) -> int:
+def main(directory: str, seed: str, steps: str) -> int:
     allow_small_segments()
-    Workload(Path(directory), int(seed), make_noter(Path(notes))).run(int(steps))
+    Workload(Path(directory), int(seed), into_trace()).run(int(steps))
     return 0
 
 

@@ -1,0 +1,97 @@
+"""What a log holds, in plain Python: topics, records at dense offsets, committed offsets.
+
+It knows nothing of batches, segments, files or processes, so nothing of them can show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Row = dict[str, object]
+
+
+class Refused(Exception):
+    """The operation fails, with an error of this name, and changes nothing."""
+
+
+@dataclass
+class TopicModel:
+    """Records by partition; the offset of a record is its place in the list."""
+
+    columns: list[str]
+    partitions: list[list[Row]]
+
+
+@dataclass
+class LogModel:
+    """A log as its users see it.
+
+    >>> log = LogModel()
+    >>> log.create("clicks", ["page"], 1)
+    >>> log.append("clicks", 0, [{"page": "/"}, {"page": "/home"}])
+    0
+    >>> log.read("clicks", 0, 1)
+    [{'page': '/home'}]
+    >>> log.add_columns("clicks", ["note"])
+    >>> log.read("clicks", 0, 1)
+    [{'page': '/home', 'note': None}]
+    """
+
+    topics: dict[str, TopicModel] = field(default_factory=dict)
+    commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def create(self, name: str, columns: list[str], partitions: int) -> None:
+        if name in self.topics:
+            raise Refused("TopicExistsError")
+        self.topics[name] = TopicModel(list(columns), [[] for _ in range(partitions)])
+
+    def delete(self, name: str) -> None:
+        self._topic(name)
+        del self.topics[name]
+        self.commits = {key: offset for key, offset in self.commits.items() if key[1] != name}
+
+    def add_columns(self, name: str, columns: list[str]) -> None:
+        """Add columns at the end; the records that are there have null in them."""
+        self._topic(name).columns += columns
+
+    def append(self, name: str, partition: int, rows: list[Row]) -> int:
+        """Append records and return the offset of the first."""
+        records = self._topic(name).partitions[partition]
+        records += [dict(row) for row in rows]
+        return len(records) - len(rows)
+
+    def end(self, name: str, partition: int) -> int:
+        return len(self._topic(name).partitions[partition])
+
+    def read(self, name: str, partition: int, offset: int, most: int | None = None) -> list[Row]:
+        topic = self._topic(name)
+        records = topic.partitions[partition]
+        if not 0 <= offset <= len(records):
+            raise Refused("OffsetOutOfRangeError")
+        last = None if most is None else offset + most
+        return [{name: row.get(name) for name in topic.columns} for row in records[offset:last]]
+
+    def commit(self, group: str, name: str, partition: int, offset: int) -> None:
+        self._topic(name)
+        self.commits[group, name, partition] = offset
+
+    def committed(self, group: str, name: str, partition: int) -> int | None:
+        self._topic(name)
+        return self.commits.get((group, name, partition))
+
+    def names(self) -> list[str]:
+        return sorted(self.topics)
+
+    def _topic(self, name: str) -> TopicModel:
+        if name not in self.topics:
+            raise Refused("UnknownTopicError")
+        return self.topics[name]
+
+
+def outcome_of(action: Callable[[], object]) -> object:
+    """Return what an operation of the model gives: its result, or the name of its error."""
+    try:
+        return action()
+    except Refused as refused:
+        return str(refused)

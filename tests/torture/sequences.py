@@ -1,0 +1,364 @@
+"""Random sequences of operations on a log and on its model (``tests/oracle/log.py``).
+
+Usage: python -m tests.torture.sequences SEED [SEQUENCES]
+
+A sequence is lived by several processes, one after another: each opens the log, does some of the
+operations and compares every answer, and then closes the log or is killed. What the model says
+does not depend on that. A sequence that goes wrong is shortened as long as it still does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pystream as ps
+from pystream.errors import StreamError
+from tests.oracle.log import LogModel, Row, outcome_of
+from tests.torture import recorder
+from tests.torture.harness import Harness, Outcome, scratch_directory
+from tests.torture.promises import allow_small_segments
+
+TOPICS = ("ants", "bees", "cats")
+GROUPS = ("billing", "search")
+SMALL_SEGMENT_BYTES = 16 * 1024
+OPERATIONS_MOST = 24
+KILLED = -signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What to do: a verb, a topic, a partition, and two numbers that each verb reads its way."""
+
+    verb: str
+    topic: str = "ants"
+    partition: int = 0
+    share: float = 0.0
+    count: int = 0
+
+
+WEIGHTS = {
+    "append": 40,
+    "read": 20,
+    "out_of_range": 3,
+    "ends": 6,
+    "commit": 8,
+    "committed": 6,
+    "create": 8,
+    "delete": 4,
+    "names": 2,
+    "evolve": 3,
+    "reopen": 3,
+    "crash": 3,
+}
+
+
+def draw(choose: random.Random) -> list[Operation]:
+    """Return a sequence; the first operation makes a topic, so that there is something to do."""
+    operations = [Operation("create", count=choose.randint(1, 2))]
+    for _ in range(choose.randint(1, OPERATIONS_MOST)):
+        (verb,) = choose.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        topic = choose.choice(("ants", "ants", *TOPICS))
+        count = choose.choice((1, 1, 2, 20, 300)) if verb == "append" else choose.randint(1, 2)
+        operations.append(Operation(verb, topic, choose.randint(0, 1), choose.random(), count))
+    return operations
+
+
+class Pair:
+    """The model and, in a process that does the operations, the log."""
+
+    def __init__(self, directory: Path) -> None:
+        self.model = LogModel()
+        self._directory = directory
+        self._numbers = 0
+        self._log: ps.Log | None = None
+
+    def open(self) -> None:
+        self._log = ps.open(self._directory)
+        self._producer = self._log.producer(acks="published")
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def do(self, operation: Operation) -> None:
+        """Do it on the model, and on the log if it is open; AssertionError when they differ."""
+        getattr(self, f"_{operation.verb}")(operation)
+
+    def _compare(self, expected: object, action: Any) -> None:
+        if self._log is None:
+            return
+        try:
+            found = action(self._log)
+        except StreamError as error:
+            found = type(error).__name__
+        assert found == expected, f"found {_short(found)}, expected {_short(expected)}"
+
+    def _partition_of(self, o: Operation) -> int:
+        topic = self.model.topics.get(o.topic)
+        return o.partition % len(topic.partitions) if topic else 0
+
+    def _offset_of(self, o: Operation) -> int:
+        topic = self.model.topics.get(o.topic)
+        records = topic.partitions[self._partition_of(o)] if topic else []
+        return int(o.share * (len(records) + 1))
+
+    # -- the operations ------------------------------------------------------------------------
+
+    def _create(self, o: Operation) -> None:
+        columns = {"number": "int64", "text": "string"}
+        expected = outcome_of(lambda: self.model.create(o.topic, list(columns), o.count))
+
+        def create(log: ps.Log) -> None:
+            log.create_topic(
+                o.topic,
+                columns,
+                partitions=o.count,
+                segment_bytes=SMALL_SEGMENT_BYTES,
+                compression="lz4" if o.share < 0.3 else "none",
+            )
+
+        self._compare(expected, create)
+
+    def _delete(self, o: Operation) -> None:
+        expected = outcome_of(lambda: self.model.delete(o.topic))
+        self._compare(expected, lambda log: log.delete_topic(o.topic))
+
+    def _names(self, _: Operation) -> None:
+        self._compare(self.model.names(), lambda log: log.topics())
+
+    def _append(self, o: Operation) -> None:
+        numbers = range(self._numbers, self._numbers + o.count)
+        self._numbers += o.count
+        rows: list[Row] = [{"number": n, "text": f"{n:06d}" * (n % 5)} for n in numbers]
+        partition = self._partition_of(o)
+        expected = outcome_of(lambda: self.model.append(o.topic, partition, rows))
+
+        def append(_: ps.Log) -> int:
+            table: dict[str, Any] = {
+                "number": np.array([row["number"] for row in rows]),
+                "text": np.array([row["text"] for row in rows], dtype=object),
+            }
+            added = self.model.topics[o.topic].columns[2:] if o.topic in self.model.topics else []
+            table |= {name: np.array([None] * o.count, dtype=object) for name in added}
+            (sent,) = self._producer.send_batch(o.topic, table, partition=partition)
+            return sent.base_offset
+
+        self._compare(expected, append)
+
+    def _read(self, o: Operation) -> None:
+        partition, offset = self._partition_of(o), self._offset_of(o)
+        expected = outcome_of(lambda: self.model.read(o.topic, partition, offset))
+
+        def read(log: ps.Log) -> list[Row]:
+            with log.consumer(auto_offset_reset="earliest") as consumer:
+                name = ps.TopicPartition(o.topic, partition)
+                consumer.assign([name])
+                consumer.seek(name, offset)
+                return [row for b in consumer.batches(timeout="0s") for row in b.to_pylist()]
+
+        self._compare(expected, read)
+
+    def _out_of_range(self, o: Operation) -> None:
+        partition = self._partition_of(o)
+        beyond = outcome_of(lambda: self.model.end(o.topic, partition))
+        offset = beyond + o.count if isinstance(beyond, int) else 0
+        expected = outcome_of(lambda: self.model.read(o.topic, partition, offset))
+        self._compare(
+            expected, lambda log: log.topic(o.topic).native_partition(partition).reader(offset)
+        )
+
+    def _ends(self, o: Operation) -> None:
+        partition = self._partition_of(o)
+        expected = outcome_of(lambda: (0, self.model.end(o.topic, partition)))
+        self._compare(expected, lambda log: tuple(log.topic(o.topic).ends()[partition]))
+
+    def _commit(self, o: Operation) -> None:
+        group, partition, offset = GROUPS[o.partition], self._partition_of(o), self._offset_of(o)
+        expected = outcome_of(lambda: self.model.commit(group, o.topic, partition, offset))
+
+        def commit(log: ps.Log) -> None:
+            with log.consumer(group_id=group) as consumer:
+                name = ps.TopicPartition(o.topic, partition)
+                consumer.assign([name])
+                consumer.commit({name: offset})
+
+        self._compare(expected, commit)
+
+    def _committed(self, o: Operation) -> None:
+        group, partition = GROUPS[o.partition], self._partition_of(o)
+        expected = outcome_of(lambda: self.model.committed(group, o.topic, partition))
+
+        def committed(log: ps.Log) -> int | None:
+            with log.consumer(group_id=group) as consumer:
+                return consumer.committed(ps.TopicPartition(o.topic, partition))
+
+        self._compare(expected, committed)
+
+    def _evolve(self, o: Operation) -> None:
+        # Joins in when topics can be altered.
+        topic = self.model.topics.get(o.topic)
+        if topic is None or not hasattr(ps.Log, "alter_topic"):
+            return
+        name = f"note{len(topic.columns)}"
+        self.model.add_columns(o.topic, [name])
+        self._compare(
+            None, lambda log: _none(log.alter_topic(o.topic, add_columns={name: "string"}))
+        )
+
+    def _reopen(self, _: Operation) -> None:
+        if self._log is not None:
+            self.close()
+            self.open()
+
+
+def _none(_: object) -> None:
+    return None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 300 else f"{text[:140]} ... {text[-140:]}"
+
+
+def lives_of(operations: list[Operation]) -> Iterator[list[Operation]]:
+    """Yield the operations of each process; all but the last one are killed behind theirs."""
+    life: list[Operation] = []
+    for operation in operations:
+        if operation.verb == "crash":
+            yield life
+            life = []
+        else:
+            life.append(operation)
+    yield life
+
+
+def go_through(operations: list[Operation]) -> str | None:
+    """Let the processes live; return what went wrong."""
+    with scratch_directory() as scratch:
+        pair = Pair(Path(scratch) / "log")
+        said = Path(scratch) / "said"
+        lives = list(lives_of(operations))
+        for number, life in enumerate(lives):
+            is_last = number == len(lives) - 1
+            child = os.fork()
+            if child == 0:
+                _live(pair, life, said, is_last=is_last)
+            _, status = os.waitpid(child, 0)
+            ended = os.waitstatus_to_exitcode(status)
+            if ended != (0 if is_last else KILLED):
+                return said.read_text() if said.exists() else f"life {number} ended with {ended}"
+            for operation in life:  # the same on the model alone
+                pair.do(operation)
+    return None
+
+
+def _live(pair: Pair, life: list[Operation], said: Path, *, is_last: bool) -> None:
+    try:
+        pair.open()
+        for operation in life:
+            try:
+                pair.do(operation)
+            except AssertionError as error:
+                raise AssertionError(f"{operation}: {error}") from None
+        if not is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for topic, model in pair.model.topics.items():
+            for partition in range(len(model.partitions)):
+                pair.do(Operation("read", topic, partition))
+        pair.close()
+    except BaseException:
+        said.write_text(traceback.format_exc(limit=-3))
+        os._exit(1)
+    os._exit(0)
+
+
+def shorten(
+    operations: list[Operation],
+    go: Callable[[list[Operation]], str | None] = go_through,
+) -> list[Operation]:
+    """Leave out what the failure does not need."""
+    at = 0
+    while at < len(operations):
+        fewer = operations[:at] + operations[at + 1 :]
+        if go(fewer) is not None:
+            operations = fewer
+        else:
+            at += 1
+    return operations
+
+
+def warm_up() -> None:
+    """Import here what each forked process would otherwise import for itself."""
+    with scratch_directory() as scratch:
+        pair = Pair(Path(scratch) / "log")
+        pair.open()
+        for verb in ("create", "append", "read", "commit", "delete"):
+            pair.do(Operation(verb, count=1))
+        pair.close()
+    gc.collect()
+    gc.freeze()
+
+
+def main(seed: str, sequences: str = "1") -> int:
+    allow_small_segments()
+    warm_up()
+    failure, done = None, 0
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in range(int(seed), int(seed) + int(sequences)):
+            operations = draw(random.Random(number))
+            wrong = go_through(operations)
+            done += 1
+            if wrong is not None:
+                short = shorten(operations)
+                again = go_through(short) or wrong
+                steps = "\n".join(f"  {operation}" for operation in short)
+                failure = f"seed {number}:\n{steps}\n{again}"
+                break
+    print(json.dumps({"cases": done, "failure": failure}), flush=True)
+    return 1 if failure else 0
+
+
+def run_sequences(seed: int, sequences: int) -> Outcome:
+    """Go through sequences in a process of its own."""
+    env = recorder.environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    del env["LD_PRELOAD"]
+    ended = recorder.run("tests.torture.sequences", [seed, sequences], env)
+    try:
+        said = json.loads(ended.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        died = f"it ended with {ended.returncode}:\n{ended.stderr}"
+        return Outcome(0, seed + 1, died, f"python -m tests.torture.sequences {seed} {sequences}")
+    repeat = f"python -m tests.torture.sequences {seed + said['cases'] - 1}"
+    return Outcome(said["cases"], seed + said["cases"], said["failure"], repeat)
+
+
+def run(seed: int, seconds: float) -> Outcome:
+    deadline = time.monotonic() + seconds
+    cases = 0
+    while True:
+        outcome = run_sequences(seed, 100)
+        cases += outcome.cases
+        seed = outcome.next_seed
+        if outcome.failure or time.monotonic() >= deadline:
+            return Outcome(cases, seed, outcome.failure, outcome.repeat)
+
+
+HARNESS = Harness("sequences against the model", "sequences", 1_000_000, run)
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
