@@ -80,4 +80,16 @@ void futex_wake_all(std::atomic<uint32_t>* word) {
   ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void wake_waiters(std::atomic<uint32_t>* word, std::atomic<uint32_t>* waiters) {
+  if (waiters->exchange(0, std::memory_order_seq_cst) == 0) return;
+  word->fetch_add(1, std::memory_order_seq_cst);
+  futex_wake_all(word);
+}
+
+FutexWait announce_wait(const std::atomic<uint32_t>& word, std::atomic<uint32_t>* waiters) {
+  const FutexWait wait{&word, word.load(std::memory_order_seq_cst)};
+  waiters->exchange(1, std::memory_order_seq_cst);
+  return wait;
+}
+
 }  // namespace pystream

@@ -26,4 +26,12 @@ void futex_wait_any(std::span<const FutexWait> waits, int64_t timeout_us);
 // Wakes all that wait for `word`.
 void futex_wake_all(std::atomic<uint32_t>* word);
 
+// A word to sleep on, and a flag that someone may be asleep on it. A flag and not a count: a waiter
+// that was killed leaves nothing behind but one needless wake.
+//
+// The waker makes its change and calls wake_waiters(); a sleeper calls announce_wait(), looks once
+// more for the change, and sleeps. Of the two, one sees the other.
+void wake_waiters(std::atomic<uint32_t>* word, std::atomic<uint32_t>* waiters);
+FutexWait announce_wait(const std::atomic<uint32_t>& word, std::atomic<uint32_t>* waiters);
+
 }  // namespace pystream

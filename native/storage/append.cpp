@@ -16,6 +16,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/futex.hpp"
 #include "storage/partition_state.hpp"
 
 namespace pystream::storage {
@@ -226,6 +227,7 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
     }
   }
   control.wake();
+  wake_waiters(&log->order.words().wake, &log->order.words().waiters);
   if (acks != Acks::kPublished) request_sync();
   return result;
 }

@@ -161,13 +161,7 @@ void ControlPage::raise_durable(int64_t offset) const {
   }
 }
 
-void ControlPage::wake() const {
-  // The exchange is ordered after the publish, and a waiter's store of 1 before its last look at
-  // the published end: one of the two sees the other.
-  if (words_->waiters.exchange(0, std::memory_order_seq_cst) == 0) return;
-  words_->wake.fetch_add(1, std::memory_order_seq_cst);
-  futex_wake_all(&words_->wake);
-}
+void ControlPage::wake() const { wake_waiters(&words_->wake, &words_->waiters); }
 
 void write_lease(const File& control_file, int64_t lease_end) {
   uint8_t sector[kSectorBytes] = {};

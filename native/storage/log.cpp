@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/wait.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -137,12 +138,18 @@ OrderFrontier Log::frontier(std::span<const std::shared_ptr<Partition>> partitio
 }
 
 bool Log::wait_any(std::span<const std::shared_ptr<Partition>> partitions,
-                   std::span<const int64_t> offsets, int64_t timeout_us) const {
+                   std::span<const int64_t> offsets, int64_t timeout_us,
+                   const FutexWait* interrupt) const {
   state_->shared->require_usable();
   std::vector<std::shared_ptr<Partition::State>> states;
   states.reserve(partitions.size());
   for (const auto& partition : partitions) states.push_back(partition->state_);
-  return wait_for_any(states, offsets, timeout_us);
+  return wait_for_any(states, offsets, interrupt, timeout_us);
+}
+
+std::shared_ptr<TailWatch> Log::tail_watch() const {
+  state_->shared->require_usable();
+  return std::make_shared<TailWatch>(state_->shared->tail_thread);
 }
 
 void Log::close() {
@@ -151,6 +158,7 @@ void Log::close() {
   std::lock_guard guard(state_->mutex);
   // Appends look at the flag under their partition's lock, which finish_appends() takes too.
   if (shared.is_closed.exchange(true)) return;
+  shared.tail_thread->stop();
   shared.sync_thread.stop();
   std::exception_ptr failure;
   for (const auto& [key, partition] : state_->partitions) {

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "base/futex.hpp"
 #include "columns/schema.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
@@ -38,6 +39,7 @@ enum class Acks : uint8_t {
 };
 
 class FileLayer;
+class TailWatch;
 
 struct LogOptions {
   bool read_only = false;
@@ -133,6 +135,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
  private:
   friend class Log;
+  friend class TailWatch;
   explicit Partition(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
@@ -160,7 +163,10 @@ class Log : public std::enable_shared_from_this<Log> {
   OrderFrontier frontier(std::span<const std::shared_ptr<Partition>> partitions) const;
   // Blocks until any partition has log_end_offset > its offset; false on timeout.
   bool wait_any(std::span<const std::shared_ptr<Partition>> partitions,
-                std::span<const int64_t> offsets, int64_t timeout_us) const;
+                std::span<const int64_t> offsets, int64_t timeout_us,
+                const FutexWait* interrupt = nullptr) const;
+  // A new watch: waiting for partitions of this log in an event loop (see tail_watch.hpp).
+  std::shared_ptr<TailWatch> tail_watch() const;
 
   // Syncs what this process appended, stops the sync thread. Further calls on the log and its
   // partitions throw kClosed; existing batches stay valid. Idempotent.

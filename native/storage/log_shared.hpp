@@ -9,12 +9,16 @@
 #include "storage/log.hpp"
 #include "storage/order_file.hpp"
 #include "storage/sync_thread.hpp"
+#include "storage/tail_watch.hpp"
 
 namespace pystream::storage {
 
 struct LogShared {
   LogShared(std::string directory, const LogOptions& options)
-      : directory(std::move(directory)), options(options), sync_thread(options.sync_interval_us) {}
+      : directory(std::move(directory)),
+        options(options),
+        sync_thread(options.sync_interval_us),
+        tail_thread(std::make_shared<TailThread>(this->directory)) {}
 
   const std::string directory;
   const LogOptions options;
@@ -24,6 +28,7 @@ struct LogShared {
   const uint64_t fork_generation = storage::fork_generation();
   std::atomic<bool> is_closed{false};
   SyncThread sync_thread;
+  const std::shared_ptr<TailThread> tail_thread;  // watches may outlive the log
 
   bool is_forked() const { return fork_generation != storage::fork_generation(); }
 

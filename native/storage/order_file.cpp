@@ -191,8 +191,7 @@ OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& d
     }
   }
   result.mapping_ = Mapping(file, kOrderFileBytes, !read_only);
-  result.counter_ =
-      reinterpret_cast<std::atomic<uint64_t>*>(result.mapping_.data() + kCounterOffset);
+  result.words_ = reinterpret_cast<Words*>(result.mapping_.data() + kCounterOffset);
   return result;
 }
 

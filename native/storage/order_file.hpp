@@ -4,6 +4,7 @@
 //
 //   0    OrderHeader, with a CRC; written when the log is created and after a reboot or a copy
 //   512  append-sequence counter: the next sequence to be given out, from 1
+//   520  wake word and waiter flag, for who waits for more partitions than the kernel can watch
 //
 // Crash: the counter lives in the page cache, which survives every process. After a power loss it
 // is found again from the partitions (see recover_sequence), and skips far ahead, so that a
@@ -48,12 +49,19 @@ class OrderFile {
 
   OrderFile() = default;
   const OrderHeader& header() const { return header_; }
-  std::atomic<uint64_t>& counter() const { return *counter_; }
+  // Always lock free, so they work across processes.
+  struct Words {
+    std::atomic<uint64_t> counter;
+    std::atomic<uint32_t> wake;     // changes with every publish of the log that had a waiter
+    std::atomic<uint32_t> waiters;  // 1: someone may be asleep on `wake`
+  };
+  Words& words() const { return *words_; }
+  std::atomic<uint64_t>& counter() const { return words_->counter; }
 
  private:
   Mapping mapping_;
   OrderHeader header_{};
-  std::atomic<uint64_t>* counter_ = nullptr;
+  Words* words_ = nullptr;
 };
 
 }  // namespace pystream::storage

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/wait.hpp"
 
 namespace pystream::storage {
 
@@ -183,7 +184,7 @@ void Partition::set_schema(uint32_t schema_id, SchemaPtr schema) {
 
 bool Partition::wait(int64_t offset, int64_t timeout_us) const {
   return wait_for_any(std::span<const std::shared_ptr<State>>(&state_, 1),
-                      std::span<const int64_t>(&offset, 1), timeout_us);
+                      std::span<const int64_t>(&offset, 1), nullptr, timeout_us);
 }
 
 }  // namespace pystream::storage

@@ -104,11 +104,6 @@ class AppendLock {
   Partition::State& state_;
 };
 
-// Blocks until a partition's log end offset is above its offset; false on timeout. Throws kClosed
-// when the log is closed meanwhile.
-bool wait_for_any(std::span<const std::shared_ptr<Partition::State>> partitions,
-                  std::span<const int64_t> offsets, int64_t timeout_us);
-
 // One above the largest append sequence that the partitions under `directory` hold, or 1.
 uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::string& directory);
 

@@ -1,59 +1,65 @@
-// Sleeping until something is published.
+#include "storage/wait.hpp"
 
 #include <algorithm>
 #include <ctime>
+#include <vector>
 
 #include "base/clock.hpp"
-#include "base/futex.hpp"
-#include "storage/partition_state.hpp"
 
 namespace pystream::storage {
 namespace {
 
-// A writer killed between publish and wake leaves a waiter asleep; no longer than this. Also how
-// soon a waiter notices that its log was closed.
-constexpr int64_t kLongestSleepUs = 100'000;
 // A read-only mapping cannot raise the waiter flag, so it looks again and again.
 constexpr int64_t kReadOnlyPollUs = 1'000;
 constexpr int64_t kLongestTimeoutUs = int64_t{365} * 24 * 3600 * 1'000'000;
 
-using States = std::span<const std::shared_ptr<Partition::State>>;
+bool has_changed(const FutexWait* wait) {
+  return wait != nullptr && wait->word->load(std::memory_order_acquire) != wait->expected;
+}
 
-bool is_reached(States partitions, std::span<const int64_t> offsets) {
+}  // namespace
+
+bool is_any_reached(PartitionStates partitions, std::span<const int64_t> offsets) {
   for (size_t i = 0; i < partitions.size(); ++i) {
     if (partitions[i]->control.read().log_end_offset > offsets[i]) return true;
   }
   return false;
 }
 
-void pause(int64_t pause_us) {
-  const timespec time{0, static_cast<long>(pause_us) * 1'000};
-  ::nanosleep(&time, nullptr);
+void sleep_for_any(PartitionStates partitions, std::span<const int64_t> offsets,
+                   const FutexWait* interrupt, int64_t timeout_us) {
+  const bool is_read_only = !partitions.empty() && !partitions[0]->is_writable();
+  std::vector<FutexWait> waits;
+  if (interrupt != nullptr) waits.push_back(*interrupt);
+  if (is_read_only) {
+    timeout_us = std::min(timeout_us, kReadOnlyPollUs);
+  } else if (waits.size() + partitions.size() > kFutexWaitAnyMax) {
+    OrderFile::Words& words = partitions[0]->log->order.words();
+    waits.push_back(announce_wait(words.wake, &words.waiters));
+  } else {
+    for (const auto& partition : partitions) {
+      ControlPage::Words& words = partition->control.words();
+      waits.push_back(announce_wait(words.wake, &words.waiters));
+    }
+  }
+  // Before the flags were raised a batch may have come, whose writer saw no waiter.
+  if (is_any_reached(partitions, offsets)) return;
+  if (!waits.empty()) return futex_wait_any(waits, timeout_us);
+  const timespec pause{static_cast<time_t>(timeout_us / 1'000'000),
+                       static_cast<long>(timeout_us % 1'000'000) * 1'000};
+  ::nanosleep(&pause, nullptr);
 }
 
-}  // namespace
-
-bool wait_for_any(States partitions, std::span<const int64_t> offsets, int64_t timeout_us) {
+bool wait_for_any(PartitionStates partitions, std::span<const int64_t> offsets,
+                  const FutexWait* interrupt, int64_t timeout_us) {
   const int64_t deadline_us =
       monotonic_us() + std::clamp<int64_t>(timeout_us, 0, kLongestTimeoutUs);
-  std::vector<FutexWait> waits(partitions.size());
   for (;;) {
     for (const auto& partition : partitions) partition->log->require_usable();
-    if (is_reached(partitions, offsets)) return true;
+    if (is_any_reached(partitions, offsets) || has_changed(interrupt)) return true;
     const int64_t left_us = deadline_us - monotonic_us();
     if (left_us <= 0) return false;
-    if (partitions.empty() || !partitions[0]->is_writable()) {
-      pause(std::min(left_us, kReadOnlyPollUs));
-      continue;
-    }
-    for (size_t i = 0; i < partitions.size(); ++i) {
-      ControlPage::Words& words = partitions[i]->control.words();
-      waits[i] = {&words.wake, words.wake.load(std::memory_order_seq_cst)};
-      words.waiters.exchange(1, std::memory_order_seq_cst);
-    }
-    // Between the look above and the flags a batch may have come; its writer saw no waiter.
-    if (is_reached(partitions, offsets)) return true;
-    futex_wait_any(waits, std::min(left_us, kLongestSleepUs));
+    sleep_for_any(partitions, offsets, interrupt, std::min(left_us, kLongestSleepUs));
   }
 }
 

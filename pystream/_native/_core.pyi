@@ -339,12 +339,21 @@ class Log:
         """Return (append-sequence frontier, log end offset per partition)."""
 
     def wait_any(
-        self, partitions: Sequence[Partition], offsets: Sequence[int], timeout_us: int
+        self,
+        partitions: Sequence[Partition],
+        offsets: Sequence[int],
+        timeout_us: int,
+        watch: TailWatch | None = None,
+        interrupts: int = 0,
     ) -> bool:
         """Block until a partition has a log end offset above its offset; False on timeout.
 
-        A negative timeout has no limit. Signal handlers run at least every 100 ms.
+        Also True when `watch` was interrupted another number of times than `interrupts`. A negative
+        timeout has no limit. Signal handlers run at least every 100 ms.
         """
+
+    def tail_watch(self) -> TailWatch:
+        """Return a watch for waiting in an event loop."""
 
     def close(self) -> None: ...
     @property
@@ -393,6 +402,33 @@ class Partition:
     @property
     def recovery(self) -> RecoveryReport: ...
     def set_schema(self, schema_id: int, schema: Schema) -> None: ...
+
+@final
+class TailWatch:
+    """Tells an event loop that partitions have grown: its descriptor becomes readable.
+
+    One native thread per log serves all of its watches. Any thread may use it.
+    """
+
+    def fileno(self) -> int:
+        """Return the descriptor, for waiting until it is readable and nothing else."""
+
+    def arm(self, partitions: Sequence[Partition], offsets: Sequence[int], interrupts: int) -> None:
+        """Make the descriptor readable, once, when a log end offset is above its offset.
+
+        Also when the watch was interrupted another number of times than `interrupts`. Raises
+        ClosedError; when the log is closed later, the descriptor becomes readable.
+        """
+
+    def disarm(self) -> None:
+        """Take `arm` back; the descriptor is not readable afterwards."""
+
+    def interrupt(self) -> None:
+        """Make the descriptor of an armed watch readable, and end a `wait_any` with the watch."""
+
+    @property
+    def interrupts(self) -> int:
+        """How often the watch was interrupted, modulo 2^32."""
 
 @final
 class PartitionReader:

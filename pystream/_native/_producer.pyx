@@ -176,7 +176,7 @@ cdef class Delivery:
     Notes
     -----
     Any thread. A delivery that nobody asks costs nothing more; an error also appears at
-    ``flush()``.
+    ``flush()``. In a coroutine, ``await delivery`` gives what :meth:`result` returns or raises.
     """
 
     cdef ProducerBatch _batch
@@ -256,7 +256,13 @@ cdef class Delivery:
                 else:
                     future.set_exception(error)
 
-        self.add_done_callback(lambda delivery: loop.call_soon_threadsafe(resolve))
+        def call(delivery):
+            try:
+                loop.call_soon_threadsafe(resolve)
+            except RuntimeError:
+                pass  # the loop was closed meanwhile, so nobody waits
+
+        self.add_done_callback(call)
         return future.__await__()
 
     def __repr__(self):

@@ -14,6 +14,7 @@
 #include "bindings.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log.hpp"
+#include "storage/tail_watch.hpp"
 #include "storage_options.hpp"
 #include "wait_slices.hpp"
 
@@ -78,12 +79,16 @@ PartitionHandle open_partition(storage::Log& self, std::string topic, const py::
 }
 
 bool wait_any(const storage::Log& self, const std::vector<PartitionHandle>& partitions,
-              const std::vector<int64_t>& offsets, int64_t timeout_us) {
+              const std::vector<int64_t>& offsets, int64_t timeout_us,
+              const storage::TailWatch* watch, uint32_t interrupts) {
   if (partitions.size() != offsets.size()) {
     throw py::value_error("wait_any() needs one offset per partition");
   }
-  return wait_in_slices(
-      timeout_us, [&](int64_t slice_us) { return self.wait_any(partitions, offsets, slice_us); });
+  std::optional<FutexWait> interrupt;
+  if (watch != nullptr) interrupt = watch->interrupt_word(interrupts);
+  return wait_in_slices(timeout_us, [&](int64_t slice_us) {
+    return self.wait_any(partitions, offsets, slice_us, interrupt ? &*interrupt : nullptr);
+  });
 }
 
 void bind_log(py::module_& module) {
@@ -107,7 +112,9 @@ void bind_log(py::module_& module) {
             return std::pair(frontier.frontier, std::move(frontier.log_end_offsets));
           },
           py::arg("partitions"))
-      .def("wait_any", &wait_any, py::arg("partitions"), py::arg("offsets"), py::arg("timeout_us"))
+      .def("wait_any", &wait_any, py::arg("partitions"), py::arg("offsets"), py::arg("timeout_us"),
+           py::arg("watch") = nullptr, py::arg("interrupts") = 0)
+      .def("tail_watch", &storage::Log::tail_watch, Unlocked())
       .def("close", &storage::Log::close, Unlocked())
       .def_property_readonly("is_closed", &storage::Log::is_closed)
       .def_property_readonly("directory", &storage::Log::directory);

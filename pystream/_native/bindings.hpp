@@ -27,6 +27,7 @@ void bind_record_batch(py::module_& module);
 void bind_expressions(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);
+void bind_tail_watch(py::module_& module);
 void bind_topic_writer(py::module_& module);
 
 }  // namespace pystream::python

@@ -12,6 +12,7 @@ from pystream import config
 from pystream._native import RecordIterator, RecordRows
 from pystream.errors import ClosedError, ConfigError, LogError, OffsetOutOfRangeError
 from pystream.log import fork
+from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
 from pystream.log.group_member import GroupMember
 from pystream.log.record_rows import record_rows
@@ -152,8 +153,10 @@ class Consumer:
 
     def batches(
         self, timeout: str | timedelta | None = None, *, max_records: int | None = None
-    ) -> Iterator[RecordBatch]:
+    ) -> Batches:
         """Iterate over batches as they lie in the log, without a copy.
+
+        With ``for`` it waits in this thread; with ``async for`` the event loop goes on.
 
         Parameters
         ----------
@@ -163,9 +166,9 @@ class Consumer:
         max_records : int, optional
             Cut larger batches. Default: whole stored batches.
 
-        Yields
-        ------
-        RecordBatch
+        Returns
+        -------
+        iterator and asynchronous iterator of RecordBatch
             Records of one partition with consecutive offsets. The position is behind them as
             soon as they are handed out.
 
@@ -178,12 +181,7 @@ class Consumer:
         if max_records is not None:
             limit = config.check_positive(max_records, name="max_records")
         wait_us = self._timeout_us if timeout is None else _timeout_us(timeout)
-        while True:
-            self._leave_record()
-            found = self._next(limit, wait_us)
-            if found is None:
-                return
-            yield found[1]
+        return Batches(self, limit, wait_us)
 
     def __iter__(self) -> Iterator[Record]:
         """Iterate over single records; ends when nothing came for the consumer's `timeout`.
@@ -195,6 +193,10 @@ class Consumer:
         self._leave_record()
         self._records = RecordIterator(self._next_rows)
         return self._records
+
+    def __aiter__(self) -> Records:
+        """Iterate over single records as ``for`` does, while the event loop goes on."""
+        return Records(self)
 
     def poll(
         self, timeout: str | timedelta = "0s", *, max_records: int | None = None
@@ -245,6 +247,7 @@ class Consumer:
         self._leave_record()
         self._of(partition).seek(offset)
         self._fetcher.forget_ready()
+        self._fetcher.interrupt()
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
         """Go to the first record of these partitions; of all when none is given."""
@@ -252,6 +255,7 @@ class Consumer:
         for assigned in self._some(partitions):
             assigned.seek(assigned.partition.ends().log_start_offset)
         self._fetcher.forget_ready()
+        self._fetcher.interrupt()
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
         """Go behind the last record of these partitions; of all when none is given."""
@@ -259,6 +263,7 @@ class Consumer:
         for assigned in self._some(partitions):
             assigned.seek(assigned.partition.ends().log_end_offset)
         self._fetcher.forget_ready()
+        self._fetcher.interrupt()
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the log start offset of partitions, assigned or not."""
@@ -340,6 +345,7 @@ class Consumer:
     def forget_in_child(self) -> None:
         """In a forked child: the parent goes on reading, the child may not."""
         self._is_in_child = True
+        self._fetcher.forget_in_child()
         if self._member is not None:
             self._member.forget()
 
@@ -425,6 +431,7 @@ class Consumer:
         for partition in partitions:
             self._of(partition).is_paused = is_paused
         self._fetcher.forget_ready()
+        self._fetcher.interrupt()
 
     def _of(self, partition: TopicPartition) -> AssignedPartition:
         self._check_usable()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import time
 
 from pystream._native import Log as NativeLog
-from pystream._native import LogBatch, PartitionReader
-from pystream.config import WAIT_SLICE_US
+from pystream._native import LogBatch, Partition, PartitionReader
+from pystream.log.arrivals import Arrivals
 from pystream.log.record_batch import RecordBatch
 from pystream.log.topic import Topic
 from pystream.types import TopicPartition
@@ -54,7 +53,8 @@ class Fetcher:
     """
 
     def __init__(self, log: NativeLog) -> None:
-        self._log = log
+        self._arrivals = Arrivals(log)
+        self._is_moving = False  # between two steps that belong together
         self._assigned: list[AssignedPartition] = []
         # The next batch of each partition that had one, by append sequence. Partitions that had
         # none are not looked at before it is empty: a thousand idle ones cost little per batch.
@@ -64,6 +64,7 @@ class Fetcher:
         """Replace the partitions that are read."""
         self._assigned = assigned
         self._ready.clear()
+        self.interrupt()
 
     def forget_ready(self) -> None:
         """Look at all partitions again, after one was moved, paused or resumed."""
@@ -74,6 +75,8 @@ class Fetcher:
 
         The partition's position moves past it.
         """
+        if self._is_moving:
+            self._go_back()
         if not self._ready:
             self._look()
         if not self._ready:
@@ -82,37 +85,54 @@ class Fetcher:
         assigned = self._assigned[index]
         begin = max(0, assigned.position - stored.base_offset)
         end = stored.record_count
-        if max_records is not None and end - begin > max_records:
+        is_whole = max_records is None or end - begin <= max_records
+        if not is_whole:
+            assert max_records is not None
             end = begin + max_records
-            assigned.position = stored.base_offset + end
-        else:
+        batch = RecordBatch.from_stored(stored, begin, end)
+        if is_whole:
+            self._is_moving = True
             heapq.heappop(self._ready)
             assigned.reader.next()
             assigned.position = stored.next_offset
+            self._is_moving = False
             self._peek(index)
-        return assigned, RecordBatch.from_stored(stored, begin, end)
+        else:
+            assigned.position = stored.base_offset + end
+        return assigned, batch
 
     def wait(self, deadline: float | None) -> bool:
-        """Wait until a partition that is not paused has more; False after the deadline.
+        """Wait until there may be more to hand out; False after the deadline.
 
         Parameters
         ----------
         deadline : float or None
             In seconds of ``time.monotonic()``; None waits for ever. Ctrl-C ends the wait.
         """
+        return self._arrivals.wait(self._awaited, deadline)
+
+    async def wait_in_loop(self, deadline: float | None) -> bool:
+        """Do what :meth:`wait` does without blocking the running event loop."""
+        return await self._arrivals.wait_in_loop(self._awaited, deadline)
+
+    def interrupt(self) -> None:
+        """End a wait that is going on, in any thread or task: something has changed."""
+        self._arrivals.interrupt()
+
+    def forget_in_child(self) -> None:
+        """In a forked child: the parent goes on waiting, the child cannot."""
+        self._arrivals.forget_in_child()
+
+    def _awaited(self) -> tuple[list[Partition], list[int]]:
         active = [assigned for assigned in self._assigned if not assigned.is_paused]
-        partitions = [assigned.partition for assigned in active]
-        positions = [assigned.position for assigned in active]
-        while True:
-            left = WAIT_SLICE_US
-            if deadline is not None:
-                left = min(left, int((deadline - time.monotonic()) * 1e6))
-                if left <= 0:
-                    return False
-            if not active:
-                time.sleep(left / 1e6)
-            elif self._log.wait_any(partitions, positions, left):
-                return True
+        return [a.partition for a in active], [a.position for a in active]
+
+    def _go_back(self) -> None:
+        """Undo a move that Ctrl-C cut short: a batch that nobody got is handed out again."""
+        for assigned in self._assigned:
+            assigned.seek(assigned.position)
+        self.forget_ready()
+        self._is_moving = False
 
     def _look(self) -> None:
         for index in range(len(self._assigned)):

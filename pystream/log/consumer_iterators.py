@@ -1,0 +1,106 @@
+"""What `for` and `async for` walk over: batches or records. Part of the consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Self, final
+
+from pystream._native import RecordIterator
+
+if TYPE_CHECKING:
+    from pystream._native import Record, RecordRows
+    from pystream.log.consumer import Consumer
+    from pystream.log.fetcher import AssignedPartition
+    from pystream.log.record_batch import RecordBatch
+
+__all__ = ["Batches", "Records"]
+
+
+@final
+class Batches:
+    """Iterates over batches, in a thread or in an event loop; see :meth:`Consumer.batches`.
+
+    Between two batches the event loop has a turn, so that a long history does not stop it.
+    Cancelling a task that waits moves nothing; the iterator can go on afterwards.
+    """
+
+    def __init__(self, consumer: Consumer, max_records: int | None, wait_us: int | None) -> None:
+        self._consumer = consumer
+        self._max_records = max_records
+        self._wait_us = wait_us
+        self._has_begun = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> RecordBatch:
+        self._consumer._leave_record()
+        found = self._consumer._next(self._max_records, self._wait_us)
+        if found is None:
+            raise StopIteration
+        return found[1]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> RecordBatch:
+        if self._has_begun:
+            await asyncio.sleep(0)
+        self._has_begun = True
+        self._consumer._leave_record()
+        found = await _next_in_loop(self._consumer, self._max_records, self._wait_us)
+        if found is None:
+            raise StopAsyncIteration
+        return found[1]
+
+
+@final
+class Records:
+    """Iterates over records in an event loop; see :meth:`Consumer.__aiter__`."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        consumer._check_usable()
+        self._consumer = consumer
+        self._arrived: RecordRows | None = None
+        self._records = RecordIterator(self._take_rows)
+        self._begin()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Record:
+        consumer = self._consumer
+        while True:
+            try:
+                return next(self._records)
+            except StopIteration:
+                pass
+            await asyncio.sleep(0)
+            self._begin()
+            found = await _next_in_loop(consumer, None, consumer._timeout_us)
+            if found is None:
+                raise StopAsyncIteration
+            consumer._reading, batch = found
+            self._arrived = consumer._rows_of(consumer._reading, batch)
+
+    def _begin(self) -> None:
+        """Let this iterator say where the position is, until another way of reading is taken."""
+        self._consumer._leave_record()
+        self._consumer._records = self._records
+
+    def _take_rows(self) -> RecordRows | None:
+        rows, self._arrived = self._arrived, None
+        return rows
+
+
+async def _next_in_loop(
+    consumer: Consumer, max_records: int | None, wait_us: int | None
+) -> tuple[AssignedPartition, RecordBatch] | None:
+    """Do what ``consumer._next`` does without blocking the running event loop."""
+    deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
+    while True:
+        consumer._check_usable()
+        found = consumer._fetcher.next(max_records)
+        if found is not None or not await consumer._fetcher.wait_in_loop(deadline):
+            return found
