@@ -508,6 +508,10 @@ cdef class RecordAccumulator:
         cdef ProducerBatch batch = self._open_batch(encoder, partition)
         cdef Delivery delivery = Delivery.__new__(Delivery)
         cdef int64_t before = batch._rows.bytes()
+        # Looked at here again, because converting the record may have let other threads run: what
+        # is added after the last look of the background thread would stay here for ever.
+        if self.unusable is not None:
+            raise ClosedError(self.unusable)
         delivery._batch = batch
         delivery._index = batch._rows.rows()
         delivery._timestamp_us = cells[count].integer

@@ -249,8 +249,9 @@ class Catalog:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self._write_lock.acquire(self._lock_timeout_us)
+        # Entered first, so that Ctrl-C cannot come between taking the lock and giving it back.
         with self._write_lock:
+            self._write_lock.acquire(self._lock_timeout_us)
             yield
 
     @contextlib.contextmanager
@@ -291,8 +292,8 @@ class Catalog:
 
 
 def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:
-    lock.acquire(lock_timeout_us)
     try:
+        lock.acquire(lock_timeout_us)
         connection.close()
     finally:
         lock.close()

@@ -9,10 +9,11 @@ or says that it cannot be used.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["Forkable", "leak", "on_child"]
+__all__ = ["Forkable", "importing", "leak", "on_child"]
 
 
 class Forkable(Protocol):
@@ -21,6 +22,10 @@ class Forkable(Protocol):
     def forget_in_child(self) -> None:
         """Abandon it, in the child, before anything else runs there."""
 
+
+importing = threading.RLock()
+"""Held while a module is imported late, and during a fork: a module that another thread was in the
+middle of importing would stay locked in the child for ever."""
 
 _living: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _leaked: list[object] = []
@@ -41,8 +46,11 @@ def leak(thing: object) -> None:
 
 
 def _in_child() -> None:
+    importing.release()
     for owner in list(_living):
         owner.forget_in_child()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(
+    before=importing.acquire, after_in_parent=importing.release, after_in_child=_in_child
+)

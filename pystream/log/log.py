@@ -276,7 +276,8 @@ class Log:
         NotSupportedError
             For ``acks="durable"``, for now.
         """
-        from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read
+        with fork.importing:
+            from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read
 
         self._check_open()
         producer = Producer(
@@ -322,7 +323,8 @@ class Log:
         ...         [record["page"] for record in consumer.poll()["clicks", 0]]
         ['/home']
         """
-        from pystream.log.consumer import Consumer  # noqa: PLC0415  many programs only write
+        with fork.importing:
+            from pystream.log.consumer import Consumer  # noqa: PLC0415  many programs only write
 
         self._check_open()
         consumer = Consumer(

@@ -297,9 +297,12 @@ class Producer:
         if self._accumulator.unusable is None:
             self._sender.check_not_inside()
             self._accumulator.unusable = "the producer is closed. Make another with log.producer()."
-            atexit.unregister(self.close)
-            self._sender.stop()
-            self._raise_error()
+        elif not self._sender.is_running:
+            return
+        # Also when Ctrl-C ended an earlier call: the thread may not be done yet.
+        self._sender.stop()
+        atexit.unregister(self.close)
+        self._raise_error()
 
     @property
     def is_closed(self) -> bool:
@@ -371,6 +374,8 @@ class Producer:
             self._accumulator.buffered_bytes >= self._buffer_memory
             and self._accumulator.unusable is None
         ):
+            # An open batch may be all that fills the buffer.
+            self._accumulator.seal_older_than(0)
             self._sender.wake()
             left = deadline - time.monotonic()
             if left <= 0:

@@ -50,14 +50,22 @@ class Sender:
         self._error: StreamError | None = None  # first since the last flush
         self._in_flight: list[ProducerBatch] = []
         self._is_stopping = False
+        self._life = threading.Lock()  # of the thread: held while it starts
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread; nothing happens when it runs."""
-        if self._thread is None:
-            # A daemon: the program may end without closing the producer, which then flushes it.
-            self._thread = threading.Thread(target=self._run, name="pystream-producer", daemon=True)
-            self._thread.start()
+        """Start the thread; nothing happens when it runs or was stopped."""
+        with self._life:
+            if self._thread is None and not self._is_stopping:
+                # A daemon: the program may end without closing the producer, which then flushes it.
+                self._thread = threading.Thread(
+                    target=self._run, name="pystream-producer", daemon=True
+                )
+                try:
+                    self._thread.start()
+                except BaseException:
+                    self._thread = None  # Ctrl-C: if it has started all the same, it ends at once
+                    raise
 
     def wake(self) -> None:
         """Make the thread look for work."""
@@ -106,12 +114,19 @@ class Sender:
         error, self._error = self._error, None
         return error
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread is not None
+
     def stop(self) -> None:
-        """End the thread after what was sent is done."""
-        if self._thread is not None:
+        """End the thread after what was sent is done; Ctrl-C ends the wait, but not the thread."""
+        with self._life:
             self._is_stopping = True
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
             self.wake()
-            self._thread.join()
+            thread.join()
             self._thread = None
 
     def abandon(self, reason: StreamError) -> None:
@@ -119,10 +134,14 @@ class Sender:
         for batch in [*self._in_flight, *self._accumulator.take_all()]:
             batch.abandon(reason)
         self._thread = None
+        self._life = threading.Lock()
 
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
+        with self._life:
+            if self._thread is not threading.current_thread():
+                return
         accumulator = self._accumulator
         while True:
             self._wait_for_work()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -184,17 +183,6 @@ def test_deliveries_of_a_batch_that_is_appended_in_parts(log: ps.Log) -> None:
         assert rows[deliveries[n].result().offset]["n"] == n
 
 
-def test_delivery_can_be_awaited(log: ps.Log) -> None:
-    log.create_topic("t")
-
-    async def send() -> list[int]:
-        with log.producer() as producer:
-            deliveries = [producer.send("t", b"x") for _ in range(3)]
-            return [(await delivery).offset for delivery in deliveries]
-
-    assert asyncio.run(send()) == [0, 1, 2]
-
-
 def test_result_with_timeout(log: ps.Log) -> None:
     log.create_topic("t")
     with log.producer(linger="1h") as producer:
@@ -330,26 +318,6 @@ def test_record_larger_than_the_limit(log: ps.Log) -> None:
         with pytest.raises(errors.RecordTooLargeError):
             producer.send_batch("t", [{"value": b"small"}, {"value": b"x" * 5000}])
     assert len(rows_of(log, "t")) == 1
-
-
-def test_full_buffer_blocks_and_then_raises(log: ps.Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    log.create_topic("t")
-    with log.producer(buffer_memory="1KiB", batch_size=1 << 20, linger="1h", max_block="1ms") as p:
-        p.send("t", b"x" * 2000)
-        with pytest.raises(errors.BufferFullError, match="buffer_memory is 1024") as caught:
-            p.send("t", b"y")
-        assert caught.value.retriable
-        p.flush()
-        p.send("t", b"z")
-    assert [row["value"][:1] for row in rows_of(log, "t")] == [b"x", b"z"]
-
-
-def test_full_buffer_lets_the_caller_wait_for_space(log: ps.Log) -> None:
-    log.create_topic("t")
-    with log.producer(buffer_memory="4KiB", batch_size="1KiB", max_block="30s") as producer:
-        for i in range(500):
-            producer.send("t", b"%d" % i * 100)
-    assert len(rows_of(log, "t")) == 500
 
 
 def test_use_after_close(log: ps.Log) -> None:
