@@ -94,6 +94,7 @@ class ConfigError(StreamError, ValueError):
 class NotSupportedError(StreamError):
     """A feature that does not exist yet on this engine or log, named in the message."""
 
+    topic: str | None = None
     column: str | None = None
 
 

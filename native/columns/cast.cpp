@@ -190,9 +190,10 @@ void check_columns(const Schema& got, const Schema& target, const std::string& t
     }
   }
   for (const Field& field : target.fields) {
-    if (seen.contains(field.name)) continue;
+    if (seen.contains(field.name) || field.nullable) continue;
     throw_schema("column '" + field.name + "'" + of_topic(topic) + " (" + field.type.to_string() +
-                     ") is missing; the batch has " + list_names(got) + ". Add it.",
+                     ") is missing and is not nullable; the batch has " + list_names(got) +
+                     ". Add it.",
                  topic, {{"column", field.name}, {"expected", field.type.to_string()}});
   }
 }
@@ -234,6 +235,11 @@ RecordBatch cast_to(const RecordBatch& batch, const SchemaPtr& target, const std
   RecordBatch out{target, batch.num_rows, {}};
   for (const Field& field : target->fields) {
     const int at = batch.schema->index_of(field.name);
+    if (at < 0) {
+      const Array nulls = make_nulls(field.type, batch.num_rows);
+      out.columns.push_back(field.type.is_dictionary ? encode_dictionary(nulls) : nulls);
+      continue;
+    }
     out.columns.push_back(cast_column(batch.columns[static_cast<size_t>(at)], field, topic));
   }
   return out;

@@ -15,9 +15,11 @@ namespace pystream {
 //   integer -> timestamp, duration (in the target's unit)
 //   decimal128 -> more digits of the same scale
 //   string <-> dictionary<string>; string -> binary
+// A nullable column that is missing is null in every row.
 // Throws kSchema with facts topic (when not empty), column, expected, got, and row where a value is
-// at fault: a missing, extra or repeated column, another type, a value that does not fit, a null in
-// a column that is not nullable. Columns that already fit are shared, not copied.
+// at fault: a missing column that is not nullable, an extra or repeated one, another type, a value
+// that does not fit, a null in a column that is not nullable. Columns that already fit are shared,
+// not copied.
 RecordBatch cast_to(const RecordBatch& batch, const SchemaPtr& target, const std::string& topic);
 
 }  // namespace pystream

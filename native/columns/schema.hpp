@@ -31,6 +31,9 @@ struct Schema {
   int size() const { return static_cast<int>(fields.size()); }
   // Index of the field of that name, or -1.
   int index_of(std::string_view name) const;
+  // Whether this is `earlier` with more nullable columns behind it, or equal to it: then rows of
+  // `earlier` are rows of this schema, with nulls in what they lack.
+  bool extends(const Schema& earlier) const;
   // "user: string, amount: float64 not null"
   std::string to_string() const;
 

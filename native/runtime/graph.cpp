@@ -82,6 +82,23 @@ SchemaPtr with_timestamp_column(const std::string& name, const SchemaPtr& schema
   return extended;
 }
 
+// The widest schema that any of the partitions knows: they learn one by one of one that another
+// process has given to the topic.
+SchemaPtr agreed_schema(const std::string& name,
+                        const std::vector<std::shared_ptr<storage::Partition>>& partitions) {
+  SchemaPtr widest = partitions[0]->options().schema;
+  for (const auto& partition : partitions) {
+    const SchemaPtr own = partition->options().schema;
+    if (own->extends(*widest)) {
+      widest = own;
+    } else if (!widest->extends(*own)) {
+      fail(ErrorCode::kSchema, name,
+           "the partitions have different schemas. Pass partitions of one topic.");
+    }
+  }
+  return widest;
+}
+
 }  // namespace
 
 Port Graph::add(Node node) {
@@ -112,15 +129,10 @@ Port Graph::add_topic_source(std::string name, TopicSourceSpec spec) {
          std::to_string(spec.start_offsets.size()) + " start offsets for " +
              std::to_string(spec.partitions.size()) + " partitions. Pass one for each.");
   }
-  const SchemaPtr stored = spec.partitions[0]->options().schema;
-  for (const auto& partition : spec.partitions) {
-    if (!(*partition->options().schema == *stored)) {
-      fail(ErrorCode::kSchema, name,
-           "the partitions have different schemas. Pass partitions of one topic.");
-    }
-  }
+  const SchemaPtr stored = agreed_schema(name, spec.partitions);
   const SchemaPtr schema = with_timestamp_column(name, stored, spec.timestamp_column);
   const auto type = check_watermark(name, *schema, spec.watermark);
+  spec.schema = stored;
   return add({std::move(name), std::move(spec), std::nullopt, {schema}, type});
 }
 
@@ -193,6 +205,8 @@ int Graph::add_topic_sink(std::string name, Port input, TopicSinkSpec spec) {
   for (const int key : spec.key_columns) field_at(name, *in, key, "key");
   const storage::PartitionOptions& topic = spec.partitions[0]->options();
   for (int i = 0; i < std::max(in->size(), topic.schema->size()); ++i) {
+    // Columns that the topic got later are left null.
+    if (i > 0 && i >= in->size() && topic.schema->fields[static_cast<size_t>(i)].nullable) continue;
     if (i < in->size() && i < topic.schema->size()) {
       const Field& got = in->fields[static_cast<size_t>(i)];
       const Field& expected = topic.schema->fields[static_cast<size_t>(i)];
@@ -200,11 +214,14 @@ int Graph::add_topic_sink(std::string name, Port input, TopicSinkSpec spec) {
     }
     fail(ErrorCode::kSchema, name,
          "the rows are (" + in->to_string() + "), but topic '" + topic.topic + "' has (" +
-             topic.schema->to_string() + "). Select the topic's columns in its order.");
+             topic.schema->to_string() +
+             "). Select the topic's columns in its order; nullable ones at "
+             "the end may be left out.");
   }
   if (spec.timestamp_column >= 0) {
     check_event_time_type(name, field_at(name, *in, spec.timestamp_column, "timestamp"));
   }
+  spec.column_count = in->size();
   return add({std::move(name), std::move(spec), input, {}, std::nullopt}).node;
 }
 

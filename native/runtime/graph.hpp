@@ -48,6 +48,7 @@ struct TopicSourceSpec {
   // When not empty: the record timestamp as an additional last column of this name,
   // timestamp[us] not null.
   std::string timestamp_column;
+  SchemaPtr schema;  // the topic's when the source was added (add_topic_source sets it)
 };
 
 // Batches from memory or an Arrow stream: one partition, in order.
@@ -93,6 +94,7 @@ struct TopicSinkSpec {
   // of the append.
   int timestamp_column = -1;
   int64_t timestamp_offset = 0;  // ticks added to it: -1 for a window's results by window_end
+  int column_count = 0;          // of the input: the topic's first ones (add_topic_sink sets it)
 };
 
 // Keeps its input until the caller takes it.

@@ -30,8 +30,9 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
                          const std::vector<std::string>& columns)
     : name_(std::move(name)),
       spec_(spec),
+      topic_schema_(spec.schema),
       tracker_(static_cast<int>(spec.partitions.size()), delay_of(spec)) {
-  const Schema& stored = *spec_.partitions[0]->options().schema;
+  const Schema& stored = *topic_schema_;
   auto schema = std::make_shared<Schema>();
   const auto id_of = [&](const std::string& column) {
     const bool is_timestamp = column == spec_.timestamp_column;
@@ -113,6 +114,7 @@ void TopicReader::fill_head(Input* input) {
       continue;
     }
     check_schema(input, *batch);
+    if (batch->schema()->size() < topic_schema_->size()) batch->widen(topic_schema_);
     input->head = std::move(batch);
   }
 }
@@ -182,7 +184,7 @@ void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& ti
 // differs cannot be read under this schema.
 void TopicReader::check_schema(Input* input, const storage::LogBatch& batch) const {
   if (batch.schema() == input->checked_schema) return;
-  const Schema& expected = *spec_.partitions[0]->options().schema;
+  const Schema& expected = *topic_schema_;
   const Schema& got = *batch.schema();
   for (int i = 0; i < std::min(expected.size(), got.size()); ++i) {
     const Field& left = expected.fields[static_cast<size_t>(i)];
@@ -204,8 +206,6 @@ Array TopicReader::column(const SourceBatch& batch, uint16_t id, const DataType&
   if (id == storage::kTimestampColumn) {
     array = stored.timestamps();
     array.type = type;
-  } else if (id >= stored.schema()->size()) {
-    array = make_nulls(type, stored.record_count());
   } else {
     array = stored.column(id);
   }

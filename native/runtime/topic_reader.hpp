@@ -53,6 +53,7 @@ class TopicReader final : public SourceReader {
 
   std::string name_;
   TopicSourceSpec spec_;
+  SchemaPtr topic_schema_;            // when the source was made; later columns are not read
   SchemaPtr schema_;                  // of what read() gives
   std::vector<uint16_t> column_ids_;  // its columns; kTimestampColumn for the record timestamp
   std::optional<uint16_t> time_id_;   // the event-time column

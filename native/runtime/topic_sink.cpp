@@ -20,12 +20,21 @@ storage::TopicWriterOptions writer_options(const TopicSinkSpec& spec) {
   return options;
 }
 
+// The topic's columns as far as the input has them.
+SchemaPtr input_schema(const TopicSinkSpec& spec) {
+  const SchemaPtr topic = spec.partitions[0]->options().schema;
+  if (topic->size() == spec.column_count) return topic;
+  auto first = std::make_shared<Schema>(*topic);
+  first->fields.resize(static_cast<size_t>(spec.column_count));
+  return first;
+}
+
 }  // namespace
 
 TopicSinkOperator::TopicSinkOperator(std::string name, TopicSinkSpec spec)
     : OrderedOperator(std::move(name), "topic sink"),
       spec_(std::move(spec)),
-      schema_(spec_.partitions[0]->options().schema),
+      schema_(input_schema(spec_)),
       writer_(spec_.partitions, writer_options(spec_)) {}
 
 void TopicSinkOperator::deliver(Rows&& rows, Lane&) {

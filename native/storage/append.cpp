@@ -56,7 +56,7 @@ BatchHeader unstamped_header(const EncodedBatch& batch) {
 [[noreturn]] void throw_wrong_schema(const PartitionPlace& place, uint32_t got, uint32_t expected) {
   throw Error(ErrorCode::kSchema,
               "the batch was encoded with schema " + std::to_string(got) + ", but " + place.name() +
-                  " now takes schema " + std::to_string(expected) +
+                  " has schema " + std::to_string(expected) +
                   ". Encode it again with the current schema.",
               {{"topic", place.topic}, {"partition", int64_t{place.partition}}});
 }
@@ -139,14 +139,20 @@ std::shared_ptr<Segment> roll(Partition::State& state, const PublishedState& pub
   return Segment::create(state.place, header, schema.schema);
 }
 
-// The active segment, when it takes the batch; else null.
+// The active segment, when it takes the batch; else null. When another process has gone on to a
+// wider schema, `schema` becomes that one: then a new segment is not narrower than the last.
 std::shared_ptr<Segment> usable_active(Partition::State& state, const PublishedState& published,
-                                       uint32_t schema_id, int64_t batch_bytes) {
+                                       int64_t batch_bytes,
+                                       Partition::State::AppendSchema* schema) {
   if (published.segment_base_offset == kNoSegment || published.must_roll) return nullptr;
   if (!state.active || state.active->base_offset() != published.segment_base_offset) {
     state.active = state.segments->get(published.segment_base_offset);
   }
-  const bool is_usable = state.active->header().schema_id == schema_id &&
+  const uint32_t active_id = state.active->header().schema_id;
+  if (active_id != schema->id && state.learn_schema(active_id, state.active->schema())) {
+    *schema = state.append_schema();
+  }
+  const bool is_usable = state.active->schema()->extends(*schema->schema) &&
                          state.active->fits(published.end_position, batch_bytes);
   return is_usable ? state.active : nullptr;
 }
@@ -166,8 +172,8 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
     log->require_usable();  // a close() that came first has released the files
     ControlPage::Words& words = control.words();
     if (words.sync_failed.load(std::memory_order_relaxed) != 0) throw_sync_failed();
-    const AppendSchema schema = append_schema();
-    if (unstamped.schema_id != schema.id)
+    AppendSchema schema = append_schema();
+    if (unstamped.schema_id != schema.id && !is_known_schema(unstamped.schema_id))
       throw_wrong_schema(*place, unstamped.schema_id, schema.id);
     PublishedState published = control.read();
     if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
@@ -178,7 +184,7 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
     renew_lease(*this, next_offset, unstamped.record_count);
 
     std::shared_ptr<Segment> segment =
-        usable_active(*this, published, schema.id, batch->total_length);
+        usable_active(*this, published, batch->total_length, &schema);
     const bool is_new = segment == nullptr;
     if (is_new) segment = roll(*this, published, schema, *batch);
     const int64_t position = is_new ? segment->header().data_offset : published.end_position;

@@ -129,8 +129,11 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // What open_partition() of this object found. Constant.
   const RecoveryReport& recovery() const;
   PartitionOptions options() const;
-  // Changes the schema that later appends use: the next one rolls a segment. A batch encoded with
-  // another schema id is refused (kSchema) and can be encoded again.
+  // Says that the topic has (or once had) this schema; of those that were named, each extends the
+  // one before, or kSchema is thrown. The widest one is options().schema. The next append rolls a
+  // segment when the active one has a narrower schema; batches of the narrower ones may be appended
+  // for ever. What readers find in segments is learned too. Batches are handed out under the widest
+  // schema known: columns that they lack are null.
   void set_schema(uint32_t schema_id, SchemaPtr schema);
 
  private:

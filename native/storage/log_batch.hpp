@@ -75,6 +75,8 @@ class LogBatch {
   int64_t next_offset() const { return header_.base_offset + header_.last_offset_delta + 1; }
   uint64_t append_sequence() const { return header_.append_sequence; }
   const SchemaPtr& schema() const { return schema_; }
+  // Reads it under a schema that extends the stored one; the columns that it lacks are null.
+  void widen(SchemaPtr schema) { schema_ = std::move(schema); }
   const BatchPlace& place() const { return *place_; }
 
   // Of the user field at `index`, or of a built-in column id; nullopt when the batch lacks it.

@@ -175,13 +175,6 @@ PartitionOptions Partition::options() const {
   return state_->options;
 }
 
-void Partition::set_schema(uint32_t schema_id, SchemaPtr schema) {
-  check_schema(state_->place->name(), schema);
-  std::lock_guard guard(state_->options_mutex);
-  state_->options.schema_id = schema_id;
-  state_->options.schema = std::move(schema);
-}
-
 bool Partition::wait(int64_t offset, int64_t timeout_us) const {
   return wait_for_any(std::span<const std::shared_ptr<State>>(&state_, 1),
                       std::span<const int64_t>(&offset, 1), nullptr, timeout_us);

@@ -49,12 +49,30 @@ struct PartitionReader::State {
   std::shared_ptr<Segment> segment;  // null until the first batch is looked for
   int64_t entry = 0;  // in its index: the first not known to end at or below position
 
+  // What batches of segments with the schema `stored` are read under, as of `schema_changes`.
+  SchemaPtr stored;
+  SchemaPtr reading;
+  uint32_t schema_changes = 0;
+
   // The entry that holds `position`, or the first behind it; null at the end of what is published.
   const BatchEntry* find();
   bool enter_first_segment(const PublishedState& published);
   // Makes sure that `entry` exists; false when the segment has no more.
   bool fill_entry(const PublishedState& published);
+  LogBatch batch(const BatchEntry& found);
 };
+
+LogBatch PartitionReader::State::batch(const BatchEntry& found) {
+  const uint32_t changes = source->schema_changes.load(std::memory_order_acquire);
+  if (segment->schema() != stored || changes != schema_changes) {
+    stored = segment->schema();
+    schema_changes = changes;
+    reading = source->reading_schema(segment->header().schema_id, stored);
+  }
+  LogBatch batch = segment->batch(found);
+  if (reading != stored) batch.widen(reading);
+  return batch;
+}
 
 bool PartitionReader::State::enter_first_segment(const PublishedState& published) {
   const int64_t active = published.segment_base_offset;
@@ -110,7 +128,7 @@ std::optional<LogBatch> PartitionReader::peek() {
   const BatchEntry* entry = state_->find();
   if (entry == nullptr) return std::nullopt;
   if (entry->is_corrupt) throw_damage(*state_->source->place, *state_->segment, *entry);
-  return state_->segment->batch(*entry);
+  return state_->batch(*entry);
 }
 
 std::optional<LogBatch> PartitionReader::next() {

@@ -64,6 +64,15 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   };
   AppendSchema append_schema() const;
 
+  // --- partition_schema.cpp ---
+  // Takes note of a schema of the topic: the widest known one is what appends use. False when
+  // neither it nor the present one extends the other.
+  bool learn_schema(uint32_t id, const SchemaPtr& schema);
+  // Whether a batch of that schema id may be appended: it was of the topic at some time.
+  bool is_known_schema(uint32_t id) const;
+  // Under which a batch of a segment with that schema is read: the widest known one.
+  SchemaPtr reading_schema(uint32_t id, const SchemaPtr& stored);
+
   // Constant after construction.
   const std::shared_ptr<LogShared> log;
   std::shared_ptr<const PartitionPlace> place;
@@ -77,7 +86,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   std::unique_ptr<SegmentSet> segments;
 
   mutable std::mutex options_mutex;
-  PartitionOptions options;  // guarded by options_mutex; only the schema ever changes
+  PartitionOptions options;          // guarded by options_mutex; only the schema ever changes
+  std::vector<uint32_t> schema_ids;  // guarded by options_mutex; all that were learned
+  std::atomic<uint32_t> schema_changes{0};  // rises with every change of options.schema
 
   // Under the partition's lock.
   std::shared_ptr<Segment> active;

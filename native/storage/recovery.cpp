@@ -302,7 +302,8 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
       place(make_place(*log, partition_options)),
       pid(static_cast<uint32_t>(::getpid())),
       segments(std::make_unique<SegmentSet>(place, is_writable())),
-      options(partition_options) {
+      options(partition_options),
+      schema_ids{partition_options.schema_id} {
   const std::string lock_path = place->directory + "/lock";
   if (is_writable()) {
     lock.open(File::open(place->files, lock_path, O_RDWR | O_CREAT));

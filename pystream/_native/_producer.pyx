@@ -288,6 +288,7 @@ cdef class TopicEncoder:
     cdef readonly object target
     cdef readonly object writer
     cdef public bint is_gone
+    cdef bint _is_retired
 
     def __cinit__(self, str topic, bytes schema_blob, tuple names, tuple types, list key_columns,
                   int32_t partitions, bint is_typed, int32_t sticky, target, writer):
@@ -414,6 +415,7 @@ cdef class RecordAccumulator:
     cdef object _make_encoder
     cdef object _wake
     cdef object _wait_for_memory
+    cdef object _is_outdated
     cdef int64_t _batch_size
     cdef int64_t _buffer_memory
     cdef int64_t _max_record_bytes
@@ -422,7 +424,7 @@ cdef class RecordAccumulator:
     cdef public bint is_idle
     cdef public object unusable
 
-    def __init__(self, make_encoder, wake, wait_for_memory, *, int64_t batch_size,
+    def __init__(self, make_encoder, wake, wait_for_memory, is_outdated, *, int64_t batch_size,
                  int64_t buffer_memory, int64_t max_record_bytes):
         self._encoders = {}
         self._open = deque()
@@ -430,6 +432,7 @@ cdef class RecordAccumulator:
         self._make_encoder = make_encoder
         self._wake = wake
         self._wait_for_memory = wait_for_memory
+        self._is_outdated = is_outdated
         self._batch_size = batch_size
         self._buffer_memory = buffer_memory
         self._max_record_bytes = max_record_bytes
@@ -451,6 +454,19 @@ cdef class RecordAccumulator:
         encoder.is_gone = True
         if self._encoders.get(encoder.topic) is encoder:
             del self._encoders[encoder.topic]
+
+    def retire_encoder(self, TopicEncoder encoder):
+        """Forget the columns of a topic that has more by now: its next record looks it up anew.
+
+        What was sent before stays as it is, and is appended before what is sent from now on.
+        """
+        encoder._is_retired = True
+        if self._encoders.get(encoder.topic) is encoder:
+            del self._encoders[encoder.topic]
+        for batch in encoder._open:
+            if batch is not None:
+                self._seal(<ProducerBatch>batch)
+        self._wake()
 
     def send(self, topic, value=None, *, key=None, partition=None, timestamp=None, headers=None):
         """Add a record to its partition's open batch; see `Producer.send`."""
@@ -480,7 +496,15 @@ cdef class RecordAccumulator:
                     f"topic {encoder.topic!r} has columns, and its key is one of them. Leave key= "
                     "out."
                 )
-            size = encoder._fill(value, &row)
+            try:
+                size = encoder._fill(value, &row)
+            except SchemaError:
+                if not self._is_outdated(encoder):
+                    raise
+                # The topic has got more columns.
+                return self._add(
+                    self.encoder(encoder.topic), value, key, partition, timestamp, headers
+                )
         else:
             size = encoder._fill_bytes(key, value, &row)
         if timestamp is None:
@@ -518,7 +542,7 @@ cdef class RecordAccumulator:
         batch._rows.append(cells)
         self.buffered_bytes += batch._rows.bytes() - before
         # From the first call of Python on, the background thread may take the batch.
-        if batch._rows.bytes() >= self._batch_size:
+        if batch._rows.bytes() >= self._batch_size or encoder._is_retired:
             self._seal(batch)
             self._wake()
         elif delivery._index == 0 and self.is_idle:

@@ -15,7 +15,8 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pystream import config
@@ -41,6 +42,13 @@ CREATE TABLE topics (
     configs TEXT NOT NULL,               -- JSON object
     created_us INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE topic_schemas (             -- every schema that a topic has had
+    topic_id BLOB NOT NULL,
+    version INTEGER NOT NULL,            -- from 1
+    schema_id INTEGER NOT NULL REFERENCES schemas (id),
+    since_us INTEGER NOT NULL,
+    PRIMARY KEY (topic_id, version)
+) WITHOUT ROWID;
 CREATE TABLE groups (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE group_offsets (
     group_id INTEGER NOT NULL REFERENCES groups (id),
@@ -51,6 +59,12 @@ CREATE TABLE group_offsets (
     PRIMARY KEY (group_id, topic_id, partition)
 ) WITHOUT ROWID;
 """
+_SELECT_TOPIC = (
+    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
+    "FROM topics t JOIN schemas s ON s.id = t.schema_id"
+)
+# What goes with a topic, and the column that names it.
+_TABLES_OF_TOPIC = (("group_offsets", "topic_id"), ("topic_schemas", "topic_id"), ("topics", "id"))
 
 
 class Catalog:
@@ -77,7 +91,7 @@ class Catalog:
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
         self._connection: sqlite3.Connection | None = None
-        self._deleted_count = 0  # by this connection, which does not see its own changes
+        self._own_changes = 0  # by this connection, which does not see its own changes
         self._closer: weakref.finalize[..., Catalog] | None = None
         with self._mutex:
             self._open()
@@ -99,18 +113,56 @@ class Catalog:
                     f"topic {topic.name!r} exists already. Pass exist_ok=True to use it.",
                     topic=topic.name,
                 )
-            connection.execute(
-                "INSERT INTO schemas (blob) VALUES (?) ON CONFLICT DO NOTHING", (topic.schema_blob,)
-            )
-            (schema_id,) = connection.execute(
-                "SELECT id FROM schemas WHERE blob = ?", (topic.schema_blob,)
-            ).fetchone()
+            schema_id = self._enter_schema(connection, topic.schema_blob)
             topic = topic.with_ids(uuid.uuid4().bytes, schema_id)
+            now = time.time_ns() // 1000
             connection.execute(
-                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*topic.to_row(), time.time_ns() // 1000),
+                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), now)
+            )
+            connection.execute(
+                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)", (topic.id, schema_id, now)
             )
         return topic
+
+    def alter_topic(
+        self, name: str, change: Callable[[TopicDescription], bytes]
+    ) -> TopicDescription:
+        """Give a topic another schema, the blob that `change` returns; return what it is then.
+
+        Raises
+        ------
+        UnknownTopicError
+            If there is none of that name.
+        """
+        with self._write() as connection:
+            topic = self._find(connection, name)
+            if topic is None:
+                raise UnknownTopicError(
+                    f"topic {name!r} does not exist, so it cannot be altered.", topic=name
+                )
+            blob = change(topic)
+            if blob == topic.schema_blob:
+                return topic
+            schema_id = self._enter_schema(connection, blob)
+            connection.execute(
+                "UPDATE topics SET schema_id = ? WHERE id = ?", (schema_id, topic.id)
+            )
+            connection.execute(
+                "INSERT INTO topic_schemas SELECT topic_id, max(version) + 1, ?, ? "
+                "FROM topic_schemas WHERE topic_id = ?",
+                (schema_id, time.time_ns() // 1000, topic.id),
+            )
+        self._own_changes += 1
+        return replace(topic, schema_id=schema_id, schema_blob=blob)
+
+    def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
+        """Return (id, blob) of every schema that a topic has had, the present one last."""
+        with self._read() as connection:
+            return connection.execute(
+                "SELECT s.id, s.blob FROM topic_schemas t JOIN schemas s ON s.id = t.schema_id "
+                "WHERE t.topic_id = ? ORDER BY t.version",
+                (topic_id,),
+            ).fetchall()
 
     def find_topic(self, name: str) -> TopicDescription | None:
         """Return a topic, or None."""
@@ -137,16 +189,16 @@ class Catalog:
                 raise UnknownTopicError(
                     f"topic {name!r} does not exist, so it cannot be deleted.", topic=name
                 )
-            connection.execute("DELETE FROM group_offsets WHERE topic_id = ?", (topic.id,))
-            connection.execute("DELETE FROM topics WHERE id = ?", (topic.id,))
-        self._deleted_count += 1
+            for table, column in _TABLES_OF_TOPIC:
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
+        self._own_changes += 1
         return topic
 
     def change_mark(self) -> tuple[int, int]:
-        """Return something that differs after the topics changed, here or elsewhere. Cheap."""
+        """Return something that differs after a topic was altered or deleted, anywhere. Cheap."""
         with self._read() as connection:
             (mark,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(mark), self._deleted_count
+        return int(mark), self._own_changes
 
     # -- groups --------------------------------------------------------------------------------
 
@@ -282,12 +334,14 @@ class Catalog:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @staticmethod
+    def _enter_schema(connection: sqlite3.Connection, blob: bytes) -> int:
+        connection.execute("INSERT INTO schemas (blob) VALUES (?) ON CONFLICT DO NOTHING", (blob,))
+        row = connection.execute("SELECT id FROM schemas WHERE blob = ?", (blob,)).fetchone()
+        return int(row[0])
+
+    @staticmethod
     def _find(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
-        row = connection.execute(
-            "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs,"
-            " s.blob FROM topics t JOIN schemas s ON s.id = t.schema_id WHERE t.name = ?",
-            (name,),
-        ).fetchone()
+        row = connection.execute(f"{_SELECT_TOPIC} WHERE t.name = ?", (name,)).fetchone()
         return None if row is None else TopicDescription.from_row(row)
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,8 +26,15 @@ from pystream.errors import (
 from pystream.log import fork
 from pystream.log.catalog import Catalog
 from pystream.log.schema import KAFKA_SHAPED, to_schema
+from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
-from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
+from pystream.log.topic_description import (
+    TopicConfig,
+    TopicDescription,
+    check_same_topic,
+    check_topic_name,
+    key_columns_of,
+)
 
 if TYPE_CHECKING:
     from pystream.log.consumer import Consumer
@@ -181,7 +188,7 @@ class Log:
             ),
             schema_blob=native_schema.serialize(),
             is_typed=schema is not None,
-            key_columns=_key_columns(key, native_schema, is_typed=schema is not None),
+            key_columns=key_columns_of(key, native_schema, is_typed=schema is not None),
             config=TopicConfig(
                 compression=compression,
                 segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
@@ -198,8 +205,71 @@ class Log:
                 existing = catalog.find_topic(name) if exist_ok else None
                 if existing is None:
                     raise
-        _check_same(wanted, existing)
+        check_same_topic(wanted, existing)
         return Topic(self, existing)
+
+    def alter_topic(
+        self,
+        name: str,
+        schema: object = None,
+        key: str | Sequence[str] | None = None,
+        *,
+        add_columns: Mapping[str, object] | None = None,
+    ) -> Topic:
+        """Give a topic more columns; the records that are stored have nulls there.
+
+        Parameters
+        ----------
+        name : str
+        schema : dict, pyarrow.Schema or object with ``__arrow_c_schema__``, optional
+            All columns that the topic is to have: the present ones, then new ones. Nothing happens
+            when it has them.
+        key : str or sequence of str, optional
+            The topic's key; another one is refused.
+        add_columns : mapping of str to str, optional
+            Instead of `schema`: the new columns, all of which can be null.
+
+        Returns
+        -------
+        Topic
+
+        Raises
+        ------
+        UnknownTopicError
+            If the topic does not exist.
+        SchemaError
+            If a column would change its type, cannot be null, or is there already.
+        NotSupportedError
+            If a column or the key would be dropped, renamed or moved.
+
+        Notes
+        -----
+        Producers and consumers go on, in this process and in others. Records of producers that do
+        not know of the columns are appended with nulls. Nothing that is stored is rewritten.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         _ = producer.send("clicks", {"page": "/old"})
+        ...         producer.flush()
+        ...         _ = log.alter_topic("clicks", add_columns={"country": "string"})
+        ...         _ = producer.send("clicks", {"page": "/new", "country": "SE"})
+        ...     with log.consumer("clicks", auto_offset_reset="earliest") as consumer:
+        ...         [record.value for record in consumer.poll()["clicks", 0]]
+        [{'page': '/old', 'country': None}, {'page': '/new', 'country': 'SE'}]
+        """
+        altered = self._open_catalog().alter_topic(
+            name, lambda topic: evolved(topic, schema, key, add_columns).serialize()
+        )
+        topic = Topic(self, altered)
+        with self._mutex:
+            for (topic_id, _), partition in self._partitions.items():
+                if topic_id == altered.id:
+                    partition.set_schema(altered.schema_id, topic.schema)
+        return topic
 
     def topics(self) -> list[str]:
         """Return the names of all topics, sorted."""
@@ -422,6 +492,8 @@ class Log:
                     segment_bytes=topic.config.segment_bytes,
                 )
                 self._partitions[topic.id, number] = partition
+            elif partition.schema_id != topic.schema_id:
+                partition.set_schema(topic.schema_id, schema)
             return partition
 
     def _check_exists(self, topic: TopicDescription) -> None:
@@ -484,35 +556,3 @@ def _make_directory(directory: str) -> None:
             errno=error.errno,
             path=directory,
         ) from error
-
-
-def _key_columns(
-    key: str | Sequence[str] | None, schema: _native.Schema, *, is_typed: bool
-) -> tuple[str, ...]:
-    if not is_typed:
-        if key is not None:
-            raise ConfigError(
-                f"key is {key!r}, but a topic without a schema has the key that each record is "
-                "sent with. Leave key= out, or pass a schema."
-            )
-        return ("key",)
-    names = (key,) if isinstance(key, str) else tuple(key or ())
-    for name in names:
-        if name not in schema.names:
-            raise ConfigError(
-                f"key names column {name!r}, which the schema does not have. Its columns are "
-                f"{', '.join(schema.names)}."
-            )
-    if len(set(names)) != len(names):
-        raise ConfigError(f"key is {key!r}, which names a column twice. Name each once.")
-    return names
-
-
-def _check_same(wanted: TopicDescription, existing: TopicDescription) -> None:
-    if differing := wanted.differences(existing):
-        what = " and ".join(differing).replace("_blob", "")
-        raise TopicExistsError(
-            f"topic {wanted.name!r} exists already with another {what}. Use another name, or "
-            "delete the topic first.",
-            topic=wanted.name,
-        )

@@ -6,7 +6,7 @@ import atexit
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,7 @@ from pystream.errors import (
     ClosedError,
     ConfigError,
     NotSupportedError,
+    SchemaError,
     UnknownTopicError,
 )
 from pystream.log import fork, topic_description
@@ -107,6 +108,7 @@ class Producer:
             self._make_encoder,
             self._wake,
             self._wait_for_memory,
+            self._is_outdated,
             batch_size=config.parse_size(batch_size, name="batch_size"),
             buffer_memory=self._buffer_memory,
             max_record_bytes=self._max_record_bytes,
@@ -240,11 +242,18 @@ class Producer:
         [BatchMetadata(topic='prices', partition=0, base_offset=0, record_count=2)]
         """
         self._check_usable()
-        self._forget_deleted_topics()
+        self._forget_changed_topics()
         encoder = self._accumulator.encoder(topic)
         if partition is not None:
             encoder.target.native_partition(partition)  # raises when there is none
-        batches = import_table(table, encoder)
+        try:
+            batches = import_table(table, encoder)
+        except SchemaError:
+            # What can be read once is partly read by now.
+            if isinstance(table, Iterator) or not self._is_outdated(encoder):
+                raise
+            encoder = self._accumulator.encoder(topic)
+            batches = import_table(table, encoder)
         stamps = _timestamps(topic, timestamp, sum(len(batch) for batch in batches))
         self._sender.drain(None)
         self._check_topic(encoder)
@@ -387,9 +396,18 @@ class Producer:
                 )
             self._sender.wait_for_progress(min(left, config.WAIT_SLICE_US / 1e6))
 
+    def _is_outdated(self, encoder: TopicEncoder) -> bool:
+        """Return whether the topic has other columns than when it was looked up."""
+        found = self._log.catalog.find_topic(encoder.topic)
+        known = encoder.target.description
+        if found is None or found.id != known.id or found.schema_id == known.schema_id:
+            return False
+        self._accumulator.retire_encoder(encoder)
+        return True
+
     def _check_topic(self, encoder: TopicEncoder) -> None:
         """Raise when the topic was deleted since it was looked up."""
-        self._forget_deleted_topics()
+        self._forget_changed_topics()
         if encoder.is_gone:
             raise UnknownTopicError(
                 f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
@@ -397,8 +415,8 @@ class Producer:
                 topic=encoder.topic,
             )
 
-    def _forget_deleted_topics(self) -> None:
-        """Let topics that were deleted be looked up anew: there may be others of their names."""
+    def _forget_changed_topics(self) -> None:
+        """Let topics be looked up anew that were altered, or deleted and perhaps made again."""
         mark = self._log.catalog.change_mark()
         if mark != self._catalog_mark:
             self._catalog_mark = mark
@@ -406,6 +424,8 @@ class Producer:
                 found = self._log.catalog.find_topic(known.topic)
                 if found is None or found.id != known.target.description.id:
                     self._accumulator.drop_encoder(known)
+                elif found.schema_id != known.target.description.schema_id:
+                    self._accumulator.retire_encoder(known)
 
     # -- helpers -------------------------------------------------------------------------------
 

@@ -6,12 +6,22 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pystream import config
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, TopicExistsError
 
-__all__ = ["TopicConfig", "TopicDescription", "check_compression", "check_topic_name"]
+if TYPE_CHECKING:
+    from pystream._native import Schema
+
+__all__ = [
+    "TopicConfig",
+    "TopicDescription",
+    "check_compression",
+    "check_same_topic",
+    "check_topic_name",
+    "key_columns_of",
+]
 
 COMPRESSIONS = ("none", "lz4")
 TIMESTAMP_TYPES = ("create_time", "append_time")
@@ -124,3 +134,37 @@ def check_topic_name(name: str) -> str:
             "'.', '_' and '-', and not '.' or '..'."
         )
     return name
+
+
+def key_columns_of(
+    key: str | Sequence[str] | None, schema: Schema, *, is_typed: bool
+) -> tuple[str, ...]:
+    """Return the key columns of a new topic, or raise ConfigError."""
+    if not is_typed:
+        if key is not None:
+            raise ConfigError(
+                f"key is {key!r}, but a topic without a schema has the key that each record is "
+                "sent with. Leave key= out, or pass a schema."
+            )
+        return ("key",)
+    names = (key,) if isinstance(key, str) else tuple(key or ())
+    for name in names:
+        if name not in schema.names:
+            raise ConfigError(
+                f"key names column {name!r}, which the schema does not have. Its columns are "
+                f"{', '.join(schema.names)}."
+            )
+    if len(set(names)) != len(names):
+        raise ConfigError(f"key is {key!r}, which names a column twice. Name each once.")
+    return names
+
+
+def check_same_topic(wanted: TopicDescription, existing: TopicDescription) -> None:
+    """Raise TopicExistsError when an existing topic has other properties."""
+    if differing := wanted.differences(existing):
+        what = " and ".join(differing).replace("_blob", "")
+        raise TopicExistsError(
+            f"topic {wanted.name!r} exists already with another {what}. Use another name, or "
+            "delete the topic first; alter_topic() adds columns.",
+            topic=wanted.name,
+        )

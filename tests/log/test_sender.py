@@ -46,6 +46,7 @@ def make_accumulator(
         make_encoder,
         wake,
         lambda: None,
+        lambda encoder: False,
         batch_size=batch_size,
         buffer_memory=1 << 20,
         max_record_bytes=1 << 20,

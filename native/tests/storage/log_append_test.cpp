@@ -124,22 +124,6 @@ TEST_F(LogAppendTest, ABatchLargerThanASegmentGetsALargerSegment) {
   EXPECT_EQ(read_values(*partition), iota(0, 100'020));
 }
 
-TEST_F(LogAppendTest, AnotherSchemaRollsASegment) {
-  const auto log = open();
-  const auto partition = log->open_partition(test_options());
-  append_values(*partition, 0);
-  auto wider = std::make_shared<Schema>(*test_schema());
-  wider->fields.push_back({"note", DataType::of(TypeId::kString), true});
-  partition->set_schema(2, wider);
-  EncodedBatch old_batch = encode_values(1, 1, 1);
-  expect_error(ErrorCode::kSchema, "encoded with schema 1",
-               [&] { partition->append(&old_batch, Acks::kPublished); });
-  append_values(*partition, 1);
-  const auto reader = partition->reader(0);
-  EXPECT_EQ(*reader->next()->schema(), *test_schema());
-  EXPECT_EQ(*reader->next()->schema(), *wider);
-}
-
 TEST_F(LogAppendTest, ViewsOutliveLogAndFiles) {
   std::optional<LogBatch> batch;
   {

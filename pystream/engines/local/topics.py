@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pystream import config
 from pystream.errors import NotSupportedError, SchemaError
+from pystream.log.schema_evolution import added_columns
 
 if TYPE_CHECKING:
     from pystream._native import Log as NativeLog
@@ -87,11 +88,11 @@ class TopicCatalog:
         return "interval"
 
     def _check_schema(self, topic: Topic, schema: Schema) -> None:
-        if topic.schema != schema:
+        if added_columns(topic.schema, schema) is None:
             raise SchemaError(
                 f"topic {topic.name!r} has the columns [{topic.schema}], but the stream that ends "
-                f"in it has [{schema}]. Select and cast the stream's columns to fit, or use "
-                "another topic.",
+                f"in it has [{schema}]. Select and cast the stream's columns to fit (nullable ones "
+                "at the end may be left out), or use another topic.",
                 topic=topic.name,
             )
 
