@@ -13,6 +13,7 @@ namespace pystream::storage {
 namespace {
 
 constexpr size_t kZeroBlockBytes = 64 * 1024;
+constexpr size_t kCopyBlockBytes = size_t{1} << 20;
 constexpr uint8_t kZeroBlock[kZeroBlockBytes] = {};
 
 }  // namespace
@@ -107,6 +108,28 @@ void File::allocate(int64_t size, int64_t end) const {
 }
 
 void File::sync_data() const { checked(layer_->sync_data(fd_), "cannot sync", path_); }
+
+void File::copy_from(const File& source, int64_t end) const {
+  int64_t at = 0;
+  while (at < end) {
+    const int64_t done = layer_->copy_range(source.fd_, fd_, at, end - at);
+    if (done == -EOPNOTSUPP) break;
+    if (checked(done, "cannot copy to", path_) == 0) break;  // some filesystems say so, too
+    at += done;
+  }
+  std::vector<uint8_t> block(kCopyBlockBytes);
+  while (at < end) {
+    const auto piece =
+        std::span(block).first(std::min(kCopyBlockBytes, static_cast<size_t>(end - at)));
+    if (!source.read(piece, at)) throw_storage_error("cannot read", source.path_, EIO);
+    write(std::span<const uint8_t>(piece), at);
+    at += static_cast<int64_t>(piece.size());
+  }
+}
+
+bool File::is_shared() const {
+  return checked(layer_->link_count(fd_), "cannot look at", path_) > 1;
+}
 
 Mapping::Mapping(const File& file, size_t length, bool writable) : length_(length) {
   void* address = nullptr;

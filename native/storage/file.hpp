@@ -43,6 +43,10 @@ class File {
   // reserve (EOPNOTSUPP); what lies between size and end is unpublished, so that is safe.
   void allocate(int64_t size, int64_t end) const;
   void sync_data() const;
+  // Writes the first `end` bytes of `source` over this file's; both must reach that far.
+  void copy_from(const File& source, int64_t end) const;
+  // Whether the file has another name, perhaps in the backup of a log.
+  bool is_shared() const;
 
  private:
   void swap(File& other) {

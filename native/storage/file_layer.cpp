@@ -95,6 +95,25 @@ int FileLayer::rename(const std::string& from, const std::string& to) {
 
 int FileLayer::unlink(const std::string& path) { return ::unlink(path.c_str()) == 0 ? 0 : -errno; }
 
+int FileLayer::link(const std::string& from, const std::string& to) {
+  return ::link(from.c_str(), to.c_str()) == 0 ? 0 : -errno;
+}
+
+int64_t FileLayer::link_count(int fd) {
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return -errno;
+  return static_cast<int64_t>(status.st_nlink);
+}
+
+int64_t FileLayer::copy_range(int from, int to, int64_t position, int64_t length) {
+  off64_t at = position;
+  off64_t into = position;
+  const int64_t done = retry(
+      [&] { return ::copy_file_range(from, &at, to, &into, static_cast<size_t>(length), 0); });
+  const bool is_unable = done == -EXDEV || done == -EINVAL || done == -ENOSYS;
+  return is_unable ? -EOPNOTSUPP : done;
+}
+
 int FileLayer::list(const std::string& directory, std::vector<std::string>* names) {
   names->clear();
   DIR* stream = ::opendir(directory.c_str());

@@ -42,6 +42,11 @@ class FileLayer {
   virtual int make_directory(const std::string& directory);
   virtual int rename(const std::string& from, const std::string& to);
   virtual int unlink(const std::string& path);
+  virtual int link(const std::string& from, const std::string& to);  // a second name, one file
+  virtual int64_t link_count(int fd);                                // names that the file has
+  // Copies bytes from one file to the same place in another, sharing blocks where the filesystem
+  // can; gives how many, which may be fewer, 0 at the end. -EOPNOTSUPP: read and write instead.
+  virtual int64_t copy_range(int from, int to, int64_t position, int64_t length);
   // Names in the directory without "." and "..", unsorted.
   virtual int list(const std::string& directory, std::vector<std::string>* names);
   virtual int map_shared(int fd, size_t length, bool writable, void** out);

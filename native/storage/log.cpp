@@ -1,9 +1,12 @@
 #include "storage/log.hpp"
 
+#include <chrono>
 #include <exception>
 #include <map>
 #include <mutex>
+#include <thread>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
 #include "storage/wait.hpp"
@@ -12,6 +15,7 @@ namespace pystream::storage {
 namespace {
 
 constexpr int64_t kSmallestSegmentBytes = 4096;
+constexpr auto kCutPause = std::chrono::microseconds(100);
 
 using PartitionKey = std::pair<std::string, int32_t>;
 
@@ -135,6 +139,23 @@ OrderFrontier Log::frontier(std::span<const std::shared_ptr<Partition>> partitio
     result.log_end_offsets.push_back(partition->state_->control.read().log_end_offset);
   }
   return result;
+}
+
+uint64_t Log::cut(std::span<const std::shared_ptr<Partition>> partitions) const {
+  state_->shared->require_usable();
+  const uint64_t cut = state_->shared->order.counter().load(std::memory_order_seq_cst);
+  const int64_t deadline_us = monotonic_us() + state_->shared->options.lock_timeout_us;
+  while (frontier(partitions).frontier < cut) {
+    if (monotonic_us() >= deadline_us) {
+      throw Error(ErrorCode::kRequestTimeout,
+                  "an append to the log in " + directory() + " has been in flight for more than " +
+                      std::to_string(state_->shared->options.lock_timeout_us / 1'000) +
+                      " ms. See whether the process that makes it is stopped.",
+                  {{"path", directory()}});
+    }
+    std::this_thread::sleep_for(kCutPause);
+  }
+  return cut;
 }
 
 bool Log::wait_any(std::span<const std::shared_ptr<Partition>> partitions,

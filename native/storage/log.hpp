@@ -82,6 +82,13 @@ struct RecoveryReport {
   int64_t corrupt_records = 0;  // offsets below the durable offset that cannot be read
 };
 
+// What a backup of a partition holds.
+struct BackupResult {
+  int64_t log_end_offset = 0;
+  int64_t linked_bytes = 0;  // of segments that both logs share on disk
+  int64_t copied_bytes = 0;
+};
+
 class Log;
 class Partition;
 
@@ -126,6 +133,11 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Syncs everything published so far.
   void sync();
 
+  // Copies everything with an append sequence below `cut` (see Log::cut) into `directory`, which
+  // must be empty, as a partition of another log; appends may go on. Sealed segments become hard
+  // links where the filesystem allows. What is written is synced. Throws kStorage.
+  BackupResult backup(const std::string& directory, uint64_t cut);
+
   // What open_partition() of this object found. Constant.
   const RecoveryReport& recovery() const;
   PartitionOptions options() const;
@@ -164,7 +176,12 @@ class Log : public std::enable_shared_from_this<Log> {
 
   // What is visible in append order right now. `partitions` must be of this log.
   OrderFrontier frontier(std::span<const std::shared_ptr<Partition>> partitions) const;
-  // Blocks until any partition has log_end_offset > its offset; false on timeout.
+  // A moment of the log, as an append sequence: all smaller ones are published on these
+  // partitions, and every batch that was published before the call has a smaller one. Waits for
+  // appends that are in flight, as long as for a lock; then kRequestTimeout.
+  uint64_t cut(std::span<const std::shared_ptr<Partition>> partitions) const;
+  // Blocks until any partition has log_end_offset > its offset, or `interrupt` (may be null; of a
+  // TailWatch) has changed; false on timeout.
   bool wait_any(std::span<const std::shared_ptr<Partition>> partitions,
                 std::span<const int64_t> offsets, int64_t timeout_us,
                 const FutexWait* interrupt = nullptr) const;

@@ -98,8 +98,27 @@ void Segment::grow(int64_t end) {
 
 void Segment::write_terminator(int64_t position) {
   const uint8_t zeros[kTerminatorBytes] = {};
+  own_file(position);
   grow(position + kTerminatorBytes);
   file()->write(std::span<const uint8_t>(zeros), position);
+}
+
+// A file that is also a backup's, or of the log that this is a backup of, is never written: the
+// first `end` bytes get a file of their own under the segment's name. A mapping stays what it was.
+void Segment::own_file(int64_t end) {
+  const std::shared_ptr<const File> shared = file();
+  if (!shared->is_shared()) return;
+  const std::string temporary = place_->directory + "/" + kTemporaryName;
+  const int removed = place_->files->unlink(temporary);
+  if (removed != -ENOENT) checked(removed, "cannot remove", temporary);
+  File own = File::open(place_->files, temporary, O_RDWR | O_CREAT | O_EXCL);
+  own.allocate(0, round_up(end + kTerminatorBytes, kPageBytes));
+  own.copy_from(*shared, end);
+  own.sync_data();
+  checked(place_->files->rename(temporary, path_), "cannot name the segment", path_);
+  std::lock_guard guard(file_mutex_);
+  file_ = std::make_shared<const File>(std::move(own));
+  size_.store(file_->size(), std::memory_order_relaxed);
 }
 
 void Segment::link_name() {

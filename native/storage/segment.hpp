@@ -113,6 +113,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
       : place_(std::move(place)), path_(std::move(path)) {}
 
   std::shared_ptr<const File> file();
+  void own_file(int64_t end);
   void map();
   void require_size(int64_t end);
   void prefault_range(int64_t begin, int64_t end, bool whole_granules);

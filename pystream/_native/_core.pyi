@@ -291,6 +291,17 @@ class PartitionEnds:
     def durable_offset(self) -> int: ...
 
 @final
+class BackupResult:
+    """What the backup of a partition holds."""
+
+    @property
+    def log_end_offset(self) -> int: ...
+    @property
+    def linked_bytes(self) -> int: ...
+    @property
+    def copied_bytes(self) -> int: ...
+
+@final
 class RecoveryReport:
     """What opening a partition had to do."""
 
@@ -337,6 +348,13 @@ class Log:
 
     def frontier(self, partitions: Sequence[Partition]) -> tuple[int, list[int]]:
         """Return (append-sequence frontier, log end offset per partition)."""
+
+    def cut(self, partitions: Sequence[Partition]) -> int:
+        """Return an append sequence below which everything is published on these partitions.
+
+        What was published before the call is below it. Waits for appends that are in flight;
+        RequestTimeoutError when one takes longer than the lock timeout.
+        """
 
     def wait_any(
         self,
@@ -399,6 +417,11 @@ class Partition:
         """Raises OffsetOutOfRangeError with both ends."""
 
     def sync(self) -> None: ...
+    def backup(self, directory: str, cut: int) -> BackupResult:
+        """Copy what has an append sequence below `cut` into an empty directory, synced.
+
+        Sealed segments become hard links where the file system allows.
+        """
     @property
     def recovery(self) -> RecoveryReport: ...
     def set_schema(self, schema_id: int, schema: Schema) -> None: ...

@@ -43,6 +43,10 @@ void bind_results(py::module_& module) {
       .def_readonly("log_start_offset", &storage::PartitionEnds::log_start_offset)
       .def_readonly("log_end_offset", &storage::PartitionEnds::log_end_offset)
       .def_readonly("durable_offset", &storage::PartitionEnds::durable_offset);
+  py::class_<storage::BackupResult>(module, "BackupResult")
+      .def_readonly("log_end_offset", &storage::BackupResult::log_end_offset)
+      .def_readonly("linked_bytes", &storage::BackupResult::linked_bytes)
+      .def_readonly("copied_bytes", &storage::BackupResult::copied_bytes);
   py::class_<storage::RecoveryReport>(module, "RecoveryReport")
       .def_property_readonly("kind",
                              [](const storage::RecoveryReport& self) {
@@ -112,6 +116,13 @@ void bind_log(py::module_& module) {
             return std::pair(frontier.frontier, std::move(frontier.log_end_offsets));
           },
           py::arg("partitions"))
+      .def(
+          "cut",
+          [](const storage::Log& self, const std::vector<PartitionHandle>& partitions) {
+            const py::gil_scoped_release release;
+            return self.cut(partitions);
+          },
+          py::arg("partitions"))
       .def("wait_any", &wait_any, py::arg("partitions"), py::arg("offsets"), py::arg("timeout_us"),
            py::arg("watch") = nullptr, py::arg("interrupts") = 0)
       .def("tail_watch", &storage::Log::tail_watch, Unlocked())
@@ -164,6 +175,7 @@ void bind_partition(py::module_& module) {
           },
           py::arg("offset"))
       .def("sync", &Partition::sync, Unlocked())
+      .def("backup", &Partition::backup, py::arg("directory"), py::arg("cut"), Unlocked())
       .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })
       .def(
           "set_schema",

@@ -200,6 +200,37 @@ class Catalog:
             (mark,) = connection.execute("PRAGMA data_version").fetchone()
         return int(mark), self._own_changes
 
+    def has_topic(self, topic_id: bytes) -> bool:
+        """Return whether the topic of that id exists, whatever its name."""
+        with self._read() as connection:
+            row = connection.execute("SELECT 1 FROM topics WHERE id = ?", (topic_id,)).fetchone()
+        return row is not None
+
+    # -- copies --------------------------------------------------------------------------------
+
+    def copy_to(self, path: str) -> None:
+        """Write a copy of this moment's catalog to a new file, and sync it."""
+        with (
+            self._read() as connection,
+            translated(path),
+            contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy,
+        ):
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file
+
+    @staticmethod
+    def topics_in(connection: sqlite3.Connection) -> list[TopicDescription]:
+        """Return the topics of a copy, by name."""
+        rows = connection.execute(f"{_SELECT_TOPIC} ORDER BY t.name").fetchall()
+        return [TopicDescription.from_row(row) for row in rows]
+
+    @staticmethod
+    def remove_from(connection: sqlite3.Connection, topic: TopicDescription) -> None:
+        """Remove a topic from a copy."""
+        with connection:
+            for table, column in _TABLES_OF_TOPIC:
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
+
     # -- groups --------------------------------------------------------------------------------
 
     def group_id(self, name: str) -> int:

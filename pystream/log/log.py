@@ -37,6 +37,7 @@ from pystream.log.topic_description import (
 )
 
 if TYPE_CHECKING:
+    from pystream.log.backup import Backup
     from pystream.log.consumer import Consumer
     from pystream.log.producer import Producer
 
@@ -409,6 +410,54 @@ class Log:
         return consumer
 
     # -- life ----------------------------------------------------------------------------------
+
+    def backup(self, directory: str | os.PathLike[str]) -> Backup:
+        """Copy the log as it is at this moment, while it is written and read.
+
+        Parameters
+        ----------
+        directory : str or path
+            New or empty. Segments that are complete are hard links in it where the file system
+            allows, and copies elsewhere.
+
+        Returns
+        -------
+        Backup
+            What it holds. ``pystream.open`` opens it, as a log of its own.
+
+        Raises
+        ------
+        ConfigError
+            If the directory is not empty, or lies in the log.
+        StorageError
+            If the system refuses; nothing of the backup is left.
+        RequestTimeoutError
+            If an append is in flight for longer than the log's `lock_timeout`.
+
+        Notes
+        -----
+        It holds everything that was appended before some moment during the call, over all topics,
+        and nothing else. A group's committed offsets are never beyond it. When the call returns,
+        all is on disk.
+
+        Examples
+        --------
+        >>> import os, tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with ps.open(os.path.join(place, "data")) as log:
+        ...         _ = log.create_topic("lines")
+        ...         with log.producer() as producer:
+        ...             _ = producer.send("lines", "first")
+        ...         backup = log.backup(os.path.join(place, "monday"))
+        ...     with ps.open(backup.directory) as restored:
+        ...         restored.topic("lines").ends()
+        [PartitionEnds(start=0, end=1)]
+        """
+        with fork.importing:
+            from pystream.log.backup import back_up  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return back_up(self, directory)
 
     @property
     def directory(self) -> str:

@@ -1,0 +1,177 @@
+"""Backing a log up while it is in use. Restoring is opening the copy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pystream._native import Schema
+from pystream.errors import ConfigError, StorageError, StreamError
+from pystream.log.catalog_errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pystream._native import Partition
+    from pystream.log.log import Log
+    from pystream.log.topic_description import TopicDescription
+
+__all__ = ["Backup", "back_up"]
+
+# The catalog's copy until all else is there: a log with this file in it is refused.
+_UNFINISHED = "backup.unfinished"
+
+
+class Backup(NamedTuple):
+    """What a backup holds.
+
+    Attributes
+    ----------
+    directory : str
+        Where it is; ``pystream.open`` opens it.
+    topics : int
+    partitions : int
+    linked_bytes : int
+        Of segments that take no space of their own, because both logs share them.
+    copied_bytes : int
+    """
+
+    directory: str
+    topics: int
+    partitions: int
+    linked_bytes: int
+    copied_bytes: int
+
+
+def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
+    """Do what :meth:`Log.backup` says.
+
+    The order is what makes it whole. The catalog comes first, so that every topic and committed
+    offset in it is older than the cut; then the cut; then the partitions up to it. The catalog's
+    copy gets its name last, when everything is on disk.
+    """
+    target = os.path.abspath(os.fspath(directory))
+    is_made = _prepare(log.directory, target)
+    unfinished = os.path.join(target, _UNFINISHED)
+    try:
+        log.catalog.copy_to(unfinished)
+        result = _copy_topics(log, target, unfinished)
+        with _storage_errors(target):
+            _sync(os.path.join(target, "topics"))
+            _sync(unfinished)
+            os.rename(unfinished, os.path.join(target, "catalog.db"))
+            _sync(target)
+            _sync(os.path.dirname(target))
+    except BaseException:
+        _remove(target, is_made=is_made)
+        raise
+    return result
+
+
+def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
+    with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
+        topics = log.catalog.topics_in(connection)
+        found = {topic.id: _partitions(log, topic) for topic in topics}
+        cut = log.native.cut([partition for group in found.values() for partition in group])
+        linked = copied = count = kept = 0
+        os.makedirs(os.path.join(target, "topics"), exist_ok=True)
+        for topic in topics:
+            place = os.path.join(target, "topics", topic.id.hex())
+            try:
+                for number, partition in enumerate(found[topic.id]):
+                    with _storage_errors(place):
+                        os.makedirs(os.path.join(place, str(number)))
+                    part = partition.backup(os.path.join(place, str(number)), cut)
+                    linked += part.linked_bytes
+                    copied += part.copied_bytes
+                    count += 1
+                with _storage_errors(place):
+                    _sync(place)
+            except StreamError:
+                if log.catalog.has_topic(topic.id):
+                    raise
+            if log.catalog.has_topic(topic.id):
+                kept += 1
+            else:
+                # Deleted meanwhile: its files may have gone while they were copied.
+                log.catalog.remove_from(connection, topic)
+                shutil.rmtree(place, ignore_errors=True)
+    return Backup(target, kept, count, linked, copied)
+
+
+def _partitions(log: Log, topic: TopicDescription) -> list[Partition]:
+    schema = Schema.deserialize(topic.schema_blob)
+    try:
+        return [log.native_partition(topic, schema, number) for number in range(topic.partitions)]
+    except StreamError:
+        if log.catalog.has_topic(topic.id):
+            raise
+        return []
+
+
+def _prepare(source: str, target: str) -> bool:
+    """Make the directory, or see that it is empty; return whether it was made."""
+    real_source, real_target = os.path.realpath(source), os.path.realpath(target)
+    if os.path.commonpath([real_source, real_target]) == real_source:
+        raise ConfigError(
+            f"the backup {target} would lie in the log {source} itself. Pass another directory."
+        )
+    try:
+        os.makedirs(target)
+        return True
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise _storage_error(error, target) from error
+    try:
+        is_empty = not os.listdir(target)
+    except OSError as error:
+        raise _storage_error(error, target) from error
+    if not is_empty:
+        raise ConfigError(
+            f"{target} is not empty, so a backup there could mix with what it holds. Pass an "
+            "empty or new directory."
+        )
+    return False
+
+
+def _remove(target: str, *, is_made: bool) -> None:
+    if is_made:
+        shutil.rmtree(target, ignore_errors=True)
+        return
+    for entry in Path(target).iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _storage_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise _storage_error(error, path) from error
+
+
+def _storage_error(error: OSError, path: str) -> StorageError:
+    return StorageError(
+        f"the backup cannot be written: {error.filename or path}: {error.strerror}. Check free "
+        "space and permissions.",
+        errno=error.errno,
+        path=str(error.filename or path),
+    )
