@@ -92,14 +92,34 @@ struct BackupResult {
 class Log;
 class Partition;
 
+// What a reader does about records that cannot be read.
+enum class OnCorruption : uint8_t {
+  kRaise,  // kCorruptRecord, at the latest when a damaged column is read; the position stays
+  kSkip,   // every batch is verified in full before it is handed out, and damage is stepped over
+};
+
+// Records that a reader with OnCorruption::kSkip stepped over: [offset, next_offset).
+struct SkippedRange {
+  int64_t offset = 0;
+  int64_t next_offset = 0;
+  int64_t position = 0;  // of the damage in the file
+  std::string path;
+};
+
 // Reads the batches of one partition in offset order, from mapped memory, without locks.
 class PartitionReader {
  public:
   ~PartitionReader();
 
+  // kRaise at first. Verification is remembered: once per batch and process.
+  void set_on_corruption(OnCorruption policy);
+  // What was stepped over since the last call, in order.
+  std::vector<SkippedRange> take_skipped();
+
   // The batch that holds position(), which then becomes its next_offset(); nullopt at the end of
   // what is published. The first batch may begin before a seek target: the caller slices.
-  // Throws kCorruptRecord (position unchanged), kOffsetOutOfRange.
+  // Throws kCorruptRecord (position unchanged; the facts offset and next_offset say what is lost,
+  // and a seek to the latter goes on behind it), kOffsetOutOfRange.
   std::optional<LogBatch> next();
   // As next(), without moving.
   std::optional<LogBatch> peek();

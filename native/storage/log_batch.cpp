@@ -70,6 +70,31 @@ DataType LogBatch::type_of(uint16_t column_id) const {
   }
 }
 
+void LogBatch::check_type(const ColumnEntry& column, const DataType& type) const {
+  if (column.type == static_cast<uint8_t>(type.id)) return;
+  throw_corrupt(column.id, "is stored with type number " + std::to_string(column.type) +
+                               " although its schema says " + type.to_string());
+}
+
+bool LogBatch::is_verified(uint32_t buffer) const {
+  return verified_ != nullptr && buffer < kTrackedBuffers &&
+         ((verified_->load(std::memory_order_acquire) >> buffer) & 1) != 0;
+}
+
+void LogBatch::verify(Verify verify) const {
+  for (uint32_t i = 0; i < header_.column_count; ++i) {
+    const ColumnEntry& entry = columns_[i];
+    const bool is_user_column = entry.id < kFirstBuiltinColumn;
+    if (is_user_column && entry.id >= schema_->size()) continue;  // nobody can ask for it
+    check_type(entry, type_of(entry.id));
+    bool is_pending = false;
+    for (uint32_t b = entry.first_buffer; b < entry.first_buffer + entry.buffer_count; ++b) {
+      is_pending |= verify != Verify::kFirst || !is_verified(b);
+    }
+    if (is_pending) column(entry.id, verify);
+  }
+}
+
 std::optional<ColumnStatistics> LogBatch::statistics(uint16_t column_id) const {
   const ColumnEntry* column = find(column_id);
   if (column == nullptr) return std::nullopt;
@@ -81,10 +106,7 @@ Array LogBatch::column(uint16_t column_id, Verify verify) const {
   const DataType type = type_of(column_id);
   const ColumnEntry* column = find(column_id);
   const int64_t rows = record_count();
-  if (column != nullptr && column->type != static_cast<uint8_t>(type.id)) {
-    throw_corrupt(column_id, "is stored with type number " + std::to_string(column->type) +
-                                 " although its schema says " + type.to_string());
-  }
+  if (column != nullptr) check_type(*column, type);
   if (column == nullptr || column->encoding == Encoding::kAllNull) {
     const Array nulls = make_nulls(type, rows);
     return type.is_dictionary ? encode_dictionary(nulls) : nulls;
@@ -134,8 +156,7 @@ std::optional<Array> LogBatch::headers(Verify verify) const {
 LogBatch::Loaded LogBatch::load(const ColumnEntry& column, uint32_t buffer, Verify verify) const {
   const BufferEntry& entry = buffers_[buffer];
   const uint8_t* stored = bytes_.data() + entry.offset;
-  const bool was_verified = verified_ != nullptr && buffer < kTrackedBuffers &&
-                            ((verified_->load(std::memory_order_acquire) >> buffer) & 1) != 0;
+  const bool was_verified = is_verified(buffer);
   if (!was_verified && prefault_ != nullptr && entry.stored_length > 0) {
     prefault_(owner_.get(), stored, entry.stored_length);
   }
@@ -233,7 +254,9 @@ void LogBatch::throw_corrupt(uint16_t column_id, const std::string& what) const 
               {{"topic", place_->topic},
                {"partition", int64_t{place_->partition}},
                {"offset", base_offset()},
-               {"position", place_->file_position}});
+               {"next_offset", next_offset()},
+               {"position", place_->file_position},
+               {"path", place_->path}});
 }
 
 }  // namespace pystream::storage

@@ -78,13 +78,16 @@ class LogBatch {
   // Reads it under a schema that extends the stored one; the columns that it lacks are null.
   void widen(SchemaPtr schema) { schema_ = std::move(schema); }
   const BatchPlace& place() const { return *place_; }
+  // The tables as stored.
+  std::span<const ColumnEntry> column_entries() const { return {columns_, header_.column_count}; }
+  std::span<const BufferEntry> buffer_entries() const { return {buffers_, header_.buffer_count}; }
 
   // Of the user field at `index`, or of a built-in column id; nullopt when the batch lacks it.
   std::optional<ColumnStatistics> statistics(uint16_t column_id) const;
 
   // One column by id; checks its buffers' CRCs. A column that this batch lacks (older schema) is
   // all null. Dictionary-encoded columns come back encoded. Throws kCorruptRecord with topic,
-  // partition, offset and position.
+  // partition, the batch's offset and next_offset, path and position.
   Array column(uint16_t column_id, Verify verify = Verify::kFirst) const;
 
   // The user fields at `indices` of the schema, as a RecordBatch with that sub-schema.
@@ -93,6 +96,9 @@ class LogBatch {
 
   Array timestamps(Verify verify = Verify::kFirst) const;  // int64 microseconds
   std::optional<Array> headers(Verify verify = Verify::kFirst) const;
+
+  // Checks all that reading every stored column would check; throws as column() does.
+  void verify(Verify verify = Verify::kFirst) const;
 
  private:
   // A buffer's raw bytes, and whether their content was not checked before in this process.
@@ -103,6 +109,8 @@ class LogBatch {
 
   const ColumnEntry* find(uint16_t column_id) const;
   DataType type_of(uint16_t column_id) const;
+  void check_type(const ColumnEntry& column, const DataType& type) const;
+  bool is_verified(uint32_t buffer) const;
   Loaded load(const ColumnEntry& column, uint32_t buffer, Verify verify) const;
   void mark_verified(uint32_t buffer, Verify verify) const;
   Array load_plain(const ColumnEntry& column, const DataType& type, int64_t length,

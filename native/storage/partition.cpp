@@ -40,17 +40,6 @@ void Partition::State::throw_sync_failed() const {
                {"partition", int64_t{place->partition}}});
 }
 
-void Partition::State::throw_missing_segment(int64_t after) const {
-  throw Error(ErrorCode::kCorruptRecord,
-              "a segment of " + place->name() + " behind the one at offset " +
-                  std::to_string(after) + " is missing from " + place->directory +
-                  ". Restore the directory from a backup.",
-              {{"topic", place->topic},
-               {"partition", int64_t{place->partition}},
-               {"offset", after},
-               {"path", place->directory}});
-}
-
 Partition::State::AppendSchema Partition::State::append_schema() const {
   std::lock_guard guard(options_mutex);
   return {options.schema_id, options.schema};
@@ -129,13 +118,15 @@ void Partition::State::sync_directories(bool is_new) {
   }
 }
 
+// Never beyond the end of the file, also when it was cut short: what is missing becomes damage.
 WalkLimit Partition::State::walk_limit(Segment& segment, const PublishedState& published) {
   const int64_t base = segment.base_offset();
   if (base == published.segment_base_offset) {
-    return {published.end_position, published.data_end_offset};
+    return {segment.available(published.end_position), published.data_end_offset};
   }
   const auto next = segments->after(base, published.segment_base_offset);
-  if (!next) throw_missing_segment(base);
+  // Without a file behind it, all up to the active segment is missing.
+  if (!next) return {segment.file_size(), published.segment_base_offset};
   const auto following = segments->try_get(*next);
   return {segment.file_size(), following ? following->header().previous_end_offset : *next};
 }

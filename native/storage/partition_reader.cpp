@@ -1,5 +1,9 @@
 // PartitionReader: from batch to batch through the segments' shared indexes.
 
+#include <algorithm>
+#include <utility>
+#include <variant>
+
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
 
@@ -23,21 +27,62 @@ constexpr int64_t kWalkAhead = 64;
                {"log_end_offset", ends.log_end_offset}});
 }
 
-[[noreturn]] void throw_damage(const PartitionPlace& place, const Segment& segment,
+std::string range_text(const PartitionPlace& place, int64_t offset, int64_t next_offset) {
+  return "the records of " + place.name() + " from offset " + std::to_string(offset) + " up to " +
+         std::to_string(next_offset);
+}
+
+std::string way_out(int64_t next_offset) {
+  return " Seek to offset " + std::to_string(next_offset) +
+         " to go on without them, or restore the file from a backup.";
+}
+
+std::vector<ErrorFact> facts_of(const PartitionPlace& place, int64_t offset, int64_t next_offset,
+                                int64_t position, const std::string& path) {
+  return {{"topic", place.topic}, {"partition", int64_t{place.partition}},
+          {"offset", offset},     {"next_offset", next_offset},
+          {"position", position}, {"path", path}};
+}
+
+[[noreturn]] void throw_damage(const PartitionPlace& place, Segment& segment,
                                const BatchEntry& entry) {
+  ParsedHeader parsed;
+  const int64_t end = segment.available(entry.position + entry.length);
+  // Where nothing was written the records stood in another file, which is gone.
+  const bool is_empty = segment.parse_at(entry.position, end, &parsed) == HeaderStatus::kEnd;
+  const std::string what = is_empty
+                               ? " are missing: " + segment.path() + " ends before them at byte " +
+                                     std::to_string(entry.position) + ", and there is no " +
+                                     segment_name(entry.base_offset) + " beside it."
+                               : " cannot be read: " + segment.path() + " is damaged at byte " +
+                                     std::to_string(entry.position) + ".";
+  throw Error(
+      ErrorCode::kCorruptRecord,
+      range_text(place, entry.base_offset, entry.next_offset) + what + way_out(entry.next_offset),
+      facts_of(place, entry.base_offset, entry.next_offset, entry.position, segment.path()));
+}
+
+[[noreturn]] void throw_missing(const PartitionPlace& place, int64_t offset, int64_t next_offset) {
   throw Error(ErrorCode::kCorruptRecord,
-              "the records of " + place.name() + " from offset " +
-                  std::to_string(entry.base_offset) + " up to " +
-                  std::to_string(entry.next_offset) + " cannot be read: " + segment.path() +
-                  " is damaged at byte " + std::to_string(entry.position) + ". Seek to offset " +
-                  std::to_string(entry.next_offset) +
-                  " to go on without them, or restore the file from a backup.",
-              {{"topic", place.topic},
-               {"partition", int64_t{place.partition}},
-               {"offset", entry.base_offset},
-               {"next_offset", entry.next_offset},
-               {"position", entry.position},
-               {"path", segment.path()}});
+              range_text(place, offset, next_offset) + " are missing: " + place.directory +
+                  " has no segment that holds them." + way_out(next_offset),
+              facts_of(place, offset, next_offset, 0, place.directory));
+}
+
+std::optional<int64_t> number_in(const Error& error, const char* name) {
+  for (const ErrorFact& fact : error.facts()) {
+    const auto* number = std::get_if<int64_t>(&fact.second);
+    if (fact.first == name && number != nullptr) return *number;
+  }
+  return std::nullopt;
+}
+
+std::string text_in(const Error& error, const char* name) {
+  for (const ErrorFact& fact : error.facts()) {
+    const auto* text = std::get_if<std::string>(&fact.second);
+    if (fact.first == name && text != nullptr) return *text;
+  }
+  return "";
 }
 
 }  // namespace
@@ -48,17 +93,27 @@ struct PartitionReader::State {
   int64_t position = 0;              // next offset to be read
   std::shared_ptr<Segment> segment;  // null until the first batch is looked for
   int64_t entry = 0;  // in its index: the first not known to end at or below position
+  OnCorruption on_corruption = OnCorruption::kRaise;
+  std::vector<SkippedRange> skipped;
 
   // What batches of segments with the schema `stored` are read under, as of `schema_changes`.
   SchemaPtr stored;
   SchemaPtr reading;
   uint32_t schema_changes = 0;
 
+  // The batch at `position`; nullopt at the end of what is published. Throws kCorruptRecord.
+  std::optional<LogBatch> read();
+  // Moves behind what `error` says is damaged; throws it again when it does not say.
+  void step_over(const Error& error);
+
+ private:
   // The entry that holds `position`, or the first behind it; null at the end of what is published.
   const BatchEntry* find();
-  bool enter_first_segment(const PublishedState& published);
+  std::shared_ptr<Segment> open(int64_t base_offset, const PublishedState& published);
+  void enter_first_segment(const PublishedState& published);
   // Makes sure that `entry` exists; false when the segment has no more.
   bool fill_entry(const PublishedState& published);
+  void enter_next_segment(const PublishedState& published);
   LogBatch batch(const BatchEntry& found);
 };
 
@@ -74,15 +129,38 @@ LogBatch PartitionReader::State::batch(const BatchEntry& found) {
   return batch;
 }
 
-bool PartitionReader::State::enter_first_segment(const PublishedState& published) {
+// A segment that cannot be opened is an error that names the offsets that are lost with it.
+std::shared_ptr<Segment> PartitionReader::State::open(int64_t base_offset,
+                                                      const PublishedState& published) {
+  try {
+    return source->segments->get(base_offset);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptRecord) throw;
+    const PartitionPlace& place = *source->place;
+    const auto next = source->segments->after(base_offset, published.segment_base_offset);
+    const int64_t end = next.value_or(published.data_end_offset);
+    throw Error(
+        ErrorCode::kCorruptRecord,
+        std::string(error.what()) + " It holds " + range_text(place, base_offset, end) + ".",
+        facts_of(place, base_offset, end, 0, place.segment_path(base_offset)));
+  }
+}
+
+void PartitionReader::State::enter_first_segment(const PublishedState& published) {
   const int64_t active = published.segment_base_offset;
-  if (active == kNoSegment) return false;
-  auto base = source->segments->at_or_below(position, active);
-  if (!base) base = source->segments->after(position, active);
-  if (!base) return false;
-  segment = source->segments->get(*base);
+  if (const auto base = source->segments->at_or_below(position, active)) {
+    segment = open(*base, published);
+  } else {
+    // Only a log that begins later may have nothing here.
+    const int64_t log_start = source->control.words().log_start_offset.load();
+    const auto next = source->segments->after(position, active);
+    if (!next) throw_missing(*source->place, log_start, published.data_end_offset);
+    const auto following = source->segments->try_get(*next);
+    const int64_t lost_end = following ? following->header().previous_end_offset : *next;
+    if (lost_end > position) throw_missing(*source->place, log_start, lost_end);
+    segment = open(*next, published);
+  }
   entry = segment->index().find(position);
-  return true;
 }
 
 bool PartitionReader::State::fill_entry(const PublishedState& published) {
@@ -90,6 +168,16 @@ bool PartitionReader::State::fill_entry(const PublishedState& published) {
   if (entry < index.count()) return true;
   return segment->extend_index(source->walk_limit(*segment, published), kWalkAhead) ||
          entry < index.count();
+}
+
+void PartitionReader::State::enter_next_segment(const PublishedState& published) {
+  const int64_t active = published.segment_base_offset;
+  const auto next = source->segments->after(segment->base_offset(), active);
+  if (!next) throw_missing(*source->place, active, published.data_end_offset);
+  std::shared_ptr<Segment> following = open(*next, published);
+  segment->release_file();
+  segment = std::move(following);
+  entry = 0;
 }
 
 const BatchEntry* PartitionReader::State::find() {
@@ -101,22 +189,39 @@ const BatchEntry* PartitionReader::State::find() {
     }
   }
   const PublishedState published = source->control.read();
-  if (position >= published.log_end_offset) return nullptr;
-  if (!segment && !enter_first_segment(published)) return nullptr;
+  if (position >= published.data_end_offset || published.segment_base_offset == kNoSegment) {
+    // Behind the data there are only offsets that were skipped for ever.
+    position = std::max(position, published.log_end_offset);
+    return nullptr;
+  }
+  if (!segment) enter_first_segment(published);
   for (;;) {
     while (fill_entry(published)) {
       const BatchEntry& found = segment->index().at(entry);
       if (found.next_offset > position) return &found;
       ++entry;
     }
-    const auto next =
-        source->segments->after(segment->base_offset(), published.segment_base_offset);
-    if (!next) return nullptr;
-    std::shared_ptr<Segment> following = source->segments->get(*next);
-    segment->release_file();
-    segment = std::move(following);
-    entry = 0;
+    if (segment->base_offset() >= published.segment_base_offset) return nullptr;
+    enter_next_segment(published);
   }
+}
+
+std::optional<LogBatch> PartitionReader::State::read() {
+  const BatchEntry* found = find();
+  if (found == nullptr) return std::nullopt;
+  if (found->is_corrupt) throw_damage(*source->place, *segment, *found);
+  return batch(*found);
+}
+
+void PartitionReader::State::step_over(const Error& error) {
+  const auto offset = number_in(error, "offset");
+  const auto next_offset = number_in(error, "next_offset");
+  if (!offset || !next_offset || *next_offset <= position) throw error;
+  skipped.push_back({std::max(*offset, position), *next_offset,
+                     number_in(error, "position").value_or(0), text_in(error, "path")});
+  position = *next_offset;
+  segment = nullptr;
+  entry = 0;
 }
 
 PartitionReader::PartitionReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -125,10 +230,17 @@ PartitionReader::~PartitionReader() = default;
 
 std::optional<LogBatch> PartitionReader::peek() {
   state_->source->log->require_usable();
-  const BatchEntry* entry = state_->find();
-  if (entry == nullptr) return std::nullopt;
-  if (entry->is_corrupt) throw_damage(*state_->source->place, *state_->segment, *entry);
-  return state_->batch(*entry);
+  for (;;) {
+    try {
+      std::optional<LogBatch> batch = state_->read();
+      if (batch && state_->on_corruption == OnCorruption::kSkip) batch->verify();
+      return batch;
+    } catch (const Error& error) {
+      const bool is_damage = error.code() == ErrorCode::kCorruptRecord;
+      if (!is_damage || state_->on_corruption == OnCorruption::kRaise) throw;
+      state_->step_over(error);
+    }
+  }
 }
 
 std::optional<LogBatch> PartitionReader::next() {
@@ -138,6 +250,12 @@ std::optional<LogBatch> PartitionReader::next() {
     ++state_->entry;
   }
   return batch;
+}
+
+void PartitionReader::set_on_corruption(OnCorruption policy) { state_->on_corruption = policy; }
+
+std::vector<SkippedRange> PartitionReader::take_skipped() {
+  return std::exchange(state_->skipped, {});
 }
 
 int64_t PartitionReader::position() const { return state_->position; }

@@ -31,7 +31,6 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // --- recovery.cpp ---
   bool try_open_current();
   void open_under_lock();
-  uint32_t next_incarnation();
 
   // --- append.cpp ---
   AppendResult append(EncodedBatch* batch, Acks acks);
@@ -55,7 +54,6 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   void close_files();
   [[noreturn]] void throw_lock_timeout() const;
   [[noreturn]] void throw_sync_failed() const;
-  [[noreturn]] void throw_missing_segment(int64_t after) const;
 
   // What the next append uses.
   struct AppendSchema {

@@ -27,32 +27,59 @@ int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit
 
 }  // namespace
 
+// Header and schema, from the open file. Throws kCorruptRecord.
+void Segment::read_head() {
+  const auto fail = [this](const std::string& reason) {
+    const auto named = parse_segment_name(path_.substr(path_.rfind('/') + 1));
+    throw_bad_segment(*place_, path_, named.value_or(header_.base_offset), reason);
+  };
+  std::vector<uint8_t> head(static_cast<size_t>(kSegmentHeaderBytes));
+  if (!file_->read(head, 0)) fail("it is too short");
+  if (auto reason = decode_segment_header(head, &header_)) fail(*reason);
+  std::vector<uint8_t> blob(header_.schema_length);
+  if (!file_->read(blob, header_.schema_offset) || header_.crc != segment_head_crc(head, blob)) {
+    fail("the checksum of its header is wrong");
+  }
+  schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
+  size_ = file_->size();
+  walk_position_ = header_.data_offset;
+  walk_offset_ = header_.base_offset;
+}
+
 std::shared_ptr<Segment> Segment::open(std::shared_ptr<const PartitionPlace> place,
                                        int64_t base_offset, bool writable) {
   const std::string path = place->segment_path(base_offset);
   std::shared_ptr<Segment> segment(new Segment(place, path));
   segment->file_ = std::make_shared<const File>(
       File::open_if_exists(place->files, path, writable ? O_RDWR : O_RDONLY));
-  const File& file = *segment->file_;
-  if (!file.is_open()) throw_bad_segment(*place, path, base_offset, "the file is missing");
-  std::vector<uint8_t> head(static_cast<size_t>(kSegmentHeaderBytes));
-  if (!file.read(head, 0)) throw_bad_segment(*place, path, base_offset, "it is too short");
-  SegmentHeader& header = segment->header_;
-  if (auto reason = decode_segment_header(head, &header)) {
-    throw_bad_segment(*place, path, base_offset, *reason);
+  if (!segment->file_->is_open()) {
+    throw_bad_segment(*place, path, base_offset, "the file is missing");
   }
-  std::vector<uint8_t> blob(header.schema_length);
-  if (!file.read(blob, header.schema_offset) || header.crc != segment_head_crc(head, blob)) {
-    throw_bad_segment(*place, path, base_offset, "the checksum of its header is wrong");
-  }
+  segment->read_head();
+  const SegmentHeader& header = segment->header_;
   if (std::memcmp(header.topic_id, place->topic_id, sizeof(header.topic_id)) != 0 ||
       header.partition != place->partition || header.base_offset != base_offset) {
     throw_bad_segment(*place, path, base_offset, "it belongs to another partition or place");
   }
-  segment->schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
-  segment->size_ = file.size();
-  segment->walk_position_ = header.data_offset;
-  segment->walk_offset_ = base_offset;
+  return segment;
+}
+
+std::shared_ptr<Segment> Segment::open_file(const std::shared_ptr<FileLayer>& files,
+                                            const std::string& path) {
+  auto place = std::make_shared<PartitionPlace>();
+  place->files = files;
+  place->directory = path.substr(0, path.rfind('/'));
+  std::shared_ptr<Segment> segment(new Segment(place, path));
+  segment->file_ = std::make_shared<const File>(File::open(files, path, O_RDONLY));
+  segment->read_head();
+  const SegmentHeader& header = segment->header_;
+  std::memcpy(place->topic_id, header.topic_id, sizeof(header.topic_id));
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (const uint8_t byte : header.topic_id) {
+    place->topic += kDigits[byte >> 4];
+    place->topic += kDigits[byte & 15];
+  }
+  place->partition = header.partition;
   return segment;
 }
 
@@ -139,6 +166,11 @@ int64_t Segment::file_size() {
   const int64_t size = file()->size();
   size_.store(size, std::memory_order_relaxed);
   return size;
+}
+
+int64_t Segment::available(int64_t end) {
+  if (end <= size_.load(std::memory_order_relaxed)) return end;
+  return std::min(end, file_size());
 }
 
 void Segment::release_file() {

@@ -61,6 +61,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // missing or is not that segment.
   static std::shared_ptr<Segment> open(std::shared_ptr<const PartitionPlace> place,
                                        int64_t base_offset, bool writable);
+  // The same under any name, without asking whose it is; `topic` and `partition` of the place are
+  // taken from its header.
+  static std::shared_ptr<Segment> open_file(const std::shared_ptr<FileLayer>& files,
+                                            const std::string& path);
   // Makes the file under a temporary name. `header` needs all but what encode_segment_head fills.
   static std::shared_ptr<Segment> create(std::shared_ptr<const PartitionPlace> place,
                                          SegmentHeader header, SchemaPtr schema);
@@ -101,6 +105,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // As stored; of an entry of the index.
   ParsedHeader parsed(const BatchEntry& entry);
   int64_t file_size();
+  // `end`, or less where the file ends before.
+  int64_t available(int64_t end);
   // Makes the bytes safe to touch: an I/O error is a kStorage Error here instead of SIGBUS later.
   void prefault(const uint8_t* data, size_t length);
   // Closes the descriptor of a sealed segment; it is opened again when it is needed.
@@ -112,6 +118,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   Segment(std::shared_ptr<const PartitionPlace> place, std::string path)
       : place_(std::move(place)), path_(std::move(path)) {}
 
+  void read_head();
   std::shared_ptr<const File> file();
   void own_file(int64_t end);
   void map();

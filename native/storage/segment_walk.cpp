@@ -16,10 +16,10 @@ constexpr int64_t kHeaderReadBytes = 4096;
 }  // namespace
 
 HeaderStatus Segment::parse_at(int64_t position, int64_t limit, ParsedHeader* out) {
+  if (limit - position < static_cast<int64_t>(sizeof(BatchHeader))) return HeaderStatus::kEnd;
   const int64_t count = index_.count();
   const bool is_dense = count == 0 || index_.at(count - 1).length <= kSmallBatchBytes;
   const std::span<const uint8_t> rest = bytes(position, limit);
-  if (rest.size() < sizeof(BatchHeader)) return HeaderStatus::kEnd;
   prefault_range(position, std::min(limit, position + kHeaderReadBytes), is_dense);
   BatchHeader header;
   std::memcpy(&header, rest.data(), sizeof(header));
@@ -33,6 +33,7 @@ HeaderStatus Segment::parse_at(int64_t position, int64_t limit, ParsedHeader* ou
 
 // Enters [walk_offset_, end_offset) as lost and moves the walk behind it.
 void Segment::add_damage(int64_t end_offset, int64_t end_position) {
+  end_position = std::max(end_position, walk_position_);  // a file that was cut short ends before
   index_.append(walk_offset_, end_offset, walk_position_, end_position - walk_position_, true);
   walk_offset_ = end_offset;
   walk_position_ = end_position;

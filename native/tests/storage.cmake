@@ -1,6 +1,7 @@
 include(${CMAKE_CURRENT_LIST_DIR}/storage/format.cmake)
 pystream_test(storage_log_append_test storage/log_append_test.cpp)
 pystream_test(storage_log_backup_test storage/log_backup_test.cpp)
+pystream_test(storage_log_corruption_test storage/log_corruption_test.cpp)
 pystream_test(storage_log_crash_test storage/log_crash_test.cpp)
 pystream_test(storage_log_damage_test storage/log_damage_test.cpp)
 pystream_test(storage_log_failure_test storage/log_failure_test.cpp)

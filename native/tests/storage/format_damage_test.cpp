@@ -258,7 +258,9 @@ TEST(FormatDamage, ErrorCarriesTheFacts) {
     const std::vector<ErrorFact> expected = {{"topic", "orders"},
                                              {"partition", int64_t{3}},
                                              {"offset", int64_t{1000}},
-                                             {"position", kTestStamp.file_position}};
+                                             {"next_offset", int64_t{1004}},
+                                             {"position", kTestStamp.file_position},
+                                             {"path", "/data/0.seg"}};
     EXPECT_EQ(error.facts(), expected);
     EXPECT_NE(std::string(error.what()).find("orders-3"), std::string::npos) << error.what();
     EXPECT_NE(std::string(error.what()).find("1004"), std::string::npos) << error.what();
