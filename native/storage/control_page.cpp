@@ -6,6 +6,7 @@
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "base/futex.hpp"
+#include "storage/segment_header.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -56,6 +57,17 @@ PublishedState decode(const uint64_t* words) {
   return state;
 }
 
+// Positions and offsets that can be: what reads by them relies on it.
+bool is_plausible(const PublishedState& state) {
+  const bool has_segment = state.segment_base_offset != kNoSegment;
+  return state.segment_base_offset >= kNoSegment && state.end_position >= 0 &&
+         state.end_position <= kMaxSegmentBytes && state.last_batch_position >= 0 &&
+         state.last_batch_position % kBatchAlignment == 0 &&
+         state.last_batch_position <= state.end_position && state.data_end_offset >= 0 &&
+         state.data_end_offset <= state.log_end_offset &&
+         (!has_segment || state.segment_base_offset <= state.data_end_offset);
+}
+
 template <typename Record>
 uint32_t record_crc(const Record& record) {
   return crc32c(0, reinterpret_cast<const uint8_t*>(&record) + 8, sizeof(Record) - 8);
@@ -66,6 +78,17 @@ uint32_t record_crc(const Record& record) {
 ControlPage::ControlPage(const File& file, bool writable)
     : mapping_(file, kControlPageBytes, writable), path_(file.path()) {
   words_ = reinterpret_cast<Words*>(mapping_.data() + kWordsOffset);
+}
+
+ControlPage ControlPage::in_memory(const File& file, std::string path) {
+  ControlPage page;
+  page.mapping_ = Mapping::anonymous(kControlPageBytes);
+  page.path_ = std::move(path);
+  page.words_ = reinterpret_cast<Words*>(page.mapping_.data() + kWordsOffset);
+  if (file.is_open() && file.size() >= kControlPageBytes) {
+    file.read(std::span<uint8_t>(page.mapping_.data(), kControlPageBytes), 0);
+  }
+  return page;
 }
 
 std::optional<ControlIdentity> ControlPage::identity() const {
@@ -150,8 +173,9 @@ bool ControlPage::is_consistent() const {
   const int64_t durable = words_->durable_offset.load(std::memory_order_acquire);
   const auto log_start = checked_log_start();
   const auto published = try_read();
-  return published && log_start && durable >= 0 && durable <= published->log_end_offset &&
-         *log_start >= 0 && *log_start <= published->log_end_offset;
+  return published && is_plausible(*published) && log_start && durable >= 0 &&
+         durable <= published->log_end_offset && *log_start >= 0 &&
+         *log_start <= published->log_end_offset;
 }
 
 void ControlPage::raise_durable(int64_t offset) const {

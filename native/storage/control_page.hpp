@@ -77,6 +77,9 @@ class ControlPage {
  public:
   ControlPage() = default;
   ControlPage(const File& file, bool writable);
+  // A page in this process's own memory, for a log that may not be written: begins as a copy of
+  // `file`, which may be missing (not open) or short.
+  static ControlPage in_memory(const File& file, std::string path);
 
   bool is_mapped() const { return words_ != nullptr; }
   // The identity, when its CRC is right.

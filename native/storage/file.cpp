@@ -138,6 +138,16 @@ Mapping::Mapping(const File& file, size_t length, bool writable) : length_(lengt
   data_ = static_cast<uint8_t*>(address);
 }
 
+Mapping Mapping::anonymous(size_t length) {
+  Mapping mapping;
+  void* address =
+      ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) throw_storage_error("cannot get memory", "mmap", errno);
+  mapping.data_ = static_cast<uint8_t*>(address);
+  mapping.length_ = length;
+  return mapping;
+}
+
 Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, length_);
 }

@@ -65,6 +65,8 @@ class Mapping {
  public:
   Mapping() = default;
   Mapping(const File& file, size_t length, bool writable);
+  // Zeroed memory of this process alone, of no file.
+  static Mapping anonymous(size_t length);
   Mapping(Mapping&& other) noexcept { swap(other); }
   Mapping& operator=(Mapping&& other) noexcept {
     swap(other);

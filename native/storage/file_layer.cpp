@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,12 +26,14 @@ auto retry(Call call) {
   return result < 0 ? static_cast<decltype(result)>(-errno) : result;
 }
 
-// The first byte of the file stands for the lock; every user locks the same range.
-struct flock whole_lock(short type) {
+constexpr off_t kLockByte = 0;  // stands for the file; every user locks the same
+constexpr off_t kUseByte = 1;
+
+struct flock byte_lock(short type, off_t byte = kLockByte) {
   struct flock range{};
   range.l_type = type;
   range.l_whence = SEEK_SET;
-  range.l_start = 0;
+  range.l_start = byte;
   range.l_len = 1;
   return range;
 }
@@ -142,16 +145,30 @@ int FileLayer::populate(const void* address, size_t length) {
 }
 
 int FileLayer::lock(int fd, LockMode mode) {
-  struct flock range = whole_lock(mode == LockMode::kUnlock ? F_UNLCK : F_WRLCK);
+  struct flock range = byte_lock(mode == LockMode::kUnlock ? F_UNLCK : F_WRLCK);
   const int result = retry([&] { return ::fcntl(fd, F_OFD_SETLK, &range); });
   return result == -EACCES ? -EAGAIN : result;
 }
 
 int FileLayer::is_locked_elsewhere(int fd) {
-  struct flock range = whole_lock(F_WRLCK);
+  struct flock range = byte_lock(F_WRLCK);
   const int result = retry([&] { return ::fcntl(fd, F_OFD_GETLK, &range); });
   if (result < 0) return result;
   return range.l_type == F_UNLCK ? 0 : 1;
+}
+
+int FileLayer::lock_use(int fd, UseMode mode) {
+  constexpr short kTypes[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+  struct flock range = byte_lock(kTypes[static_cast<size_t>(mode)], kUseByte);
+  const int result = retry([&] { return ::fcntl(fd, F_OFD_SETLK, &range); });
+  return result == -EACCES ? -EAGAIN : result;
+}
+
+int64_t FileLayer::filesystem_type(const std::string& path) {
+  struct statfs status;
+  const int result = retry([&] { return ::statfs(path.c_str(), &status); });
+  if (result < 0) return result;
+  return static_cast<int64_t>(static_cast<uint32_t>(status.f_type));
 }
 
 int FileLayer::boot_id(BootId* out) {

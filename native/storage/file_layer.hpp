@@ -24,6 +24,7 @@ struct FileIdentity {
 };
 
 enum class LockMode : uint8_t { kUnlock, kExclusive };
+enum class UseMode : uint8_t { kNone, kShared, kExclusive };
 
 class FileLayer {
  public:
@@ -57,6 +58,13 @@ class FileLayer {
   virtual int lock(int fd, LockMode mode);
   // 1 when another open file description holds the lock, else 0.
   virtual int is_locked_elsewhere(int fd);
+  // A second lock of the open file description, on another byte, without waiting: -EAGAIN when
+  // another description has it in a way that excludes this. Given back by kNone, or with the last
+  // copy of the descriptor and the last mapping made of it.
+  // kShared needs a descriptor open for reading, kExclusive one for writing.
+  virtual int lock_use(int fd, UseMode mode);
+  // The kernel's magic number of the file system that holds `path` (statfs).
+  virtual int64_t filesystem_type(const std::string& path);
   // Changes with each boot of the machine.
   virtual int boot_id(BootId* out);
 };

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "storage/filesystem.hpp"
 #include "storage/partition_state.hpp"
 #include "storage/wait.hpp"
 
@@ -92,6 +93,7 @@ Log::~Log() {
 std::shared_ptr<Log> Log::open(const std::string& directory, const LogOptions& options) {
   auto shared = std::make_shared<LogShared>(without_trailing_slashes(directory), options);
   shared->files = options.files ? options.files : std::make_shared<FileLayer>();
+  require_local_filesystem(*shared->files, shared->directory);
   checked(shared->files->boot_id(&shared->boot), "cannot read the boot id of",
           std::string("this machine"));
   const auto recover_sequence = [&] {
@@ -192,6 +194,7 @@ void Log::close() {
     partition->state_->close_files();
   }
   state_->partitions.clear();
+  shared.order.end_use();
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -42,6 +42,9 @@ class FileLayer;
 class TailWatch;
 
 struct LogOptions {
+  // Nothing is written, not even to recover after another boot or in a copy: that happens in
+  // memory, and what others append later to such a log is not seen. A partition that does not
+  // exist yet is empty.
   bool read_only = false;
   int64_t sync_interval_us = 50'000;
   int64_t lock_timeout_us = 30'000'000;  // then kRequestTimeout naming the pid of the lock's holder
@@ -185,8 +188,8 @@ struct OrderFrontier {
 class Log : public std::enable_shared_from_this<Log> {
  public:
   // Opens or creates the log's own files in `directory` (which must exist). Throws kLog when the
-  // directory holds something else, or a newer format (naming both versions); kStorage without
-  // permission.
+  // directory holds something else, a newer format (naming both versions), is on a network file
+  // system, or is being repaired; kStorage without permission.
   static std::shared_ptr<Log> open(const std::string& directory, const LogOptions& options = {});
   ~Log();
 

@@ -27,8 +27,8 @@ uint32_t header_crc(const OrderHeader& header) {
 // filesystem or a crash leaves behind. The order file itself is one that another process made
 // since we looked for it.
 bool is_log_name(std::string_view name) {
-  constexpr std::string_view kNames[] = {"catalog.lock", "topics", "checkpoints", "lost+found",
-                                         "order"};
+  constexpr std::string_view kNames[] = {"catalog.lock", "groups.lock", "topics", "checkpoints",
+                                         "quarantine",   "lost+found",  "order"};
   return name.starts_with("catalog.db") ||
          std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
@@ -80,37 +80,69 @@ bool is_cut_short(const File& file) {
 }
 
 // The header as stored, when the file holds a whole one; a default one when the file is new or its
-// creation was cut short. Throws kLog when it belongs to something else.
-OrderHeader read_header(const File& file, const std::string& directory) {
-  OrderHeader header{};
+// creation was cut short.
+OrderStatus inspect(const File& file, OrderHeader* header) {
+  *header = OrderHeader{};
+  if (is_cut_short(file)) return OrderStatus::kCutShort;
   uint8_t bytes[sizeof(OrderHeader)] = {};
-  if (is_cut_short(file)) return header;
-  if (!file.read(std::span<uint8_t>(bytes), 0)) throw_foreign(file, directory);
-  std::memcpy(&header, bytes, sizeof(header));
-  if (header.magic == 0) return OrderHeader{};
-  if (header.magic != kOrderMagic) throw_foreign(file, directory);
-  if (header.version > kFormatVersion) {
+  if (!file.read(std::span<uint8_t>(bytes), 0)) return OrderStatus::kForeign;
+  return parse_order_header(bytes, header);
+}
+
+// As inspect(). Throws kLog for what cannot be used.
+OrderHeader read_header(const File& file, const std::string& directory) {
+  OrderHeader header;
+  switch (inspect(file, &header)) {
+    case OrderStatus::kSound:
+    case OrderStatus::kCutShort:
+      return header;
+    case OrderStatus::kForeign:
+      throw_foreign(file, directory);
+    case OrderStatus::kNewer:
+      throw Error(ErrorCode::kLog,
+                  "the log in " + directory + " has format version " +
+                      std::to_string(header.version) + ", this program reads up to version " +
+                      std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
+                  {{"path", file.path()}, {"version", int64_t{header.version}}});
+    case OrderStatus::kUnknownFeatures:
+      throw Error(ErrorCode::kLog,
+                  "the log in " + directory +
+                      " uses features that this program does not know. Open it with a newer "
+                      "pystream.",
+                  {{"path", file.path()}});
+    case OrderStatus::kDamaged:
+      break;
+  }
+  throw Error(ErrorCode::kLog,
+              "the file " + file.path() +
+                  " is damaged. If no process uses the log, remove this one file and open the log "
+                  "again: it is rebuilt from the partitions, under a new log id.",
+              {{"path", file.path()}});
+}
+
+void lock_for_use(const File& file, const std::string& directory) {
+  const int result = file.layer().lock_use(file.fd(), UseMode::kShared);
+  if (result == -EAGAIN) {
     throw Error(ErrorCode::kLog,
-                "the log in " + directory + " has format version " +
-                    std::to_string(header.version) + ", this program reads up to version " +
-                    std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
-                {{"path", file.path()}, {"version", int64_t{header.version}}});
+                "the log in " + directory +
+                    " is being repaired by another process. Open it when that has ended.",
+                {{"path", directory}});
   }
-  if (header.crc != header_crc(header) || header.incompatible_features != 0) {
-    throw Error(
-        ErrorCode::kLog,
-        "the file " + file.path() +
-            (header.crc != header_crc(header) ? " is damaged." : " uses unknown features.") +
-            " If no process uses the log, remove this one file and open the log again: it "
-            "is rebuilt from the partitions, under a new log id.",
-        {{"path", file.path()}});
-  }
-  return header;
+  checked(result, "cannot lock", file.path());
 }
 
 bool is_current(const OrderHeader& header, const BootId& boot, const FileIdentity& self) {
   return header.magic == kOrderMagic && header.device == self.device &&
          header.inode == self.inode && std::memcmp(header.boot_id, boot.data(), boot.size()) == 0;
+}
+
+uint64_t stored_counter(const File& file) {
+  uint64_t stored = 1;
+  uint8_t bytes[sizeof(stored)];
+  if (file.read(std::span<uint8_t>(bytes), kCounterOffset)) {
+    std::memcpy(&stored, bytes, sizeof(stored));
+  }
+  return stored;
 }
 
 // Under the file's lock: gives the counter a value above all that was ever used, and makes the
@@ -119,15 +151,8 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
              const BootId& boot, const FileIdentity& self,
              const std::function<uint64_t()>& recover_sequence) {
   const bool is_new = header->magic != kOrderMagic;
-  uint64_t stored = 1;
-  if (is_new) {
-    *header = new_header();
-  } else {
-    uint8_t bytes[sizeof(stored)];
-    if (file.read(std::span<uint8_t>(bytes), kCounterOffset)) {
-      std::memcpy(&stored, bytes, sizeof(stored));
-    }
-  }
+  const uint64_t stored = is_new ? 1 : stored_counter(file);
+  if (is_new) *header = new_header();
   const uint64_t found = std::max(stored, recover_sequence());
   const uint64_t next = is_new && found <= 1 ? 1 : found + kSequenceSkip;
   // The counter is synced before the header makes it count, or the next power loss would lead to
@@ -153,6 +178,19 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
 
 }  // namespace
 
+OrderStatus parse_order_header(std::span<const uint8_t> bytes, OrderHeader* out) {
+  std::memcpy(out, bytes.data(), sizeof(*out));
+  if (out->magic == 0) {
+    *out = OrderHeader{};
+    return OrderStatus::kCutShort;
+  }
+  if (out->magic != kOrderMagic) return OrderStatus::kForeign;
+  if (out->version > kFormatVersion) return OrderStatus::kNewer;
+  if (out->crc != header_crc(*out)) return OrderStatus::kDamaged;
+  if (out->incompatible_features != 0) return OrderStatus::kUnknownFeatures;
+  return OrderStatus::kSound;
+}
+
 OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& directory,
                           const BootId& boot, const LogOptions& options,
                           const std::function<uint64_t()>& recover_sequence) {
@@ -172,17 +210,11 @@ OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& d
     file = File::open(layer, path, flags | O_CREAT);
   }
   const FileIdentity self = file.identity();
+  lock_for_use(file, directory);
 
   OrderFile result;
   if (read_only) {
     result.header_ = read_header(file, directory);
-    if (!is_current(result.header_, boot, self)) {
-      throw Error(ErrorCode::kLog,
-                  "the log in " + directory +
-                      " must be recovered after a restart of the machine or a copy, which a "
-                      "read-only open does not do. Open it once for writing.",
-                  {{"path", directory}});
-    }
   } else {
     const FileLock lock(file, options.lock_timeout_us);
     result.header_ = read_header(file, directory);
@@ -190,9 +222,24 @@ OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& d
       rebuild(file, directory, &result.header_, boot, self, recover_sequence);
     }
   }
-  result.mapping_ = Mapping(file, kOrderFileBytes, !read_only);
+  if (is_current(result.header_, boot, self)) {
+    result.mapping_ = Mapping(file, kOrderFileBytes, !read_only);
+  } else {
+    // Nobody appends to a log that needs recovery, so a counter of our own is as good.
+    result.mapping_ = Mapping::anonymous(kOrderFileBytes);
+  }
   result.words_ = reinterpret_cast<Words*>(result.mapping_.data() + kCounterOffset);
+  if (read_only && !is_current(result.header_, boot, self)) {
+    result.counter().store(std::max(stored_counter(file), recover_sequence()));
+  }
+  result.file_ = std::move(file);
   return result;
+}
+
+void OrderFile::end_use() {
+  if (!file_.is_open()) return;
+  file_.layer().lock_use(file_.fd(), UseMode::kNone);  // the mapping would keep it
+  file_.close();
 }
 
 }  // namespace pystream::storage

@@ -6,12 +6,16 @@
 //   512  append-sequence counter: the next sequence to be given out, from 1
 //   520  wake word and waiter flag, for who waits for more partitions than the kernel can watch
 //
+// Byte 0 of the file is locked while it is opened or recovered; byte 1 by every process that has
+// the log open, shared, and by a repair, which excludes them.
+//
 // Crash: the counter lives in the page cache, which survives every process. After a power loss it
 // is found again from the partitions (see recover_sequence), and skips far ahead, so that a
 // sequence that a reader may have seen is never used twice.
 
 #include <atomic>
 #include <functional>
+#include <span>
 
 #include "storage/file.hpp"
 #include "storage/log.hpp"
@@ -36,13 +40,26 @@ struct OrderHeader {
 };
 static_assert(sizeof(OrderHeader) == 72);
 
+enum class OrderStatus : uint8_t {
+  kSound,
+  kCutShort,  // zeros: its creation did not come to an end
+  kForeign,
+  kNewer,
+  kUnknownFeatures,
+  kDamaged,
+};
+
+// `bytes` are the first sizeof(OrderHeader) of the file. `out` is what they say, whatever that is
+// worth.
+OrderStatus parse_order_header(std::span<const uint8_t> bytes, OrderHeader* out);
+
 class OrderFile {
  public:
   // Opens or creates the file in `directory`. `recover_sequence` is asked for a sequence above all
   // that the partitions hold, when the counter is not of this boot; one process at a time does so.
-  // Throws kLog for a directory that is not a log, a newer format, or a file that needs recovery
-  // when the log is read-only; kRequestTimeout when another process takes longer than the lock
-  // timeout to recover; kStorage when the system refuses.
+  // A read-only log that needs recovery gets a counter in memory of its own.
+  // Throws kLog for a directory that is not a log, or a newer format; kRequestTimeout when another
+  // process takes longer than the lock timeout to recover; kStorage when the system refuses.
   static OrderFile open(std::shared_ptr<FileLayer> layer, const std::string& directory,
                         const BootId& boot, const LogOptions& options,
                         const std::function<uint64_t()>& recover_sequence);
@@ -57,8 +74,11 @@ class OrderFile {
   };
   Words& words() const { return *words_; }
   std::atomic<uint64_t>& counter() const { return words_->counter; }
+  // Gives the use lock back; the counter stays.
+  void end_use();
 
  private:
+  File file_;  // open until end_use(): its lock tells who would repair the log that it is in use
   Mapping mapping_;
   OrderHeader header_{};
   Words* words_ = nullptr;

@@ -31,6 +31,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // --- recovery.cpp ---
   bool try_open_current();
   void open_under_lock();
+  // For a read-only log that needs recovery: what is recovered stays in this process's memory.
+  void open_in_memory();
+  uint32_t next_incarnation();
 
   // --- append.cpp ---
   AppendResult append(EncodedBatch* batch, Acks acks);

@@ -5,6 +5,8 @@
 //   otherwise  another boot (power loss), a copied directory, a damaged page: recovered from the
 //              segments, under the partition's lock
 //
+// A read-only log is recovered in memory: the same result, and nothing is written.
+//
 // Recovery never writes to a published byte. What follows goes into a new segment, under a new
 // incarnation, at offsets that were never given out (the lease).
 
@@ -75,7 +77,9 @@ class Recovery {
   Recovery(State& state, int64_t known_durable) : state_(state), durable_(known_durable) {}
 
   PublishedState run() {
-    bases_ = state_.segments->list();
+    // A partition that nobody ever opened for writing has no directory.
+    const bool is_absent = !state_.is_writable() && state_.is_deleted();
+    if (!is_absent) bases_ = state_.segments->list();
     const size_t first = find_unsynced();
     bool is_torn = false;
     for (size_t i = first; i < bases_.size() && !is_torn; ++i) is_torn = take(i);
@@ -137,7 +141,7 @@ class Recovery {
     const bool is_torn = scan.end_offset < limit;
     if (scan.has_torn_tail) {
       report_.torn_bytes += segment->file_size() - scan.end_position;
-      segment->write_terminator(scan.end_position);
+      if (state_.is_writable()) segment->write_terminator(scan.end_position);
     }
     return is_torn && (i + 1 >= bases_.size() || set_aside_from(i + 1));
   }
@@ -148,6 +152,7 @@ class Recovery {
       const std::string path = state_.place->segment_path(bases_[i]);
       const File file = File::open(state_.place->files, path, O_RDONLY);
       report_.torn_bytes += file.size();
+      if (!state_.is_writable()) continue;
       checked(state_.place->files->rename(path, path + kSetAsideSuffix), "cannot set aside", path);
     }
     return true;
@@ -161,10 +166,10 @@ class Recovery {
 };
 
 // Under the lock, with a page that is not current. `old` is what the page says, if anything.
-void recover(State& state, const File& file, std::optional<ControlIdentity> old) {
+void recover(State& state, const FileIdentity& self, std::optional<ControlIdentity> old) {
   const BootId& boot = state.log->boot;
   const bool same_boot = old && std::memcmp(old->boot_id, boot.data(), boot.size()) == 0;
-  const bool same_file = old && FileIdentity{old->device, old->inode} == file.identity();
+  const bool same_file = old && FileIdentity{old->device, old->inode} == self;
   const bool is_believable = old && state.control.is_consistent();
   const int64_t known_durable = is_believable ? state.control.words().durable_offset.load() : 0;
   const auto known_start = state.control.checked_log_start();
@@ -186,8 +191,8 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   std::memcpy(identity.topic_id, state.place->topic_id, sizeof(identity.topic_id));
   identity.partition = state.place->partition;
   std::memcpy(identity.boot_id, boot.data(), boot.size());
-  identity.device = file.identity().device;
-  identity.inode = file.identity().inode;
+  identity.device = self.device;
+  identity.inode = self.inode;
   identity.created_us = old ? old->created_us : wall_clock_us();
   state.control.initialize(identity, published);
   ControlPage::Words& words = state.control.words();
@@ -203,21 +208,6 @@ void recover(State& state, const File& file, std::optional<ControlIdentity> old)
   state.report.kind =
       is_empty && !old ? RecoveryReport::Kind::kCreated : RecoveryReport::Kind::kRecovered;
   state.report.log_end_offset = published.log_end_offset;
-}
-
-[[noreturn]] void throw_missing(const PartitionPlace& place) {
-  throw Error(ErrorCode::kUnknownTopic,
-              place.name() + " does not exist in " + place.directory +
-                  ", and a read-only open does not create it. Open the log for writing first.",
-              {{"topic", place.topic}, {"partition", int64_t{place.partition}}});
-}
-
-[[noreturn]] void throw_needs_recovery(const PartitionPlace& place) {
-  throw Error(ErrorCode::kLog,
-              place.name() + " in " + place.directory +
-                  " must be recovered after a restart of the machine or a copy, which a read-only "
-                  "open does not do. Open it once for writing.",
-              {{"path", place.directory}});
 }
 
 std::string to_hex(const uint8_t* bytes, size_t length) {
@@ -309,12 +299,14 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
     lock.open(File::open(place->files, lock_path, O_RDWR | O_CREAT));
   } else {
     File file = File::open_if_exists(place->files, lock_path, O_RDONLY);
-    if (!file.is_open()) throw_missing(*place);
-    lock.open(std::move(file));
+    if (file.is_open()) lock.open(std::move(file));
   }
   fork_guard = std::make_unique<ForkGuard>(&lock);
   if (try_open_current()) return;
-  if (!is_writable()) throw_needs_recovery(*place);
+  if (!is_writable()) {
+    open_in_memory();
+    return;
+  }
   // The lock's holder is named from the page, which is not there yet.
   if (!lock.acquire(log->options.lock_timeout_us)) throw_lock_timeout();
   try {
@@ -334,9 +326,19 @@ void Partition::State::open_under_lock() {
   if (identity) require_same_partition(*identity, *place);
   const bool is_usable =
       identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
-  if (!is_usable) recover(*this, file, identity);
+  if (!is_usable) recover(*this, file.identity(), identity);
   incarnation = control.identity()->incarnation;
   control.words().holder_pid.store(pid, std::memory_order_relaxed);
+}
+
+void Partition::State::open_in_memory() {
+  const std::string path = control_path(*place);
+  const File file = File::open_if_exists(place->files, path, O_RDONLY);
+  control = ControlPage::in_memory(file, path);
+  const auto identity = control.identity();
+  if (identity) require_same_partition(*identity, *place);
+  recover(*this, file.is_open() ? file.identity() : FileIdentity{}, identity);
+  incarnation = control.identity()->incarnation;
 }
 
 namespace {

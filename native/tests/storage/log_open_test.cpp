@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "log_testing.hpp"
+#include "storage/file.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -94,23 +95,38 @@ TEST_F(LogOpenTest, AReadOnlyLogReadsAndNoMore) {
   EXPECT_FALSE(read->wait(10, 2'000));
   EXPECT_EQ(read_values(*read), iota(0, 10));
   expect_error(ErrorCode::kLog, "opened read-only", [&] { append_values(*read, 10); });
-  expect_error(ErrorCode::kUnknownTopic, "does not exist",
-               [&] { view->open_partition(test_options(3)); });
+  EXPECT_EQ(view->open_partition(test_options(3))->ends().log_end_offset, 0);
   const std::vector<std::shared_ptr<Partition>> partitions{read};
   EXPECT_EQ(view->frontier(partitions).frontier, 3u);
 }
 
-TEST_F(LogOpenTest, AReadOnlyOpenDoesNotRecover) {
-  {
-    append_values(*Log::open(directory_.path())->open_partition(test_options()), 0);
+TEST_F(LogOpenTest, ANetworkFileSystemIsRefusedByName) {
+  for (const auto& [type, name] :
+       {std::pair<int64_t, std::string>{0x6969, "NFS"}, {0xFF534D42, "CIFS"}, {0x01021997, "9p"}}) {
+    LogOptions options;
+    const auto files = std::make_shared<FakeFiles>();
+    files->filesystem = type;
+    options.files = files;
+    expect_error(ErrorCode::kLog, "is on " + name, [&] { Log::open(directory_.path(), options); });
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "order"));
   }
-  LogOptions options;
-  const auto files = std::make_shared<FakeFiles>();
-  files->boot = {9};
-  options.files = files;
-  options.read_only = true;
-  expect_error(ErrorCode::kLog, "Open it once for writing",
-               [&] { Log::open(directory_.path(), options); });
+}
+
+TEST_F(LogOpenTest, ALogThatIsBeingRepairedIsNotOpened) {
+  Log::open(directory_.path());
+  const auto files = std::make_shared<FileLayer>();
+  const File order = File::open(files, directory_ / "order", O_RDWR);
+  ASSERT_EQ(files->lock_use(order.fd(), UseMode::kExclusive), 0);
+  expect_error(ErrorCode::kLog, "is being repaired", [&] { Log::open(directory_.path()); });
+}
+
+TEST_F(LogOpenTest, AnOpenLogIsNotRepaired) {
+  const auto files = std::make_shared<FileLayer>();
+  auto log = Log::open(directory_.path());
+  const File order = File::open(files, directory_ / "order", O_RDWR);
+  EXPECT_EQ(files->lock_use(order.fd(), UseMode::kExclusive), -EAGAIN);
+  log->close();  // although the object lives on
+  EXPECT_EQ(files->lock_use(order.fd(), UseMode::kExclusive), 0);
 }
 
 TEST_F(LogOpenTest, APartitionOfAnotherTopicInThePlaceIsRefused) {

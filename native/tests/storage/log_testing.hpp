@@ -60,6 +60,7 @@ class FakeFiles : public FileLayer {
   }
   std::map<std::string, int> calls;
   BootId boot{1, 2, 3};
+  int64_t filesystem = 0;  // statfs's magic number; 0: the real one
   int64_t longest_write = INT64_MAX;
   bool skips_syncs = false;  // for speed, where the disk does not matter
 
@@ -125,6 +126,9 @@ class FakeFiles : public FileLayer {
   int populate(const void* address, size_t length) override {
     const int error = check("populate");
     return error != 0 ? -error : FileLayer::populate(address, length);
+  }
+  int64_t filesystem_type(const std::string& path) override {
+    return filesystem != 0 ? filesystem : FileLayer::filesystem_type(path);
   }
   int boot_id(BootId* out) override {
     *out = boot;
