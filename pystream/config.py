@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from pystream.errors import ConfigError
 
-__all__ = ["check_choice", "check_positive", "parse_duration_ns", "parse_duration_us", "parse_size"]
+__all__ = [
+    "check_choice",
+    "check_positive",
+    "names_settings",
+    "parse_duration_ns",
+    "parse_duration_us",
+    "parse_size",
+    "parse_timeout_us",
+]
 
 # -- log ---------------------------------------------------------------------------------------
 
@@ -30,7 +41,11 @@ MAX_RECORD_BYTES: Final = 16 << 20
 # -- consumer ----------------------------------------------------------------------------------
 
 MAX_POLL_RECORDS: Final = 500
+SKIPPED_RANGES_KEPT: Final = 1000  # of a consumer with on_corruption="skip": the newest
 WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 _NANOSECONDS: Final = {
     "ns": 1,
@@ -107,6 +122,46 @@ def parse_duration_us(value: str | timedelta, *, name: str = "duration") -> int:
             f'{name} is {value!s}, but it must be between zero and 292 years. Pass "5s", say.'
         )
     return -(-nanoseconds // 1000)
+
+
+def names_settings(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Let a function of keyword settings name the nearest one when it is given an unknown one.
+
+    Raises
+    ------
+    ConfigError
+        By the function, for a keyword that it does not have.
+
+    Examples
+    --------
+    >>> @names_settings
+    ... def make(*, linger: str = "5ms") -> str:
+    ...     return linger
+    >>> make(linger_ms=5)
+    Traceback (most recent call last):
+    pystream.errors.ConfigError: make() has no setting 'linger_ms'. Did you mean linger? ...
+    """
+    code = call.__code__
+    settings = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    @functools.wraps(call)
+    def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        for name in kwargs:
+            if name not in settings:
+                near = difflib.get_close_matches(name, settings, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                known = ", ".join(setting for setting in settings if setting != "self")
+                raise ConfigError(
+                    f"{call.__name__}() has no setting {name!r}.{hint} Its settings are {known}."
+                )
+        return call(*args, **kwargs)
+
+    return checked
+
+
+def parse_timeout_us(value: str | timedelta | None) -> int | None:
+    """Return a timeout in microseconds; None waits for ever."""
+    return None if value is None else parse_duration_us(value, name="timeout")
 
 
 def parse_size(value: int | str, *, name: str = "size", minimum: int = 1) -> int:

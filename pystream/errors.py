@@ -130,9 +130,15 @@ class RecordTooLargeError(LogError, ValueError):
 
 
 class CorruptRecordError(LogError):
-    """Stored bytes fail their checksum or cannot be what was written."""
+    """Stored bytes fail their checksum or cannot be what was written.
+
+    The records of `topic` and `partition` from `offset` up to, but not including, `next_offset`
+    are lost; the damage is at byte `position` of `path`. A consumer that seeks to `next_offset`
+    goes on behind them.
+    """
 
     offset: int | None = None
+    next_offset: int | None = None
     position: int | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BatchMetadata", "RecordMetadata", "TopicPartition"]
+__all__ = ["BatchMetadata", "RecordMetadata", "SkippedRecords", "TopicPartition"]
 
 
 class TopicPartition(NamedTuple):
@@ -54,3 +54,28 @@ class BatchMetadata(NamedTuple):
     partition: int
     base_offset: int
     record_count: int
+
+
+class SkippedRecords(NamedTuple):
+    """Records that a consumer with ``on_corruption="skip"`` stepped over because of damage.
+
+    Attributes
+    ----------
+    topic : str
+    partition : int
+    offset : int
+        Of the first one.
+    next_offset : int
+        Behind the last one.
+    position : int
+        Of the damage, in bytes from the start of the file.
+    path : str
+        Of the damaged file; of the partition's directory where a file is missing.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    next_offset: int
+    position: int
+    path: str

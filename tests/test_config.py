@@ -84,3 +84,26 @@ def test_check_choice_names_what_is_accepted() -> None:
     assert config.check_choice("lz4", ("none", "lz4"), name="compression") == "lz4"
     with pytest.raises(ConfigError, match=r'Pass one of "none", "lz4"\.'):
         config.check_choice("zstd", ("none", "lz4"), name="compression")
+
+
+@config.names_settings
+def make(topic: str, *, linger: str = "5ms", batch_size: int = 1) -> tuple[str, str, int]:
+    return topic, linger, batch_size
+
+
+def test_unknown_setting_names_the_nearest_one() -> None:
+    with pytest.raises(
+        ConfigError, match=r"make\(\) has no setting 'batchsize'. Did you mean batch_"
+    ):
+        make("t", batchsize=5)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"'zzz'\. Its settings are topic, linger, batch_size"):
+        make("t", zzz=5)  # type: ignore[call-arg]
+    assert make("t", linger="1s") == ("t", "1s", 1)
+    assert make(topic="t", batch_size=2) == ("t", "5ms", 2)
+    with pytest.raises(TypeError):
+        make()  # type: ignore[call-arg]
+
+
+def test_timeout_may_be_none() -> None:
+    assert config.parse_timeout_us(None) is None
+    assert config.parse_timeout_us("1ms") == 1000

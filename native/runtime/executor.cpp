@@ -154,6 +154,7 @@ bool Executor::State::run_round(size_t index) {
   serial.current = source.root;
   source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
                             &round);
+  OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
   serial.current = nullptr;
   const bool had_any = !round.empty();
   if (had_any) {

@@ -45,6 +45,7 @@ struct TopicSourceSpec {
   std::vector<int64_t> start_offsets;      // one per partition; empty: the log start offsets
   std::optional<WatermarkSpec> watermark;  // none: event time stands still until the input ends
   bool bounded = true;  // stop at the log end offsets seen by the first run(); else tail forever
+  storage::OnCorruption on_corruption = storage::OnCorruption::kRaise;
   // When not empty: the record timestamp as an additional last column of this name,
   // timestamp[us] not null.
   std::string timestamp_column;

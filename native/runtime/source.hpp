@@ -45,6 +45,8 @@ class SourceReader {
   virtual int partition_count() const { return 1; }
   // The next offset per partition; empty without offsets.
   virtual std::vector<int64_t> positions() const { return {}; }
+  // Records that were stepped over because they cannot be read.
+  virtual int64_t skipped_records() const { return 0; }
   // The columns of a batch that the operators need: those of the source operator's schema. Any
   // thread.
   virtual RecordBatch read(const SourceBatch& batch) const = 0;

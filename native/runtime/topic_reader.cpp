@@ -57,6 +57,7 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
     input.position = spec_.start_offsets.empty() ? spec_.partitions[p]->ends().log_start_offset
                                                  : spec_.start_offsets[p];
     input.reader = spec_.partitions[p]->reader(input.position);
+    input.reader->set_on_corruption(spec_.on_corruption);
     inputs_.push_back(std::move(input));
   }
 }
@@ -107,7 +108,14 @@ void TopicReader::fill_head(Input* input) {
       return;
     }
     std::optional<storage::LogBatch> batch = input->reader->next();
-    if (!batch) return;
+    for (const storage::SkippedRange& range : input->reader->take_skipped()) {
+      skipped_records_ += range.next_offset - range.offset;
+    }
+    if (!batch) {
+      // Behind offsets that hold no record.
+      input->position = std::max(input->position, input->reader->position());
+      return;
+    }
     const bool is_control = (batch->header().flags & storage::kFlagControl) != 0;
     if (is_control || batch->record_count() == 0) {
       input->position = batch->next_offset();

@@ -24,6 +24,7 @@ class TopicReader final : public SourceReader {
   int64_t watermark() const override { return tracker_.current(); }
   int partition_count() const override { return static_cast<int>(spec_.partitions.size()); }
   std::vector<int64_t> positions() const override;
+  int64_t skipped_records() const override { return skipped_records_; }
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
   std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
@@ -59,6 +60,7 @@ class TopicReader final : public SourceReader {
   std::optional<uint16_t> time_id_;   // the event-time column
   DataType time_type_;
   std::vector<Input> inputs_;
+  int64_t skipped_records_ = 0;
   bool has_ends_ = false;
   storage::OrderFrontier frontier_;
   WatermarkTracker tracker_;

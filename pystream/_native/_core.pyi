@@ -271,6 +271,10 @@ def select_true(condition: Array) -> npt.NDArray[np.int32]:
 
 Acks = Literal["published", "interval", "durable"]
 Codec = Literal["none", "lz4"]
+OnCorruption = Literal["raise", "skip"]
+
+def crc32c(data: bytes) -> int:
+    """Return the CRC32C (Castagnoli) of some bytes."""
 
 @final
 class AppendResult:
@@ -413,8 +417,12 @@ class Partition:
     def wait(self, offset: int, timeout_us: int) -> bool:
         """Block until log_end_offset > offset; False on timeout."""
 
-    def reader(self, offset: int) -> PartitionReader:
-        """Raises OffsetOutOfRangeError with both ends."""
+    def reader(self, offset: int, *, on_corruption: OnCorruption = "raise") -> PartitionReader:
+        """Raises OffsetOutOfRangeError with both ends.
+
+        With "skip" every batch is verified in full before it is handed out, once per process, and
+        what is damaged is stepped over: see `PartitionReader.take_skipped`.
+        """
 
     def sync(self) -> None: ...
     def backup(self, directory: str, cut: int) -> BackupResult:
@@ -452,6 +460,17 @@ class TailWatch:
     @property
     def interrupts(self) -> int:
         """How often the watch was interrupted, modulo 2^32."""
+class SkippedRange:
+    """Records that a reader stepped over: offsets [offset, next_offset), and where they were."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def next_offset(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def path(self) -> str: ...
 
 @final
 class PartitionReader:
@@ -465,10 +484,49 @@ class PartitionReader:
 
     def peek(self) -> LogBatch | None: ...
     def seek(self, offset: int) -> None: ...
+    def take_skipped(self) -> list[SkippedRange]:
+        """Return what was stepped over since the last call."""
+
     @property
     def position(self) -> int: ...
     @property
     def partition(self) -> Partition: ...
+
+@final
+class ColumnEntry:
+    """A column of a stored batch: see docs/formats/segment.md."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def type(self) -> int: ...
+    @property
+    def encoding(self) -> int: ...
+    @property
+    def null_count(self) -> int: ...
+    @property
+    def dictionary_length(self) -> int: ...
+    @property
+    def first_buffer(self) -> int: ...
+    @property
+    def buffer_count(self) -> int: ...
+
+@final
+class BufferEntry:
+    """A buffer of a stored batch: see docs/formats/segment.md."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def stored_length(self) -> int: ...
+    @property
+    def raw_length(self) -> int: ...
+    @property
+    def crc(self) -> int: ...
+    @property
+    def codec(self) -> int: ...
+    @property
+    def kind(self) -> int: ...
 
 @final
 class LogBatch:
@@ -515,6 +573,25 @@ class LogBatch:
 
     def headers(self) -> Array | None:
         """Kafka's encoding of record headers, binary; None when no record has any."""
+
+    @property
+    def producer_id(self) -> int: ...
+    @property
+    def producer_epoch(self) -> int: ...
+    @property
+    def durable_offset(self) -> int: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def header_crc(self) -> int: ...
+    @property
+    def previous_header_crc(self) -> int: ...
+    @property
+    def column_entries(self) -> list[ColumnEntry]: ...
+    @property
+    def buffer_entries(self) -> list[BufferEntry]: ...
+    def verify(self) -> None:
+        """Check every stored buffer. Raises CorruptRecordError."""
 
     def statistics(self, index: int) -> tuple[int, Any, Any] | None:
         """Return (null count, minimum, maximum); minimum and maximum None when not stored."""
@@ -653,6 +730,7 @@ class Graph:
         delay: int = 0,
         bounded: bool = True,
         timestamp_column: str | None = None,
+        on_corruption: OnCorruption = "raise",
     ) -> Port:
         """Read partitions of one topic in append order; only columns that something needs.
 
@@ -742,6 +820,8 @@ class OperatorMetrics:
     def batches_in(self) -> int: ...
     @property
     def late_records(self) -> int: ...
+    @property
+    def skipped_records(self) -> int: ...
     @property
     def watermark(self) -> int | None:
         """None before the first and after the last."""

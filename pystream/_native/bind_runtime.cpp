@@ -71,13 +71,15 @@ const char* kind_name(runtime::RunStatus status) {
 Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::Log> log,
                       Partitions partitions, std::optional<std::vector<int64_t>> start_offsets,
                       const std::optional<std::string>& event_time, int64_t delay, bool bounded,
-                      std::optional<std::string> timestamp_column) {
+                      std::optional<std::string> timestamp_column,
+                      const std::string& on_corruption) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
   if (start_offsets) spec.start_offsets = std::move(*start_offsets);
   spec.watermark = watermark_of(event_time, delay);
   spec.bounded = bounded;
+  spec.on_corruption = parse_on_corruption(on_corruption);
   if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
   return graph.add_topic_source(std::move(name), std::move(spec));
 }
@@ -171,7 +173,7 @@ void bind_graph(py::module_& module) {
       .def("add_topic_source", &add_topic_source, py::arg("name"), py::arg("log"),
            py::arg("partitions"), py::kw_only(), py::arg("start_offsets") = py::none(),
            py::arg("event_time") = py::none(), py::arg("delay") = 0, py::arg("bounded") = true,
-           py::arg("timestamp_column") = py::none())
+           py::arg("timestamp_column") = py::none(), py::arg("on_corruption") = "raise")
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0)
@@ -248,6 +250,7 @@ void bind_metrics(py::module_& module) {
       .def_readonly("records_out", &MetricsSnapshot::records_out)
       .def_readonly("batches_in", &MetricsSnapshot::batches_in)
       .def_readonly("late_records", &MetricsSnapshot::late_records)
+      .def_readonly("skipped_records", &MetricsSnapshot::skipped_records)
       .def_property_readonly("watermark",
                              [](const MetricsSnapshot& self) -> std::optional<int64_t> {
                                const bool is_open = self.watermark != windows::kMinWatermark &&

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "storage/batch_encoder.hpp"
@@ -169,11 +171,14 @@ void bind_partition(py::module_& module) {
           py::arg("offset"), py::arg("timeout_us"))
       .def(
           "reader",
-          [](const PartitionHandle& self, int64_t offset) {
+          [](const PartitionHandle& self, int64_t offset, const std::string& on_corruption) {
+            const storage::OnCorruption policy = parse_on_corruption(on_corruption);
             const py::gil_scoped_release release;
-            return ReaderHandle{self, self->reader(offset)};
+            ReaderHandle handle{self, self->reader(offset)};
+            handle.reader->set_on_corruption(policy);
+            return handle;
           },
-          py::arg("offset"))
+          py::arg("offset"), py::kw_only(), py::arg("on_corruption") = "raise")
       .def("sync", &Partition::sync, Unlocked())
       .def("backup", &Partition::backup, py::arg("directory"), py::arg("cut"), Unlocked())
       .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })
@@ -186,6 +191,11 @@ void bind_partition(py::module_& module) {
 }
 
 void bind_reader(py::module_& module) {
+  py::class_<storage::SkippedRange>(module, "SkippedRange")
+      .def_readonly("offset", &storage::SkippedRange::offset)
+      .def_readonly("next_offset", &storage::SkippedRange::next_offset)
+      .def_readonly("position", &storage::SkippedRange::position)
+      .def_readonly("path", &storage::SkippedRange::path);
   py::class_<ReaderHandle>(module, "PartitionReader")
       .def(
           "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
@@ -194,6 +204,7 @@ void bind_reader(py::module_& module) {
       .def(
           "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
           py::arg("offset"), Unlocked())
+      .def("take_skipped", [](ReaderHandle& self) { return self.reader->take_skipped(); })
       .def_property_readonly("position",
                              [](const ReaderHandle& self) { return self.reader->position(); })
       .def_property_readonly("partition", [](const ReaderHandle& self) { return self.partition; });
@@ -229,6 +240,28 @@ RecordBatch read(const LogBatch& self, const std::optional<std::vector<int>>& in
   }
   const py::gil_scoped_release release;
   return indices ? self.read(*indices) : self.read_all();
+}
+
+void bind_entries(py::module_& module) {
+  py::class_<storage::ColumnEntry>(module, "ColumnEntry")
+      .def_readonly("id", &storage::ColumnEntry::id)
+      .def_readonly("type", &storage::ColumnEntry::type)
+      .def_property_readonly(
+          "encoding",
+          [](const storage::ColumnEntry& self) { return static_cast<int>(self.encoding); })
+      .def_readonly("null_count", &storage::ColumnEntry::null_count)
+      .def_readonly("dictionary_length", &storage::ColumnEntry::dictionary_length)
+      .def_readonly("first_buffer", &storage::ColumnEntry::first_buffer)
+      .def_readonly("buffer_count", &storage::ColumnEntry::buffer_count);
+  py::class_<storage::BufferEntry>(module, "BufferEntry")
+      .def_readonly("offset", &storage::BufferEntry::offset)
+      .def_readonly("stored_length", &storage::BufferEntry::stored_length)
+      .def_readonly("raw_length", &storage::BufferEntry::raw_length)
+      .def_readonly("crc", &storage::BufferEntry::crc)
+      .def_property_readonly(
+          "codec", [](const storage::BufferEntry& self) { return static_cast<int>(self.codec); })
+      .def_property_readonly(
+          "kind", [](const storage::BufferEntry& self) { return static_cast<int>(self.kind); });
 }
 
 void bind_log_batch(py::module_& module) {
@@ -267,16 +300,43 @@ void bind_log_batch(py::module_& module) {
           "timestamps", [](const LogBatch& self) { return self.timestamps(); }, Unlocked())
       .def(
           "headers", [](const LogBatch& self) { return self.headers(); }, Unlocked())
+      .def_property_readonly("producer_id", header(&storage::BatchHeader::producer_id))
+      .def_property_readonly("producer_epoch", header(&storage::BatchHeader::producer_epoch))
+      .def_property_readonly("durable_offset", header(&storage::BatchHeader::durable_offset))
+      .def_property_readonly("incarnation", header(&storage::BatchHeader::incarnation))
+      .def_property_readonly("header_crc", header(&storage::BatchHeader::header_crc))
+      .def_property_readonly("previous_header_crc",
+                             header(&storage::BatchHeader::previous_header_crc))
+      .def_property_readonly("column_entries",
+                             [](const LogBatch& self) {
+                               const auto entries = self.column_entries();
+                               return std::vector(entries.begin(), entries.end());
+                             })
+      .def_property_readonly("buffer_entries",
+                             [](const LogBatch& self) {
+                               const auto entries = self.buffer_entries();
+                               return std::vector(entries.begin(), entries.end());
+                             })
+      .def(
+          "verify", [](const LogBatch& self) { self.verify(storage::Verify::kAlways); }, Unlocked())
       .def("statistics", &statistics, py::arg("index"));
 }
 
 }  // namespace
 
 void bind_storage(py::module_& module) {
+  module.def(
+      "crc32c",
+      [](const py::bytes& bytes) {
+        const std::string_view view = bytes;
+        return crc32c(0, view.data(), view.size());
+      },
+      py::arg("data"));
   bind_results(module);
   bind_log(module);
   bind_partition(module);
   bind_reader(module);
+  bind_entries(module);
   bind_log_batch(module);
 }
 

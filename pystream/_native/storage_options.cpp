@@ -30,6 +30,12 @@ storage::Codec parse_codec(const std::string& text) {
   throw_setting("codec", text, "'none' or 'lz4'");
 }
 
+storage::OnCorruption parse_on_corruption(const std::string& text) {
+  if (text == "raise") return storage::OnCorruption::kRaise;
+  if (text == "skip") return storage::OnCorruption::kSkip;
+  throw_setting("on_corruption", text, "'raise' or 'skip'");
+}
+
 storage::TopicId parse_topic_id(const py::bytes& bytes) {
   const std::string_view given = bytes;
   storage::TopicId id;

@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Self
 
 from pystream import config
 from pystream._native import RecordIterator, RecordRows
-from pystream.errors import ClosedError, ConfigError, LogError, OffsetOutOfRangeError
+from pystream.errors import ClosedError, ConfigError, CorruptRecordError, LogError
 from pystream.log import fork
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
 from pystream.log.group_member import GroupMember
+from pystream.log.offsets import AUTO_OFFSET_RESETS, check_committable, reset_offset
 from pystream.log.record_rows import record_rows
-from pystream.types import TopicPartition
+from pystream.types import SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
-    from pystream._native import Record
+    from pystream._native import OnCorruption, Record
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
 
 __all__ = ["Consumer"]
-
-AUTO_OFFSET_RESETS = ("earliest", "latest", "none")
 
 
 class Consumer:
@@ -45,6 +44,10 @@ class Consumer:
         Iteration ends when nothing came for so long. Default: it waits for ever.
     max_poll_records : int, default 500
         The most records that one :meth:`poll` returns.
+    on_corruption : {"raise", "skip"}, default "raise"
+        What damaged records do: raise CorruptRecordError, at the latest when a damaged column is
+        read, or be stepped over and counted (:meth:`metrics`, :attr:`skipped_records`); then
+        every batch is verified in full before it is handed out, once per process.
 
     Notes
     -----
@@ -60,6 +63,7 @@ class Consumer:
         auto_offset_reset: str = "latest",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
+        on_corruption: str = "raise",
     ) -> None:
         if group_id is not None and (not isinstance(group_id, str) or not group_id):
             raise ConfigError(f"group_id is {group_id!r}. Pass a name, or leave it out.")
@@ -68,8 +72,10 @@ class Consumer:
         self._reset = config.check_choice(
             auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
         )
-        self._timeout_us = _timeout_us(timeout)
+        self._timeout_us = config.parse_timeout_us(timeout)
         self._max_poll_records = config.check_positive(max_poll_records, name="max_poll_records")
+        config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
+        self._on_corruption: OnCorruption = "skip" if on_corruption == "skip" else "raise"
         self._member: GroupMember | None = None
         self._assigned: dict[TopicPartition, AssignedPartition] = {}
         self._topics: tuple[str, ...] = ()
@@ -175,12 +181,13 @@ class Consumer:
         Raises
         ------
         CorruptRecordError
-            If a checksum does not fit; the position stays.
+            If the next batch is damaged; the position stays, and ``seek`` to the error's
+            `next_offset` goes on behind it.
         """
         limit = None
         if max_records is not None:
             limit = config.check_positive(max_records, name="max_records")
-        wait_us = self._timeout_us if timeout is None else _timeout_us(timeout)
+        wait_us = self._timeout_us if timeout is None else config.parse_timeout_us(timeout)
         return Batches(self, limit, wait_us)
 
     def __iter__(self) -> Iterator[Record]:
@@ -221,14 +228,26 @@ class Consumer:
         self._check_usable()
         self._leave_record()
         polled: dict[TopicPartition, list[Record]] = {}
-        found = self._next(left, _timeout_us(timeout))
+        found = self._next(left, config.parse_timeout_us(timeout))
         while found is not None:
             assigned, batch = found
             rows = self._rows_of(assigned, batch)
             polled.setdefault(assigned.name, []).extend(rows.records(0, rows.length))
             left -= rows.length
-            found = self._fetcher.next(left) if left > 0 else None
+            try:
+                found = self._fetcher.next(left) if left > 0 else None
+            except CorruptRecordError:
+                break  # what came before it is not lost; the next call raises
         return polled
+
+    def metrics(self) -> dict[str, dict[str, int]]:
+        """Return counters by group and name, as Kafka's clients have them."""
+        return self._fetcher.metrics.by_group()
+
+    @property
+    def skipped_records(self) -> list[SkippedRecords]:
+        """Where damage was stepped over with ``on_corruption="skip"``: the newest 1000 places."""
+        return list(self._fetcher.metrics.skipped)
 
     # -- positions -----------------------------------------------------------------------------
 
@@ -368,21 +387,9 @@ class Consumer:
             number = self._group_number("committed")
             offset = self._log.catalog.committed_offset(number, topic_id, name.partition)
         if offset is None or not ends.log_start_offset <= offset <= ends.log_end_offset:
-            offset = self._reset_offset(name, offset, ends.log_start_offset, ends.log_end_offset)
-        return AssignedPartition(topic, name.partition, offset)
-
-    def _reset_offset(self, name: TopicPartition, offset: int | None, start: int, end: int) -> int:
-        if self._reset == "none":
-            what = "has no committed offset" if offset is None else f"has offset {offset}"
-            raise OffsetOutOfRangeError(
-                f"{name.topic}-{name.partition} {what} for group {self._group_id!r}: log start "
-                f"offset is {start}, log end offset is {end}. Pass "
-                'auto_offset_reset="earliest" or "latest", or commit an offset first.',
-                topic=name.topic,
-                partition=name.partition,
-                offset=offset,
-            )
-        return start if self._reset == "earliest" else end
+            both = ends.log_start_offset, ends.log_end_offset
+            offset = reset_offset(self._reset, name, offset, both, self._group_id)
+        return AssignedPartition(topic, name.partition, offset, on_corruption=self._on_corruption)
 
     def _next(
         self, max_records: int | None, wait_us: int | None
@@ -459,14 +466,7 @@ class Consumer:
 
     def _offset_row(self, name: TopicPartition, offset: int) -> tuple[bytes, int, int]:
         _, end = self._ends(name)
-        if not 0 <= offset <= end:
-            raise OffsetOutOfRangeError(
-                f"offset {offset} cannot be committed for {name.topic}-{name.partition}: log end "
-                f"offset is {end}. Commit the offset of the next record to read.",
-                topic=name.topic,
-                partition=name.partition,
-                offset=offset,
-            )
+        check_committable(name, offset, end)
         return self._log.topic(name.topic).description.id, name.partition, offset
 
     def _group_number(self, method: str) -> int:
@@ -492,9 +492,3 @@ class Consumer:
             )
         if self._is_closed:
             raise ClosedError("the consumer is closed. Make a new one with log.consumer().")
-
-
-def _timeout_us(timeout: str | timedelta | None) -> int | None:
-    if timeout is None:
-        return None
-    return config.parse_duration_us(timeout, name="timeout")

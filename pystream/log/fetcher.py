@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import heapq
+from typing import TYPE_CHECKING
 
 from pystream._native import Log as NativeLog
 from pystream._native import LogBatch, Partition, PartitionReader
 from pystream.log.arrivals import Arrivals
+from pystream.log.fetch_metrics import FetchMetrics
 from pystream.log.record_batch import RecordBatch
 from pystream.log.topic import Topic
-from pystream.types import TopicPartition
+from pystream.types import SkippedRecords, TopicPartition
+
+if TYPE_CHECKING:
+    from pystream._native import OnCorruption
 
 __all__ = ["AssignedPartition", "Fetcher"]
 
@@ -29,12 +34,14 @@ class AssignedPartition:
 
     __slots__ = ("is_paused", "name", "partition", "position", "reader", "topic")
 
-    def __init__(self, topic: Topic, number: int, position: int) -> None:
+    def __init__(
+        self, topic: Topic, number: int, position: int, *, on_corruption: OnCorruption = "raise"
+    ) -> None:
         self.name = TopicPartition(topic.name, number)
         self.topic = topic
         self.partition = partition = topic.native_partition(number)
         self.position = position
-        self.reader: PartitionReader = partition.reader(position)
+        self.reader: PartitionReader = partition.reader(position, on_corruption=on_corruption)
         self.is_paused = False
 
     def seek(self, offset: int) -> None:
@@ -54,31 +61,42 @@ class Fetcher:
 
     def __init__(self, log: NativeLog) -> None:
         self._arrivals = Arrivals(log)
+        self.metrics = FetchMetrics()
         self._is_moving = False  # between two steps that belong together
         self._assigned: list[AssignedPartition] = []
         # The next batch of each partition that had one, by append sequence. Partitions that had
         # none are not looked at before it is empty: a thousand idle ones cost little per batch.
         self._ready: list[tuple[int, int, LogBatch]] = []
+        # Partitions to look at before the next batch is chosen.
+        self._unseen: list[int] = []
 
     def assign(self, assigned: list[AssignedPartition]) -> None:
         """Replace the partitions that are read."""
         self._assigned = assigned
-        self._ready.clear()
+        self.forget_ready()
         self.interrupt()
 
     def forget_ready(self) -> None:
         """Look at all partitions again, after one was moved, paused or resumed."""
         self._ready.clear()
+        self._unseen.clear()
 
     def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch that is there, from the position on; None when there is none.
 
         The partition's position moves past it.
+
+        Raises
+        ------
+        CorruptRecordError
+            If the next records of a partition are damaged; nothing moves, and the error comes
+            again until the partition's position is moved.
         """
         if self._is_moving:
             self._go_back()
-        if not self._ready:
-            self._look()
+        self._is_moving = True
+        self._look()
+        self._is_moving = False
         if not self._ready:
             return None
         _, index, stored = self._ready[0]
@@ -95,10 +113,11 @@ class Fetcher:
             heapq.heappop(self._ready)
             assigned.reader.next()
             assigned.position = stored.next_offset
+            self._unseen.append(index)
             self._is_moving = False
-            self._peek(index)
         else:
             assigned.position = stored.base_offset + end
+        self.metrics.records_consumed += end - begin
         return assigned, batch
 
     def wait(self, deadline: float | None) -> bool:
@@ -128,18 +147,35 @@ class Fetcher:
         return [a.partition for a in active], [a.position for a in active]
 
     def _go_back(self) -> None:
-        """Undo a move that Ctrl-C cut short: a batch that nobody got is handed out again."""
+        """Undo what an error or Ctrl-C cut short: a batch that nobody got is handed out again."""
         for assigned in self._assigned:
             assigned.seek(assigned.position)
         self.forget_ready()
         self._is_moving = False
 
     def _look(self) -> None:
-        for index in range(len(self._assigned)):
-            self._peek(index)
+        if not self._ready and not self._unseen:
+            self._unseen.extend(reversed(range(len(self._assigned))))
+        while self._unseen:
+            self._peek(self._unseen.pop())
 
     def _peek(self, index: int) -> None:
         assigned = self._assigned[index]
-        stored = None if assigned.is_paused else assigned.reader.peek()
+        if assigned.is_paused:
+            return
+        stored = assigned.reader.peek()
+        for skipped in assigned.reader.take_skipped():
+            self.metrics.skip(
+                SkippedRecords(
+                    *assigned.name,
+                    skipped.offset,
+                    skipped.next_offset,
+                    skipped.position,
+                    skipped.path,
+                )
+            )
         if stored is not None:
             heapq.heappush(self._ready, (stored.append_sequence, index, stored))
+        else:
+            # The reader may have stepped over offsets that hold no record.
+            assigned.position = max(assigned.position, assigned.reader.position)

@@ -371,6 +371,7 @@ class Log:
         auto_offset_reset: str = "latest",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
+        on_corruption: str = "raise",
     ) -> Consumer:
         """Return a consumer of topics; :class:`Consumer` explains the settings.
 
@@ -405,6 +406,7 @@ class Log:
             auto_offset_reset=auto_offset_reset,
             timeout=timeout,
             max_poll_records=max_poll_records,
+            on_corruption=on_corruption,
         )
         self._clients.add(consumer)
         return consumer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pystream import config
 from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.pipeline.event_time import EventTime, check_event_time, ticks
@@ -70,6 +71,7 @@ class Environment:
         watermark: WatermarkStrategy | None = None,
         start: str = "earliest",
         bounded: bool = False,
+        on_corruption: Literal["raise", "skip"] = "raise",
     ) -> Stream:
         """Read all partitions of a topic, in the order in which batches were appended.
 
@@ -84,6 +86,9 @@ class Environment:
         bounded : bool, default False
             Stop at the end that each partition has when the job starts. Otherwise the job
             follows the topic until it is stopped.
+        on_corruption : {"raise", "skip"}, default "raise"
+            Whether damaged records stop the job, or are stepped over and counted in the source's
+            ``skipped_records``; then every batch is verified in full before it is used.
 
         Returns
         -------
@@ -101,7 +106,8 @@ class Environment:
             raise ConfigError(f'start is {start!r}. Pass "earliest" or "latest".')
         schema = self._engine.topic_schema(topic)
         event_time, mark = _watermark(watermark, schema)
-        node = nodes.TopicSource(topic, mark, start, bounded)
+        config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
+        node = nodes.TopicSource(topic, mark, start, bounded, on_corruption)
         return Stream(self, node, schema, event_time)
 
     def from_arrow(self, table: Any, *, watermark: WatermarkStrategy | None = None) -> Stream:

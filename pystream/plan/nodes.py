@@ -56,6 +56,7 @@ class TopicSource(Node):
     watermark: Watermark | None
     start: str  # "earliest" or "latest"
     bounded: bool  # stop at the ends seen when the job starts
+    on_corruption: Literal["raise", "skip"] = "raise"
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,6 +130,7 @@ class _Compiler:
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
             bounded=node.bounded or self._bounded,
+            on_corruption=node.on_corruption,
         )
 
     def _batch_source(self, node: nodes.BatchSource, name: str) -> Port:

@@ -22,8 +22,8 @@ class OperatorStatus:
     Attributes
     ----------
     name, kind : str
-    records_in, records_out, late_records : int
-        Rows; late rows entered no window.
+    records_in, records_out, late_records, skipped_records : int
+        Rows; late rows entered no window, skipped ones are damaged.
     watermark : int or None
         In ticks of the event-time column; None before the first and after the last.
     state_bytes : int
@@ -35,6 +35,7 @@ class OperatorStatus:
     records_in: int
     records_out: int
     late_records: int
+    skipped_records: int
     watermark: int | None
     state_bytes: int
 
@@ -128,6 +129,7 @@ def _operators(executor: Executor) -> list[OperatorStatus]:
             records_in=m.records_in,
             records_out=m.records_out,
             late_records=m.late_records,
+            skipped_records=m.skipped_records,
             watermark=m.watermark,
             state_bytes=m.state_bytes,
         )

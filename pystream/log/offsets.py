@@ -1,0 +1,44 @@
+"""Where a consumer without a usable committed offset begins, and which offsets it may commit."""
+
+from __future__ import annotations
+
+from pystream.errors import OffsetOutOfRangeError
+from pystream.types import TopicPartition
+
+__all__ = ["AUTO_OFFSET_RESETS", "check_committable", "reset_offset"]
+
+AUTO_OFFSET_RESETS = ("earliest", "latest", "none")
+
+
+def reset_offset(
+    policy: str,
+    name: TopicPartition,
+    committed: int | None,
+    ends: tuple[int, int],
+    group: str | None,
+) -> int:
+    """Return the offset that a policy says; OffsetOutOfRangeError for ``"none"``."""
+    start, end = ends
+    if policy == "none":
+        what = "has no committed offset" if committed is None else f"has offset {committed}"
+        raise OffsetOutOfRangeError(
+            f"{name.topic}-{name.partition} {what} for group {group!r}: log start offset is "
+            f"{start}, log end offset is {end}. Pass "
+            'auto_offset_reset="earliest" or "latest", or commit an offset first.',
+            topic=name.topic,
+            partition=name.partition,
+            offset=committed,
+        )
+    return start if policy == "earliest" else end
+
+
+def check_committable(name: TopicPartition, offset: int, end: int) -> None:
+    """Raise OffsetOutOfRangeError unless the offset is one that a reader can be at."""
+    if not 0 <= offset <= end:
+        raise OffsetOutOfRangeError(
+            f"offset {offset} cannot be committed for {name.topic}-{name.partition}: log end "
+            f"offset is {end}. Commit the offset of the next record to read.",
+            topic=name.topic,
+            partition=name.partition,
+            offset=offset,
+        )
