@@ -460,6 +460,7 @@ class TailWatch:
     @property
     def interrupts(self) -> int:
         """How often the watch was interrupted, modulo 2^32."""
+
 class SkippedRange:
     """Records that a reader stepped over: offsets [offset, next_offset), and where they were."""
 

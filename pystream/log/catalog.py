@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,18 @@ from pystream import config
 from pystream.errors import LogError, TopicExistsError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog_errors import translated
+from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
+from pystream.log.topic_file import mark_deleted, topics_with_records, write_topic_file
 
-__all__ = ["Catalog"]
+__all__ = ["FIND_TOPICS", "FORMAT_VERSION", "Catalog"]
 
 FORMAT_VERSION = 1
+FIND_TOPICS = (
+    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
+    "FROM topics t JOIN schemas s ON s.id = t.schema_id"
+)
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE schemas (id INTEGER PRIMARY KEY, blob BLOB NOT NULL UNIQUE);
@@ -59,10 +65,6 @@ CREATE TABLE group_offsets (
     PRIMARY KEY (group_id, topic_id, partition)
 ) WITHOUT ROWID;
 """
-_SELECT_TOPIC = (
-    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
-    "FROM topics t JOIN schemas s ON s.id = t.schema_id"
-)
 # What goes with a topic, and the column that names it.
 _TABLES_OF_TOPIC = (("group_offsets", "topic_id"), ("topic_schemas", "topic_id"), ("topics", "id"))
 
@@ -76,6 +78,11 @@ class Catalog:
         Of the log; ``catalog.db`` and ``catalog.lock`` are created when missing.
     lock_timeout_us : int
         How long to wait for another process's write.
+    is_rebuilt : bool, default False
+        The catalog was lost and its topics are about to be entered again; else an empty catalog
+        over topics that have records is refused.
+    read_only : bool, default False
+        Write nothing, and make no file; follows what others write.
 
     Notes
     -----
@@ -83,8 +90,20 @@ class Catalog:
     connection (SQLite forbids it): it opens its own on first use.
     """
 
-    def __init__(self, directory: str, lock_timeout_us: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        lock_timeout_us: int,
+        *,
+        read_only: bool = False,
+        is_rebuilt: bool = False,
+    ) -> None:
+        self._directory = directory
         self._path = os.path.join(directory, "catalog.db")
+        self._read_only = read_only
+        self._is_rebuilt = is_rebuilt
+        self._frozen: Signature | None = None  # the state that a read-only connection shows
+        self._reopened_count = 0
         self._lock_timeout_us = lock_timeout_us
         self._mutex = threading.RLock()
         self._write_lock = KernelLock(
@@ -115,13 +134,15 @@ class Catalog:
                 )
             schema_id = self._enter_schema(connection, topic.schema_blob)
             topic = topic.with_ids(uuid.uuid4().bytes, schema_id)
-            now = time.time_ns() // 1000
+            created_us = time.time_ns() // 1000
             connection.execute(
-                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), now)
+                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*topic.to_row(), created_us),
             )
             connection.execute(
-                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)", (topic.id, schema_id, now)
+                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)", (topic.id, schema_id, created_us)
             )
+            write_topic_file(self._directory, topic, created_us)
         return topic
 
     def alter_topic(
@@ -191,6 +212,8 @@ class Catalog:
                 )
             for table, column in _TABLES_OF_TOPIC:
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
+            # From here on its directory is no topic that lost its row.
+            mark_deleted(self._directory, topic.id)
         self._own_changes += 1
         return topic
 
@@ -198,7 +221,7 @@ class Catalog:
         """Return something that differs after a topic was altered or deleted, anywhere. Cheap."""
         with self._read() as connection:
             (mark,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(mark), self._own_changes
+        return int(mark), self._own_changes + self._reopened_count
 
     def has_topic(self, topic_id: bytes) -> bool:
         """Return whether the topic of that id exists, whatever its name."""
@@ -221,7 +244,7 @@ class Catalog:
     @staticmethod
     def topics_in(connection: sqlite3.Connection) -> list[TopicDescription]:
         """Return the topics of a copy, by name."""
-        rows = connection.execute(f"{_SELECT_TOPIC} ORDER BY t.name").fetchall()
+        rows = connection.execute(f"{FIND_TOPICS} ORDER BY t.name").fetchall()
         return [TopicDescription.from_row(row) for row in rows]
 
     @staticmethod
@@ -230,6 +253,72 @@ class Catalog:
         with connection:
             for table, column in _TABLES_OF_TOPIC:
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
+
+    # -- repair --------------------------------------------------------------------------------
+
+    def restore_topic(self, topic: TopicDescription, created_us: int) -> None:
+        """Enter a topic that was lost, under its own ids as far as they are free."""
+        with self._write() as connection:
+            same = "SELECT id FROM schemas WHERE blob = ?"
+            found = connection.execute(same, (topic.schema_blob,)).fetchone()
+            taken = "SELECT 1 FROM schemas WHERE id = ?"
+            if found is not None:
+                topic = topic.with_ids(topic.id, found[0])
+            elif connection.execute(taken, (topic.schema_id,)).fetchone() is None:
+                connection.execute(
+                    "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
+                )
+            else:
+                # Segments may bear the id that it had, with either schema: a new one is safe.
+                (largest,) = connection.execute("SELECT max(id) FROM schemas").fetchone()
+                topic = topic.with_ids(topic.id, largest + 1)
+                connection.execute(
+                    "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
+                )
+            connection.execute(
+                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), created_us)
+            )
+            connection.execute(
+                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)",
+                (topic.id, topic.schema_id, created_us),
+            )
+
+    def limit_group_offsets(self, ends: Mapping[tuple[bytes, int], int]) -> list[str]:
+        """Let no committed offset pass the end of its partition; return what was done.
+
+        Parameters
+        ----------
+        ends : mapping of (topic id, partition) to int
+            Log end offsets; offsets of other partitions stay.
+        """
+        done = []
+        with self._write() as connection:
+            gone = connection.execute(
+                "DELETE FROM group_offsets WHERE topic_id NOT IN (SELECT id FROM topics)"
+            ).rowcount
+            if gone:
+                done.append(f"removed {gone} offsets of groups in topics that do not exist")
+            rows = connection.execute(
+                "SELECT group_id, topic_id, partition, next_offset FROM group_offsets"
+            ).fetchall()
+            for group, topic_id, partition, offset in rows:
+                end = ends.get((topic_id, partition))
+                if end is not None and offset > end:
+                    connection.execute(
+                        "UPDATE group_offsets SET next_offset = ? "
+                        "WHERE group_id = ? AND topic_id = ? AND partition = ?",
+                        (end, group, topic_id, partition),
+                    )
+                    done.append(
+                        f"set the offset of a group in {topic_id.hex()}-{partition} from {offset} "
+                        f"to the end, {end}"
+                    )
+        return done
+
+    def back_up(self, target: sqlite3.Connection) -> None:
+        """Copy the catalog into another database."""
+        with self._read() as connection:
+            connection.backup(target)
 
     # -- groups --------------------------------------------------------------------------------
 
@@ -283,7 +372,10 @@ class Catalog:
         self._write_lock.forget()
 
     def _open(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._open_read_only()
         with translated(self._path), self._locked():
+            self._require_not_lost()
             connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, timeout=10.0
             )
@@ -300,8 +392,34 @@ class Catalog:
         )
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Before anything is written: what is no catalog of ours must stay as it is.
+    def _open_read_only(self) -> sqlite3.Connection:
+        with translated(self._path):
+            connection, self._frozen = connect_read_only(self._path)
+            try:
+                if not self._is_ours(connection):
+                    raise LogError(f"{self._path} is empty. Open the log for writing.")
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        self._closer = weakref.finalize(self, connection.close)
+        return connection
+
+    def _require_not_lost(self) -> None:
+        """Refuse to begin an empty catalog over topics that have records."""
+        if self._is_rebuilt or (os.path.exists(self._path) and os.path.getsize(self._path) > 0):
+            return
+        lost = [path.name for path in topics_with_records(self._directory)]
+        if lost:
+            raise LogError(
+                f"{self._path} is missing, but {len(lost)} topics have records in "
+                f'{self._directory}. Restore the file from a backup, or run "pystream verify '
+                f"--repair {self._directory}\", which makes it again from the topics' files.",
+                path=self._path,
+            )
+
+    def _is_ours(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the database is a catalog; False when it is empty."""
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         is_ours = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'topics')"
@@ -321,6 +439,11 @@ class Catalog:
                     f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
                     path=self._path,
                 )
+        return bool(is_ours)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Before anything is written: what is no catalog of ours must stay as it is.
+        is_ours = self._is_ours(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -340,11 +463,20 @@ class Catalog:
     @contextlib.contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
         with self._mutex, translated(self._path):
+            if self._frozen is not None and self._frozen != signature_of(self._path):
+                self.close()
+                self._reopened_count += 1
             yield self._connection or self._open()
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         """Run a transaction; it is rolled back when the body raises."""
+        if self._read_only:
+            raise LogError(
+                f"the catalog {self._path} was opened read-only, so it cannot be changed. Open "
+                "the log for writing.",
+                path=self._path,
+            )
         with self._mutex, translated(self._path):
             connection = self._connection or self._open()
             with self._locked():
@@ -372,7 +504,7 @@ class Catalog:
 
     @staticmethod
     def _find(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
-        row = connection.execute(f"{_SELECT_TOPIC} WHERE t.name = ?", (name,)).fetchone()
+        row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
         return None if row is None else TopicDescription.from_row(row)
 
 

@@ -67,6 +67,8 @@ class Consumer:
     ) -> None:
         if group_id is not None and (not isinstance(group_id, str) or not group_id):
             raise ConfigError(f"group_id is {group_id!r}. Pass a name, or leave it out.")
+        if group_id is not None:
+            log.check_writable("join a consumer group")
         self._log = log
         self._group_id = group_id
         self._reset = config.check_choice(
@@ -470,6 +472,7 @@ class Consumer:
         return self._log.topic(name.topic).description.id, name.partition, offset
 
     def _group_number(self, method: str) -> int:
+        self._log.check_writable(f"use {method}()")
         if self._group_id is None:
             raise ConfigError(
                 f'{method}() needs a consumer group. Pass group_id="..." to the consumer.'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import threading
 import weakref
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Self
 from pystream import _native, config
 from pystream.errors import (
     ClosedError,
-    ConfigError,
     LogError,
     NotSupportedError,
     StorageError,
@@ -25,16 +23,12 @@ from pystream.errors import (
 )
 from pystream.log import fork
 from pystream.log.catalog import Catalog
+from pystream.log.directory import check_directory, make_directory, require_directory
 from pystream.log.schema import KAFKA_SHAPED, to_schema
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
-from pystream.log.topic_description import (
-    TopicConfig,
-    TopicDescription,
-    check_same_topic,
-    check_topic_name,
-    key_columns_of,
-)
+from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
+from pystream.log.topic_settings import check_same, key_columns
 
 if TYPE_CHECKING:
     from pystream.log.backup import Backup
@@ -43,11 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "open"]
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
-
+@config.names_settings
 def open(
-    directory: str | os.PathLike[str], *, lock_timeout: str | timedelta = config.LOCK_TIMEOUT
+    directory: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    lock_timeout: str | timedelta = config.LOCK_TIMEOUT,
 ) -> Log:
     """Open the log in a directory; make both when they do not exist.
 
@@ -57,6 +53,10 @@ def open(
     ----------
     directory : str or path
         On a local file system.
+    read_only : bool, default False
+        Write nothing at all: works without write permission. A log that must be recovered (after a
+        power loss, or a copy) is recovered in memory, and then shows what it held when it was
+        opened; so does a partition that did not exist yet.
     lock_timeout : str or timedelta, default "30s"
         How long to wait for a lock that another process holds.
 
@@ -68,7 +68,8 @@ def open(
     Raises
     ------
     LogError
-        If the directory holds something else, or a log of a newer format.
+        If the directory holds something else or a log of a newer format, is on a network file
+        system, or its catalog was lost; with `read_only` also if there is no log.
     StorageError
         If the system refuses: no permission, full disk.
     NotSupportedError
@@ -82,12 +83,8 @@ def open(
     ...         log.topics()
     []
     """
-    path = os.fspath(directory)
-    if not isinstance(path, str) or not path:
-        raise ConfigError(f"directory is {directory!r}. Pass a path as a string or Path.")
-    if scheme := _SCHEME.match(path):
-        _refuse_scheme(scheme[1], path)
-    return Log(path, lock_timeout=lock_timeout)
+    path = check_directory(directory)
+    return Log(path, read_only=read_only, lock_timeout=lock_timeout)
 
 
 class Log:
@@ -101,18 +98,23 @@ class Log:
     """
 
     def __init__(
-        self, directory: str, *, lock_timeout: str | timedelta = config.LOCK_TIMEOUT
+        self,
+        directory: str,
+        *,
+        read_only: bool = False,
+        lock_timeout: str | timedelta = config.LOCK_TIMEOUT,
     ) -> None:
         self._directory = os.path.abspath(directory)
+        self._is_read_only = read_only
         self._lock_timeout_us = config.parse_duration_us(lock_timeout, name="lock_timeout")
         self._mutex = threading.RLock()
         self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
         self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
         self._is_closed = False
-        _make_directory(self._directory)
+        (require_directory if read_only else make_directory)(self._directory)
         self._native: _native.Log | None = self._open_native()
         try:
-            self._catalog = Catalog(self._directory, self._lock_timeout_us)
+            self._catalog = Catalog(self._directory, self._lock_timeout_us, read_only=read_only)
         except BaseException:
             self._native.close()
             raise
@@ -120,6 +122,7 @@ class Log:
 
     # -- topics --------------------------------------------------------------------------------
 
+    @config.names_settings
     def create_topic(
         self,
         name: str,
@@ -189,13 +192,14 @@ class Log:
             ),
             schema_blob=native_schema.serialize(),
             is_typed=schema is not None,
-            key_columns=key_columns_of(key, native_schema, is_typed=schema is not None),
+            key_columns=key_columns(key, native_schema, is_typed=schema is not None),
             config=TopicConfig(
                 compression=compression,
                 segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
                 timestamp_type=timestamp_type,
             ),
         )
+        self.check_writable("create a topic")
         catalog = self._open_catalog()
         existing = catalog.find_topic(name) if exist_ok else None
         if existing is None:
@@ -206,7 +210,7 @@ class Log:
                 existing = catalog.find_topic(name) if exist_ok else None
                 if existing is None:
                     raise
-        check_same_topic(wanted, existing)
+        check_same(wanted, existing)
         return Topic(self, existing)
 
     def alter_topic(
@@ -306,6 +310,7 @@ class Log:
         StorageError
             If files cannot be deleted; the topic is gone all the same.
         """
+        self.check_writable("delete a topic")
         gone = self._open_catalog().delete_topic(name)
         with self._mutex:
             for key in [key for key in self._partitions if key[0] == gone.id]:
@@ -327,6 +332,7 @@ class Log:
 
     # -- clients -------------------------------------------------------------------------------
 
+    @config.names_settings
     def producer(
         self,
         *,
@@ -350,7 +356,7 @@ class Log:
         with fork.importing:
             from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read
 
-        self._check_open()
+        self.check_writable("produce")
         producer = Producer(
             self,
             acks=acks,
@@ -364,6 +370,7 @@ class Log:
         self._clients.add(producer)
         return producer
 
+    @config.names_settings
     def consumer(
         self,
         *topics: str,
@@ -467,6 +474,11 @@ class Log:
         return self._directory
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether the log was opened with ``read_only=True``."""
+        return self._is_read_only
+
+    @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._is_closed
@@ -547,6 +559,19 @@ class Log:
                 partition.set_schema(topic.schema_id, schema)
             return partition
 
+    def check_writable(self, act: str) -> None:
+        """Raise LogError when the log is read-only; `act` completes "cannot ...".
+
+        For the layers of this package.
+        """
+        self._check_open()
+        if self._is_read_only:
+            raise LogError(
+                f"cannot {act}: the log {self._directory} was opened read-only. Open it without "
+                "read_only=True.",
+                path=self._directory,
+            )
+
     def _check_exists(self, topic: TopicDescription) -> None:
         """Raise when a topic is gone: opening its partitions would make them again."""
         found = self.catalog.find_topic(topic.name)
@@ -568,6 +593,7 @@ class Log:
     def _open_native(self) -> _native.Log:
         return _native.Log.open(
             self._directory,
+            read_only=self._is_read_only,
             sync_interval_us=config.parse_duration_us(config.SYNC_INTERVAL),
             lock_timeout_us=self._lock_timeout_us,
         )
@@ -582,28 +608,3 @@ class Log:
                 f"the log {self._directory} is closed. Open it again with pystream.open().",
                 path=self._directory,
             )
-
-
-def _refuse_scheme(scheme: str, address: str) -> None:
-    if scheme == "kafka":
-        raise NotSupportedError(
-            f"{address} names a Kafka cluster, which cannot be opened yet. Pass a directory."
-        )
-    raise ConfigError(f"{address} has the unknown scheme {scheme!r}. Pass a directory.")
-
-
-def _make_directory(directory: str) -> None:
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise LogError(
-            f"{directory} is a file, or lies below one, so it cannot hold a log. Pass a directory.",
-            path=directory,
-        ) from error
-    except OSError as error:
-        raise StorageError(
-            f"cannot make the directory {directory}: {error.strerror}. Check its parent's "
-            "permissions and free space.",
-            errno=error.errno,
-            path=directory,
-        ) from error

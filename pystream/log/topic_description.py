@@ -6,21 +6,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pystream import config
-from pystream.errors import ConfigError, TopicExistsError
-
-if TYPE_CHECKING:
-    from pystream._native import Schema
+from pystream.errors import ConfigError, LogError
 
 __all__ = [
     "TopicConfig",
     "TopicDescription",
     "check_compression",
-    "check_same_topic",
     "check_topic_name",
-    "key_columns_of",
 ]
 
 COMPRESSIONS = ("none", "lz4")
@@ -87,6 +82,14 @@ class TopicDescription:
         """Return the same topic with what the catalog gave it."""
         return replace(self, id=topic_id, schema_id=schema_id)
 
+    def with_schema(self, schema_blob: bytes, schema_id: int) -> TopicDescription:
+        """Return the same topic with another schema."""
+        return replace(self, schema_blob=schema_blob, schema_id=schema_id)
+
+    def with_partitions(self, partitions: int) -> TopicDescription:
+        """Return the same topic with another number of partitions."""
+        return replace(self, partitions=partitions)
+
     def differences(self, other: TopicDescription) -> list[str]:
         """Name the properties in which two topics of one name differ."""
         names = ("partitions", "schema_blob", "is_typed", "key_columns", "config")
@@ -106,15 +109,28 @@ class TopicDescription:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> TopicDescription:
-        """Return the topic of a catalog row, with the schema's blob as last column."""
+        """Return the topic of a catalog row, with the schema's blob as last column.
+
+        Raises
+        ------
+        LogError
+            If a newer pystream gave it settings that this one does not know.
+        """
         topic_id, name, partitions, schema_id, is_typed, keys, configs, blob = row
+        settings = json.loads(configs)
+        if unknown := set(settings) - set(TopicConfig.__dataclass_fields__):
+            raise LogError(
+                f"topic {name!r} has the settings {', '.join(sorted(unknown))}, which this "
+                "pystream does not know. Use the pystream that wrote them, or a newer one.",
+                topic=name,
+            )
         return cls(
             name=name,
             partitions=partitions,
             schema_blob=blob,
             is_typed=bool(is_typed),
             key_columns=tuple(json.loads(keys)),
-            config=TopicConfig(**json.loads(configs)),
+            config=TopicConfig(**settings),
             id=topic_id,
             schema_id=schema_id,
         )
@@ -134,37 +150,3 @@ def check_topic_name(name: str) -> str:
             "'.', '_' and '-', and not '.' or '..'."
         )
     return name
-
-
-def key_columns_of(
-    key: str | Sequence[str] | None, schema: Schema, *, is_typed: bool
-) -> tuple[str, ...]:
-    """Return the key columns of a new topic, or raise ConfigError."""
-    if not is_typed:
-        if key is not None:
-            raise ConfigError(
-                f"key is {key!r}, but a topic without a schema has the key that each record is "
-                "sent with. Leave key= out, or pass a schema."
-            )
-        return ("key",)
-    names = (key,) if isinstance(key, str) else tuple(key or ())
-    for name in names:
-        if name not in schema.names:
-            raise ConfigError(
-                f"key names column {name!r}, which the schema does not have. Its columns are "
-                f"{', '.join(schema.names)}."
-            )
-    if len(set(names)) != len(names):
-        raise ConfigError(f"key is {key!r}, which names a column twice. Name each once.")
-    return names
-
-
-def check_same_topic(wanted: TopicDescription, existing: TopicDescription) -> None:
-    """Raise TopicExistsError when an existing topic has other properties."""
-    if differing := wanted.differences(existing):
-        what = " and ".join(differing).replace("_blob", "")
-        raise TopicExistsError(
-            f"topic {wanted.name!r} exists already with another {what}. Use another name, or "
-            "delete the topic first; alter_topic() adds columns.",
-            topic=wanted.name,
-        )

@@ -176,6 +176,16 @@ def test_catalog_of_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> N
         Catalog(str(tmp_path), TIMEOUT_US)
 
 
+def test_settings_of_a_newer_pystream_are_refused_by_name(catalog: Catalog, tmp_path: Path) -> None:
+    catalog.create_topic(topic())
+    catalog.close()
+    with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        connection.execute("""UPDATE topics SET configs = '{"retention": "7d"}'""")
+    connection.close()
+    with pytest.raises(LogError, match="topic 'orders' has the settings retention, which"):
+        catalog.find_topic("orders")
+
+
 def test_database_of_another_program_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as connection:

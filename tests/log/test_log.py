@@ -116,6 +116,18 @@ def test_wrong_settings_of_a_topic(log: ps.Log, settings: dict[str, Any], messag
     assert log.topics() == []
 
 
+def test_unknown_settings_name_the_nearest(log: ps.Log, tmp_path: Path) -> None:
+    for use, near in (
+        (lambda: log.create_topic("t", partition=4), "partitions"),  # type: ignore[call-arg]
+        (lambda: log.producer(linger_ms=5), "linger"),  # type: ignore[call-arg]
+        (lambda: log.consumer("t", group="g"), "group_id"),  # type: ignore[call-arg]
+        (lambda: ps.open(tmp_path, readonly=True), "read_only"),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(errors.ConfigError, match=f"Did you mean {near}?"):
+            use()
+    assert log.topics() == []
+
+
 def test_replication_names_kafka(log: ps.Log) -> None:
     with pytest.raises(errors.NotSupportedError, match="kafka://"):
         log.create_topic("t", replication_factor=3)

@@ -1,0 +1,58 @@
+"""What may be opened as a log: an address, or a directory that is made when it is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pystream.errors import ConfigError, LogError, NotSupportedError, StorageError
+
+__all__ = ["check_directory", "make_directory", "require_directory"]
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+
+
+def check_directory(directory: str | os.PathLike[str]) -> str:
+    """Return the path of a log's directory, or refuse an address of something else."""
+    path = os.fspath(directory)
+    if not isinstance(path, str) or not path:
+        raise ConfigError(f"directory is {directory!r}. Pass a path as a string or Path.")
+    if scheme := _SCHEME.match(path):
+        _refuse_scheme(scheme[1], path)
+    return path
+
+
+def make_directory(directory: str) -> None:
+    """Make a directory unless it exists."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise LogError(
+            f"{directory} is a file, or lies below one, so it cannot hold a log. Pass a directory.",
+            path=directory,
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the directory {directory}: {error.strerror}. Check its parent's "
+            "permissions and free space.",
+            errno=error.errno,
+            path=directory,
+        ) from error
+
+
+def require_directory(directory: str) -> None:
+    """Raise LogError unless the directory exists."""
+    if not os.path.isdir(directory):
+        raise LogError(
+            f"there is no directory {directory}, and a read-only open does not make one. Pass the "
+            "directory of a log, or open it for writing.",
+            path=directory,
+        )
+
+
+def _refuse_scheme(scheme: str, address: str) -> None:
+    if scheme == "kafka":
+        raise NotSupportedError(
+            f"{address} names a Kafka cluster, which cannot be opened yet. Pass a directory."
+        )
+    raise ConfigError(f"{address} has the unknown scheme {scheme!r}. Pass a directory.")
