@@ -94,6 +94,7 @@ struct BackupResult {
 
 class Log;
 class Partition;
+class PartitionVerifier;
 
 // What a reader does about records that cannot be read.
 enum class OnCorruption : uint8_t {
@@ -174,6 +175,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
  private:
   friend class Log;
   friend class TailWatch;
+  friend class PartitionVerifier;
   explicit Partition(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "storage/file_lock.hpp"
 #include "storage/format.hpp"
+#include "storage/verify.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -240,6 +241,44 @@ void OrderFile::end_use() {
   if (!file_.is_open()) return;
   file_.layer().lock_use(file_.fd(), UseMode::kNone);  // the mapping would keep it
   file_.close();
+}
+
+OrderReport verify_order(const std::string& directory, std::shared_ptr<FileLayer> files) {
+  if (!files) files = std::make_shared<FileLayer>();
+  BootId boot{};
+  checked(files->boot_id(&boot), "cannot read the boot id of", std::string("this machine"));
+  const std::string path = directory + "/order";
+  const std::string advice =
+      "Run \"pystream verify --repair\", which sets it aside and rebuilds it from the partitions, "
+      "under a new log id.";
+  std::vector<std::string> topics;
+  const bool has_topics = files->list(directory + "/topics", &topics) == 0 && !topics.empty();
+  OrderReport report;
+  const File file = File::open_if_exists(files, path, O_RDONLY);
+  if (!file.is_open()) {
+    if (!has_topics) {
+      throw Error(ErrorCode::kLog,
+                  "the directory " + directory +
+                      " is not a log: it has no file \"order\". Pass the directory of a log.",
+                  {{"path", directory}});
+    }
+    report.findings.push_back({"order-missing", "the order file is missing", advice, path});
+    return report;
+  }
+  OrderHeader header;
+  const OrderStatus status = inspect(file, &header);
+  // Without topics it may be anybody's file, and another format is not damage.
+  const bool is_damage =
+      has_topics && (status == OrderStatus::kDamaged || status == OrderStatus::kForeign ||
+                     status == OrderStatus::kCutShort);
+  if (is_damage) {
+    report.findings.push_back({"order-damaged", "the order file is damaged", advice, path});
+    return report;
+  }
+  header = read_header(file, directory);
+  report.is_current = is_current(header, boot, file.identity());
+  report.next_sequence = stored_counter(file);
+  return report;
 }
 
 }  // namespace pystream::storage

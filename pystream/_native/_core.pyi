@@ -494,6 +494,149 @@ class PartitionReader:
     def partition(self) -> Partition: ...
 
 @final
+class Finding:
+    """Something that verifying found: wrong, or as a note worth knowing."""
+
+    @property
+    def kind(self) -> str:
+        """A stable word, such as "corrupt-records"."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def advice(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def position(self) -> int:
+        """In the file; -1 when there is none."""
+
+    @property
+    def offset(self) -> int:
+        """Of the first record concerned; -1 when there is none."""
+
+    @property
+    def next_offset(self) -> int: ...
+    @property
+    def is_note(self) -> bool: ...
+
+@final
+class PartitionSummary:
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def log_end_offset(self) -> int: ...
+    @property
+    def durable_offset(self) -> int: ...
+    @property
+    def segments(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def lost_records(self) -> int: ...
+    @property
+    def last_append_sequence(self) -> int: ...
+
+@final
+class PartitionVerifier:
+    """Checks one partition on disk against itself; opens nothing for writing. One thread."""
+
+    def __init__(self, directory: str, *, topic: str, topic_id: bytes, partition: int) -> None:
+        """Raises LogError for a newer format, StorageError when the system refuses."""
+
+    def step(self, bytes: int) -> bool:
+        """Verify about so many more bytes; False when all is done."""
+
+    @property
+    def bytes_done(self) -> int: ...
+    @property
+    def bytes_total(self) -> int: ...
+    @property
+    def summary(self) -> PartitionSummary: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+
+@final
+class OrderReport:
+    @property
+    def findings(self) -> list[Finding]: ...
+    @property
+    def is_current(self) -> bool:
+        """Whether the file is of this boot, so that `next_sequence` must be right."""
+
+    @property
+    def next_sequence(self) -> int: ...
+
+def verify_order(directory: str) -> OrderReport:
+    """Look at the log's own file. Raises LogError when the directory is not a log."""
+
+@final
+class SegmentDamage:
+    """Bytes of a segment file in which no batch can be read."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def offset(self) -> int:
+        """The first offset that is lost."""
+
+    @property
+    def next_offset(self) -> int:
+        """Where reading goes on; -1 when the damage reaches to the end of the file."""
+
+@final
+class SegmentFile:
+    """A segment file by itself, published or not. One thread at a time."""
+
+    def __init__(self, path: str) -> None:
+        """Raises CorruptRecordError when the head cannot be read; StorageError."""
+
+    def next(self) -> LogBatch | SegmentDamage | None:
+        """Return the next batch, or what stands in its place; None at the end."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def schema(self) -> Schema: ...
+    @property
+    def topic_id(self) -> bytes: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def schema_id(self) -> int: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def created_us(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def previous_end_offset(self) -> int: ...
+
+@final
+class LogRepair:
+    """Puts the files of a log right, which nobody may have open. One thread.
+
+    Every method returns what it did, a sentence per act.
+    """
+
+    def __init__(self, directory: str, quarantine: str) -> None:
+        """Raises LogError when another process has the log open."""
+
+    def rebuild_order(self) -> list[str]: ...
+    def repair_partition(self, *, topic: str, topic_id: bytes, partition: int) -> list[str]: ...
+
+@final
 class ColumnEntry:
     """A column of a stored batch: see docs/formats/segment.md."""
 

@@ -24,10 +24,12 @@ inline SchemaHandle to_handle(SchemaPtr schema) {
 void bind_types(py::module_& module);
 void bind_array(py::module_& module);
 void bind_record_batch(py::module_& module);
+void bind_repair(py::module_& module);
 void bind_expressions(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);
 void bind_tail_watch(py::module_& module);
 void bind_topic_writer(py::module_& module);
+void bind_verify(py::module_& module);
 
 }  // namespace pystream::python

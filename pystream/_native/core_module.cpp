@@ -21,5 +21,7 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_tail_watch(module);
   pystream::python::bind_storage(module);
   pystream::python::bind_topic_writer(module);
+  pystream::python::bind_verify(module);
+  pystream::python::bind_repair(module);
   pystream::python::bind_runtime(module);
 }

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pystream.errors import StreamError
 
@@ -22,6 +23,12 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Topics and event-time pipelines inside one Python process."""
+
+
+def fail(error: Exception, status: int = 1) -> typer.Exit:
+    """Print an error for people; raise what this returns."""
+    Console(stderr=True).print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
+    return typer.Exit(status)
 
 
 @app.command()
@@ -45,8 +52,7 @@ def demo(
     try:
         run_demo(directory, threads, console)
     except StreamError as error:
-        Console(stderr=True).print(f"[red]pystream: {error}[/red]")
-        raise typer.Exit(1) from None
+        raise fail(error) from None
 
 
 @app.command()
@@ -69,9 +75,37 @@ def backup(
         with pystream.open(directory) as log:
             done = log.backup(target)
     except StreamError as error:
-        Console(stderr=True).print(f"[red]pystream: {error}[/red]")
-        raise typer.Exit(1) from None
+        raise fail(error) from None
     Console().print(
         f"{done.directory}: {done.topics} topics, {done.partitions} partitions, "
         f"{done.copied_bytes:,} bytes copied, {done.linked_bytes:,} linked"
     )
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="Of the log.")],
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Move what is damaged to DIRECTORY/quarantine and rebuild what can be. No other "
+            "process may have the log open.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Check every checksum of a log, its offsets, and its catalog against its files.
+
+    Opens nothing for writing and works while others append. Exit status: 0 the log is clean,
+    1 something was found, 2 the directory is not a log or cannot be read.
+
+    Example: pystream verify /var/lib/payments --json
+    """
+    from pystream.cli.verify import NOT_A_LOG, run_verify  # noqa: PLC0415  --help stays fast
+
+    try:
+        status = run_verify(directory, repair=repair, as_json=as_json, console=Console())
+    except StreamError as error:
+        raise fail(error, NOT_A_LOG) from None
+    raise typer.Exit(status)

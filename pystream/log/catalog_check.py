@@ -1,0 +1,123 @@
+"""What the catalog says, read without trusting it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pystream.errors import ConfigError, LogError
+from pystream.log.catalog import FIND_TOPICS, FORMAT_VERSION
+from pystream.log.catalog_reader import connect_read_only
+from pystream.log.findings import Finding
+from pystream.log.topic_description import TopicDescription
+from pystream.log.topic_file import topic_directories
+
+__all__ = ["CatalogContent", "GroupOffset", "read_catalog"]
+
+_REBUILD = (
+    'Restore the file from a backup, or run "pystream verify --repair", which makes it again from '
+    "the topics' own files; what groups have committed is lost then."
+)
+
+
+class GroupOffset(NamedTuple):
+    """An offset that a consumer group committed."""
+
+    group: str
+    topic_id: bytes
+    partition: int
+    next_offset: int
+
+
+@dataclass
+class CatalogContent:
+    """The catalog's rows, as far as they can be read.
+
+    Attributes
+    ----------
+    path : str
+    is_readable : bool
+        Otherwise there are no rows.
+    topics : dict of str to TopicDescription
+    group_offsets : list of GroupOffset
+    findings : list of Finding
+    """
+
+    path: str
+    is_readable: bool = False
+    topics: dict[str, TopicDescription] = field(default_factory=dict)
+    group_offsets: list[GroupOffset] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def largest_offset(self, topic_id: bytes, partition: int) -> int:
+        """Return the largest offset that any group committed; 0 when there is none."""
+        return max(
+            (
+                row.next_offset
+                for row in self.group_offsets
+                if (row.topic_id, row.partition) == (topic_id, partition)
+            ),
+            default=0,
+        )
+
+    def add(self, kind: str, what: str, *, is_note: bool = False) -> None:
+        """Note something about the catalog as a whole."""
+        advice = "" if is_note else _REBUILD
+        self.findings.append(Finding(kind, what, advice, self.path, is_note=is_note))
+
+
+def read_catalog(directory: str) -> CatalogContent:
+    """Read the catalog of a log and check it.
+
+    Raises
+    ------
+    LogError
+        If it has a newer format.
+    """
+    content = CatalogContent(os.path.join(directory, "catalog.db"))
+    if not os.path.exists(content.path) or os.path.getsize(content.path) == 0:
+        # A log that was killed while it was made has none, and no topic.
+        is_lost = next(topic_directories(directory), None) is not None
+        content.add("catalog-missing", "the catalog is missing", is_note=not is_lost)
+        return content
+    try:
+        connection, _ = connect_read_only(content.path)
+        with contextlib.closing(connection):
+            _read(connection, content)
+    except (sqlite3.Error, json.JSONDecodeError, ConfigError, TypeError, UnicodeError) as error:
+        content.topics.clear()
+        content.group_offsets.clear()
+        content.is_readable = False
+        content.add("catalog-damaged", f"the catalog is damaged: {error}")
+    return content
+
+
+def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
+    (version,) = connection.execute(
+        "SELECT value FROM meta WHERE name = 'format_version'"
+    ).fetchone()
+    if version != FORMAT_VERSION:
+        raise LogError(
+            f"{content.path} has format version {version}, but this pystream reads version "
+            f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
+            path=content.path,
+        )
+    for (message,) in connection.execute("PRAGMA integrity_check").fetchall():
+        if message != "ok":
+            raise sqlite3.DatabaseError(message)
+    connection.execute("BEGIN")  # one state of everything
+    for row in connection.execute(FIND_TOPICS).fetchall():
+        topic = TopicDescription.from_row(row)
+        content.topics[topic.name] = topic
+    content.group_offsets = [
+        GroupOffset(*row)
+        for row in connection.execute(
+            "SELECT g.name, o.topic_id, o.partition, o.next_offset FROM group_offsets o "
+            "JOIN groups g ON g.id = o.group_id"
+        ).fetchall()
+    ]
+    content.is_readable = True

@@ -1,0 +1,230 @@
+"""Puts a damaged log right: sets aside what cannot be read, rebuilds the rest, deletes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pystream import _native, config
+from pystream.errors import LogError, StorageError
+from pystream.log.catalog import Catalog
+from pystream.log.catalog_check import read_catalog
+from pystream.log.findings import Finding, VerifyReport
+from pystream.log.schema import KAFKA_SHAPED
+from pystream.log.topic_description import TopicConfig, TopicDescription
+from pystream.log.topic_file import (
+    NAME,
+    read_topic_file,
+    topics_with_records,
+    write_topic_file,
+)
+
+__all__ = ["repair_log"]
+
+# What is put right by writing a partition's files anew.
+_OF_PARTITIONS = frozenset(
+    {"corrupt-records", "unreadable", "control-missing", "control-damaged", "control-mismatch"}
+    | {"lease", "sync-failed"}
+)
+
+
+def repair_log(directory: str | os.PathLike[str], report: VerifyReport) -> list[str]:
+    """Put right what verifying found.
+
+    Parameters
+    ----------
+    directory : str or path
+    report : VerifyReport
+        Of just now.
+
+    Returns
+    -------
+    list of str
+        What was done, a sentence each. It is also in ``NOTE.txt`` of the quarantine.
+
+    Raises
+    ------
+    LogError
+        If another process has the log open.
+    StorageError
+        If the system refuses.
+    """
+    return _Repair(os.path.abspath(directory), report).run()
+
+
+class _Repair:
+    def __init__(self, directory: str, report: VerifyReport) -> None:
+        self._directory = directory
+        self._report = report
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        self._quarantine = Path(directory, "quarantine", moment)
+        # Nobody else may have the log open from here on.
+        self._native = _native.LogRepair(directory, str(self._quarantine))
+        self._done: list[str] = []
+
+    def run(self) -> list[str]:
+        try:
+            self._quarantine.mkdir(parents=True)
+            self._write_note()
+        except OSError as error:
+            raise StorageError(
+                f"cannot make the quarantine {self._quarantine}: {error.strerror}. Check the "
+                "directory's permissions and free space.",
+                errno=error.errno,
+                path=str(self._quarantine),
+            ) from error
+        kinds = {finding.kind for finding in self._report.problems if finding.partition is None}
+        if kinds & {"order-missing", "order-damaged", "append-sequence"}:
+            self._done += self._native.rebuild_order()
+        self._repair_partitions()
+        self._repair_catalog(kinds)
+        self._write_note()
+        return self._done
+
+    def _write_note(self) -> None:
+        lines = [
+            f'What "pystream verify --repair" found in {self._directory}, and what it moved here.',
+            "",
+            *(f"found: {_line_of(finding)}" for finding in self._report.problems),
+            "",
+            *(f"done: {act}" for act in self._done),
+        ]
+        (self._quarantine / "NOTE.txt").write_text("\n".join(lines) + "\n")
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        target = self._quarantine / path.relative_to(self._directory)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        self._done.append(f"moved {path} to {target}: {why}")
+
+    # -- partitions ----------------------------------------------------------------------------
+
+    def _repair_partitions(self) -> None:
+        ids = {(p.topic, p.partition): p.topic_id for p in self._report.partitions}
+        concerned = {
+            (finding.topic, finding.partition)
+            for finding in self._report.problems
+            if finding.kind in _OF_PARTITIONS
+        }
+        for topic, partition in sorted(key for key in ids if key in concerned):
+            topic_id = bytes.fromhex(ids[topic, partition])
+            self._done += self._native.repair_partition(
+                topic=topic, topic_id=topic_id, partition=partition
+            )
+        for finding in self._report.problems:
+            if finding.kind == "unknown-partition":
+                self._set_aside(Path(finding.path), "the topic has no such partition")
+
+    # -- the catalog ---------------------------------------------------------------------------
+
+    def _repair_catalog(self, kinds: set[str]) -> None:
+        is_lost = bool(kinds & {"catalog-missing", "catalog-damaged"})
+        if is_lost:
+            for suffix in ("", "-wal", "-shm"):
+                path = Path(self._directory, "catalog.db" + suffix)
+                if path.exists():
+                    self._set_aside(path, "it is damaged")
+        lock_timeout_us = config.parse_duration_us(config.LOCK_TIMEOUT)
+        with contextlib.closing(
+            Catalog(self._directory, lock_timeout_us, is_rebuilt=is_lost)
+        ) as catalog:
+            known = {topic.id for topic in read_catalog(self._directory).topics.values()}
+            for directory in topics_with_records(self._directory):
+                if bytes.fromhex(directory.name) not in known:
+                    self._enter_topic(catalog, directory)
+            self._write_topic_files(catalog)
+            self._limit_group_offsets(catalog)
+
+    def _enter_topic(self, catalog: Catalog, directory: Path) -> None:
+        topic, created_us = _topic_of(directory)
+        if catalog.find_topic(topic.name) is not None:
+            self._set_aside(directory, f"another topic has the name {topic.name!r}")
+            return
+        catalog.restore_topic(topic, created_us)
+        self._done.append(f"entered topic {topic.name!r} in the catalog, as {directory} says")
+
+    def _write_topic_files(self, catalog: Catalog) -> None:
+        """Write the files of topics that have none, or one that says something else."""
+        names = {f.topic for f in self._report.problems if f.kind == "topic-file"}
+        names |= {f.topic for f in self._report.problems if f.kind == "topic-without-directory"}
+        for name in catalog.topic_names():
+            topic = catalog.find_topic(name)
+            assert topic is not None
+            path = Path(self._directory, "topics", topic.id.hex(), NAME)
+            if name not in names and path.exists():
+                continue
+            if path.exists():
+                self._set_aside(path, "it is written again from the catalog")
+            write_topic_file(self._directory, topic, time.time_ns() // 1000)
+            self._done.append(f"wrote {path} from the catalog")
+
+    def _limit_group_offsets(self, catalog: Catalog) -> None:
+        missing = [f for f in self._report.problems if f.kind == "partition-missing"]
+        if not missing and not any(f.kind == "group-offset" for f in self._report.problems):
+            return
+        backup = self._quarantine / "catalog.db"
+        if not backup.exists():
+            with contextlib.closing(sqlite3.connect(backup)) as copy:
+                catalog.back_up(copy)
+            self._done.append(f"copied the catalog, as it was, to {backup}")
+        ends = {
+            (bytes.fromhex(p.topic_id), p.partition): p.log_end_offset
+            for p in self._report.partitions
+        }
+        for finding in missing:
+            path = Path(finding.path)
+            ends[bytes.fromhex(path.parent.name), int(path.name)] = 0
+        for act in catalog.limit_group_offsets(ends):
+            self._done.append(act)
+
+
+def _topic_of(directory: Path) -> tuple[TopicDescription, int]:
+    """Return what a topic's directory says of it: its file, and the newest segment's schema."""
+    created_us = time.time_ns() // 1000
+    topic: TopicDescription | None = None
+    with contextlib.suppress(LogError):
+        topic, created_us = read_topic_file(directory / NAME)
+    newest = _newest_segment(directory)
+    numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
+    partitions = max(numbers, default=0) + 1
+    if topic is None:
+        if newest is None:
+            raise LogError(
+                f"neither the topic file nor any segment in {directory} can be read, so its topic "
+                "cannot be entered in the catalog. Move the directory away and repair again.",
+                path=str(directory),
+            )
+        blob = newest.schema.serialize()
+        is_typed = blob != KAFKA_SHAPED.serialize()
+        topic = TopicDescription(
+            name=f"recovered-{directory.name[:8]}",
+            partitions=partitions,
+            schema_blob=blob,
+            is_typed=is_typed,
+            key_columns=() if is_typed else ("key",),
+            config=TopicConfig(),
+            id=bytes.fromhex(directory.name),
+            schema_id=newest.schema_id,
+        )
+    elif newest is not None and newest.schema_id > topic.schema_id:
+        topic = topic.with_schema(newest.schema.serialize(), newest.schema_id)
+    return topic.with_partitions(max(topic.partitions, partitions)), created_us
+
+
+def _newest_segment(directory: Path) -> _native.SegmentFile | None:
+    """Return the segment with the largest schema id."""
+    newest: _native.SegmentFile | None = None
+    for path in directory.glob("*/*.seg"):
+        with contextlib.suppress(LogError):
+            segment = _native.SegmentFile(str(path))
+            if newest is None or segment.schema_id > newest.schema_id:
+                newest = segment
+    return newest
+
+
+def _line_of(finding: Finding) -> str:
+    return f"{finding.kind}: {finding.what} ({finding.path})"

@@ -1,0 +1,362 @@
+"""Verifying a log: the catalog against the files, the findings, and what a repair makes of them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pystream as ps
+from pystream.errors import CorruptRecordError, LogError
+from pystream.log.repair import repair_log
+from pystream.log.topic_file import read_topic_file
+from pystream.log.verify import verify_log
+from tests.log.damage import damage_body, damage_header, flip, segment_files, topic_directory
+
+SCHEMA = {"user": "string", "n": "int64"}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Two topics, one typed with a key and two partitions; 60 records; a group; closed."""
+    with ps.open(tmp_path / "data") as log:
+        log.create_topic("orders", SCHEMA, key="user", partitions=2, compression="lz4")
+        log.create_topic("lines")
+        with log.producer() as producer:
+            for i in range(10):
+                for n in range(5):
+                    producer.send("orders", {"user": f"user {n}", "n": i * 5 + n})
+                producer.send("lines", f"line {i}", key="k")
+                producer.flush()
+        with log.consumer("orders", group_id="g", auto_offset_reset="earliest") as reader:
+            reader.poll()
+            reader.commit()
+    return tmp_path / "data"
+
+
+def kinds(directory: Path) -> list[str]:
+    return sorted(finding.kind for finding in verify_log(directory).problems)
+
+
+def repaired(directory: Path) -> list[str]:
+    """Repair the log, which must be clean then; return what was done."""
+    acts = repair_log(directory, verify_log(directory))
+    report = verify_log(directory)
+    assert report.problems == []
+    return acts
+
+
+def rows(directory: Path, topic: str = "orders") -> list[int]:
+    settings: Any = {"auto_offset_reset": "earliest", "timeout": "0s"}
+    with ps.open(directory) as log, log.consumer(topic, **settings) as reader:
+        return sorted(record["n"] for record in reader)
+
+
+def catalog_of(directory: Path, statement: str) -> None:
+    with sqlite3.connect(directory / "catalog.db") as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def path_of(directory: Path, topic: str) -> Path:
+    with ps.open(directory) as log:
+        return topic_directory(log, topic)
+
+
+def test_sound_log_is_clean(directory: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    report = verify_log(directory, on_progress=lambda *call: calls.append(call))
+    assert report.findings == []
+    assert report.is_clean
+    assert {(p.topic, p.partition) for p in report.partitions} == {
+        ("lines", 0),
+        ("orders", 0),
+        ("orders", 1),
+    }
+    assert sum(p.records for p in report.partitions) == 60
+    assert calls
+    assert all(0 <= done <= total for done, total in calls)
+
+
+def test_empty_log_is_clean(tmp_path: Path) -> None:
+    ps.open(tmp_path).close()
+    assert verify_log(tmp_path).findings == []
+
+
+def test_log_in_use_is_clean(directory: Path) -> None:
+    with ps.open(directory) as log, log.producer() as producer:
+        for _ in range(5):
+            producer.send("lines", b"more").result()
+            assert verify_log(directory).problems == []
+
+
+def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="is not a log"):
+        verify_log(tmp_path)
+
+
+def test_damaged_records_are_found_and_repaired(directory: Path) -> None:
+    with ps.open(directory) as log:
+        for damage in (damage_header, damage_body):
+            damage(log, "orders", 3, partition=0)
+        damage_header(log, "orders", 1, partition=1)
+        damage_body(log, "lines", 9)
+    report = verify_log(directory)
+    assert {f.kind for f in report.problems} == {"corrupt-records"}
+    with ps.open(directory) as log:
+        expected: list[int] = []
+        with log.consumer(
+            "orders", auto_offset_reset="earliest", timeout="0s", on_corruption="skip"
+        ) as reader:
+            expected += sorted(record["n"] for record in reader)
+            lost = {skipped[:4] for skipped in reader.skipped_records}
+    found = {(f.topic, f.partition, f.offset, f.next_offset) for f in report.problems}
+    assert lost == {place for place in found if place[0] == "orders"}
+    acts = repaired(directory)
+    assert any("wrote the records of orders-0" in act for act in acts)
+    assert rows(directory) == expected
+    note = next((directory / "quarantine").glob("*/NOTE.txt")).read_text()
+    assert "corrupt-records" in note
+    assert all(act in note for act in acts)
+    with ps.open(directory) as log, log.producer() as producer:
+        end = log.topic("lines").ends()[0].end
+        assert end == 10
+        assert producer.send("lines", b"next").result().offset == end
+
+
+@pytest.mark.parametrize("name", ["control", "lock"])
+def test_deleted_control_page_or_lock(directory: Path, name: str) -> None:
+    (path_of(directory, "lines") / "0" / name).unlink()
+    expected = ["control-missing"] if name == "control" else []
+    assert kinds(directory) == expected
+    repaired(directory)
+    assert rows(directory) == list(range(50))
+
+
+def test_damaged_order_file_is_rebuilt(directory: Path) -> None:
+    flip(directory / "order", 20)
+    assert kinds(directory) == ["order-damaged"]
+    with pytest.raises(LogError, match="is damaged"):
+        ps.open(directory)
+    repaired(directory)
+    assert rows(directory) == list(range(50))
+
+
+def test_missing_order_file_is_rebuilt(directory: Path) -> None:
+    (directory / "order").unlink()
+    assert kinds(directory) == ["order-missing"]
+    repaired(directory)
+    assert rows(directory) == list(range(50))
+
+
+def test_counter_below_a_sequence_is_found(directory: Path) -> None:
+    with open(directory / "order", "r+b") as file:
+        file.seek(512)
+        file.write((3).to_bytes(8, "little"))
+    assert kinds(directory) == ["append-sequence"]
+    repaired(directory)
+
+
+def damage_catalog(directory: Path) -> None:
+    (directory / "catalog.db").write_bytes(b"x" * 8192)
+
+
+def empty_catalog(directory: Path) -> None:
+    (directory / "catalog.db").write_bytes(b"")
+
+
+def remove_catalog(directory: Path) -> None:
+    (directory / "catalog.db").unlink()
+
+
+@pytest.mark.parametrize("damage", [damage_catalog, empty_catalog, remove_catalog])
+def test_lost_catalog_is_refused_with_the_way_out_which_works(
+    directory: Path, damage: Callable[[Path], None]
+) -> None:
+    with ps.open(directory) as log:
+        before = {name: log.topic(name).description for name in log.topics()}
+    damage(directory)
+    with pytest.raises(LogError) as caught:
+        ps.open(directory)
+    assert caught.value.path == str(directory / "catalog.db")
+    if damage is not damage_catalog:
+        assert "pystream verify --repair" in str(caught.value)
+        assert "2 topics have records" in str(caught.value)
+    assert kinds(directory) in (["catalog-missing"], ["catalog-damaged"])
+    with pytest.raises(LogError):  # looking changed nothing
+        ps.open(directory)
+    repaired(directory)
+    with ps.open(directory) as log:
+        assert {name: log.topic(name).description for name in log.topics()} == before
+        assert log.topic("orders").key == ("user",)
+        assert log.topic("orders").compression == "lz4"
+        with log.producer() as producer:
+            producer.send("orders", {"user": "eve", "n": 50})
+    assert rows(directory) == list(range(51))
+
+
+def test_catalog_is_rebuilt_from_segments_when_topic_files_are_lost_too(directory: Path) -> None:
+    for topic in ("orders", "lines"):
+        (path_of(directory, topic) / "topic").unlink()
+    remove_catalog(directory)
+    repaired(directory)
+    with ps.open(directory) as log:
+        names = log.topics()
+        assert len(names) == 2
+        assert all(name.startswith("recovered-") for name in names)
+        typed = next(name for name in names if log.topic(name).is_typed)
+        assert log.topic(typed).schema.names == ["user", "n"]
+        assert log.topic(typed).partitions == 2
+    assert rows(directory, typed) == list(range(50))
+
+
+def test_empty_topics_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    with ps.open(tmp_path) as log:
+        log.create_topic("t")
+    remove_catalog(tmp_path)
+    with ps.open(tmp_path) as log:
+        assert log.topics() == []
+    assert [f.kind for f in verify_log(tmp_path).findings] == ["unfinished-topic"]
+
+
+def test_rest_of_a_deleted_topic_does_not_come_back(directory: Path) -> None:
+    """As if the process had died between deleting the topic's row and its files."""
+    path = path_of(directory, "orders")
+    shutil.copytree(path, directory / "kept")
+    with ps.open(directory) as log:
+        log.catalog.delete_topic("orders")
+    assert (path / "topic.deleted").exists()
+    report = verify_log(directory)
+    assert [(f.kind, f.is_note) for f in report.findings] == [("deleted-topic", True)]
+    shutil.rmtree(directory / "kept")
+    remove_catalog(directory)
+    with pytest.raises(LogError, match="1 topics have records"):
+        ps.open(directory)
+    repaired(directory)
+    with ps.open(directory) as log:
+        assert log.topics() == ["lines"]
+
+
+def test_topic_without_a_row_is_entered_again(directory: Path) -> None:
+    catalog_of(directory, "DELETE FROM topics WHERE name = 'orders'")
+    catalog_of(directory, "DELETE FROM group_offsets")
+    assert kinds(directory) == ["directory-without-topic"]
+    repaired(directory)
+    assert rows(directory) == list(range(50))
+
+
+def test_topic_whose_name_was_taken_meanwhile_is_set_aside(directory: Path) -> None:
+    path = path_of(directory, "orders")
+    catalog_of(directory, "DELETE FROM topics WHERE name = 'orders'")
+    catalog_of(directory, "DELETE FROM group_offsets")
+    with ps.open(directory) as log:
+        log.create_topic("orders", SCHEMA)
+    acts = repaired(directory)
+    assert any("another topic has the name 'orders'" in act for act in acts)
+    assert not path.exists()
+    assert next((directory / "quarantine").glob(f"*/topics/{path.name}/0/*.seg")).exists()
+
+
+def test_topic_without_a_directory(directory: Path) -> None:
+    shutil.rmtree(path_of(directory, "lines"))
+    assert kinds(directory) == ["topic-without-directory"]
+    repaired(directory)
+    with ps.open(directory) as log:
+        assert log.topic("lines").ends() == [(0, 0)]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: flip(path, 30)])
+def test_topic_file_is_written_again(directory: Path, damage: Callable[[Path], None]) -> None:
+    path = path_of(directory, "orders") / "topic"
+    damage(path)
+    assert kinds(directory) == ["topic-file"]
+    repaired(directory)
+    topic, _ = read_topic_file(path)
+    assert (topic.name, topic.key_columns) == ("orders", ("user",))
+
+
+def test_every_damage_to_a_topic_file_is_noticed(directory: Path) -> None:
+    path = path_of(directory, "orders") / "topic"
+    sound = path.read_bytes()
+    for position in range(len(sound)):
+        flip(path, position)
+        with pytest.raises(CorruptRecordError, match="is damaged"):
+            read_topic_file(path)
+        path.write_bytes(sound)
+    path.write_bytes(sound[:-1])
+    with pytest.raises(CorruptRecordError):
+        read_topic_file(path)
+
+
+def test_missing_partition_of_a_group_is_found(directory: Path) -> None:
+    shutil.rmtree(path_of(directory, "orders") / "0")
+    assert kinds(directory) == ["partition-missing"]
+    repaired(directory)
+
+
+def test_partition_that_the_topic_does_not_have_is_set_aside(directory: Path) -> None:
+    path = path_of(directory, "lines")
+    shutil.copytree(path / "0", path / "1")
+    assert kinds(directory) == ["unknown-partition"]
+    repaired(directory)
+    assert not (path / "1").exists()
+
+
+def test_partition_in_another_ones_place_is_found(directory: Path) -> None:
+    path = path_of(directory, "orders")
+    for before, after in (("0", "x"), ("1", "0"), ("x", "1")):
+        (path / before).rename(path / after)
+    assert kinds(directory) == ["unusable", "unusable"]
+
+
+def test_group_offsets_beyond_the_end_are_found_and_limited(directory: Path) -> None:
+    catalog_of(directory, "UPDATE group_offsets SET next_offset = 5000 WHERE partition = 0")
+    catalog_of(directory, "INSERT INTO group_offsets VALUES (1, x'00', 0, 1, 1)")
+    assert kinds(directory) == ["group-offset", "group-offset"]
+    acts = repaired(directory)
+    assert any("from 5000" in act for act in acts)
+    assert any((directory / "quarantine").glob("*/catalog.db"))
+
+
+def test_log_that_is_open_elsewhere_is_not_repaired(directory: Path) -> None:
+    with ps.open(directory) as log:
+        segment_files(log, "lines")[0].with_name("control").unlink()
+        program = (
+            "import sys\n"
+            "from pystream.log.repair import repair_log\n"
+            "from pystream.log.verify import verify_log\n"
+            "repair_log(sys.argv[1], verify_log(sys.argv[1]))\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program, directory],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert "is open in another process" in ran.stderr
+    assert not (directory / "quarantine").exists()
+
+
+def test_newer_formats_are_refused(directory: Path) -> None:
+    path = path_of(directory, "lines")
+    with open(path / "0" / "control", "r+b") as file:
+        page = bytearray(file.read(80))
+        page[8] = 7
+        from pystream._native import crc32c  # noqa: PLC0415
+
+        page[4:8] = crc32c(bytes(page[8:80])).to_bytes(4, "little")
+        file.seek(0)
+        file.write(page)
+    (finding,) = verify_log(directory).problems
+    assert finding.kind == "unusable"
+    assert "format version 7" in finding.what
+    catalog_of(directory, "UPDATE meta SET value = 9 WHERE name = 'format_version'")
+    with pytest.raises(LogError, match="format version 9"):
+        verify_log(directory)
