@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -109,3 +112,46 @@ def verify(
     except StreamError as error:
         raise fail(error, NOT_A_LOG) from None
     raise typer.Exit(status)
+
+
+class Form(StrEnum):
+    """How dump writes."""
+
+    TEXT = "text"
+    JSON = "json"
+    ARROW = "arrow"
+
+
+@app.command()
+def dump(
+    place: Annotated[Path, typer.Argument(help="A segment file, a partition or a topic.")],
+    form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TEXT,
+    offsets: Annotated[
+        str | None, typer.Option(help='Only these, as "begin:end"; the end is left out.')
+    ] = None,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Also heads and tables of segments and batches.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
+    ] = None,
+) -> None:
+    """Show what segment files hold: their records, and with --headers how they are stored.
+
+    Works on a single file, on directories of a log that is in use, and on what verify --repair set
+    aside. Damage is shown in its place; the exit status is 1 then. Bytes are base64 in JSON.
+
+    Example: pystream dump data/topics/6f…/0 --offsets 1000:1010 --format json
+    """
+    from pystream.cli.dump import Range, segment_paths  # noqa: PLC0415  --help stays fast
+    from pystream.cli.dump import dump as write  # noqa: PLC0415
+
+    try:
+        wanted = Range.parse(offsets)
+        paths = segment_paths(place)
+        with contextlib.ExitStack() as stack:
+            out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+            is_whole = write(paths, out, form=form.value, offsets=wanted, with_headers=headers)
+    except (StreamError, ImportError) as error:
+        raise fail(error) from None
+    raise typer.Exit(0 if is_whole else 1)

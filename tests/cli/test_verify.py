@@ -1,20 +1,25 @@
-"""The command verify: what it prints, and its exit status."""
+"""The commands verify and dump: what they print, and their exit statuses."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 import pystream as ps
 from pystream.cli.commands import app
-from tests.log.damage import damage_body, damage_header, segment_files
+from pystream.cli.dump import Range, dump, segment_paths
+from pystream.errors import ConfigError, CorruptRecordError, LogError
+from tests.log.damage import damage_body, damage_header, flip, segment_files
 
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
 
@@ -117,3 +122,105 @@ def test_repair_of_a_log_in_use_is_refused(directory: Path) -> None:
         )
     assert ran.returncode == 2
     assert "is open in another process" in ran.stderr
+
+
+def test_dump_shows_records_as_text(directory: Path) -> None:
+    ran = run("dump", directory / "orders" / "0")
+    assert ran.exit_code == 0
+    assert "batch at" in ran.output
+    assert "0 2023-11-14T22:13:20+00:00 user='ann' n=0 blob=None" in ran.output
+    assert "headers=[('trace', b't')]" in ran.output
+    assert "sequence" not in ran.output
+
+
+def test_dump_shows_heads_and_tables(directory: Path) -> None:
+    ran = run("dump", directory / "orders", "--headers")
+    for text in ("incarnation 1", "schema 1: user: string", "sequence 1,", "user: plain, 0 nulls"):
+        assert text in ran.output
+    assert "n: constant, 0 nulls" in ran.output or "n: plain, 0 nulls" in ran.output
+    assert "values at" in ran.output
+
+
+def test_dump_selects_offsets(directory: Path) -> None:
+    ran = run("dump", directory / "orders", "--offsets", "1:3", "--format", "json")
+    rows = [json.loads(line) for line in ran.output.splitlines()]
+    assert [row["offset"] for row in rows] == [1, 2]
+    assert rows[0] == {
+        "kind": "record",
+        "partition": 0,
+        "offset": 1,
+        "timestamp": 1_700_000_000_000_000,
+        "headers": [],
+        "value": {"user": "bob", "n": 0, "blob": None},
+    }
+    assert rows[1]["headers"] == [["trace", "dA=="]]
+    assert rows[1]["value"]["blob"] == "/wA="
+
+
+def test_dump_gives_json_of_heads(directory: Path) -> None:
+    ran = run("dump", directory / "lines", "--format", "json", "--headers")
+    segment, batch, record = [json.loads(line) for line in ran.output.splitlines()]
+    assert (segment["kind"], segment["base_offset"]) == ("segment", 0)
+    assert (batch["kind"], batch["base_offset"], batch["next_offset"]) == ("batch", 0, 1)
+    assert record["value"] == {"key": "a2V5", "value": "dmFsdWU="}
+
+
+def test_dump_gives_an_arrow_stream(directory: Path, tmp_path: Path) -> None:
+    target = tmp_path / "orders.arrow"
+    ran = run("dump", directory / "orders", "--format", "arrow", "--output", target)
+    assert ran.exit_code == 0
+    table = pa.ipc.open_stream(target.read_bytes()).read_all()
+    assert table.column_names == ["_offset", "_partition", "_timestamp", "user", "n", "blob"]
+    assert table.column("_offset").to_pylist() == list(range(6))
+    assert table.column("user").to_pylist() == ["ann", "bob"] * 3
+    assert table.column("n").to_pylist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("how", [damage_header, damage_body])
+def test_dump_shows_damage_in_its_place(directory: Path, how: Any) -> None:
+    damage(directory, 1, how)
+    ran = run("dump", directory / "orders")
+    assert ran.exit_code == 1
+    lines = ran.output.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if "DAMAGED" in line]
+    assert "offsets 2 to 3" in lines[at]
+    assert any(line.startswith("  1 ") for line in lines[:at])
+    assert any(line.startswith("  4 ") for line in lines[at:])
+    ran = run("dump", directory / "orders", "--format", "json")
+    kinds = [json.loads(line)["kind"] for line in ran.output.splitlines()]
+    expected = "damage" if how is damage_header else "damaged-batch"
+    assert kinds == ["record", "record", expected, "record", "record"]
+    with pytest.raises(CorruptRecordError):
+        dump(
+            segment_paths(directory / "orders"),
+            io.BytesIO(),
+            form="arrow",
+            offsets=Range(),
+            with_headers=False,
+        )
+
+
+def test_dump_works_on_a_lone_segment_file(directory: Path, tmp_path: Path) -> None:
+    with ps.open(directory) as log:
+        path = segment_files(log, "orders")[0]
+    shutil.copyfile(path, tmp_path / "alone")
+    assert run("dump", tmp_path / "alone").output.count("user=") == 6
+    flip(tmp_path / "alone", 100)
+    ran = run("dump", tmp_path / "alone")
+    assert ran.exit_code == 1
+    assert "DAMAGED: the segment" in ran.output
+
+
+def test_dump_of_nothing_says_so(directory: Path, tmp_path: Path) -> None:
+    for place, message in (
+        (tmp_path, "there is no segment"),
+        (directory, "is a whole log"),
+        (directory / "unknown", "nor a topic of that name"),
+    ):
+        with pytest.raises(LogError, match=message):
+            segment_paths(place)
+    ran = run("dump", directory / "orders", "--offsets", "5")
+    assert ran.exit_code == 1
+    assert "begin:end" in ran.output
+    with pytest.raises(ConfigError):
+        Range.parse("a:b")
