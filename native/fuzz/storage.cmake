@@ -1,5 +1,8 @@
 pystream_fuzzer(segment_fuzz segment_fuzz.cpp)
 pystream_fuzzer(segment_head_fuzz segment_head_fuzz.cpp)
+pystream_fuzzer(schema_blob_fuzz schema_blob_fuzz.cpp)
+pystream_fuzzer(order_file_fuzz order_file_fuzz.cpp)
+pystream_fuzzer(control_page_fuzz control_page_fuzz.cpp)
 
 # Their first inputs are made, not kept: one of each golden batch.
 add_executable(segment_corpus segment_corpus.cpp ../tests/storage/golden_batches.cpp)
