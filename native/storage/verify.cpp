@@ -15,6 +15,11 @@ constexpr const char* kRepair =
     "Restore the file from a backup, or run \"pystream verify --repair\", which sets the damaged "
     "file aside and keeps what can be read.";
 
+// For what stands under checksums that are right.
+constexpr const char* kReport =
+    "The bytes are as they were written, so this is a defect of the program that wrote them and "
+    "not of the disk: report it. Readers are not concerned.";
+
 std::string offsets_text(int64_t offset, int64_t next_offset) {
   return "offsets " + std::to_string(offset) + " to " + std::to_string(next_offset - 1);
 }
@@ -209,7 +214,7 @@ void PartitionVerifier::check_place_in_log(const LogBatch& batch) {
   const BatchHeader& header = batch.header();
   const auto complain = [&](const char* kind, const std::string& what) {
     add({kind, what + ", in the batch of " + offsets_text(batch.base_offset(), batch.next_offset()),
-         kRepair, place.path, place.file_position, batch.base_offset(), batch.next_offset()});
+         kReport, place.path, place.file_position, batch.base_offset(), batch.next_offset()});
   };
   const std::string file = place.path.substr(place.path.rfind('/') + 1);
   const bool is_first = parse_segment_name(file) == batch.base_offset();
@@ -240,7 +245,7 @@ void PartitionVerifier::check_contents(const LogBatch& batch) {
   const auto complain = [&](const std::string& what) {
     add({"statistics",
          what + ", in the batch of " + offsets_text(batch.base_offset(), batch.next_offset()),
-         kRepair, place.path, place.file_position, batch.base_offset(), batch.next_offset()});
+         kReport, place.path, place.file_position, batch.base_offset(), batch.next_offset()});
   };
   const Schema& schema = *batch.schema();
   for (int i = 0; i < schema.size(); ++i) {
