@@ -175,10 +175,12 @@ def test_columns_may_stand_in_any_order_and_fitting_ones_are_shared() -> None:
 
 
 def test_missing_extra_and_repeated_columns_are_named() -> None:
-    target = schema(a="int64", b="string")
+    strict = schema(nullable=False, a="int64", b="string")
     with pytest.raises(SchemaError, match=r"'b' of topic 't' \(string\) is missing") as caught:
-        imported(a=pa.array([1])).cast_to(target, "t")
+        imported(a=pa.array([1])).cast_to(strict, "t")
     assert (caught.value.topic, caught.value.column) == ("t", "b")
+    target = schema(a="int64", b="string")
+    assert imported(a=pa.array([1])).cast_to(target, "t").column(1).to_pylist() == [None]
     three = imported(a=pa.array([1]), b=pa.array([""]), c=pa.array([1]))
     with pytest.raises(SchemaError, match="'c' does not exist in topic 't'; the columns are a, b"):
         three.cast_to(target, "t")
