@@ -28,7 +28,7 @@ from pystream.log.schema import KAFKA_SHAPED, to_schema
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
 from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
-from pystream.log.topic_settings import check_same, key_columns
+from pystream.log.topic_settings import check_same, key_columns, some_topics
 
 if TYPE_CHECKING:
     from pystream.log.backup import Backup
@@ -290,10 +290,9 @@ class Log:
         """
         found = self._open_catalog().find_topic(name) if isinstance(name, str) else None
         if found is None:
-            known = ", ".join(self.topics()) or "none"
             raise UnknownTopicError(
-                f"topic {name!r} does not exist in {self._directory}. Its topics: {known}. Create "
-                "it with create_topic().",
+                f"topic {name!r} does not exist in {self._directory}. "
+                f"{some_topics(self.topics(), str(name))}. Create it with create_topic().",
                 topic=str(name),
             )
         return Topic(self, found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from pystream import _native
 from pystream.errors import ConfigError, TopicExistsError
 from pystream.log.topic_description import TopicDescription
 
-__all__ = ["check_same", "key_columns"]
+__all__ = ["check_same", "key_columns", "some_topics"]
+
+_NAMED_TOPICS = 10  # in a message
 
 
 def key_columns(
@@ -43,3 +46,11 @@ def check_same(wanted: TopicDescription, existing: TopicDescription) -> None:
             "delete the topic first; alter_topic() adds columns.",
             topic=wanted.name,
         )
+
+
+def some_topics(topics: list[str], wanted: str) -> str:
+    """Say for a message which topics there are: all when they are few, else the nearest."""
+    if len(topics) <= _NAMED_TOPICS:
+        return f"Its topics: {', '.join(topics) or 'none'}"
+    near = difflib.get_close_matches(wanted, topics, n=_NAMED_TOPICS)
+    return f"It has {len(topics):,} topics" + (f", such as {', '.join(near)}" if near else "")
