@@ -10,6 +10,7 @@ from typing import Any
 HEAD = (
     "| job | rate | spread | beside | its rate | ratio (min-max) | aim | reached | append | load |"
 )
+LATENCY_HEAD = "| produce to consume | offered | p50 | p99 | p99.9 | load |"
 
 
 def table(report: dict[str, Any]) -> str:
@@ -23,8 +24,23 @@ def table(report: dict[str, Any]) -> str:
         HEAD,
         "|" + " --- |" * (HEAD.count("|") - 1),
     ]
-    lines += [row(benchmark["extra_info"]) for benchmark in report["benchmarks"]]
+    infos = [benchmark["extra_info"] for benchmark in report["benchmarks"]]
+    lines += [row(info) for info in infos if "latency" not in info]
+    if latencies := [info for info in infos if "latency" in info]:
+        lines += ["", LATENCY_HEAD, "|" + " --- |" * (LATENCY_HEAD.count("|") - 1)]
+        lines += [latency_row(info) for info in latencies]
     return "\n".join(lines)
+
+
+def latency_row(info: dict[str, Any]) -> str:
+    """Return one line of the table of latencies, in microseconds from the time a record was due."""
+    latency = info["latency"]
+    cells = [latency["system"], f"{latency['offered']:,}/s"]
+    if "why_not" in latency:
+        cells += [latency["why_not"], "", ""]
+    else:
+        cells += [f"{latency[name]:,.0f} µs" for name in ("p50", "p99", "p999")]
+    return "| " + " | ".join([*cells, f"{info['load']:.1f}"]) + " |"
 
 
 def row(info: dict[str, Any]) -> str:
