@@ -2,7 +2,7 @@
 //
 //   lock · mark in flight · [roll: a new segment under a temporary name] · reserve blocks · take a
 //   sequence · stamp · pwrite batch and terminator · [give the segment its name] · publish ·
-//   clear the mark · unlock · wake
+//   clear the mark · unlock · wake · [wait until durable: sync.cpp]
 //
 // A mark that is still set when the lock is taken tells that the last holder died on the way, or
 // could not take back what it had written of a batch that failed.
@@ -86,12 +86,7 @@ void bury_dead_append(Partition::State& state, const PublishedState& published) 
   if (published.segment_base_offset != kNoSegment && !published.must_roll) {
     const auto segment = state.segments->get(published.segment_base_offset);
     segment->write_terminator(published.end_position);
-    try {
-      segment->sync();
-    } catch (const Error&) {
-      state.control.words().sync_failed.store(1);
-      throw;
-    }
+    state.sync_segment(*segment);
   }
   if (published.segment_base_offset != published.log_end_offset) {
     const std::string orphan = state.place->segment_path(published.log_end_offset);
@@ -111,11 +106,12 @@ bool try_to_bury(Partition::State& state, const PublishedState& published) noexc
 
 // Records durably that offsets up to some way beyond `next_offset` may have been seen, before one
 // of them is published.
-void renew_lease(Partition::State& state, int64_t next_offset, int64_t records) {
-  if (next_offset <= state.control.lease_end().value_or(0)) return;
+void renew_lease(Partition::State& state, const PublishedState& published, int64_t next_offset,
+                 int64_t records) {
+  if (next_offset <= state.control.words().synced_lease_end.load()) return;
   const int64_t ahead = std::max(kLeaseOffsets, kLeaseBatches * records);
   const File file = File::open(state.place->files, control_path(*state.place), O_RDWR);
-  write_lease(file, next_offset + ahead);
+  state.control.write_lease(file, next_offset + ahead, published);
 }
 
 std::shared_ptr<Segment> roll(Partition::State& state, const PublishedState& published,
@@ -165,23 +161,33 @@ AppendLock::AppendLock(Partition::State& state) : state_(state) {
 }
 
 AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
+  const AppendResult result = publish(batch, acks);
+  if (acks == Acks::kDurable) {
+    require_durable(result.base_offset + unstamped_header(*batch).last_offset_delta + 1);
+  } else if (acks == Acks::kInterval) {
+    request_sync();
+  }
+  return result;
+}
+
+AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks) {
   const BatchHeader unstamped = unstamped_header(*batch);
   AppendResult result;
   {
     const AppendLock held(*this);
     log->require_usable();  // a close() that came first has released the files
     ControlPage::Words& words = control.words();
-    if (words.sync_failed.load(std::memory_order_relaxed) != 0) throw_sync_failed();
+    PublishedState published = read_published();
+    require_sound();
     AppendSchema schema = append_schema();
     if (unstamped.schema_id != schema.id && !is_known_schema(unstamped.schema_id))
       throw_wrong_schema(*place, unstamped.schema_id, schema.id);
-    PublishedState published = control.read();
     if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
       bury_dead_append(*this, published);
     }
     InFlightMark mark(words, log->order.counter());
     const int64_t next_offset = published.log_end_offset + unstamped.last_offset_delta + 1;
-    renew_lease(*this, next_offset, unstamped.record_count);
+    renew_lease(*this, published, next_offset, unstamped.record_count);
 
     std::shared_ptr<Segment> segment =
         usable_active(*this, published, batch->total_length, &schema);
@@ -234,7 +240,6 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
   }
   control.wake();
   wake_waiters(&log->order.words().wake, &log->order.words().waiters);
-  if (acks != Acks::kPublished) request_sync();
   return result;
 }
 
@@ -246,12 +251,13 @@ void Partition::State::finish_appends() {
   // offsets after a power loss.
   if (!lock.acquire(kLeaseReturnTimeoutUs)) return;
   try {
-    const PublishedState published = control.read();
+    const PublishedState published = read_published();
     const int64_t end = published.log_end_offset;
     const bool is_durable =
         control.words().durable_offset.load(std::memory_order_acquire) >= published.data_end_offset;
-    if (is_durable && control.lease_end().value_or(0) > end) {
-      write_lease(File::open(place->files, control_path(*place), O_RDWR), end);
+    const auto lease = control.lease();
+    if (is_durable && lease && lease->lease_end > end) {
+      control.write_lease(File::open(place->files, control_path(*place), O_RDWR), end, published);
     }
     active.reset();
   } catch (...) {

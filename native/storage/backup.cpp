@@ -118,7 +118,6 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
     ControlPage page(file, true);
     ControlIdentity identity{};
     identity.version = kFormatVersion;
-    identity.incarnation = state.incarnation;
     std::memcpy(identity.topic_id, state.place->topic_id, sizeof(identity.topic_id));
     identity.partition = state.place->partition;
     identity.created_us = wall_clock_us();
@@ -128,14 +127,15 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
     published.log_end_offset = end.log_end_offset;
     published.data_end_offset = end.data_end_offset;
     published.must_roll = true;
+    published.incarnation = state.incarnation;
     page.initialize(identity, published);
     const int64_t log_start = state.control.words().log_start_offset.load();
     page.set_log_start(std::min(log_start, end.log_end_offset));
     page.words().durable_offset.store(end.data_end_offset);
     page.words().interval_end_offset.store(end.data_end_offset);
+    // All that was given out before the cut; the backup goes on from there. Syncs the page, too.
+    page.write_lease(file, end.log_end_offset, published);
   }
-  // All that was given out before the cut; the backup goes on from there. Syncs the page, too.
-  write_lease(file, end.log_end_offset);
 }
 
 }  // namespace
@@ -143,7 +143,7 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
 BackupResult Partition::backup(const std::string& directory, uint64_t cut) {
   State& state = *state_;
   state.log->require_usable();
-  const PublishedState published = state.control.read();
+  const PublishedState published = state.read_published();
   // A link is only as durable as the original.
   const bool may_link = state.is_writable() && state.control.words().sync_failed.load() == 0;
   if (may_link) state.sync();

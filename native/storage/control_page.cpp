@@ -1,5 +1,6 @@
 #include "storage/control_page.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kWordsOffset = 1024;
 constexpr uint64_t kMustRoll = uint64_t{1} << 32;
+constexpr int kIncarnationShift = 33;
 constexpr int kCheckWord = 7;
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -23,6 +25,8 @@ static_assert(offsetof(ControlPage::Words, log_start_offset) == 256);
 static_assert(offsetof(ControlPage::Words, in_flight) == 320);
 static_assert(offsetof(ControlPage::Words, wake) == 384);
 static_assert(offsetof(ControlPage::Words, sync_failed) == 448);
+static_assert(offsetof(ControlPage::Words, sync_word) == 512);
+static_assert(offsetof(ControlPage::Words, last_sync_us) == 528);
 
 // Tells a slot from zeros and stray bytes; the version makes a slot of another time differ.
 uint64_t check_word(const uint64_t* words, uint64_t version) {
@@ -41,7 +45,8 @@ void encode(const PublishedState& state, uint64_t* words) {
   words[3] = static_cast<uint64_t>(state.data_end_offset);
   words[4] = static_cast<uint64_t>(state.last_batch_position);
   words[5] = state.last_append_sequence;
-  words[6] = state.last_header_crc | (state.must_roll ? kMustRoll : 0);
+  words[6] = state.last_header_crc | (state.must_roll ? kMustRoll : 0) |
+             uint64_t{state.incarnation} << kIncarnationShift;
 }
 
 PublishedState decode(const uint64_t* words) {
@@ -54,6 +59,7 @@ PublishedState decode(const uint64_t* words) {
   state.last_append_sequence = words[5];
   state.last_header_crc = static_cast<uint32_t>(words[6]);
   state.must_roll = (words[6] & kMustRoll) != 0;
+  state.incarnation = static_cast<uint32_t>(words[6] >> kIncarnationShift);
   return state;
 }
 
@@ -106,9 +112,11 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->version.store(0);
   words_->durable_offset.store(0);
   words_->interval_end_offset.store(0);
+  words_->synced_lease_end.store(0);
   set_log_start(0);
   words_->in_flight.store(kNotInFlight);
   words_->sync_failed.store(0);
+  words_->last_sync_us.store(0);
   publish(state);
   identity.magic = kControlMagic;
   identity.crc = record_crc(identity);
@@ -150,11 +158,31 @@ void ControlPage::publish(const PublishedState& state) {
   words_->version.store(version, std::memory_order_release);
 }
 
-std::optional<int64_t> ControlPage::lease_end() const {
+std::optional<LeaseRecord> ControlPage::lease() const {
   LeaseRecord lease;
   std::memcpy(&lease, mapping_.data() + kLeaseSector, sizeof(lease));
   if (lease.magic != kLeaseMagic || lease.crc != record_crc(lease)) return std::nullopt;
-  return lease.lease_end;
+  return lease;
+}
+
+void ControlPage::write_lease(const File& control_file, int64_t lease_end,
+                              const PublishedState& published) const {
+  LeaseRecord lease = this->lease().value_or(LeaseRecord{});
+  lease.magic = kLeaseMagic;
+  lease.lease_end = lease_end;
+  if (published.data_end_offset < published.log_end_offset) {
+    lease.gap_begin = published.data_end_offset;
+    lease.gap_end = published.log_end_offset;
+  }
+  lease.crc = record_crc(lease);
+  uint8_t sector[kSectorBytes] = {};
+  std::memcpy(sector, &lease, sizeof(lease));
+  // Lowered before and raised after: the next writer may not build on what this one, killed or
+  // failing on the way, left in the page cache only.
+  words_->synced_lease_end.store(std::min(words_->synced_lease_end.load(), lease_end));
+  control_file.write(std::span<const uint8_t>(sector), kLeaseSector);
+  control_file.sync_data();
+  words_->synced_lease_end.store(lease_end);
 }
 
 void ControlPage::set_log_start(int64_t offset) {
@@ -187,13 +215,11 @@ void ControlPage::raise_durable(int64_t offset) const {
 
 void ControlPage::wake() const { wake_waiters(&words_->wake, &words_->waiters); }
 
-void write_lease(const File& control_file, int64_t lease_end) {
-  uint8_t sector[kSectorBytes] = {};
-  LeaseRecord lease{kLeaseMagic, 0, lease_end};
-  lease.crc = record_crc(lease);
-  std::memcpy(sector, &lease, sizeof(lease));
-  control_file.write(std::span<const uint8_t>(sector), kLeaseSector);
-  control_file.sync_data();
+void ControlPage::wake_synced() const {
+  // As in wake(); and a waiter tries the flush lock after it has raised the flag.
+  if (words_->sync_waiters.exchange(0, std::memory_order_seq_cst) == 0) return;
+  words_->sync_word.fetch_add(1, std::memory_order_seq_cst);
+  futex_wake_all(&words_->sync_word);
 }
 
 }  // namespace pystream::storage

@@ -6,14 +6,15 @@
 //   512   lease     in a sector of its own, written and synced alone
 //   1024  version   selects slot version & 1
 //   1088  slot 0, slot 1 (64 bytes each)
-//   1216  durable offset, interval end offset
+//   1216  durable offset, interval end offset, synced lease end
 //   1280  log start offset and its complement
 //   1344  in-flight mark, pid of the lock's holder
 //   1408  wake word, waiter flag
 //   1472  sync failure
+//   1536  sync word, waiter flag, pid of the flush lock's holder, time of the last sync
 //
-// Who may write: whoever holds the partition's lock, except durable_offset (only rises), the wake
-// words and sync_failed (any process at any time).
+// Who may write: whoever holds the append lock; of durable_offset (only rises), sync_failed and the
+// last line, whoever holds the flush lock; the waiter flags, any process at any time.
 //
 // Crash: a writer killed between any two stores leaves the slot selected by the version whole. The
 // page need not reach the disk: after a power loss (another boot id) it is only a hint, except for
@@ -40,10 +41,10 @@ struct ControlIdentity {
   uint32_t crc;  // CRC32C of the bytes from 8 to the end of this struct
   uint16_t version;
   uint16_t reserved0;
-  uint32_t incarnation;  // rises with every recovery; later segments carry it
+  uint32_t reserved1;
   uint8_t topic_id[16];
   int32_t partition;
-  uint32_t reserved1;
+  uint32_t reserved2;
   uint8_t boot_id[16];
   uint64_t device;  // of the file itself: a copied page does not match
   uint64_t inode;
@@ -55,8 +56,10 @@ struct LeaseRecord {
   uint32_t magic;
   uint32_t crc;       // CRC32C of the bytes from 8 to the end of this struct
   int64_t lease_end;  // no offset at or above it was ever given out
+  int64_t gap_begin;  // The last offsets that were skipped, before the first append behind them:
+  int64_t gap_end;    // whatever is found there was given up
 };
-static_assert(sizeof(LeaseRecord) == 16);
+static_assert(sizeof(LeaseRecord) == 32);
 
 // What is published, as one consistent whole.
 struct PublishedState {
@@ -67,7 +70,8 @@ struct PublishedState {
   int64_t last_batch_position = 0;  // 0: the active segment holds no batch that is known good
   uint64_t last_append_sequence = 0;
   uint32_t last_header_crc = 0;
-  bool must_roll = false;  // the active segment takes no more batches
+  bool must_roll = false;    // the active segment takes no more batches
+  uint32_t incarnation = 0;  // rises with every recovery; below 2^31
 
   bool operator==(const PublishedState&) const = default;
 };
@@ -94,7 +98,12 @@ class ControlPage {
   // Under the lock. After it the state is visible to all processes.
   void publish(const PublishedState& state);
 
-  std::optional<int64_t> lease_end() const;
+  // As stored; it may not have been synced.
+  std::optional<LeaseRecord> lease() const;
+  // Under the lock: writes and syncs the lease, and with it the gap behind `published`, if there is
+  // one. Throws kStorage; a lease that was not synced is not counted on.
+  void write_lease(const File& control_file, int64_t lease_end,
+                   const PublishedState& published) const;
 
   // All words of `Words` are always lock free, so they work across processes.
   struct Words {
@@ -102,6 +111,7 @@ class ControlPage {
     alignas(64) std::atomic<uint64_t> slots[2][8];
     alignas(64) std::atomic<int64_t> durable_offset;
     std::atomic<int64_t> interval_end_offset;  // below it, an append asked for a sync in time
+    std::atomic<int64_t> synced_lease_end;     // the lease sector says at least this on the disk
     alignas(64) std::atomic<int64_t> log_start_offset;
     std::atomic<int64_t> log_start_check;  // its complement
     alignas(
@@ -109,7 +119,11 @@ class ControlPage {
     std::atomic<uint32_t> holder_pid;         // who took the lock last
     alignas(64) std::atomic<uint32_t> wake;   // changes with every publish that had a waiter
     std::atomic<uint32_t> waiters;            // 1: someone may be asleep on `wake`
-    alignas(64) std::atomic<uint32_t> sync_failed;
+    alignas(64) std::atomic<uint32_t> sync_failed;  // the errno of the sync that failed; 0: none
+    alignas(64) std::atomic<uint32_t> sync_word;    // changes when a sync is over that had a waiter
+    std::atomic<uint32_t> sync_waiters;             // 1: someone may be asleep on `sync_word`
+    std::atomic<uint32_t> sync_pid;                 // who took the flush lock last
+    std::atomic<int64_t> last_sync_us;              // monotonic: when the last good sync began
   };
   Words& words() const { return *words_; }
 
@@ -123,6 +137,8 @@ class ControlPage {
   void raise_durable(int64_t offset) const;
   // After publish(): wakes every process that waits for the partition.
   void wake() const;
+  // After the flush lock was released: wakes every process that waits for a sync.
+  void wake_synced() const;
 
  private:
   Mapping mapping_;
@@ -131,8 +147,5 @@ class ControlPage {
 };
 
 inline constexpr uint64_t kNotInFlight = 0;
-
-// Writes and syncs the lease sector of the control file. Throws kStorage.
-void write_lease(const File& control_file, int64_t lease_end);
 
 }  // namespace pystream::storage

@@ -30,6 +30,8 @@ class File {
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
   FileLayer& layer() const { return *layer_; }
+  // The open file got another name; errors say that one from now on.
+  void set_path(const std::string& path) { path_ = path; }
   void close();
 
   int64_t size() const;

@@ -26,10 +26,10 @@ auto retry(Call call) {
   return result < 0 ? static_cast<decltype(result)>(-errno) : result;
 }
 
-constexpr off_t kLockByte = 0;  // stands for the file; every user locks the same
 constexpr off_t kUseByte = 1;
 
-struct flock byte_lock(short type, off_t byte = kLockByte) {
+// A byte of the file stands for each lock, whether the file has it or not.
+struct flock byte_lock(short type, off_t byte) {
   struct flock range{};
   range.l_type = type;
   range.l_whence = SEEK_SET;
@@ -144,14 +144,14 @@ int FileLayer::populate(const void* address, size_t length) {
   return retry([&] { return ::madvise(const_cast<void*>(address), length, MADV_POPULATE_READ); });
 }
 
-int FileLayer::lock(int fd, LockMode mode) {
-  struct flock range = byte_lock(mode == LockMode::kUnlock ? F_UNLCK : F_WRLCK);
+int FileLayer::lock(int fd, LockMode mode, int64_t position) {
+  struct flock range = byte_lock(mode == LockMode::kUnlock ? F_UNLCK : F_WRLCK, position);
   const int result = retry([&] { return ::fcntl(fd, F_OFD_SETLK, &range); });
   return result == -EACCES ? -EAGAIN : result;
 }
 
 int FileLayer::is_locked_elsewhere(int fd) {
-  struct flock range = byte_lock(F_WRLCK);
+  struct flock range = byte_lock(F_WRLCK, 0);
   const int result = retry([&] { return ::fcntl(fd, F_OFD_GETLK, &range); });
   if (result < 0) return result;
   return range.l_type == F_UNLCK ? 0 : 1;

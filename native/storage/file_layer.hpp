@@ -53,10 +53,10 @@ class FileLayer {
   virtual int map_shared(int fd, size_t length, bool writable, void** out);
   // MADV_POPULATE_READ: faults the pages in, so that an I/O error is an error here, not a signal.
   virtual int populate(const void* address, size_t length);
-  // The lock of the open file description (F_OFD_SETLK), without waiting: -EAGAIN when held by
-  // another description. It dies with the last copy of the descriptor.
-  virtual int lock(int fd, LockMode mode);
-  // 1 when another open file description holds the lock, else 0.
+  // The lock on one byte of the file, of the open file description (F_OFD_SETLK), without waiting:
+  // -EAGAIN when held by another description. It dies with the last copy of the descriptor.
+  virtual int lock(int fd, LockMode mode, int64_t position = 0);
+  // 1 when another open file description holds the lock on byte 0, else 0.
   virtual int is_locked_elsewhere(int fd);
   // A second lock of the open file description, on another byte, without waiting: -EAGAIN when
   // another description has it in a way that excludes this. Given back by kNone, or with the last

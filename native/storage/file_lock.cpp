@@ -15,6 +15,7 @@ namespace {
 constexpr int kYields = 3;
 constexpr int64_t kFirstPauseUs = 5;
 constexpr int64_t kLongestPauseUs = 1'000;
+constexpr int64_t kFlushByte = 1;  // of the lock file; byte 0 is the append lock
 
 }  // namespace
 
@@ -70,6 +71,7 @@ void PartitionLock::release_in_process() {
     held_here_.store(false, std::memory_order_seq_cst);
   }
   released_.notify_one();
+  idle_.notify_all();
 }
 
 bool PartitionLock::acquire(int64_t timeout_us) {
@@ -92,14 +94,39 @@ void PartitionLock::release() {
   release_in_process();
 }
 
+bool PartitionLock::try_acquire_flush() {
+  std::lock_guard guard(mutex_);
+  if (flush_held_here_ || !file_.is_open()) return false;
+  const int result = file_.layer().lock(file_.fd(), LockMode::kExclusive, kFlushByte);
+  if (result == -EAGAIN) return false;
+  checked(result, "cannot lock", file_.path());
+  flush_held_here_ = true;
+  return true;
+}
+
+void PartitionLock::release_flush() {
+  {
+    std::lock_guard guard(mutex_);
+    file_.layer().lock(file_.fd(), LockMode::kUnlock, kFlushByte);
+    flush_held_here_ = false;
+  }
+  idle_.notify_all();
+}
+
+bool PartitionLock::is_closed() const {
+  std::lock_guard guard(mutex_);
+  return !file_.is_open();
+}
+
 void PartitionLock::wait_for_threads() {
   std::unique_lock guard(mutex_);
-  released_.wait(guard, [this] { return !held_here_.load(std::memory_order_relaxed); });
+  idle_.wait(guard, [this] { return !held_here_.load(std::memory_order_relaxed); });
 }
 
 void PartitionLock::close() {
   std::unique_lock guard(mutex_);
-  released_.wait(guard, [this] { return !held_here_.load(std::memory_order_relaxed); });
+  idle_.wait(guard,
+             [this] { return !held_here_.load(std::memory_order_relaxed) && !flush_held_here_; });
   file_.close();
 }
 

@@ -26,8 +26,10 @@ class FileLock {
   const File& file_;
 };
 
-// The append lock of a partition: first among the threads that share this object (the kernel's
-// lock does not tell them apart), then among processes. Used from any thread.
+// The two locks of a partition, on two bytes of one file: the append lock, and the flush lock that
+// whoever syncs holds. Each is taken first among the threads that share this object (the kernel's
+// lock does not tell them apart), then among processes. Who needs both takes the append lock first.
+// Used from any thread.
 class PartitionLock {
  public:
   void open(File file) { file_ = std::move(file); }
@@ -40,9 +42,15 @@ class PartitionLock {
   // own thread must not hold it.
   bool is_free() const;
 
-  // Returns when no thread of this process holds the lock any more.
+  // The flush lock, without waiting: who does not get it waits for the durable offset, which its
+  // holder raises. False also after close().
+  bool try_acquire_flush();
+  void release_flush();
+  bool is_closed() const;
+
+  // Returns when no thread of this process holds the append lock any more.
   void wait_for_threads();
-  // Waits for the holder in this process, then closes the file. Later acquire() calls get the lock
+  // Waits for the holders in this process, then closes the file. Later acquire() calls get the lock
   // among threads only: their callers find the log closed.
   void close();
   // In a forked child, where mutexes may be locked by threads that do not exist. The parent's lock
@@ -53,10 +61,12 @@ class PartitionLock {
   bool acquire_in_process(int64_t timeout_us);
   void release_in_process();
 
-  File file_;  // used by the holder; closed by a holder under mutex_
+  File file_;  // used by the holders; closed under mutex_ when there is none
   mutable std::mutex mutex_;
-  std::condition_variable released_;
+  std::condition_variable released_;  // for the next holder of the append lock
+  std::condition_variable idle_;      // for those who wait until nobody holds a lock
   std::atomic<bool> held_here_{false};
+  bool flush_held_here_ = false;  // guarded by mutex_
 };
 
 }  // namespace pystream::storage

@@ -138,7 +138,7 @@ OrderFrontier Log::frontier(std::span<const std::shared_ptr<Partition>> partitio
   }
   result.log_end_offsets.reserve(partitions.size());
   for (const auto& partition : partitions) {
-    result.log_end_offsets.push_back(partition->state_->control.read().log_end_offset);
+    result.log_end_offsets.push_back(partition->state_->read_published().log_end_offset);
   }
   return result;
 }

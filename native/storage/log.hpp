@@ -76,8 +76,8 @@ struct PartitionEnds {
   int64_t durable_offset = 0;  // all below are synced
 };
 
-// What opening the partition had to do. kRecovered happens after a power loss, in a copied
-// directory, or when the control page is missing or damaged.
+// What opening the partition had to do. kRecovered happens after a power loss or a failed sync, in
+// a copied directory, or when the control page is missing or damaged.
 struct RecoveryReport {
   enum class Kind : uint8_t { kNone, kCreated, kRecovered } kind = Kind::kNone;
   int64_t log_end_offset = 0;   // as recovered
@@ -145,17 +145,27 @@ class Partition : public std::enable_shared_from_this<Partition> {
   ~Partition();
 
   // Appends one batch: kernel lock -> stamp -> pwrite of batch and terminator -> publish -> unlock
-  // -> wake readers. Stamps `batch` in place, so that it is used once. On any error before the
-  // publish nothing was appended (a full disk is kStorage with ENOSPC and the log stays readable
-  // and writable later). kDurable throws kNotSupported for now.
+  // -> wake readers -> for kDurable, as sync_to(). Stamps `batch` in place, so that it is used
+  // once. On any error before the publish nothing was appended (a full disk is kStorage with ENOSPC
+  // and the log stays readable and writable later). An error of the sync leaves the batch published
+  // and unacknowledged: kStorage when it failed, kRequestTimeout when another process holds it up.
   AppendResult append(EncodedBatch* batch, Acks acks);
 
   PartitionEnds ends() const;
-  // Blocks until log_end_offset > offset; false on timeout. Releases nothing: call without the GIL.
+  // Blocks until there is a record at or behind `offset`; false on timeout. Releases nothing: call
+  // without the GIL.
   bool wait(int64_t offset, int64_t timeout_us) const;
   std::unique_ptr<PartitionReader> reader(int64_t offset);
   // Syncs everything published so far.
   void sync();
+  // Waits until everything below `end_offset` is durable; false when timeout_us passed before.
+  // Threads and processes that wait together share one sync. Throws kStorage when a sync failed:
+  // the partition then takes no appends until it is opened anew, and goes on from its durable
+  // offset. Releases nothing: call without the GIL.
+  bool sync_to(int64_t end_offset, int64_t timeout_us);
+  // How long append() waits for durability, and the error that it then throws.
+  int64_t sync_timeout_us() const;
+  [[noreturn]] void throw_sync_timeout() const;
 
   // Copies everything with an append sequence below `cut` (see Log::cut) into `directory`, which
   // must be empty, as a partition of another log; appends may go on. Sealed segments become hard
@@ -205,8 +215,8 @@ class Log : public std::enable_shared_from_this<Log> {
   // partitions, and every batch that was published before the call has a smaller one. Waits for
   // appends that are in flight, as long as for a lock; then kRequestTimeout.
   uint64_t cut(std::span<const std::shared_ptr<Partition>> partitions) const;
-  // Blocks until any partition has log_end_offset > its offset, or `interrupt` (may be null; of a
-  // TailWatch) has changed; false on timeout.
+  // Blocks until any partition has a record at or behind its offset, or `interrupt` (may be null;
+  // of a TailWatch) has changed; false on timeout.
   bool wait_any(std::span<const std::shared_ptr<Partition>> partitions,
                 std::span<const int64_t> offsets, int64_t timeout_us,
                 const FutexWait* interrupt = nullptr) const;

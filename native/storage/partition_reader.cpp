@@ -188,7 +188,7 @@ const BatchEntry* PartitionReader::State::find() {
       if (found.next_offset > position) return &found;
     }
   }
-  const PublishedState published = source->control.read();
+  const PublishedState published = source->read_published();
   if (position >= published.data_end_offset || published.segment_base_offset == kNoSegment) {
     // Behind the data there are only offsets that were skipped for ever.
     position = std::max(position, published.log_end_offset);
@@ -236,6 +236,7 @@ std::optional<LogBatch> PartitionReader::peek() {
       if (batch && state_->on_corruption == OnCorruption::kSkip) batch->verify();
       return batch;
     } catch (const Error& error) {
+      state_->source->read_published();  // a segment may be gone because of an open anew
       const bool is_damage = error.code() == ErrorCode::kCorruptRecord;
       if (!is_damage || state_->on_corruption == OnCorruption::kRaise) throw;
       state_->step_over(error);

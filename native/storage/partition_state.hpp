@@ -1,14 +1,16 @@
 #pragma once
 // Everything behind a Partition. Split over append.cpp (the write path), recovery.cpp (opening),
-// partition.cpp (ends, waiting, syncing) and partition_reader.cpp.
+// sync.cpp (what is durable), partition.cpp (ends, waiting) and partition_reader.cpp.
 //
 // Owned by the Partition and its readers; Log holds all of its partitions until it is closed.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "base/error.hpp"
 #include "storage/control_page.hpp"
 #include "storage/file_lock.hpp"
 #include "storage/fork_guard.hpp"
@@ -33,20 +35,40 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   void open_under_lock();
   // For a read-only log that needs recovery: what is recovered stays in this process's memory.
   void open_in_memory();
-  uint32_t next_incarnation();
+  uint32_t last_incarnation();
 
   // --- append.cpp ---
   AppendResult append(EncodedBatch* batch, Acks acks);
+  // As append(), without waiting for a sync, nor asking for one.
+  AppendResult publish(EncodedBatch* batch, Acks acks);
 
-  // --- partition.cpp ---
-  PartitionEnds ends() const;
+  // --- sync.cpp ---
+  // Makes all below `end_offset` durable, by a sync of its own or of anyone else; false when
+  // timeout_us passed before.
+  bool sync_to(int64_t end_offset, int64_t timeout_us);
+  // As sync_to() within the log's lock timeout. Throws kRequestTimeout, naming the pid of the
+  // process that has been syncing all the while.
+  void require_durable(int64_t end_offset);
+  [[noreturn]] void throw_sync_timeout() const;
+  // Syncs everything published so far.
   void sync();
   void sync_in_background() noexcept override;
   bool needs_sync() const noexcept override;
+  // Syncs in the background, at the latest one interval from now.
   void request_sync();
+  // Syncs one segment, whatever is published of it. Under the append lock.
+  void sync_segment(Segment& segment);
+  // Runs `action` when no one else syncs. Throws kRequestTimeout.
+  void with_flush_lock(const std::function<void()>& action);
+  // Throws kStorage when a sync has failed.
+  void require_sound() const;
+
+  // --- partition.cpp ---
+  PartitionEnds ends() const;
+  // What is published, in the incarnation that this object was opened in; kStorage in a later one.
+  PublishedState read_published() const;
   // Whether its topic was deleted, here or by another process: then there is nothing left to sync.
   bool is_deleted() const;
-  void sync_directories(bool is_new);
   bool is_writable() const { return !log->options.read_only; }
   // The limit of a walk through `segment`, given what is published.
   WalkLimit walk_limit(Segment& segment, const PublishedState& published);
@@ -56,7 +78,6 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Releases descriptors; readers and batches go on living.
   void close_files();
   [[noreturn]] void throw_lock_timeout() const;
-  [[noreturn]] void throw_sync_failed() const;
 
   // What the next append uses.
   struct AppendSchema {
@@ -97,8 +118,13 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
 
   std::atomic<bool> has_appended{false};
 
-  std::mutex sync_mutex;
   std::atomic<bool> is_sync_requested{false};
+
+ private:
+  bool is_durable(int64_t end_offset) const;
+  void sync_published();
+  void sync_directories(bool is_new);
+  [[noreturn]] void fail_sync(const Error& error);
 };
 
 // Throws kConfig for a schema that no segment can hold.

@@ -1,7 +1,9 @@
-// Opening a partition. Three cases, told apart by the control page:
+// Opening a partition. Four cases, told apart by the control page:
 //
 //   current    same boot, and the page's own inode: trusted after a look at the last batch; O(1)
 //   absent     a new partition
+//   failed     current, but a sync failed: cut back to the durable offset, under the lock, while
+//              readers and other processes may be at work
 //   otherwise  another boot (power loss), a copied directory, a damaged page: recovered from the
 //              segments, under the partition's lock
 //
@@ -71,96 +73,120 @@ bool is_tail_intact(State& state, const PublishedState& published) {
   }
 }
 
+// What becomes of batches above the durable offset.
+enum class Tail {
+  kKept,  // as far as they are whole: they are on the disk, or still in the page cache
+  kCut,   // none counts; and none is written to, because readers may have them mapped
+};
+
 // Rebuilds what is published from the segments.
 class Recovery {
  public:
-  Recovery(State& state, int64_t known_durable) : state_(state), durable_(known_durable) {}
+  Recovery(State& state, int64_t known_durable, Tail tail)
+      : state_(state), tail_(tail), durable_(known_durable) {}
 
   PublishedState run() {
-    // A partition that nobody ever opened for writing has no directory.
-    const bool is_absent = !state_.is_writable() && state_.is_deleted();
-    if (!is_absent) bases_ = state_.segments->list();
-    const size_t first = find_unsynced();
-    bool is_torn = false;
-    for (size_t i = first; i < bases_.size() && !is_torn; ++i) is_torn = take(i);
+    find_unsynced();
+    for (size_t i = 0; i < unsynced_.size(); ++i) {
+      if (!take(unsynced_[i])) continue;
+      for (++i; i < unsynced_.size(); ++i) stale_.push_back(unsynced_[i].base_offset);
+    }
     return published_;
   }
 
+  // Renames the segments that run() found not to count; nothing is removed.
+  void set_aside() {
+    for (const int64_t base_offset : stale_) {
+      const std::string path = state_.place->segment_path(base_offset);
+      const File file = File::open(state_.place->files, path, O_RDONLY);
+      report_.torn_bytes += file.size();
+      if (!state_.is_writable()) continue;
+      checked(state_.place->files->rename(path, path + kSetAsideSuffix), "cannot set aside", path);
+    }
+    if (!stale_.empty()) state_.segments->clear();  // their names may be given again
+  }
+
   int64_t durable() const { return durable_; }
-  int64_t first_offset() const { return bases_.empty() ? 0 : bases_.front(); }
+  int64_t first_offset() const { return first_offset_; }
   const RecoveryReport& report() const { return report_; }
 
  private:
-  // Where segment i must end: where the next says that the log ended before it.
-  int64_t limit_of(size_t i) {
-    if (i + 1 >= bases_.size()) return INT64_MAX;
-    const auto next = state_.segments->try_get(bases_[i + 1]);
-    return next ? next->header().previous_end_offset : bases_[i + 1];
-  }
+  struct Found {
+    int64_t base_offset;
+    int64_t limit;  // where it must end: where one of the next says that the log ended before it
+  };
 
-  // Raises the durable offset to the largest that a header knows of, and gives the index of the
-  // last segment with anything below it, where the scan begins: what follows may all be lost, and
-  // then this one is where the log ends. Later batches know more, so it goes backwards.
-  size_t find_unsynced() {
-    size_t i = bases_.size();
-    while (i > 0) {
-      --i;
-      if (const auto segment = state_.segments->try_get(bases_[i])) {
+  // Raises the durable offset to the largest that a header knows of, and lists the segments from
+  // the last with anything below it, where the scan begins: what follows may all be lost, and then
+  // this one is where the log ends. Later batches know more, so it goes backwards.
+  void find_unsynced() {
+    // A partition that nobody ever opened for writing has no directory.
+    const bool is_absent = !state_.is_writable() && state_.is_deleted();
+    const std::vector<int64_t> bases =
+        is_absent ? std::vector<int64_t>() : state_.segments->list();
+    if (!bases.empty()) first_offset_ = bases.front();
+    const LeaseRecord gap = state_.control.lease().value_or(LeaseRecord{});
+    int64_t limit = tail_ == Tail::kCut ? durable_ : INT64_MAX;
+    for (auto base = bases.rbegin(); base != bases.rend(); ++base) {
+      const auto segment = state_.segments->try_get(*base);
+      if (*base < gap.gap_end) limit = std::min(limit, gap.gap_begin);
+      // Above the cut; or set aside by an earlier one, and its old name came back. One that is
+      // empty and behind a gap stays: it tells where the log ended before it.
+      const bool is_behind_gap = segment && segment->header().previous_end_offset < *base;
+      if (*base > limit || (*base == limit && !is_behind_gap)) {
+        stale_.push_back(*base);
+        continue;
+      }
+      unsynced_.insert(unsynced_.begin(), {*base, limit});
+      if (segment) {
         visit_headers(*segment, [this](const BatchHeader& header) {
           durable_ = std::max(durable_, header.durable_offset);
         });
       }
-      if (bases_[i] < durable_) break;
+      if (*base < durable_) break;
+      limit = segment ? segment->header().previous_end_offset : *base;
     }
-    return i;
   }
 
-  // Appends segment i to what is recovered; true when the log ends in it.
-  bool take(size_t i) {
-    const int64_t limit = limit_of(i);
-    const auto segment = state_.segments->try_get(bases_[i]);
-    if (!segment && bases_[i] >= durable_) return set_aside_from(i);
+  // Appends a segment to what is recovered; true when the log ends in it, or before.
+  bool take(const Found& found) {
+    const int64_t limit = found.limit;
+    const auto segment = state_.segments->try_get(found.base_offset);
+    if (!segment && found.base_offset >= durable_) {
+      stale_.push_back(found.base_offset);
+      return true;
+    }
     ScanResult scan;
     if (segment) {
       scan = scan_segment(*segment, durable_, limit);
     } else {
       scan.end_offset = std::min(limit, durable_);
-      scan.lost_records = scan.end_offset - bases_[i];
+      scan.lost_records = scan.end_offset - found.base_offset;
     }
     if (scan.end_offset < limit && limit != INT64_MAX && scan.end_offset < durable_) {
       scan.lost_records += std::min(limit, durable_) - scan.end_offset;
       scan.end_offset = std::min(limit, durable_);
     }
-    published_.segment_base_offset = bases_[i];
+    published_.segment_base_offset = found.base_offset;
     published_.end_position = scan.end_position;
     published_.data_end_offset = scan.end_offset;
     published_.last_batch_position = scan.last_batch_position;
     published_.last_header_crc = scan.last_header_crc;
     published_.last_append_sequence = scan.last_append_sequence;
     report_.corrupt_records += scan.lost_records;
-    const bool is_torn = scan.end_offset < limit;
     if (scan.has_torn_tail) {
       report_.torn_bytes += segment->file_size() - scan.end_position;
       if (state_.is_writable()) segment->write_terminator(scan.end_position);
     }
-    return is_torn && (i + 1 >= bases_.size() || set_aside_from(i + 1));
-  }
-
-  // Segments behind a torn one were never synced. They are renamed, not removed.
-  bool set_aside_from(size_t i) {
-    for (; i < bases_.size(); ++i) {
-      const std::string path = state_.place->segment_path(bases_[i]);
-      const File file = File::open(state_.place->files, path, O_RDONLY);
-      report_.torn_bytes += file.size();
-      if (!state_.is_writable()) continue;
-      checked(state_.place->files->rename(path, path + kSetAsideSuffix), "cannot set aside", path);
-    }
-    return true;
+    return scan.end_offset < limit;
   }
 
   State& state_;
+  const Tail tail_;
   int64_t durable_;
-  std::vector<int64_t> bases_;
+  int64_t first_offset_ = 0;
+  std::vector<Found> unsynced_;
+  std::vector<int64_t> stale_;
   PublishedState published_;
   RecoveryReport report_;
 };
@@ -173,21 +199,23 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   const bool is_believable = old && state.control.is_consistent();
   const int64_t known_durable = is_believable ? state.control.words().durable_offset.load() : 0;
   const auto known_start = state.control.checked_log_start();
-  Recovery recovery(state, known_durable);
+  const uint32_t known_incarnation = is_believable ? state.control.read().incarnation : 0;
+  Recovery recovery(state, known_durable, Tail::kKept);
   PublishedState published = recovery.run();
+  recovery.set_aside();
   state.report = recovery.report();
   const bool is_empty = published.segment_base_offset == kNoSegment;
   // After a power loss readers may have seen more than was found; without a lease, no one knows.
-  const auto lease = state.control.lease_end();
+  const auto lease = state.control.lease();
   int64_t next_offset = published.data_end_offset;
-  if (!same_boot && lease) next_offset = std::max(next_offset, *lease);
+  if (!same_boot && lease) next_offset = std::max(next_offset, lease->lease_end);
   if (!same_boot && !lease && !is_empty) next_offset += kLeaseOffsets;
   published.log_end_offset = next_offset;
   published.must_roll = true;
+  published.incarnation = std::max(known_incarnation, is_empty ? 0 : state.last_incarnation()) + 1;
 
   ControlIdentity identity{};
   identity.version = kFormatVersion;
-  identity.incarnation = old ? old->incarnation + 1 : (is_empty ? 1 : state.next_incarnation());
   std::memcpy(identity.topic_id, state.place->topic_id, sizeof(identity.topic_id));
   identity.partition = state.place->partition;
   std::memcpy(identity.boot_id, boot.data(), boot.size());
@@ -207,6 +235,31 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   words.interval_end_offset.store(data_end);
   state.report.kind =
       is_empty && !old ? RecoveryReport::Kind::kCreated : RecoveryReport::Kind::kRecovered;
+  state.report.log_end_offset = published.log_end_offset;
+}
+
+// Under both locks, with a page that is current but for a sync that failed. The publish is the
+// cut: from then on objects of the incarnations before are refused (State::read_published). A crash
+// on the way leaves the failure on the page, and the next one to open does all of it again.
+void cut_to_durable(State& state) {
+  ControlPage::Words& words = state.control.words();
+  const PublishedState before = state.control.read();
+  Recovery recovery(state, words.durable_offset.load(), Tail::kCut);
+  PublishedState published = recovery.run();
+  // Readers may have seen all that was published. The lease will be renewed, so that the gap
+  // reaches the disk with it, before anything is published behind the gap.
+  const auto lease = state.control.lease();
+  published.log_end_offset = std::max({before.log_end_offset, words.synced_lease_end.load(),
+                                       lease ? lease->lease_end : int64_t{0}});
+  published.must_roll = true;
+  published.incarnation = before.incarnation + 1;
+  state.control.publish(published);
+  recovery.set_aside();
+  words.interval_end_offset.store(published.data_end_offset);
+  words.sync_failed.store(0, std::memory_order_release);
+  state.control.wake();
+  state.report = recovery.report();
+  state.report.kind = RecoveryReport::Kind::kRecovered;
   state.report.log_end_offset = published.log_end_offset;
 }
 
@@ -266,7 +319,10 @@ bool Partition::State::try_open_current() {
   if (!is_current(*identity, log->boot, file.identity())) return false;
   if (!control.is_consistent()) return false;
   const PublishedState published = control.read();
-  incarnation = identity->incarnation;
+  if (is_writable() && control.words().sync_failed.load(std::memory_order_acquire) != 0) {
+    return false;
+  }
+  incarnation = published.incarnation;
   if (published.must_roll || is_tail_intact(*this, published)) return true;
   if (!is_writable()) return true;  // readers report what is missing
   const AppendLock held(*this);
@@ -276,14 +332,13 @@ bool Partition::State::try_open_current() {
   return true;
 }
 
-uint32_t Partition::State::next_incarnation() {
-  uint32_t largest = 0;
-  for (const int64_t base_offset : segments->list()) {
-    if (const auto segment = segments->try_get(base_offset)) {
-      largest = std::max(largest, segment->header().incarnation);
-    }
+// Of the last segment that can be read: incarnations rise along a partition.
+uint32_t Partition::State::last_incarnation() {
+  const std::vector<int64_t> bases = segments->list();
+  for (auto base = bases.rbegin(); base != bases.rend(); ++base) {
+    if (const auto segment = segments->try_get(*base)) return segment->header().incarnation;
   }
-  return largest + 1;
+  return 0;
 }
 
 Partition::State::State(std::shared_ptr<LogShared> shared,
@@ -326,8 +381,12 @@ void Partition::State::open_under_lock() {
   if (identity) require_same_partition(*identity, *place);
   const bool is_usable =
       identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
-  if (!is_usable) recover(*this, file.identity(), identity);
-  incarnation = control.identity()->incarnation;
+  if (!is_usable) {
+    recover(*this, file.identity(), identity);
+  } else if (control.words().sync_failed.load(std::memory_order_acquire) != 0) {
+    with_flush_lock([this] { cut_to_durable(*this); });
+  }
+  incarnation = control.read().incarnation;
   control.words().holder_pid.store(pid, std::memory_order_relaxed);
 }
 
@@ -338,7 +397,7 @@ void Partition::State::open_in_memory() {
   const auto identity = control.identity();
   if (identity) require_same_partition(*identity, *place);
   recover(*this, file.is_open() ? file.identity() : FileIdentity{}, identity);
-  incarnation = control.identity()->incarnation;
+  incarnation = control.read().incarnation;
 }
 
 namespace {

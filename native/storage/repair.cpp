@@ -211,15 +211,14 @@ class PartitionRepair {
     }
     published.log_end_offset = ends.log_end_offset;
     published.must_roll = true;
+    published.incarnation = std::max(published_.incarnation, state_.last_incarnation()) + 1;
     if (File::open_if_exists(files_, path, O_RDONLY).is_open()) {
       set_aside(path, "it is made anew");
     }
     const File file = create_file(files_, path + ".new");
     file.allocate(0, kControlPageBytes);
-    write_lease(file, std::max(state_.control.lease_end().value_or(0), ends.log_end_offset));
     ControlIdentity identity{};
     identity.version = kFormatVersion;
-    identity.incarnation = old ? old->incarnation + 1 : state_.next_incarnation();
     std::memcpy(identity.topic_id, state_.place->topic_id, sizeof(identity.topic_id));
     identity.partition = state_.place->partition;
     std::memcpy(identity.boot_id, state_.log->boot.data(), state_.log->boot.size());
@@ -231,7 +230,9 @@ class PartitionRepair {
     page.set_log_start(ends.log_start_offset);
     page.words().durable_offset.store(published.data_end_offset);
     page.words().interval_end_offset.store(published.data_end_offset);
-    file.sync_data();
+    const auto lease = state_.control.lease();
+    const int64_t lease_end = lease ? lease->lease_end : 0;
+    page.write_lease(file, std::max(lease_end, ends.log_end_offset), published);
     checked(files_->rename(path + ".new", path), "cannot name", path);
     done_.push_back("made the control page of " + state_.place->name() + " anew");
   }

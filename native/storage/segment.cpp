@@ -50,7 +50,7 @@ std::shared_ptr<Segment> Segment::open(std::shared_ptr<const PartitionPlace> pla
                                        int64_t base_offset, bool writable) {
   const std::string path = place->segment_path(base_offset);
   std::shared_ptr<Segment> segment(new Segment(place, path));
-  segment->file_ = std::make_shared<const File>(
+  segment->file_ = std::make_shared<File>(
       File::open_if_exists(place->files, path, writable ? O_RDWR : O_RDONLY));
   if (!segment->file_->is_open()) {
     throw_bad_segment(*place, path, base_offset, "the file is missing");
@@ -91,7 +91,7 @@ std::shared_ptr<Segment> Segment::create(std::shared_ptr<const PartitionPlace> p
   if (removed != -ENOENT) checked(removed, "cannot remove", path);
   std::shared_ptr<Segment> segment(new Segment(place, path));
   segment->file_ =
-      std::make_shared<const File>(File::open(place->files, path, O_RDWR | O_CREAT | O_EXCL));
+      std::make_shared<File>(File::open(place->files, path, O_RDWR | O_CREAT | O_EXCL));
   try {
     const std::vector<uint8_t> head = encode_segment_head(&header, schema->serialize());
     segment->header_ = header;
@@ -152,13 +152,14 @@ void Segment::link_name() {
   const std::string name = place_->segment_path(header_.base_offset);
   checked(place_->files->rename(path_, name), "cannot name the segment", name);
   path_ = name;
+  file_->set_path(name);
 }
 
 void Segment::discard() noexcept { place_->files->unlink(path_); }
 
 std::shared_ptr<const File> Segment::file() {
   std::lock_guard guard(file_mutex_);
-  if (!file_) file_ = std::make_shared<const File>(File::open(place_->files, path_, O_RDONLY));
+  if (!file_) file_ = std::make_shared<File>(File::open(place_->files, path_, O_RDONLY));
   return file_;
 }
 

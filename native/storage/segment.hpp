@@ -137,8 +137,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
   std::atomic<int64_t> size_{0};  // of the file, as last seen; files only grow
 
-  std::mutex file_mutex_;             // guards the two below
-  std::shared_ptr<const File> file_;  // null after release_file()
+  std::mutex file_mutex_;       // guards the two below
+  std::shared_ptr<File> file_;  // null after release_file()
   Mapping mapping_;
   std::atomic<uint8_t*> data_{nullptr};
   std::vector<std::atomic<uint64_t>> granules_;  // a bit per granule that was populated

@@ -27,12 +27,15 @@ void SyncThread::watch(std::weak_ptr<Syncable> partition) {
   start();
 }
 
-void SyncThread::request(std::weak_ptr<Syncable> partition) {
+void SyncThread::request(std::weak_ptr<Syncable> partition, int64_t due_us) {
   {
     std::lock_guard guard(mutex_);
-    requests_.push_back({monotonic_us() + interval_us_, std::move(partition)});
+    const auto later = std::find_if(requests_.begin(), requests_.end(),
+                                    [&](const Request& other) { return other.due_us > due_us; });
+    const bool is_first = later == requests_.begin();
+    requests_.insert(later, {due_us, std::move(partition)});
     start();
-    if (requests_.size() > 1) return;  // the thread is already waiting for an earlier one
+    if (!is_first) return;  // the thread is already waiting for an earlier one
   }
   changed_.notify_one();
 }

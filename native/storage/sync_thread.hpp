@@ -1,6 +1,7 @@
 #pragma once
-// Syncs partitions in the background: at most an interval after the first append that asked for it.
-// Also takes over for other processes: what one of them appended and, being dead, never synced.
+// Syncs partitions in the background: at most an interval after the first append that asked for it,
+// and once per interval, whichever of several processes does it (Partition::State). Also takes over
+// for other processes: what one of them appended and, being dead, never synced.
 //
 // Owned by the log's shared part. The thread starts with the first request and is joined by
 // stop(). A sync that fails poisons the partition (Partition::sync); the thread goes on.
@@ -31,8 +32,8 @@ class SyncThread {
 
   // Watches the partition for as long as it lives.
   void watch(std::weak_ptr<Syncable> partition);
-  // Syncs the partition one interval from now.
-  void request(std::weak_ptr<Syncable> partition);
+  // Syncs the partition at that time.
+  void request(std::weak_ptr<Syncable> partition, int64_t due_us);
   // Joins the thread; requests that are still waiting are dropped. Idempotent.
   void stop();
 
@@ -53,7 +54,7 @@ class SyncThread {
   const int64_t interval_us_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Request> requests_;  // by due time, because the interval is constant
+  std::vector<Request> requests_;  // by due time
   std::vector<Watch> watches_;
   int64_t next_look_us_ = 0;
   bool is_stopping_ = false;

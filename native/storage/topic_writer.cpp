@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "storage/partitioner.hpp"
 
@@ -34,9 +35,10 @@ Error with_published(const Error& error, const TopicAppendResult& result) {
   facts.emplace_back("records", result.row_count);
   std::string message = error.what();
   if (result.published_count() > 0) {
-    message += " " + std::to_string(result.published_count()) + " of " +
-               std::to_string(result.row_count) +
-               " records had been published before; do not send those again.";
+    message += ' ';
+    message += std::to_string(result.published_count());
+    message += " of " + std::to_string(result.row_count);
+    message += " records had been published before; do not send those again.";
   }
   return Error(error.code(), message, std::move(facts));
 }
@@ -97,12 +99,60 @@ void TopicWriter::append(const RecordBatch& batch, const Timestamps& timestamps,
   check_record_sizes(batch, headers, options_.limits);
   assign_rows(batch, partition, result);
   const RecordBatch rows = without_large_dictionaries(batch, options_.limits);
+  // One sync for all batches of a partition.
+  const Acks each = acks == Acks::kDurable ? Acks::kPublished : acks;
   try {
     if (result->partition_of_row.empty()) {
-      append_to(result->only_partition, rows, timestamps, headers, acks, result);
+      append_to(result->only_partition, rows, timestamps, headers, each, result);
     } else {
-      append_split(rows, timestamps, headers, acks, result);
+      append_split(rows, timestamps, headers, each, result);
     }
+  } catch (const Error& error) {
+    throw with_published(error, *result);
+  }
+  if (acks == Acks::kDurable && !sync(result, sync_timeout_us())) throw_sync_timeout(result);
+}
+
+std::vector<int32_t> TopicWriter::sync_all(const TopicAppendResult& result, int64_t timeout_us,
+                                           std::map<int32_t, Error>* failures) {
+  std::map<int32_t, int64_t> ends;
+  for (const TopicAppend& append : result.appends) {
+    ends[append.partition] = append.result.base_offset + append.record_count;
+  }
+  const int64_t deadline_us = monotonic_us() + timeout_us;
+  std::vector<int32_t> waiting;
+  for (const auto& [partition, end_offset] : ends) {
+    try {
+      const int64_t left_us = std::max<int64_t>(0, deadline_us - monotonic_us());
+      if (!partitions_[static_cast<size_t>(partition)]->sync_to(end_offset, left_us)) {
+        waiting.push_back(partition);
+      }
+    } catch (const Error& error) {
+      failures->emplace(partition, error);
+    }
+  }
+  return waiting;
+}
+
+bool TopicWriter::sync(TopicAppendResult* result, int64_t timeout_us) {
+  std::map<int32_t, Error> failures;
+  if (!sync_all(*result, timeout_us, &failures).empty()) return false;
+  if (failures.empty()) return true;
+  std::erase_if(result->appends,
+                [&](const TopicAppend& append) { return failures.contains(append.partition); });
+  throw with_published(failures.begin()->second, *result);
+}
+
+void TopicWriter::throw_sync_timeout(TopicAppendResult* result) {
+  std::map<int32_t, Error> failures;
+  const std::vector<int32_t> waiting = sync_all(*result, 0, &failures);
+  std::erase_if(result->appends, [&](const TopicAppend& append) {
+    return failures.contains(append.partition) ||
+           std::find(waiting.begin(), waiting.end(), append.partition) != waiting.end();
+  });
+  if (!failures.empty()) throw with_published(failures.begin()->second, *result);
+  try {
+    partitions_[static_cast<size_t>(waiting.empty() ? 0 : waiting[0])]->throw_sync_timeout();
   } catch (const Error& error) {
     throw with_published(error, *result);
   }

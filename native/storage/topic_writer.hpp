@@ -7,9 +7,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "base/error.hpp"
 #include "storage/batch_limits.hpp"
 #include "storage/log.hpp"
 
@@ -54,9 +56,17 @@ class TopicWriter {
   // the given partition. Fills `result` as it goes: when it throws, `result` holds what was
   // published before, and the error has the facts "published_records" and "records". Nothing at
   // all is published when a row is too large (kRecordTooLarge), a null is where none may be
-  // (kSchema) or the partition does not exist (kConfig).
+  // (kSchema) or the partition does not exist (kConfig). kDurable: appends all, then syncs.
   void append(const RecordBatch& batch, const Timestamps& timestamps, const Array* headers,
               int32_t partition, Acks acks, TopicAppendResult* result);
+
+  // Waits until all that `result` says was appended is durable; false when timeout_us passed
+  // before. When a partition cannot be synced, the others are, its appends are taken out of
+  // `result`, and its error is thrown as by append().
+  bool sync(TopicAppendResult* result, int64_t timeout_us);
+  // How long append() waits for durability, and the error that it then throws.
+  int64_t sync_timeout_us() const { return partitions_[0]->sync_timeout_us(); }
+  [[noreturn]] void throw_sync_timeout(TopicAppendResult* result);
 
   const std::vector<std::shared_ptr<Partition>>& partitions() const { return partitions_; }
 
@@ -68,6 +78,10 @@ class TopicWriter {
                     Acks acks, TopicAppendResult* result);
   void append_to(int32_t partition, const RecordBatch& batch, const Timestamps& timestamps,
                  const Array* headers, Acks acks, TopicAppendResult* result);
+  // Syncs every partition in turn; gives those that are not durable after timeout_us. The error of
+  // a partition goes to `failures`.
+  std::vector<int32_t> sync_all(const TopicAppendResult& result, int64_t timeout_us,
+                                std::map<int32_t, Error>* failures);
 
   std::vector<std::shared_ptr<Partition>> partitions_;
   TopicWriterOptions options_;

@@ -103,10 +103,11 @@ void PartitionVerifier::look_at_control_page() {
          "", path, -1, -1, -1, true});
   }
   // The page was read after the end was: a lease of this boot covers it.
-  const auto lease = page.lease_end();
-  if (has_data && is_shared_page_ && lease.value_or(0) < published_.log_end_offset) {
+  const auto lease = page.lease();
+  const int64_t lease_end = lease ? lease->lease_end : 0;
+  if (has_data && is_shared_page_ && lease_end < published_.log_end_offset) {
     add({"lease",
-         lease ? "the lease ends at offset " + std::to_string(*lease) + " although offsets up to " +
+         lease ? "the lease ends at offset " + std::to_string(lease_end) + " although offsets up to " +
                      std::to_string(published_.log_end_offset) + " were given out"
                : std::string("the record of leased offsets is damaged"),
          "The next append renews it. Append a record before the machine is stopped.", path,

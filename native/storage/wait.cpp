@@ -21,7 +21,7 @@ bool has_changed(const FutexWait* wait) {
 
 bool is_any_reached(PartitionStates partitions, std::span<const int64_t> offsets) {
   for (size_t i = 0; i < partitions.size(); ++i) {
-    if (partitions[i]->control.read().log_end_offset > offsets[i]) return true;
+    if (partitions[i]->read_published().data_end_offset > offsets[i]) return true;
   }
   return false;
 }

@@ -410,12 +410,13 @@ class Partition:
 
         `timestamps` are the record timestamps in microseconds, one per row or one for all. Nothing
         was appended when it raises: SchemaError (null in a non-nullable column),
-        RecordTooLargeError, StorageError (a full disk has errno ENOSPC), NotSupportedError.
+        RecordTooLargeError, StorageError (a full disk has errno ENOSPC), NotSupportedError. With
+        "durable", errors of the sync come after the batch was published: as `sync_partitions`.
         """
 
     def ends(self) -> PartitionEnds: ...
     def wait(self, offset: int, timeout_us: int) -> bool:
-        """Block until log_end_offset > offset; False on timeout."""
+        """Block until there is a record at or behind `offset`; False on timeout."""
 
     def reader(self, offset: int, *, on_corruption: OnCorruption = "raise") -> PartitionReader:
         """Raises OffsetOutOfRangeError with both ends.
@@ -424,15 +425,27 @@ class Partition:
         what is damaged is stepped over: see `PartitionReader.take_skipped`.
         """
 
-    def sync(self) -> None: ...
+    def sync(self) -> None:
+        """Sync what was published so far. Raises as `sync_partitions` says."""
+
     def backup(self, directory: str, cut: int) -> BackupResult:
         """Copy what has an append sequence below `cut` into an empty directory, synced.
 
         Sealed segments become hard links where the file system allows.
         """
+
     @property
     def recovery(self) -> RecoveryReport: ...
     def set_schema(self, schema_id: int, schema: Schema) -> None: ...
+
+def sync_partitions(partitions: Sequence[Partition], ends: Sequence[int]) -> list[Exception | None]:
+    """Wait until each partition is durable up to its end offset; return the error of each.
+
+    Threads and processes that wait for the same partition share a sync. StorageError: a sync
+    failed, and the log must be opened again. RequestTimeoutError: another process has been syncing
+    for longer than the log's lock_timeout; attribute pid. UnknownTopicError: the topic was deleted.
+    Ctrl-C is answered during a wait, not during a sync of its own.
+    """
 
 @final
 class TailWatch:
@@ -814,8 +827,12 @@ class TopicWriter:
         Returns `result`, or a new one. When it raises, `result` holds what was published before,
         and the error has the attributes published_records and records. Nothing is published when a
         row is too large (RecordTooLargeError), a null is where none may be (SchemaError), or the
-        partition does not exist (ConfigError).
+        partition does not exist (ConfigError). With "durable", all is appended first and then
+        synced: `result` keeps what is known to last, and Ctrl-C is answered during the wait.
         """
+
+    def partition(self, number: int) -> Partition:
+        """Raises IndexError."""
 
     @property
     def partitions(self) -> list[Partition]: ...

@@ -14,6 +14,7 @@
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "bindings.hpp"
+#include "errors.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log.hpp"
 #include "storage/tail_watch.hpp"
@@ -133,6 +134,13 @@ void bind_log(py::module_& module) {
       .def_property_readonly("directory", &storage::Log::directory);
 }
 
+// Waits until all below the offset is durable. What a signal handler raises leaves the records
+// published and unacknowledged.
+void sync_in_slices(Partition& self, int64_t end_offset) {
+  const auto sync = [&](int64_t slice_us) { return self.sync_to(end_offset, slice_us); };
+  if (!wait_in_slices(self.sync_timeout_us(), sync)) self.throw_sync_timeout();
+}
+
 storage::AppendResult append(Partition& self, const RecordBatch& batch,
                              const TimestampsArgument& timestamps,
                              const std::optional<Array>& headers, const std::string& acks,
@@ -142,11 +150,38 @@ storage::AppendResult append(Partition& self, const RecordBatch& batch,
   options.key_columns = std::move(key_columns);
   options.schema_id = self.options().schema_id;
   const storage::Acks parsed_acks = parse_acks(acks);
+  const bool is_durable = parsed_acks == storage::Acks::kDurable;
   const storage::Timestamps times = timestamps_of(timestamps, headers, batch);
-  const py::gil_scoped_release release;
-  storage::EncodedBatch encoded =
-      storage::encode_batch(batch, times, headers ? &*headers : nullptr, options);
-  return self.append(&encoded, parsed_acks);
+  storage::AppendResult result;
+  {
+    const py::gil_scoped_release release;
+    storage::EncodedBatch encoded =
+        storage::encode_batch(batch, times, headers ? &*headers : nullptr, options);
+    result = self.append(&encoded, is_durable ? storage::Acks::kPublished : parsed_acks);
+  }
+  if (is_durable) sync_in_slices(self, result.base_offset + batch.num_rows);
+  return result;
+}
+
+// Syncs each partition up to its end offset; the error of each, or None. Without the interpreter
+// lock while it syncs; Ctrl-C is answered between two slices.
+py::list sync_partitions(const std::vector<PartitionHandle>& partitions,
+                         const std::vector<int64_t>& ends) {
+  if (partitions.size() != ends.size()) {
+    throw py::value_error("sync_partitions() needs one end offset per partition");
+  }
+  py::list errors;
+  for (size_t i = 0; i < partitions.size(); ++i) {
+    try {
+      sync_in_slices(*partitions[i], ends[i]);
+      errors.append(py::none());
+    } catch (const Error& error) {
+      set_python_error(error);
+      py::error_already_set raised;
+      errors.append(raised.value());
+    }
+  }
+  return errors;
 }
 
 void bind_partition(py::module_& module) {
@@ -338,6 +373,7 @@ void bind_storage(py::module_& module) {
   bind_reader(module);
   bind_entries(module);
   bind_log_batch(module);
+  module.def("sync_partitions", &sync_partitions, py::arg("partitions"), py::arg("ends"));
 }
 
 }  // namespace pystream::python

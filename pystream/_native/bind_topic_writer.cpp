@@ -10,6 +10,7 @@
 #include "bindings.hpp"
 #include "storage/topic_writer.hpp"
 #include "storage_options.hpp"
+#include "wait_slices.hpp"
 
 namespace pystream::python {
 
@@ -74,9 +75,17 @@ ResultHandle append(TopicWriter& self, const RecordBatch& batch,
   const storage::Acks parsed_acks = parse_acks(acks);
   const storage::Timestamps times = timestamps_of(timestamps, headers, batch);
   if (!result) result = std::make_shared<TopicAppendResult>();
-  const py::gil_scoped_release release;
-  self.append(batch, times, headers ? &*headers : nullptr,
-              partition.value_or(storage::kPartitionByKey), parsed_acks, result.get());
+  const bool is_durable = parsed_acks == storage::Acks::kDurable;
+  {
+    const py::gil_scoped_release release;
+    self.append(batch, times, headers ? &*headers : nullptr,
+                partition.value_or(storage::kPartitionByKey),
+                is_durable ? storage::Acks::kPublished : parsed_acks, result.get());
+  }
+  const auto sync = [&](int64_t slice_us) { return self.sync(result.get(), slice_us); };
+  if (is_durable && !wait_in_slices(self.sync_timeout_us(), sync)) {
+    self.throw_sync_timeout(result.get());
+  }
   return result;
 }
 
@@ -96,6 +105,10 @@ void bind_topic_writer(py::module_& module) {
       .def("append", &append, py::arg("batch"), py::kw_only(), py::arg("timestamps"),
            py::arg("headers") = py::none(), py::arg("partition") = py::none(),
            py::arg("acks") = "interval", py::arg("result") = py::none())
+      .def(
+          "partition",
+          [](const TopicWriter& self, size_t number) { return self.partitions().at(number); },
+          py::arg("number"))
       .def_property_readonly("partitions",
                              [](const TopicWriter& self) { return self.partitions(); });
 }

@@ -6,6 +6,7 @@ from tests.mutations.mutation import Edit, Mutation
 
 APPEND = "native/storage/append.cpp"
 PARTITION = "native/storage/partition.cpp"
+SYNC = "native/storage/sync.cpp"
 RECOVERY = "native/storage/recovery.cpp"
 CONTROL = "native/storage/control_page.cpp"
 SCAN = "native/storage/segment_scan.cpp"
@@ -81,7 +82,7 @@ MUTATIONS = (
         (
             Edit(
                 APPEND,
-                "if (next_offset <= state.control.lease_end().value_or(0)) return;",
+                "if (next_offset <= state.control.words().synced_lease_end.load()) return;",
                 "if (next_offset > 0) return;",
             ),
         ),
@@ -101,7 +102,7 @@ MUTATIONS = (
         (
             Edit(
                 RECOVERY,
-                "if (!same_boot && lease) next_offset = std::max(next_offset, *lease);",
+                "if (!same_boot && lease) next_offset = std::max(next_offset, lease->lease_end);",
                 "",
             ),
         ),
@@ -114,9 +115,9 @@ MUTATIONS = (
         "durable rises before the sync",
         (
             Edit(
-                PARTITION,
-                "published.segment_base_offset == kNoSegment) return;\n  try {\n",
-                "published.segment_base_offset == kNoSegment) return;\n"
+                SYNC,
+                "active == kNoSegment) return;\n  try {\n",
+                "active == kNoSegment) return;\n"
                 "  control.raise_durable(published.data_end_offset);\n  try {\n",
             ),
         ),
@@ -125,9 +126,9 @@ MUTATIONS = (
         "only the active segment is synced",
         (
             Edit(
-                PARTITION,
-                "    auto base = segments->at_or_below(durable, published.segment_base_offset);\n",
-                "    std::optional<int64_t> base = published.segment_base_offset;\n",
+                SYNC,
+                "    auto base = segments->at_or_below(durable, active);\n",
+                "    std::optional<int64_t> base = active;\n",
             ),
         ),
     ),
@@ -135,15 +136,60 @@ MUTATIONS = (
         "the directory is not synced",
         (
             Edit(
-                PARTITION,
-                "if (published.segment_base_offset >= durable) sync_directories(durable == 0);",
+                SYNC,
+                "if (active >= durable) sync_directories(durable == 0);",
                 "",
             ),
         ),
     ),
     Mutation(
         "a failed sync is forgotten",
-        (Edit(PARTITION, "    words.sync_failed.store(1);\n", ""),),
+        (
+            Edit(
+                SYNC,
+                "  control.words().sync_failed.store(static_cast<uint32_t>(number), "
+                "std::memory_order_release);\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "a durable append is acknowledged before its sync",
+        (Edit(APPEND, "  if (acks == Acks::kDurable) {\n", "  if (acks == Acks{7}) {\n"),),
+    ),
+    Mutation(
+        "a waiter takes another's sync for its own without a look",
+        (
+            Edit(
+                SYNC,
+                "    if (is_durable(end_offset)) return true;\n    require_sound();\n    if (const",
+                "    if (is_durable(end_offset) || is_announced) return true;\n    if (const",
+            ),
+        ),
+    ),
+    Mutation(
+        "what a failed sync cost is not cut off",
+        (Edit(RECOVERY, "words.durable_offset.load(), Tail::kCut);", "0, Tail::kKept);"),),
+    ),
+    Mutation(
+        "objects of an earlier incarnation go on",
+        (
+            Edit(
+                PARTITION,
+                "if (published.incarnation == incarnation) return published;",
+                "if (published.incarnation != 0) return published;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a gap is not written with the lease",
+        (
+            Edit(
+                CONTROL,
+                "if (published.data_end_offset < published.log_end_offset) {",
+                "if (published.data_end_offset < 0) {",
+            ),
+        ),
     ),
     Mutation(
         "recovery takes a torn batch for whole",
@@ -178,8 +224,8 @@ MUTATIONS = (
         (
             Edit(
                 RECOVERY,
-                "  published.must_roll = true;\n\n  ControlIdentity",
-                "  published.must_roll = false;\n\n  ControlIdentity",
+                "  published.must_roll = true;\n  published.incarnation = std::max(",
+                "  published.must_roll = false;\n  published.incarnation = std::max(",
             ),
         ),
     ),

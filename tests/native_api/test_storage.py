@@ -23,7 +23,6 @@ from pystream.errors import (
     ConfigError,
     CorruptRecordError,
     LogError,
-    NotSupportedError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
     SchemaError,
@@ -234,9 +233,27 @@ class TestRefused:
         with pytest.raises(ConfigError, match=f"{option} is '{value}'. Use '"):
             partition.append(rows(1), timestamps=0, **{option: value})  # type: ignore[arg-type]
 
-    def test_acks_durable_is_not_supported_yet(self, partition: _core.Partition) -> None:
-        with pytest.raises(NotSupportedError, match="durable"):
-            partition.append(rows(1), timestamps=0, acks="durable")
+    def test_acks_durable_syncs(self, partition: _core.Partition) -> None:
+        partition.append(rows(3), timestamps=0, acks="durable")
+        assert partition.ends().durable_offset == 3
+
+    def test_sync_partitions(self, log: _core.Log, partition: _core.Partition) -> None:
+        other = log.open_partition(
+            topic="t", topic_id=bytes(16), partition=1, schema=PLAIN, schema_id=1
+        )
+        for each in (partition, other):
+            each.append(rows(3), timestamps=0, acks="published")
+        assert _core.sync_partitions([partition, other], [3, 2]) == [None, None]
+        assert [each.ends().durable_offset for each in (partition, other)] == [3, 3]
+        with pytest.raises(ValueError, match="one end offset per partition"):
+            _core.sync_partitions([partition], [])
+
+    def test_sync_partitions_of_a_closed_log(
+        self, log: _core.Log, partition: _core.Partition
+    ) -> None:
+        log.close()
+        (error,) = _core.sync_partitions([partition], [1])
+        assert isinstance(error, ClosedError)
 
     def test_topic_id_has_16_bytes(self, log: _core.Log) -> None:
         with pytest.raises(ConfigError, match="topic_id is '3 bytes'"):

@@ -190,13 +190,6 @@ TEST_F(LogAppendTest, AfterCloseEverythingSaysSo) {
   expect_error(ErrorCode::kClosed, "is closed", [&] { log->open_partition(test_options()); });
 }
 
-TEST_F(LogAppendTest, DurableAcksAreNotSupportedYet) {
-  const auto log = open();
-  const auto partition = log->open_partition(test_options());
-  expect_error(ErrorCode::kNotSupported, "durable",
-               [&] { append_values(*partition, 0, 1, Acks::kDurable); });
-}
-
 TEST_F(LogAppendTest, WrongOptionsAreRefused) {
   const auto log = open();
   PartitionOptions options = test_options();

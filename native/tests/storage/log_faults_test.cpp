@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <random>
+#include <set>
 
 #include "log_crash_testing.hpp"
 #include "torture.hpp"

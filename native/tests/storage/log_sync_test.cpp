@@ -107,7 +107,8 @@ TEST_F(LogSyncTest, AFailedSyncStopsAppendsAndNotReads) {
   const auto partition = log->open_partition(test_options());
   append_values(*partition, 0, 5);
   files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
-  expect_error(ErrorCode::kStorage, "cannot sync", [&] { partition->sync(); });
+  expect_error(ErrorCode::kStorage, "cannot sync: " + segment_file(directory_.path(), 0),
+               [&] { partition->sync(); });
   files_->set_fail(nullptr);
   files_->calls.clear();
   expect_error(ErrorCode::kStorage, "takes no more appends", [&] { append_values(*partition, 5); });
@@ -115,10 +116,30 @@ TEST_F(LogSyncTest, AFailedSyncStopsAppendsAndNotReads) {
   EXPECT_EQ(files_->calls["sync_data"], 0);  // never tried again
   EXPECT_EQ(partition->ends().durable_offset, 0);
   EXPECT_EQ(read_values(*partition), iota(0, 5));
-  // Other processes do not take the lost sync for done either.
+}
+
+TEST_F(LogSyncTest, AFailedSyncStopsTheAppendsOfAllWhoHaveThePartitionOpen) {
+  const auto log = Log::open(directory_.path(), options_);
   const auto other = Log::open(directory_.path(), options_);
-  expect_error(ErrorCode::kStorage, "takes no more appends",
-               [&] { append_values(*other->open_partition(test_options()), 5); });
+  const auto partition = log->open_partition(test_options());
+  const auto others = other->open_partition(test_options());
+  append_values(*partition, 0, 5);
+  files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EDQUOT : 0; });
+  expect_error(ErrorCode::kStorage, "cannot sync", [&] { others->sync(); });
+  files_->set_fail(nullptr);
+  for (const Acks acks : {Acks::kPublished, Acks::kInterval, Acks::kDurable}) {
+    try {
+      append_values(*partition, 5, 1, acks);
+      FAIL() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kStorage);
+      std::map<std::string, std::variant<int64_t, std::string>> facts(error.facts().begin(),
+                                                                      error.facts().end());
+      EXPECT_EQ(std::get<int64_t>(facts["errno"]), EDQUOT);
+      EXPECT_EQ(std::get<std::string>(facts["path"]), partition_directory(directory_.path()));
+    }
+  }
+  EXPECT_EQ(read_values(*partition), iota(0, 5));
 }
 
 TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {

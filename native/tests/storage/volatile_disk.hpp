@@ -5,6 +5,8 @@
 // * A sector of 512 bytes that was written since the last sync of its file holds any of the
 //   contents that it had since; where it held nothing before, also zeros or stale bytes of another
 //   place. What was synced is not destroyed by being written again.
+// * After a sync that failed, the kernel forgets that there was anything to write: what it should
+//   have synced stays at risk whatever is synced later, until it is written again.
 // * Sectors of mapped pages (control, order) are of any version since the last sync.
 // * New names are there, up to one of them, in the order in which they were made.
 
@@ -13,6 +15,8 @@
 
 #include <map>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "log_crash_testing.hpp"
 
@@ -38,6 +42,7 @@ class VolatileDisk : public FileLayer {
     observe_pages();
     const int64_t written = FileLayer::pwritev(fd, parts, count, position);
     for (int64_t sector = first; sector < last; ++sector) {
+      file.forgotten.erase(sector);
       file.versions[sector].push_back(read_sector(fd, sector));
       remember(file.versions[sector].back());
     }
@@ -48,8 +53,13 @@ class VolatileDisk : public FileLayer {
     if (is_dead_) return -EIO;
     ++syncs;
     File& file = file_of(fd);
-    file.versions.clear();
-    file.synced.clear();
+    if (std::exchange(fails_next_sync_, false)) {
+      for (const auto& [sector, versions] : file.versions) file.forgotten.insert(sector);
+      return -EIO;
+    }
+    const auto is_synced = [&](const auto& entry) { return !file.forgotten.contains(entry.first); };
+    std::erase_if(file.versions, is_synced);
+    std::erase_if(file.synced, is_synced);
     for (auto& page : pages_) {
       if (page.inode == inode(fd)) page.versions = {snapshot(page)};
     }
@@ -93,6 +103,8 @@ class VolatileDisk : public FileLayer {
     renames_.clear();
     forget_pages();
   }
+
+  void fail_next_sync() { fails_next_sync_ = true; }
 
   // Remembers what the mapped pages hold now: a disk may have written them at any moment.
   void observe() {
@@ -140,6 +152,7 @@ class VolatileDisk : public FileLayer {
   struct File {
     std::map<int64_t, std::string> synced;  // of the sectors in `versions`
     std::map<int64_t, std::vector<std::string>> versions;
+    std::set<int64_t> forgotten;  // sectors whose sync failed
   };
   struct Page {
     uint64_t inode;
@@ -213,6 +226,7 @@ class VolatileDisk : public FileLayer {
   std::mt19937_64* random_;
   std::mutex mutex_;
   bool is_dead_ = false;
+  bool fails_next_sync_ = false;
   int kept_ = 0;  // percent of the sectors that hold their newest content
   std::map<uint64_t, File> files_;
   std::vector<Page> pages_;
