@@ -349,8 +349,6 @@ class Log:
         ------
         ConfigError
             If a setting is wrong.
-        NotSupportedError
-            For ``acks="durable"``, for now.
         """
         with fork.importing:
             from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read

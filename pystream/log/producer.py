@@ -19,7 +19,6 @@ from pystream.errors import (
     BufferFullError,
     ClosedError,
     ConfigError,
-    NotSupportedError,
     SchemaError,
     UnknownTopicError,
 )
@@ -37,8 +36,11 @@ __all__ = ["Producer"]
 _ACKS: dict[object, _native.Acks] = {
     "published": "published",
     "interval": "interval",
+    "durable": "durable",
     0: "published",
     1: "interval",
+    "all": "durable",
+    -1: "durable",
 }
 
 
@@ -48,10 +50,11 @@ class Producer:
     Parameters
     ----------
     log : Log
-    acks : {"interval", "published", 0, 1}, default "interval"
+    acks : {"interval", "published", "durable", 0, 1, "all", -1}, default "interval"
         What an acknowledged record survives. ``"published"`` (Kafka's 0): the death of any
         process. ``"interval"`` (1): also power loss, but for what was appended since the last
-        sync, at most 50 ms. ``"durable"`` ("all") does not exist yet.
+        sync, at most 50 ms. ``"durable"`` ("all", -1): also power loss, without exception; batches
+        that are appended at the same time, also by other threads and processes, share a sync.
     batch_size : int or str, default 1 MiB
         A partition's batch is appended when it has this size.
     linger : str or timedelta, default "5ms"
@@ -225,12 +228,13 @@ class Producer:
             If a row is larger than ``max_record_bytes``. Nothing was appended.
         StorageError
             If the system refuses; attribute ``published_records`` says how many rows were
-            appended before.
+            acknowledged all the same. After a failed sync the log must be opened again.
 
         Notes
         -----
         Buffers are used where they lie when layouts agree. When the call returns, everything is
-        appended at the producer's ``acks``, and the table may be changed.
+        appended at the producer's ``acks``, and the table may be changed. Ctrl-C during the wait
+        for a sync raises KeyboardInterrupt: the rows are then published, and not acknowledged.
 
         Examples
         --------
@@ -440,14 +444,11 @@ class Producer:
 
 
 def _parse_acks(acks: str | int) -> _native.Acks:
-    if acks in ("durable", "all", -1):
-        raise NotSupportedError(
-            f"acks={acks!r} (a sync before each acknowledgement) does not exist yet. Pass "
-            '"interval" or "published".'
-        )
     known = None if isinstance(acks, bool) else _ACKS.get(acks)
     if known is None:
-        raise ConfigError(f'acks is {acks!r}. Pass "interval" (1) or "published" (0).')
+        raise ConfigError(
+            f'acks is {acks!r}. Pass "interval" (1), "published" (0) or "durable" ("all").'
+        )
     return known
 
 

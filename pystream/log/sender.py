@@ -10,6 +10,9 @@ from pystream import _native
 from pystream.errors import ClientError, RequestTimeoutError, StreamError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from pystream._native import ProducerBatch, RecordAccumulator, TopicEncoder
 
 __all__ = ["Sender"]
@@ -21,7 +24,7 @@ class Sender:
     Parameters
     ----------
     accumulator : RecordAccumulator
-    acks : {"published", "interval"}
+    acks : {"published", "interval", "durable"}
     linger_us : int
         How long an open batch waits for more records.
     check_topic : callable
@@ -30,7 +33,8 @@ class Sender:
     Notes
     -----
     The thread starts with the first record and ends with :meth:`stop`. It sleeps while no batch is
-    open. Other threads call :meth:`wake`, :meth:`flush` and :meth:`stop`.
+    open. Other threads call :meth:`wake`, :meth:`drain` and :meth:`stop`. With ``acks="durable"``
+    all batches that have closed are appended, and then each partition is synced once for them.
     """
 
     def __init__(
@@ -147,8 +151,11 @@ class Sender:
             self._wait_for_work()
             accumulator.seal_older_than(0 if self._is_stopping else self._linger_us)
             self._in_flight = accumulator.take_sealed()
-            for batch in self._in_flight:
-                self._append(batch)
+            if self._acks == "durable" and self._in_flight:
+                self._append_and_sync(self._in_flight)
+            else:
+                for batch in self._in_flight:
+                    self._append(batch)
             if self._is_stopping and not accumulator.has_work():
                 return
 
@@ -165,6 +172,33 @@ class Sender:
         self._event.clear()
 
     def _append(self, batch: ProducerBatch) -> None:
+        result = self._publish(batch, self._acks)
+        if result is not None:
+            self._complete(batch, result)
+
+    def _append_and_sync(self, batches: list[ProducerBatch]) -> None:
+        published: list[tuple[ProducerBatch, _native.TopicAppendResult]] = []
+        ends: dict[tuple[TopicEncoder, int], int] = {}
+        for batch in batches:
+            result = self._publish(batch, "published")
+            if result is not None:
+                published.append((batch, result))
+                last = result.appends[-1]
+                ends[batch.encoder, batch.partition] = last.base_offset + last.record_count
+        partitions = [encoder.writer.partition(number) for encoder, number in ends]
+        errors = dict(zip(ends, _sync(partitions, list(ends.values())), strict=True))
+        for batch, result in published:
+            error = errors[batch.encoder, batch.partition]
+            if error is None:
+                self._complete(batch, result)
+            else:
+                # Published, but not known to last: none of its records is acknowledged.
+                self._fail(batch, error, None)
+
+    def _publish(
+        self, batch: ProducerBatch, acks: _native.Acks
+    ) -> _native.TopicAppendResult | None:
+        """Append a batch; None when it failed, and all who wait were told."""
         result = _native.TopicAppendResult()
         try:
             self._check_topic(batch.encoder)
@@ -175,12 +209,18 @@ class Sender:
                 timestamps=builtin.column(0),
                 headers=None if headers.null_count == len(headers) else headers,
                 partition=batch.partition,
-                acks=self._acks,
+                acks=acks,
                 result=result,
             )
         except Exception as error:  # whatever it is, those who wait must hear of it
-            self._fail(batch, error, result)
-        else:
+            # A part that was published before the error is acknowledged, but for a sync.
+            is_part_kept = result.published_count > 0 and self._acks != "durable"
+            self._fail(batch, error, result.offsets() if is_part_kept else None)
+            return None
+        return result
+
+    def _complete(self, batch: ProducerBatch, result: _native.TopicAppendResult) -> None:
+        try:
             first = result.appends[0]
             is_stamped = batch.encoder.target.timestamp_type == "append_time"
             is_whole = len(result.appends) == 1
@@ -190,13 +230,16 @@ class Sender:
                 None if is_whole else result.offsets(),
             )
         finally:
-            self._accumulator.release(batch.byte_count)
-            with self._progress:
-                self._finished_count += 1
-                self._progress.notify_all()
+            self._finish(batch)
+
+    def _finish(self, batch: ProducerBatch) -> None:
+        self._accumulator.release(batch.byte_count)
+        with self._progress:
+            self._finished_count += 1
+            self._progress.notify_all()
 
     def _fail(
-        self, batch: ProducerBatch, error: Exception, result: _native.TopicAppendResult
+        self, batch: ProducerBatch, error: Exception, offsets: npt.NDArray[np.int64] | None
     ) -> None:
         if not isinstance(error, StreamError):
             cause = error
@@ -204,4 +247,15 @@ class Sender:
             error.__cause__ = cause
         if self._error is None:
             self._error = error
-        batch.fail(error, result.offsets() if result.published_count else None)
+        try:
+            batch.fail(error, offsets)
+        finally:
+            self._finish(batch)
+
+
+def _sync(partitions: list[_native.Partition], ends: list[int]) -> list[Exception | None]:
+    """Make each partition durable up to its end offset; return what went wrong with each."""
+    try:
+        return _native.sync_partitions(partitions, ends)
+    except Exception as error:  # whatever it is, those who wait must hear of it
+        return [error] * len(partitions)

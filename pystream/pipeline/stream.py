@@ -274,7 +274,8 @@ class Stream:
         partitions : int, default 1
             Of a topic that is created here.
         acks : str, default "interval"
-            Durability of each append; see :meth:`pystream.Log.producer`.
+            Durability of each append: ``"published"``, ``"interval"`` or ``"durable"``; see
+            :meth:`pystream.Log.producer`.
 
         Raises
         ------

@@ -335,13 +335,7 @@ def test_use_after_close(log: ps.Log) -> None:
             use()
 
 
-@pytest.mark.parametrize("acks", ["durable", "all", -1])
-def test_durable_is_not_supported_yet(log: ps.Log, acks: Any) -> None:
-    with pytest.raises(errors.NotSupportedError, match="acks="):
-        log.producer(acks=acks)
-
-
-@pytest.mark.parametrize("acks", ["published", "interval", 0, 1])
+@pytest.mark.parametrize("acks", ["published", "interval", "durable", 0, 1, "all", -1])
 def test_acks(log: ps.Log, acks: Any) -> None:
     log.create_topic("t")
     with log.producer(acks=acks) as producer:

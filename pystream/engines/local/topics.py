@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pystream import config
-from pystream.errors import NotSupportedError, SchemaError
+from pystream.errors import SchemaError
 from pystream.log.schema_evolution import added_columns
 
 if TYPE_CHECKING:
+    from pystream._native import Acks, Partition, Schema
     from pystream._native import Log as NativeLog
-    from pystream._native import Partition, Schema
     from pystream.log import Log, Topic
     from pystream.plan import nodes
 
@@ -43,8 +43,6 @@ class TopicCatalog:
         ------
         SchemaError
             If the topic exists with other columns.
-        NotSupportedError
-            If the durability level is not built yet.
         ConfigError
             If the name, the number of partitions or `acks` is wrong.
         """
@@ -76,16 +74,10 @@ class TopicCatalog:
         key = topic.key if node.key is None else (node.key,)
         return key, "lz4" if topic.compression == "lz4" else "none"
 
-    def acks(self, level: str) -> Literal["published", "interval"]:
+    def acks(self, level: str) -> Acks:
         """Return the core's name of a durability level."""
-        if level == "durable":
-            raise NotSupportedError(
-                'acks="durable" is not built yet. Use "interval", which survives power loss '
-                "but for the last 50 ms."
-            )
-        if config.check_choice(level, ("published", "interval"), name="acks") == "published":
-            return "published"
-        return "interval"
+        config.check_choice(level, ("published", "interval", "durable"), name="acks")
+        return cast("Acks", level)
 
     def _check_schema(self, topic: Topic, schema: Schema) -> None:
         if added_columns(topic.schema, schema) is None:
