@@ -287,5 +287,55 @@ TEST_F(TopicWriterTest, AfterAFailureInTheMiddleTheResultSaysWhatWasPublished) {
   }
 }
 
+TEST_F(TopicWriterTest, DurableAppendsSyncEachPartitionOnce) {
+  TopicWriterOptions options = by_user();
+  options.limits.max_batch_rows = 10;
+  TopicWriter topic = writer(options);
+  TopicAppendResult result;
+  const RecordBatch batch = payments(400, 40);
+  topic.append(batch, Timestamps{}, nullptr, kPartitionByKey, Acks::kPublished, &result);
+  for (const auto& partition : topic.partitions()) partition->sync();
+  files_->calls.clear();
+  topic.append(batch, Timestamps{}, nullptr, kPartitionByKey, Acks::kDurable, &result);
+  EXPECT_GT(result.appends.size(), 30u);
+  EXPECT_EQ(files_->calls["sync_data"], kPartitions);
+  for (const auto& partition : topic.partitions()) {
+    EXPECT_EQ(partition->ends().durable_offset, partition->ends().log_end_offset);
+  }
+  EXPECT_TRUE(topic.sync(&result, 0));
+  EXPECT_EQ(files_->calls["sync_data"], kPartitions);
+}
+
+TEST_F(TopicWriterTest, APartitionThatCannotBeSyncedTakesItsRowsBackAndNoOthers) {
+  TopicWriter topic = writer(by_user());
+  TopicAppendResult result;
+  const RecordBatch batch = payments(400, 40);
+  topic.append(batch, Timestamps{}, nullptr, kPartitionByKey, Acks::kPublished, &result);
+  for (const auto& partition : topic.partitions()) partition->sync();
+  files_->calls.clear();
+  files_->set_fail([](const std::string& call, int number) {
+    return call == "sync_data" && number == 2 ? EIO : 0;
+  });
+  try {
+    topic.append(batch, Timestamps{}, nullptr, kPartitionByKey, Acks::kDurable, &result);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kStorage);
+    std::map<std::string, std::variant<int64_t, std::string>> facts(error.facts().begin(),
+                                                                    error.facts().end());
+    EXPECT_EQ(std::get<int64_t>(facts["published_records"]), result.published_count());
+    EXPECT_EQ(std::get<int64_t>(facts["partition"]), 1);
+  }
+  files_->set_fail(nullptr);
+  std::vector<int32_t> acknowledged;
+  for (const TopicAppend& one : result.appends) acknowledged.push_back(one.partition);
+  EXPECT_EQ(acknowledged, (std::vector<int32_t>{0, 2, 3}));
+  EXPECT_LT(result.published_count(), 400);
+  const std::vector<int64_t> offsets = result.offsets();
+  for (size_t row = 0; row < offsets.size(); ++row) {
+    EXPECT_EQ(offsets[row] < 0, result.partition_of_row[row] == 1);
+  }
+}
+
 }  // namespace
 }  // namespace pystream::storage
