@@ -148,9 +148,13 @@ cdef class ProducerBatch:
 
     cdef bint _wait(self, timeout) except -1:
         """Wait until the batch is appended or failed; return whether it is."""
-        if self._status == PENDING:
+        cdef object event
+        if self._status == PENDING and self._event is None:
+            event = threading.Event()
+            # Making it ran Python code: another waiter may have been faster, or the batch be done.
             if self._event is None:
-                self._event = threading.Event()
+                self._event = event
+        if self._status == PENDING:
             self._event.wait(timeout)
         return self._status != PENDING
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -93,6 +94,22 @@ def test_batch_may_be_taken_while_a_send_wakes_the_thread(log: ps.Log) -> None:
         accumulator.is_idle = True
         assert accumulator.send("t", {"n": n}).result().offset == n + 1
     assert taken == [1] * 100
+
+
+def test_wait_begins_while_the_batch_is_done(log: ps.Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    accumulator = make_accumulator(topic, FakeWriter(lambda: None, topic), lambda: None)
+    delivery = accumulator.send("t", {"n": 1})
+    (batch,) = accumulator.take_all()
+    batch.take()
+    make_event = threading.Event
+
+    def be_done_meanwhile() -> threading.Event:
+        batch.complete(7)
+        return make_event()
+
+    monkeypatch.setattr(threading, "Event", be_done_meanwhile)
+    assert delivery.result(timeout="5s").offset == 7
 
 
 def test_row_that_cannot_be_added_leaves_no_empty_batch(log: ps.Log) -> None:
