@@ -138,7 +138,7 @@ EncodedBatch BatchAssembler::finish(BatchHeader header) {
   header.header_length = static_cast<uint32_t>(header_length);
   header.total_length = static_cast<uint64_t>(at);
   header.column_count = static_cast<uint16_t>(columns_.size());
-  header.buffer_count = static_cast<uint32_t>(buffers_.size());
+  header.buffer_count = static_cast<uint16_t>(buffers_.size());
 
   EncodedBatch batch;
   batch.head.resize(static_cast<size_t>(round_up_64(header_length)), 0);

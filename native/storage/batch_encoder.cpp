@@ -105,7 +105,7 @@ void check_timestamps_valid(const Array& array) {
 
 // What a parser would refuse to read must not be written.
 void check_shape(const RecordBatch& batch) {
-  constexpr auto kBuiltinColumns = 4;
+  constexpr auto kBuiltinColumns = 5;
   const auto columns = static_cast<int64_t>(batch.columns.size());
   if (columns > int64_t{kMaxColumns} - kBuiltinColumns) {
     throw Error(ErrorCode::kNotSupported,
@@ -150,6 +150,17 @@ void add_timestamps(BatchAssembler* assembler, const Timestamps& timestamps, uin
   header->max_timestamp = static_cast<int64_t>(entry->maximum);
 }
 
+// Sequences that do not simply follow base_sequence.
+void add_sequences(BatchAssembler* assembler, const Array& sequences, BatchHeader* header) {
+  assert(sequences.length == header->record_count && sequences.type.id == TypeId::kInt64 &&
+         sequences.null_count == 0);
+  const ColumnEntry* entry = add_plain(assembler, kSequenceColumn, sequences);
+  assert(static_cast<int64_t>(entry->minimum) == header->base_sequence &&
+         entry->maximum - entry->minimum >= header->record_count);
+  static_cast<void>(entry);
+  header->flags |= kFlagExplicitSequences;
+}
+
 BatchHeader unstamped_header(const EncodeOptions& options, int64_t record_count) {
   BatchHeader header{};
   header.magic = kBatchMagic;
@@ -159,6 +170,7 @@ BatchHeader unstamped_header(const EncodeOptions& options, int64_t record_count)
   header.last_offset_delta = static_cast<uint32_t>(record_count - 1);
   header.producer_id = options.producer_id;
   header.producer_epoch = options.producer_epoch;
+  header.sequence_lag = options.sequence_lag;
   header.base_sequence = options.base_sequence;
   header.schema_id = options.schema_id;
   header.transaction_id = options.transaction_id;
@@ -184,7 +196,8 @@ void check_nulls(const RecordBatch& batch) {
 }
 
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
-                          const Array* headers, const EncodeOptions& options) {
+                          const Array* headers, const EncodeOptions& options,
+                          const Array* sequences) {
   check_shape(batch);
   check_nulls(batch);
   BatchAssembler assembler(options.codec);
@@ -200,6 +213,7 @@ EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps
     assert(headers->length == batch.num_rows && headers->type.id == TypeId::kBinary);
     add_column(&assembler, kHeadersColumn, *headers, DictionaryUse::kWhenItPays);
   }
+  if (sequences != nullptr) add_sequences(&assembler, *sequences, &header);
   EncodedBatch encoded = assembler.finish(header);
   if (encoded.total_length > kMaxBatchBytes) {
     throw Error(ErrorCode::kRecordTooLarge,
@@ -221,6 +235,7 @@ uint32_t stamp_batch(EncodedBatch* batch, const Stamp& stamp) {
   header.durable_offset = stamp.durable_offset;
   header.incarnation = stamp.incarnation;
   header.previous_header_crc = stamp.previous_header_crc;
+  if (stamp.base_sequence >= 0) header.base_sequence = stamp.base_sequence;
   if ((header.flags & kFlagAppendTime) != 0) {
     header.min_timestamp = stamp.append_time_us;
     header.max_timestamp = stamp.append_time_us;

@@ -25,8 +25,9 @@ struct EncodeOptions {
   uint32_t schema_id = 0;
   uint16_t flags = 0;
   int64_t producer_id = -1;
-  int16_t producer_epoch = -1;
-  int32_t base_sequence = -1;
+  int32_t producer_epoch = -1;
+  int64_t base_sequence = -1;
+  int32_t sequence_lag = 0;
   int64_t transaction_id = -1;
 };
 
@@ -47,12 +48,14 @@ struct EncodedBatch {
 void check_nulls(const RecordBatch& batch);
 
 // Encodes `batch`, of the types of its schema. `headers` is the optional binary column of record
-// headers. Plain buffers are referenced, not copied. Throws kRecordTooLarge when the batch would
-// pass kMaxRecordsPerBatch or kMaxBatchBytes (the caller splits), kSchema on a null in a
-// non-nullable field or among the timestamps, kNotSupported with too many columns, kConfig without
-// a row.
+// headers, `sequences` the optional column of rising int64 sequences, for those that do not simply
+// follow base_sequence. Plain buffers are referenced, not copied. Throws kRecordTooLarge when the
+// batch would pass kMaxRecordsPerBatch or kMaxBatchBytes (the caller splits), kSchema on a null in
+// a non-nullable field or among the timestamps, kNotSupported with too many columns, kConfig
+// without a row.
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
-                          const Array* headers, const EncodeOptions& options);
+                          const Array* headers, const EncodeOptions& options,
+                          const Array* sequences = nullptr);
 
 // What is known only under the partition's lock.
 struct Stamp {
@@ -64,6 +67,7 @@ struct Stamp {
   uint32_t previous_header_crc = 0;
   uint64_t salt = 0;
   int64_t file_position = 0;
+  int64_t base_sequence = -1;  // -1: as encoded
 };
 
 // Writes the stamp into head, computes the header CRC and returns it. With kFlagAppendTime the

@@ -51,6 +51,10 @@ inline constexpr uint16_t kFlagAppendTime = 1u << 3;  // timestamps are append t
 inline constexpr uint16_t kFlagExplicitOffsets =
     1u << 4;  // a kOffsetDeltaColumn is present (compaction)
 inline constexpr uint16_t kFlagTombstones = 1u << 5;
+inline constexpr uint16_t kFlagExplicitSequences = 1u << 6;  // a kSequenceColumn is present
+
+// Of a batch that says nothing about other batches: see BatchHeader::sequence_lag.
+inline constexpr int32_t kUnknownSequenceLag = INT32_MAX;
 
 struct BatchHeader {
   uint32_t magic;
@@ -65,19 +69,21 @@ struct BatchHeader {
   uint32_t last_offset_delta;  // record_count - 1 unless compacted
   int64_t min_timestamp;       // of the record timestamps, microseconds
   int64_t max_timestamp;
-  int64_t producer_id;  // -1: none
-  int16_t producer_epoch;
-  uint16_t column_count;
-  int32_t base_sequence;
+  int64_t producer_id;     // -1: none
+  int32_t producer_epoch;  // -1: none
+  // The batch's last sequence minus the largest one up to which all records of this producer and
+  // topic are stored, in any partition, once this batch is. Negative where others are ahead.
+  int32_t sequence_lag;
   uint32_t schema_id;
-  uint32_t buffer_count;
+  uint16_t column_count;
+  uint16_t buffer_count;
   int64_t append_time_us;
   int64_t transaction_id;    // -1: none
   uint64_t append_sequence;  // log-wide order of appends
   int64_t durable_offset;    // all records below it were synced when this batch was appended
   uint32_t incarnation;
   uint32_t previous_header_crc;  // 0 for the first batch of a segment
-  uint64_t reserved1;
+  int64_t base_sequence;         // of the first record; the others follow unless explicit. -1: none
 };
 static_assert(sizeof(BatchHeader) == 128);
 
@@ -86,6 +92,7 @@ inline constexpr uint16_t kTimestampColumn = 0xFFFF;  // int64 microseconds; alw
 inline constexpr uint16_t kHeadersColumn = 0xFFFE;    // binary: Kafka's encoding of record headers
 inline constexpr uint16_t kRowKindColumn = 0xFFFD;    // int8
 inline constexpr uint16_t kOffsetDeltaColumn = 0xFFFC;  // int32
+inline constexpr uint16_t kSequenceColumn = 0xFFFB;     // int64: the producer's, rising
 inline constexpr uint16_t kFirstBuiltinColumn = 0xFF00;
 
 enum class Encoding : uint8_t {

@@ -6,6 +6,7 @@
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "base/lz4.hpp"
+#include "columns/builder.hpp"
 
 namespace pystream::storage {
 
@@ -57,6 +58,7 @@ const ColumnEntry* LogBatch::find(uint16_t column_id) const {
 DataType LogBatch::type_of(uint16_t column_id) const {
   switch (column_id) {
     case kTimestampColumn:
+    case kSequenceColumn:
       return DataType::of(TypeId::kInt64);
     case kHeadersColumn:
       return DataType::of(TypeId::kBinary);
@@ -151,6 +153,19 @@ Array LogBatch::timestamps(Verify verify) const { return column(kTimestampColumn
 std::optional<Array> LogBatch::headers(Verify verify) const {
   if (find(kHeadersColumn) == nullptr) return std::nullopt;
   return column(kHeadersColumn, verify);
+}
+
+int64_t LogBatch::last_sequence() const {
+  return storage::last_sequence(header_, find(kSequenceColumn));
+}
+
+Array LogBatch::sequences(Verify verify) const {
+  if (find(kSequenceColumn) != nullptr) return column(kSequenceColumn, verify);
+  FixedBuilder<int64_t> builder(DataType::of(TypeId::kInt64));
+  for (int64_t row = 0; row < record_count(); ++row) {
+    builder.append(header_.producer_id < 0 ? -1 : header_.base_sequence + row);
+  }
+  return builder.finish();
 }
 
 LogBatch::Loaded LogBatch::load(const ColumnEntry& column, uint32_t buffer, Verify verify) const {

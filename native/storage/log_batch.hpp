@@ -33,6 +33,14 @@ struct ParsedHeader {
 HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t file_position,
                           ParsedHeader* out);
 
+// Of the last record, whose batch has a producer; `sequences` is the entry of kSequenceColumn, null
+// when there is none. -1 without a producer.
+inline int64_t last_sequence(const BatchHeader& header, const ColumnEntry* sequences) {
+  if (header.producer_id < 0) return -1;
+  if (sequences != nullptr) return static_cast<int64_t>(sequences->maximum);
+  return header.base_sequence + header.record_count - 1;
+}
+
 // Minimum and maximum of a column, as stored in its entry.
 struct ColumnStatistics {
   uint32_t null_count = 0;
@@ -96,6 +104,9 @@ class LogBatch {
 
   Array timestamps(Verify verify = Verify::kFirst) const;  // int64 microseconds
   std::optional<Array> headers(Verify verify = Verify::kFirst) const;
+  // Of each record, its producer's: int64, rising; -1 without a producer.
+  Array sequences(Verify verify = Verify::kFirst) const;
+  int64_t last_sequence() const;
 
   // Checks all that reading every stored column would check; throws as column() does.
   void verify(Verify verify = Verify::kFirst) const;

@@ -37,6 +37,16 @@ bool has_sound_offsets(const BatchHeader& header) {
                                                     : header.last_offset_delta == dense;
 }
 
+// A batch has a producer with a sequence, or neither.
+bool has_sound_producer(const BatchHeader& header) {
+  if (header.producer_id == -1) {
+    return header.producer_epoch == -1 && header.base_sequence == -1 && header.sequence_lag == 0 &&
+           (header.flags & kFlagExplicitSequences) == 0;
+  }
+  return header.producer_id >= 0 && header.producer_epoch >= 0 && header.base_sequence >= 0 &&
+         header.base_sequence <= std::numeric_limits<int64_t>::max() - kMaxInt32;
+}
+
 // What the encoding of a column says about one of its buffers.
 struct ExpectedBuffer {
   BufferKind kind;
@@ -102,7 +112,15 @@ bool is_sound_column(const ColumnEntry& column, int64_t record_count) {
   return false;
 }
 
-bool is_sound_builtin(const ColumnEntry& column) {
+// Rising from base_sequence, with a gap somewhere: else they would not be stored.
+bool are_sound_sequences(const ColumnEntry& column, const BatchHeader& header) {
+  return column.encoding == Encoding::kPlain && (column.flags & kColumnHasMinMax) != 0 &&
+         static_cast<int64_t>(column.minimum) == header.base_sequence &&
+         static_cast<int64_t>(column.maximum) > header.base_sequence &&
+         column.maximum - column.minimum >= header.record_count;
+}
+
+bool is_sound_builtin(const ColumnEntry& column, const BatchHeader& header) {
   const auto type = static_cast<TypeId>(column.type);
   const bool has_nulls = column.null_count > 0;
   switch (column.id) {
@@ -114,6 +132,8 @@ bool is_sound_builtin(const ColumnEntry& column) {
       return type == TypeId::kInt8 && !has_nulls;
     case kOffsetDeltaColumn:
       return type == TypeId::kInt32 && !has_nulls;
+    case kSequenceColumn:
+      return type == TypeId::kInt64 && !has_nulls && are_sound_sequences(column, header);
     default:
       return false;
   }
@@ -161,10 +181,11 @@ bool are_sound_tables(const ParsedHeader& parsed) {
     if (i > 0 && !follows(previous_id, column.id)) return false;
     previous_id = column.id;
     if (!is_sound_column(column, header.record_count)) return false;
-    if (column.id >= kFirstBuiltinColumn && !is_sound_builtin(column)) return false;
+    if (column.id >= kFirstBuiltinColumn && !is_sound_builtin(column, header)) return false;
     if (column.id == kTimestampColumn) has_timestamp = true;
     if (column.id == kRowKindColumn) flags_by_columns |= kFlagRowKinds;
     if (column.id == kOffsetDeltaColumn) flags_by_columns |= kFlagExplicitOffsets;
+    if (column.id == kSequenceColumn) flags_by_columns |= kFlagExplicitSequences;
 
     const ExpectedBuffers expected = expected_buffers(column, header.record_count);
     if (column.first_buffer != next_buffer || column.buffer_count != expected.count ||
@@ -179,7 +200,7 @@ bool are_sound_tables(const ParsedHeader& parsed) {
     }
     next_buffer += expected.count;
   }
-  constexpr uint16_t kColumnFlags = kFlagRowKinds | kFlagExplicitOffsets;
+  constexpr uint16_t kColumnFlags = kFlagRowKinds | kFlagExplicitOffsets | kFlagExplicitSequences;
   return has_timestamp && next_buffer == header.buffer_count && at == header.total_length &&
          (header.flags & kColumnFlags) == flags_by_columns;
 }
@@ -198,7 +219,9 @@ HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t
 
   BatchHeader& header = out->header;
   std::memcpy(&header, bytes.data(), sizeof(header));
-  if (!is_sound_header(header) || !has_sound_offsets(header)) return HeaderStatus::kBad;
+  if (!is_sound_header(header) || !has_sound_offsets(header) || !has_sound_producer(header)) {
+    return HeaderStatus::kBad;
+  }
   if (bytes.size() < header.header_length) return HeaderStatus::kTruncated;
   if (header_crc(bytes.data(), header.header_length, salt, file_position) != header.header_crc) {
     return HeaderStatus::kBad;

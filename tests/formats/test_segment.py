@@ -94,8 +94,17 @@ def test_kafka_shaped_records() -> None:
     names = ("min_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence")
     assert [batch.header[name] for name in names] == [100, 300, 12, 3, 400]
     assert batch.header["transaction_id"] == 55
+    assert segment.SEQUENCE_COLUMN not in batch.columns
     assert batch.header["schema_id"] == 9
     assert batch.header["flags"] == 1 | 32
+
+
+def test_sequences_with_a_gap() -> None:
+    batch = read("sequences")
+    assert rows(batch) == [[7, 8, 9]]
+    assert batch.columns[segment.SEQUENCE_COLUMN].rows == [1000, 1001, 1005]
+    names = ("producer_id", "producer_epoch", "sequence_lag", "base_sequence", "flags")
+    assert [batch.header[name] for name in names] == [1 << 61, 40_000, -2, 1000, 64]
 
 
 def test_append_time() -> None:

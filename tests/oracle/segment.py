@@ -9,12 +9,13 @@ import itertools
 import struct
 from dataclasses import dataclass, field
 
-HEADER = struct.Struct("<II BBH IQ qII qq qhHiII qqQqIIQ")
+HEADER = struct.Struct("<II BBH IQ qII qq qiiIHH qqQqIIq")
 COLUMN = struct.Struct("<HBBIIIIIQQQ")
 BUFFER = struct.Struct("<QQQIBBBB")
 
 TIMESTAMP_COLUMN = 0xFFFF
 HEADERS_COLUMN = 0xFFFE
+SEQUENCE_COLUMN = 0xFFFB
 
 PLAIN, DICTIONARY, CONSTANT, ALL_NULL = range(4)
 VALIDITY, OFFSETS, VALUES, CODES = range(4)
@@ -95,9 +96,9 @@ class Batch:
 
 HEADER_NAMES = (
     "magic header_crc version reserved0 flags header_length total_length base_offset record_count "
-    "last_offset_delta min_timestamp max_timestamp producer_id producer_epoch column_count "
-    "base_sequence schema_id buffer_count append_time transaction_id append_sequence "
-    "durable_offset incarnation previous_header_crc reserved1"
+    "last_offset_delta min_timestamp max_timestamp producer_id producer_epoch sequence_lag "
+    "schema_id column_count buffer_count append_time transaction_id append_sequence "
+    "durable_offset incarnation previous_header_crc base_sequence"
 )
 
 

@@ -116,8 +116,9 @@ struct Tables {
   BufferEntry* buffers;
 };
 
-HeaderStatus status_after(const std::function<void(Tables)>& falsify) {
-  MutableBuffer bytes = copy_of(stored_small_batch());
+HeaderStatus status_after(const std::function<void(Tables)>& falsify,
+                          const Buffer& original = stored_small_batch()) {
+  MutableBuffer bytes = copy_of(original);
   auto* header = bytes.as<BatchHeader>();
   auto* columns = reinterpret_cast<ColumnEntry*>(bytes.data() + sizeof(BatchHeader));
   auto* buffers = reinterpret_cast<BufferEntry*>(columns + header->column_count);
@@ -139,7 +140,7 @@ TEST(FormatDamage, ImpossibleFieldsAreBad) {
       {"short header_length", [](Tables t) { t.header->header_length = 8; }},
       {"column_count", [](Tables t) { t.header->column_count += 1; }},
       {"many columns", [](Tables t) { t.header->column_count = 0xffff; }},
-      {"buffer_count", [](Tables t) { t.header->buffer_count = 0xffffffff; }},
+      {"buffer_count", [](Tables t) { t.header->buffer_count = 0xffff; }},
       {"unaligned total", [](Tables t) { t.header->total_length += 8; }},
       {"larger total", [](Tables t) { t.header->total_length += 64; }},
       {"smaller total", [](Tables t) { t.header->total_length -= 64; }},
@@ -151,6 +152,15 @@ TEST(FormatDamage, ImpossibleFieldsAreBad) {
       {"last base_offset", [](Tables t) { t.header->base_offset = INT64_MAX; }},
       {"last_offset_delta", [](Tables t) { t.header->last_offset_delta += 1; }},
       {"timestamps", [](Tables t) { t.header->min_timestamp = INT64_MAX; }},
+      {"producer_id", [](Tables t) { t.header->producer_id = -2; }},
+      {"producer without epoch",
+       [](Tables t) { t.header->producer_id = t.header->base_sequence = 1; }},
+      {"producer without sequence",
+       [](Tables t) { t.header->producer_id = t.header->producer_epoch = 1; }},
+      {"epoch without producer", [](Tables t) { t.header->producer_epoch = 0; }},
+      {"sequence without producer", [](Tables t) { t.header->base_sequence = 0; }},
+      {"lag without producer", [](Tables t) { t.header->sequence_lag = 1; }},
+      {"sequences flag", [](Tables t) { t.header->flags |= kFlagExplicitSequences; }},
       {"flag without column", [](Tables t) { t.header->flags |= kFlagRowKinds; }},
       {"offsets flag", [](Tables t) { t.header->flags |= kFlagExplicitOffsets; }},
       {"type 0", [](Tables t) { t.columns[0].type = 0; }},
@@ -193,6 +203,34 @@ TEST(FormatDamage, ImpossibleFieldsAreBad) {
     const HeaderStatus status = status_after(falsify);
     EXPECT_TRUE(status == HeaderStatus::kBad || status == HeaderStatus::kTruncated) << name;
     EXPECT_NE(status, HeaderStatus::kOk) << name;
+  }
+}
+
+TEST(FormatDamage, ImpossibleSequencesAreBad) {
+  EncodeOptions options;
+  options.producer_id = 5;
+  options.producer_epoch = 0;
+  options.base_sequence = 10;
+  const RecordBatch batch = make_batch({int64_array({1, 2, 3, 4})});
+  const Array sequences = int64_array({10, 11, 13, 20});
+  EncodedBatch encoded = encode_batch(batch, {}, nullptr, options, &sequences);
+  stamp_batch(&encoded, kTestStamp);
+  const Buffer bytes = assemble(encoded);
+  EXPECT_EQ(status_after([](Tables) {}, bytes), HeaderStatus::kOk);
+  constexpr int kAt = 2;  // behind the column and the timestamps
+  const std::vector<std::pair<const char*, std::function<void(Tables)>>> cases = {
+      {"no flag", [](Tables t) { t.header->flags = 0; }},
+      {"no producer", [](Tables t) { t.header->producer_id = -1; }},
+      {"largest sequence", [](Tables t) { t.header->base_sequence = INT64_MAX; }},
+      {"another first", [](Tables t) { t.header->base_sequence = 9; }},
+      {"falling", [](Tables t) { t.columns[kAt].maximum = 9; }},
+      {"too few for the records", [](Tables t) { t.columns[kAt].maximum = 12; }},
+      {"without a gap", [](Tables t) { t.columns[kAt].maximum = 13; }},
+      {"no statistics", [](Tables t) { t.columns[kAt].flags = 0; }},
+      {"type", [](Tables t) { t.columns[kAt].type = static_cast<uint8_t>(TypeId::kUInt64); }},
+  };
+  for (const auto& [name, falsify] : cases) {
+    EXPECT_EQ(status_after(falsify, bytes), HeaderStatus::kBad) << name;
   }
 }
 

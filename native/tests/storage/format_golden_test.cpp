@@ -40,6 +40,10 @@ TEST(FormatGolden, FilesReadAsTheyWereWritten) {
     if (golden.headers) {
       EXPECT_TRUE(equal_rows(*stored.headers(), *golden.headers));
     }
+    EXPECT_EQ(stored.header().sequence_lag, golden.options.sequence_lag);
+    if (golden.sequences) {
+      EXPECT_TRUE(equal_rows(stored.sequences(), *golden.sequences));
+    }
     if (golden.timestamps.per_record) {
       EXPECT_TRUE(equal_rows(stored.timestamps(), *golden.timestamps.per_record));
     }

@@ -217,6 +217,46 @@ TEST(FormatRoundTrip, HeadersAndProducerFields) {
   EXPECT_FALSE(open_batch(store(batch), batch.schema).headers().has_value());
 }
 
+TEST(FormatRoundTrip, SequencesFollowTheFirstOrStandInAColumn) {
+  const RecordBatch batch = make_batch({int64_array({1, 2, 3})});
+  EncodeOptions options;
+  options.producer_id = (int64_t{1} << 62) - 1;
+  options.producer_epoch = INT32_MAX;
+  options.base_sequence = 400;
+  options.sequence_lag = INT32_MIN;
+  const LogBatch dense = open_batch(store(batch, options), batch.schema);
+  EXPECT_TRUE(equal_rows(dense.sequences(), int64_array({400, 401, 402})));
+  EXPECT_EQ(dense.last_sequence(), 402);
+  EXPECT_EQ(dense.header().producer_epoch, INT32_MAX);
+  EXPECT_EQ(dense.header().sequence_lag, INT32_MIN);
+  for (const Codec codec : {Codec::kNone, Codec::kLz4}) {
+    options.codec = codec;
+    const Array given = int64_array({400, 402, 9000});
+    EncodedBatch encoded = encode_batch(batch, {}, nullptr, options, &given);
+    stamp_batch(&encoded, kTestStamp);
+    const LogBatch sparse = open_batch(assemble(encoded), batch.schema);
+    EXPECT_EQ(sparse.header().flags, kFlagExplicitSequences);
+    EXPECT_TRUE(equal_rows(sparse.sequences(), given));
+    EXPECT_EQ(sparse.last_sequence(), 9000);
+  }
+  const LogBatch none = open_batch(store(batch), batch.schema);
+  EXPECT_TRUE(equal_rows(none.sequences(), int64_array({-1, -1, -1})));
+  EXPECT_EQ(none.last_sequence(), -1);
+}
+
+TEST(FormatRoundTrip, TheStampGivesASequenceThatIsKnownOnlyUnderTheLock) {
+  const RecordBatch batch = make_batch({int64_array({1, 2})});
+  EncodeOptions options;
+  options.producer_id = 7;
+  options.producer_epoch = 0;
+  EncodedBatch encoded = encode_batch(batch, {}, nullptr, options);
+  Stamp stamp = kTestStamp;
+  stamp.base_sequence = 31;
+  stamp_batch(&encoded, stamp);
+  EXPECT_TRUE(
+      equal_rows(open_batch(assemble(encoded), batch.schema).sequences(), int64_array({31, 32})));
+}
+
 TEST(FormatRoundTrip, ColumnsOfANewerSchemaAreNull) {
   const RecordBatch old = make_batch({int64_array({1, 2, 3})});
   auto newer = std::make_shared<Schema>(*old.schema);
@@ -260,9 +300,9 @@ ErrorCode code_of_refusal(const RecordBatch& batch, const Timestamps& timestamps
 TEST(FormatRoundTrip, WhatNoReaderWouldAcceptIsNotWritten) {
   EXPECT_EQ(code_of_refusal(make_batch({int64_array({})})), ErrorCode::kConfig);
 
-  const std::vector<Array> many(4093, make_nulls(DataType::of(TypeId::kInt8), 1));
+  const std::vector<Array> many(4092, make_nulls(DataType::of(TypeId::kInt8), 1));
   EXPECT_EQ(code_of_refusal(make_batch(many)), ErrorCode::kNotSupported);
-  const RecordBatch widest = make_batch({many.begin(), many.begin() + 4092});
+  const RecordBatch widest = make_batch({many.begin(), many.begin() + 4091});
   expect_equal_batches(open_batch(store(widest), widest.schema).read_all(), widest);
 
   const RecordBatch long_batch =

@@ -133,6 +133,19 @@ GoldenBatch append_time() {
           .options = {.flags = kFlagAppendTime}};
 }
 
+// Of a producer with a name, behind others of its records in other partitions.
+GoldenBatch sequences() {
+  GoldenBatch golden{.name = "sequences",
+                     .batch = named({{"n", fixed<int32_t>("int32", {7, 8, 9})}}),
+                     .timestamps = at(2)};
+  golden.sequences = fixed<int64_t>("int64", {1000, 1001, 1005});
+  golden.options.producer_id = int64_t{1} << 61;
+  golden.options.producer_epoch = 40'000;
+  golden.options.base_sequence = 1000;
+  golden.options.sequence_lag = -2;
+  return golden;
+}
+
 GoldenBatch compressed() {
   std::vector<std::optional<int64_t>> numbers;
   std::vector<std::optional<std::string>> words;
@@ -151,12 +164,13 @@ GoldenBatch compressed() {
 
 std::vector<GoldenBatch> golden_batches() {
   return {example(),      every_type(),  dictionaries(), no_buffers(),
-          kafka_shaped(), append_time(), compressed()};
+          kafka_shaped(), append_time(), sequences(),    compressed()};
 }
 
 Buffer golden_bytes(const GoldenBatch& golden) {
-  EncodedBatch encoded = encode_batch(golden.batch, golden.timestamps,
-                                      golden.headers ? &*golden.headers : nullptr, golden.options);
+  EncodedBatch encoded =
+      encode_batch(golden.batch, golden.timestamps, golden.headers ? &*golden.headers : nullptr,
+                   golden.options, golden.sequences ? &*golden.sequences : nullptr);
   stamp_batch(&encoded, kGoldenStamp);
   return assemble(encoded);
 }

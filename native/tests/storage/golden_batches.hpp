@@ -15,6 +15,7 @@ struct GoldenBatch {
   RecordBatch batch;
   Timestamps timestamps;
   std::optional<Array> headers;
+  std::optional<Array> sequences;
   EncodeOptions options;
   // False where the bytes depend on the version of a compressor: then they are only read.
   bool is_reproducible = true;
