@@ -153,6 +153,18 @@ std::shared_ptr<Segment> usable_active(Partition::State& state, const PublishedS
   return is_usable ? state.active : nullptr;
 }
 
+// True when the batch may be appended. A producer without a name knows all that it has written.
+bool admit(Partition::State& state, const PublishedState& published, const BatchHeader& header,
+           ProducerState& producer, AppendResult* result) {
+  assert(header.producer_id == producer.identity().id);
+  if (!producer.identity().is_named()) return true;
+  state.catch_up(producer, published);
+  producer.require_current(state.place->name());
+  if (header.base_sequence > producer.last_sequence()) return true;
+  result->duplicates_up_to = producer.last_sequence();
+  return false;
+}
+
 }  // namespace
 
 AppendLock::AppendLock(Partition::State& state) : state_(state) {
@@ -160,17 +172,21 @@ AppendLock::AppendLock(Partition::State& state) : state_(state) {
   state_.control.words().holder_pid.store(state_.pid, std::memory_order_relaxed);
 }
 
-AppendResult Partition::State::append(EncodedBatch* batch, Acks acks) {
-  const AppendResult result = publish(batch, acks);
+AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerState* producer) {
+  const AppendResult result = publish(batch, acks, producer);
+  // Records that are there already get the same promise: all up to now becomes durable.
+  const bool is_duplicate = result.duplicates_up_to >= 0;
   if (acks == Acks::kDurable) {
-    require_durable(result.base_offset + unstamped_header(*batch).last_offset_delta + 1);
+    require_durable(is_duplicate
+                        ? INT64_MAX
+                        : result.base_offset + unstamped_header(*batch).last_offset_delta + 1);
   } else if (acks == Acks::kInterval) {
     request_sync();
   }
   return result;
 }
 
-AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks) {
+AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerState* producer) {
   const BatchHeader unstamped = unstamped_header(*batch);
   AppendResult result;
   {
@@ -182,6 +198,12 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks) {
     AppendSchema schema = append_schema();
     if (unstamped.schema_id != schema.id && !is_known_schema(unstamped.schema_id))
       throw_wrong_schema(*place, unstamped.schema_id, schema.id);
+    if (producer != nullptr && !admit(*this, published, unstamped, *producer, &result)) {
+      if (acks != Acks::kPublished) {
+        words.interval_end_offset.store(published.data_end_offset, std::memory_order_release);
+      }
+      return result;
+    }
     if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
       bury_dead_append(*this, published);
     }
@@ -208,6 +230,9 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks) {
       stamp.previous_header_crc = is_new ? 0 : published.last_header_crc;
       stamp.salt = segment->header().salt;
       stamp.file_position = position;
+      if (producer != nullptr && !producer->identity().is_named()) {
+        stamp.base_sequence = producer->next_sequence();
+      }
       published.last_header_crc = stamp_batch(batch, stamp);
       collect_parts(*batch, &parts);
       segment->write(parts, position);
@@ -230,6 +255,7 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks) {
     published.must_roll = false;
     has_appended.store(true, std::memory_order_relaxed);
     control.publish(published);
+    if (producer != nullptr) producer->appended(*batch, result.base_offset);
     if (acks != Acks::kPublished) {
       words.interval_end_offset.store(next_offset, std::memory_order_release);
     }

@@ -29,6 +29,7 @@
 #include "columns/schema.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
+#include "storage/producer_state.hpp"
 
 namespace pystream::storage {
 
@@ -68,6 +69,9 @@ struct AppendResult {
   int64_t base_offset = 0;
   int64_t append_time_us = 0;
   uint64_t append_sequence = 0;
+  // Not -1: nothing was appended, because records of the batch's producer up to this sequence are
+  // in the partition already and the batch has some of them. Append those above it.
+  int64_t duplicates_up_to = -1;
 };
 
 struct PartitionEnds {
@@ -149,7 +153,19 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // once. On any error before the publish nothing was appended (a full disk is kStorage with ENOSPC
   // and the log stays readable and writable later). An error of the sync leaves the batch published
   // and unacknowledged: kStorage when it failed, kRequestTimeout when another process holds it up.
-  AppendResult append(EncodedBatch* batch, Acks acks);
+  //
+  // `producer`: of this partition, the one that the batch was encoded for; null for a batch without
+  // one. A batch of a fenced producer is kFenced and nothing was appended.
+  AppendResult append(EncodedBatch* batch, Acks acks, ProducerState* producer = nullptr);
+
+  // What the partition holds of a producer. One without a name is new. One with a name is read from
+  // `position` on, which the catalog has kept.
+  std::unique_ptr<ProducerState> open_producer(const ProducerIdentity& identity,
+                                               const ProducerPosition& position = {});
+  // The offsets of records that are stored, by their sequences, ascending; -1 where it is not
+  // remembered or there is none.
+  std::vector<int64_t> stored_offsets(const ProducerState& producer,
+                                      std::span<const int64_t> sequences);
 
   PartitionEnds ends() const;
   // Blocks until there is a record at or behind `offset`; false on timeout. Releases nothing: call

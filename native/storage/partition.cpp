@@ -85,13 +85,13 @@ Partition::Partition(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Partition::~Partition() = default;
 
-AppendResult Partition::append(EncodedBatch* batch, Acks acks) {
+AppendResult Partition::append(EncodedBatch* batch, Acks acks, ProducerState* producer) {
   state_->log->require_usable();
   if (!state_->is_writable()) {
     throw Error(ErrorCode::kLog, "cannot append to " + state_->place->name() +
                                      ": the log was opened read-only. Open it for writing.");
   }
-  return state_->append(batch, acks);
+  return state_->append(batch, acks, producer);
 }
 
 PartitionEnds Partition::ends() const {

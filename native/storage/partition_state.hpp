@@ -1,6 +1,7 @@
 #pragma once
 // Everything behind a Partition. Split over append.cpp (the write path), recovery.cpp (opening),
-// sync.cpp (what is durable), partition.cpp (ends, waiting) and partition_reader.cpp.
+// sync.cpp (what is durable), partition.cpp (ends, waiting), partition_producer.cpp and
+// partition_reader.cpp.
 //
 // Owned by the Partition and its readers; Log holds all of its partitions until it is closed.
 
@@ -38,9 +39,15 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   uint32_t last_incarnation();
 
   // --- append.cpp ---
-  AppendResult append(EncodedBatch* batch, Acks acks);
+  AppendResult append(EncodedBatch* batch, Acks acks, ProducerState* producer);
   // As append(), without waiting for a sync, nor asking for one.
-  AppendResult publish(EncodedBatch* batch, Acks acks);
+  AppendResult publish(EncodedBatch* batch, Acks acks, ProducerState* producer);
+
+  // --- partition_producer.cpp ---
+  // Shows `producer`, which has a name, what was published since it was last here.
+  void catch_up(ProducerState& producer, const PublishedState& published);
+  void see_batches(ProducerState& producer, Segment& segment, const PublishedState& published);
+  bool holds(const ProducerPosition& position, const PublishedState& published);
 
   // --- sync.cpp ---
   // Makes all below `end_offset` durable, by a sync of its own or of anyone else; false when

@@ -22,6 +22,13 @@ inline int32_t partition_of_key(std::string_view key, int32_t partitions) {
                               static_cast<uint32_t>(partitions));
 }
 
+// The partition of a record without a key that has a sequence: runs of sequences go to one
+// partition after the other, so that a record that is sent again comes to the same place.
+inline constexpr int64_t kSequenceRun = 4096;
+inline int32_t partition_of_sequence(int64_t sequence, int32_t partitions) {
+  return static_cast<int32_t>(sequence / kSequenceRun % partitions);
+}
+
 // Appends the bytes of one key value to `out`: strings and binary as they are, numbers big endian
 // in the width of their type.
 void append_key_bytes(const Array& column, int64_t row, std::string* out);

@@ -728,13 +728,26 @@ class LogBatch:
     def timestamps(self) -> Array:
         """Record timestamps, int64 microseconds."""
 
+    @property
+    def producer_id(self) -> int:
+        """-1 without a producer."""
+
+    @property
+    def producer_epoch(self) -> int: ...
+    @property
+    def base_sequence(self) -> int: ...
+    @property
+    def last_sequence(self) -> int: ...
+    @property
+    def sequence_lag(self) -> int:
+        """Last sequence minus the largest up to which all are stored; 2**31 - 1: not known."""
+
+    def sequences(self) -> Array:
+        """Sequence of each record by its producer, int64; -1 without one."""
+
     def headers(self) -> Array | None:
         """Kafka's encoding of record headers, binary; None when no record has any."""
 
-    @property
-    def producer_id(self) -> int: ...
-    @property
-    def producer_epoch(self) -> int: ...
     @property
     def durable_offset(self) -> int: ...
     @property
@@ -753,6 +766,9 @@ class LogBatch:
     def statistics(self, index: int) -> tuple[int, Any, Any] | None:
         """Return (null count, minimum, maximum); minimum and maximum None when not stored."""
 
+def random_producer_id() -> int:
+    """Return an id for a new producer: 62 random bits."""
+
 @final
 class TopicAppend:
     """One batch that a TopicWriter appended."""
@@ -767,6 +783,9 @@ class TopicAppend:
     def append_time_us(self) -> int: ...
     @property
     def append_sequence(self) -> int: ...
+    @property
+    def is_duplicate(self) -> bool:
+        """The records were there before; `base_offset` is -1 when it is not remembered."""
 
 @final
 class TopicAppendResult:
@@ -779,6 +798,10 @@ class TopicAppendResult:
 
     @property
     def published_count(self) -> int: ...
+    @property
+    def duplicate_count(self) -> int:
+        """Of the published rows, those that had been there before."""
+
     @property
     def appends(self) -> list[TopicAppend]: ...
     def partitions(self) -> npt.NDArray[np.int32]:
@@ -806,10 +829,16 @@ class TopicWriter:
         max_batch_bytes: int = ...,
         max_record_bytes: int = ...,
         first_keyless_partition: int = 0,
+        producer_id: int = -1,
+        producer_epoch: int = 0,
+        producer_name: str = "",
+        positions: Sequence[tuple[int, int, int, int] | None] = (),
     ) -> None:
         """All partitions of the topic, in order. Raises ConfigError.
 
-        With `append_time`, records get the time of their append as timestamp.
+        With `append_time`, records get the time of their append as timestamp. Without `producer_id`
+        the writer is a new producer. With `producer_name` it has written before: `positions` says
+        for each partition what `positions()` said then, None where it never wrote.
         """
 
     def append(
@@ -820,6 +849,8 @@ class TopicWriter:
         headers: Array | None = None,
         partition: int | None = None,
         acks: Acks = "interval",
+        sequences: Array | None = None,
+        complete_sequence: int = -1,
         result: TopicAppendResult | None = None,
     ) -> TopicAppendResult:
         """Append all rows by key, or to `partition`.
@@ -829,11 +860,28 @@ class TopicWriter:
         row is too large (RecordTooLargeError), a null is where none may be (SchemaError), or the
         partition does not exist (ConfigError). With "durable", all is appended first and then
         synced: `result` keeps what is known to last, and Ctrl-C is answered during the wait.
+
+        A producer with a name, which one thread at a time uses, gives the rising `sequences` of the
+        rows, and up to which sequence all of the topic are stored once these are. Rows whose
+        sequence is not above all that the partition holds are not appended, and count as published.
+        Raises FencedError when a newer epoch has written to the partition.
         """
+
+    def check(self, batch: RecordBatch) -> None:
+        """Raise what append would raise before anything is published."""
 
     def partition(self, number: int) -> Partition:
         """Raises IndexError."""
 
+    @property
+    def complete_sequence(self) -> int:
+        """Up to which all sequences are stored, as far as the log tells; -1: none."""
+
+    def positions(self) -> list[tuple[int, int, int, int]]:
+        """Return next offset, incarnation, last and complete sequence of each partition."""
+
+    @property
+    def producer_id(self) -> int: ...
     @property
     def partitions(self) -> list[Partition]: ...
 

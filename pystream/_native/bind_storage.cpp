@@ -313,6 +313,11 @@ void bind_log_batch(py::module_& module) {
       .def_property_readonly("max_timestamp_us", header(&storage::BatchHeader::max_timestamp))
       .def_property_readonly("flags", header(&storage::BatchHeader::flags))
       .def_property_readonly("schema_id", header(&storage::BatchHeader::schema_id))
+      .def_property_readonly("producer_id", header(&storage::BatchHeader::producer_id))
+      .def_property_readonly("producer_epoch", header(&storage::BatchHeader::producer_epoch))
+      .def_property_readonly("base_sequence", header(&storage::BatchHeader::base_sequence))
+      .def_property_readonly("sequence_lag", header(&storage::BatchHeader::sequence_lag))
+      .def_property_readonly("last_sequence", &LogBatch::last_sequence)
       .def_property_readonly("stored_bytes", header(&storage::BatchHeader::total_length))
       .def_property_readonly("schema",
                              [](const LogBatch& self) { return to_handle(self.schema()); })
@@ -335,8 +340,6 @@ void bind_log_batch(py::module_& module) {
           "timestamps", [](const LogBatch& self) { return self.timestamps(); }, Unlocked())
       .def(
           "headers", [](const LogBatch& self) { return self.headers(); }, Unlocked())
-      .def_property_readonly("producer_id", header(&storage::BatchHeader::producer_id))
-      .def_property_readonly("producer_epoch", header(&storage::BatchHeader::producer_epoch))
       .def_property_readonly("durable_offset", header(&storage::BatchHeader::durable_offset))
       .def_property_readonly("incarnation", header(&storage::BatchHeader::incarnation))
       .def_property_readonly("header_crc", header(&storage::BatchHeader::header_crc))
@@ -354,6 +357,8 @@ void bind_log_batch(py::module_& module) {
                              })
       .def(
           "verify", [](const LogBatch& self) { self.verify(storage::Verify::kAlways); }, Unlocked())
+      .def(
+          "sequences", [](const LogBatch& self) { return self.sequences(); }, Unlocked())
       .def("statistics", &statistics, py::arg("index"));
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -45,42 +46,91 @@ void bind_results(py::module_& module) {
       .def_property_readonly("append_time_us",
                              [](const TopicAppend& self) { return self.result.append_time_us; })
       .def_property_readonly("append_sequence",
-                             [](const TopicAppend& self) { return self.result.append_sequence; });
+                             [](const TopicAppend& self) { return self.result.append_sequence; })
+      .def_readonly("is_duplicate", &TopicAppend::is_duplicate);
   py::class_<TopicAppendResult, ResultHandle>(module, "TopicAppendResult")
       .def(py::init<>())
       .def_readonly("row_count", &TopicAppendResult::row_count)
       .def_property_readonly("published_count", &TopicAppendResult::published_count)
+      .def_property_readonly("duplicate_count", &TopicAppendResult::duplicate_count)
       .def_readonly("appends", &TopicAppendResult::appends)
       .def("partitions", &partitions_of)
       .def("offsets", &offsets_of);
 }
 
+// As the catalog keeps it: next offset, incarnation, last sequence, complete sequence.
+using PositionTuple = std::tuple<int64_t, uint32_t, int64_t, int64_t>;
+
+std::vector<storage::ProducerPosition> positions_of(
+    const std::vector<std::optional<PositionTuple>>& given, size_t partitions) {
+  std::vector<storage::ProducerPosition> positions(partitions);
+  if (!given.empty() && given.size() != partitions) {
+    throw py::value_error("TopicWriter() needs a position for each partition, or none");
+  }
+  for (size_t p = 0; p < given.size(); ++p) {
+    if (!given[p]) continue;
+    const auto& [next_offset, incarnation, last_sequence, complete_sequence] = *given[p];
+    positions[p] = {next_offset, incarnation, last_sequence, complete_sequence};
+  }
+  return positions;
+}
+
+std::vector<PositionTuple> positions(const TopicWriter& self) {
+  std::vector<PositionTuple> result;
+  for (const storage::ProducerPosition& position : self.positions()) {
+    result.emplace_back(position.next_offset, position.incarnation, position.last_sequence,
+                        position.complete_sequence);
+  }
+  return result;
+}
+
+std::optional<storage::RecordSequences> sequences_of(const TopicWriter& self,
+                                                     const std::optional<Array>& given,
+                                                     int64_t rows, int64_t complete) {
+  if (given.has_value() != self.producer().is_named()) {
+    throw py::value_error("append() takes sequences when the producer has a name, and only then");
+  }
+  if (!given) return std::nullopt;
+  const bool fits = given->type.id == TypeId::kInt64 && given->null_count == 0 &&
+                    !given->is_encoded() && given->length == rows;
+  if (!fits) throw py::value_error("append() takes one int64 sequence for each row");
+  return storage::RecordSequences{*given, complete};
+}
+
 std::unique_ptr<TopicWriter> make_writer(
     std::vector<std::shared_ptr<storage::Partition>> partitions, std::vector<int> key_columns,
     const std::string& codec, bool dictionary, bool append_time, int64_t max_batch_rows,
-    int64_t max_batch_bytes, int64_t max_record_bytes, int32_t first_keyless_partition) {
+    int64_t max_batch_bytes, int64_t max_record_bytes, int32_t first_keyless_partition,
+    int64_t producer_id, int32_t producer_epoch, std::string producer_name,
+    const std::vector<std::optional<PositionTuple>>& given_positions) {
   storage::TopicWriterOptions options;
   options.key_columns = std::move(key_columns);
   options.encode = encode_options(codec, dictionary);
   if (append_time) options.encode.flags |= storage::kFlagAppendTime;
   options.limits = {max_batch_rows, max_batch_bytes, max_record_bytes};
   options.first_keyless_partition = first_keyless_partition;
+  options.producer = {producer_id, producer_epoch, std::move(producer_name)};
+  options.positions = positions_of(given_positions, partitions.size());
+  const py::gil_scoped_release release;  // reads what a producer with a name has written
   return std::make_unique<TopicWriter>(std::move(partitions), std::move(options));
 }
 
 ResultHandle append(TopicWriter& self, const RecordBatch& batch,
                     const TimestampsArgument& timestamps, const std::optional<Array>& headers,
                     std::optional<int32_t> partition, const std::string& acks,
+                    const std::optional<Array>& sequences, int64_t complete_sequence,
                     ResultHandle result) {
   const storage::Acks parsed_acks = parse_acks(acks);
   const storage::Timestamps times = timestamps_of(timestamps, headers, batch);
+  const auto numbered = sequences_of(self, sequences, batch.num_rows, complete_sequence);
   if (!result) result = std::make_shared<TopicAppendResult>();
   const bool is_durable = parsed_acks == storage::Acks::kDurable;
   {
     const py::gil_scoped_release release;
     self.append(batch, times, headers ? &*headers : nullptr,
                 partition.value_or(storage::kPartitionByKey),
-                is_durable ? storage::Acks::kPublished : parsed_acks, result.get());
+                is_durable ? storage::Acks::kPublished : parsed_acks, result.get(),
+                numbered ? &*numbered : nullptr);
   }
   const auto sync = [&](int64_t slice_us) { return self.sync(result.get(), slice_us); };
   if (is_durable && !wait_in_slices(self.sync_timeout_us(), sync)) {
@@ -93,6 +143,7 @@ ResultHandle append(TopicWriter& self, const RecordBatch& batch,
 
 void bind_topic_writer(py::module_& module) {
   bind_results(module);
+  module.def("random_producer_id", &storage::random_producer_id);
   const storage::BatchLimits defaults;
   py::class_<TopicWriter>(module, "TopicWriter")
       .def(py::init(&make_writer), py::arg("partitions"), py::kw_only(),
@@ -101,14 +152,25 @@ void bind_topic_writer(py::module_& module) {
            py::arg("max_batch_rows") = defaults.max_batch_rows,
            py::arg("max_batch_bytes") = defaults.max_batch_bytes,
            py::arg("max_record_bytes") = defaults.max_record_bytes,
-           py::arg("first_keyless_partition") = 0)
+           py::arg("first_keyless_partition") = 0, py::arg("producer_id") = -1,
+           py::arg("producer_epoch") = 0, py::arg("producer_name") = "",
+           py::arg("positions") = std::vector<std::optional<PositionTuple>>())
       .def("append", &append, py::arg("batch"), py::kw_only(), py::arg("timestamps"),
            py::arg("headers") = py::none(), py::arg("partition") = py::none(),
-           py::arg("acks") = "interval", py::arg("result") = py::none())
+           py::arg("acks") = "interval", py::arg("sequences") = py::none(),
+           py::arg("complete_sequence") = -1, py::arg("result") = py::none())
+      .def(
+          "check",
+          [](const TopicWriter& self, const RecordBatch& batch) { self.check(batch, nullptr); },
+          py::arg("batch"), py::call_guard<py::gil_scoped_release>())
       .def(
           "partition",
           [](const TopicWriter& self, size_t number) { return self.partitions().at(number); },
           py::arg("number"))
+      .def_property_readonly("complete_sequence", &TopicWriter::complete_sequence)
+      .def("positions", &positions)
+      .def_property_readonly("producer_id",
+                             [](const TopicWriter& self) { return self.producer().id; })
       .def_property_readonly("partitions",
                              [](const TopicWriter& self) { return self.partitions(); });
 }

@@ -7,7 +7,7 @@ add_executable(write_golden storage/write_golden.cpp)
 target_link_libraries(write_golden PRIVATE golden_batches)
 
 foreach(test batch_limits format_damage format_dictionary format_golden format_round_trip
-             format_statistics topic_writer)
+             format_statistics producer topic_writer)
   pystream_test(storage_${test}_test storage/${test}_test.cpp)
   target_link_libraries(storage_${test}_test PRIVATE golden_batches)
 endforeach()

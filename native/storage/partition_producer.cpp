@@ -1,0 +1,120 @@
+// Producers of a partition: reading what they published elsewhere, and finding their records again.
+
+#include <algorithm>
+
+#include "storage/partition_state.hpp"
+#include "storage/producer_state.hpp"
+
+namespace pystream::storage {
+namespace {
+
+// Headers walked at a time.
+constexpr int64_t kWalkAhead = 256;
+
+}  // namespace
+
+void Partition::State::catch_up(ProducerState& producer, const PublishedState& published) {
+  const int64_t active = published.segment_base_offset;
+  if (producer.next_offset() < published.data_end_offset && active != kNoSegment) {
+    auto base = segments->at_or_below(producer.next_offset(), active);
+    if (!base) base = segments->after(producer.next_offset(), active);
+    for (; base; base = segments->after(*base, active)) {
+      const auto segment = segments->try_get(*base);
+      if (!segment) continue;
+      see_batches(producer, *segment, published);
+      if (*base != active) segment->release_file();
+    }
+  }
+  // What could not be read is lost, or was never written.
+  if (producer.next_offset() < published.log_end_offset) producer.advance(published.log_end_offset);
+  producer.see_incarnation(incarnation);
+}
+
+void Partition::State::see_batches(ProducerState& producer, Segment& segment,
+                                   const PublishedState& published) {
+  const WalkLimit limit = walk_limit(segment, published);
+  const BatchIndex& index = segment.index();
+  int64_t i = index.find(producer.next_offset());
+  for (;; ++i) {
+    // Another thread may be walking too.
+    if (i >= index.count() && !segment.extend_index(limit, kWalkAhead) && i >= index.count()) {
+      return;
+    }
+    const BatchEntry& entry = index.at(i);
+    if (entry.next_offset <= producer.next_offset()) continue;
+    if (entry.is_corrupt) {
+      producer.advance(entry.next_offset);
+    } else {
+      producer.see(segment.parsed(entry));
+    }
+  }
+}
+
+// Whether the records below the position are those that were there when it was taken. After a
+// power loss some may be gone: then no batch ends where it says.
+bool Partition::State::holds(const ProducerPosition& position, const PublishedState& published) {
+  if (position.incarnation == incarnation || position.next_offset == 0) return true;
+  if (position.next_offset <= control.words().log_start_offset.load(std::memory_order_acquire)) {
+    return true;
+  }
+  const int64_t active = published.segment_base_offset;
+  if (active == kNoSegment || position.next_offset > published.data_end_offset) return false;
+  const auto base = segments->at_or_below(position.next_offset - 1, active);
+  const auto segment = base ? segments->try_get(*base) : nullptr;
+  if (!segment) return false;
+  const BatchIndex& index = segment->index();
+  const WalkLimit limit = walk_limit(*segment, published);
+  int64_t i = index.find(position.next_offset - 1);
+  while (i >= index.count() && segment->extend_index(limit, kWalkAhead)) {
+    i = index.find(position.next_offset - 1);
+  }
+  if (i >= index.count()) return false;
+  const BatchEntry& entry = index.at(i);
+  return entry.base_offset < position.next_offset &&
+         (entry.next_offset == position.next_offset || entry.is_corrupt);
+}
+
+std::unique_ptr<ProducerState> Partition::open_producer(const ProducerIdentity& identity,
+                                                        const ProducerPosition& position) {
+  state_->log->require_usable();
+  if (!identity.is_named()) return std::make_unique<ProducerState>(identity);
+  const PublishedState published = state_->control.read();
+  ProducerPosition start = position;
+  if (position.next_offset == ProducerPosition::kUnused) {
+    start = {published.log_end_offset, state_->incarnation, -1, -1};
+  } else if (!state_->holds(position, published)) {
+    // As the batches say, from the first on; only recoveries since the position count.
+    start = {state_->ends().log_start_offset, position.incarnation, -1, -1};
+  }
+  auto producer = std::make_unique<ProducerState>(identity, start);
+  state_->catch_up(*producer, published);
+  return producer;
+}
+
+std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
+                                               std::span<const int64_t> sequences) {
+  std::vector<int64_t> offsets(sequences.size(), -1);
+  const ProducerState::RememberedBatch* batch = nullptr;
+  Array stored;  // the sequences of `batch`, unless they are dense
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const int64_t sequence = sequences[i];
+    if (batch == nullptr || sequence < batch->first_sequence || sequence > batch->last_sequence) {
+      batch = producer.find(sequence);
+      if (batch != nullptr && !batch->is_dense()) {
+        stored = reader(batch->base_offset)->next().value().sequences();
+      }
+    }
+    if (batch == nullptr) continue;
+    if (batch->is_dense()) {
+      offsets[i] = batch->base_offset + (sequence - batch->first_sequence);
+      continue;
+    }
+    const int64_t* begin = stored.data<int64_t>();
+    const int64_t* end = begin + stored.length;
+    const int64_t* found = std::lower_bound(begin, end, sequence);
+    if (found != end && *found == sequence) offsets[i] = batch->base_offset + (found - begin);
+  }
+  return offsets;
+}
+
+}  // namespace pystream::storage

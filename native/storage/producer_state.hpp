@@ -1,0 +1,121 @@
+#pragma once
+// What one partition holds of one producer: what makes sending a record again harmless.
+//
+// A producer without a name is known by its own process alone, so its state is a counter. One with
+// a name may have written from other processes: its state follows the headers that were published
+// since, and the catalog keeps where that walk may begin.
+//
+// Owned by the writer that appends; used under the partition's lock, but for what says otherwise.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/format.hpp"
+
+namespace pystream::storage {
+
+struct EncodedBatch;
+struct ParsedHeader;
+
+// Who appends.
+struct ProducerIdentity {
+  int64_t id = -1;  // random, 62 bits
+  int32_t epoch = 0;
+  std::string name;  // empty: without one
+
+  bool is_named() const { return !name.empty(); }
+};
+
+// A random producer id.
+int64_t random_producer_id();
+
+// What was known of a producer with a name, and up to where its partition had been read for it.
+struct ProducerPosition {
+  int64_t next_offset = kUnused;
+  uint32_t incarnation = 0;  // of the partition, at that time
+  int64_t last_sequence = -1;
+  int64_t complete_sequence = -1;  // all sequences of the topic up to it are stored
+
+  // The producer never appended there.
+  static constexpr int64_t kUnused = -1;
+};
+
+// The sequences of a batch that is about to be appended or was found.
+struct SequenceRange {
+  int64_t first = -1;
+  int64_t last = -1;
+  int64_t complete = -1;  // what the batch says of all partitions; -1: nothing
+
+  static SequenceRange of(const ParsedHeader& parsed);
+  static SequenceRange of(const EncodedBatch& batch);
+};
+
+class ProducerState {
+ public:
+  // How many of a producer's last batches in a partition are remembered: a record that is sent
+  // again is answered with its original offset if it is in one of them, else with -1.
+  static constexpr size_t kRememberedBatches = 64;
+
+  struct RememberedBatch {
+    int64_t first_sequence = 0;
+    int64_t last_sequence = 0;
+    int64_t base_offset = 0;
+    int64_t record_count = 0;
+
+    bool is_dense() const { return last_sequence - first_sequence + 1 == record_count; }
+  };
+
+  explicit ProducerState(const ProducerIdentity& identity, const ProducerPosition& position = {});
+
+  const ProducerIdentity& identity() const { return identity_; }
+
+  // --- Following the partition ---
+
+  int64_t next_offset() const { return next_offset_; }
+  void advance(int64_t next_offset) { next_offset_ = next_offset; }
+  // A batch of any producer, in offset order.
+  void see(const ParsedHeader& parsed);
+  // The partition has this incarnation now. When it rises, the partition was recovered, and what
+  // was not durable may be gone.
+  void see_incarnation(uint32_t incarnation);
+
+  // --- Appending ---
+
+  // Throws kFenced when a batch of a newer epoch was seen.
+  void require_current(const std::string& partition) const;
+  // The largest sequence stored in this partition; -1: none.
+  int64_t last_sequence() const { return last_sequence_; }
+  // Of the next record, without a name.
+  int64_t next_sequence() const { return last_sequence_ + 1; }
+  // The batch was published there. Never throws.
+  void appended(const EncodedBatch& batch, int64_t base_offset);
+
+  // --- Asking; no one may append meanwhile ---
+
+  // Up to which all sequences of the topic are stored, as far as this partition tells.
+  int64_t complete_sequence() const { return complete_sequence_; }
+  // The last sequence that surely survived each recovery which was seen; INT64_MAX: none was seen.
+  // What batches said about others before it is to be believed only up to here.
+  int64_t surviving_sequence() const { return surviving_sequence_; }
+  ProducerPosition position() const;
+  // The batch that holds a sequence which is stored, if it is remembered.
+  const RememberedBatch* find(int64_t sequence) const;
+
+ private:
+  void remember(const SequenceRange& range, int64_t base_offset, int64_t record_count);
+
+  const ProducerIdentity identity_;
+  int32_t largest_epoch_;
+  int64_t next_offset_;
+  uint32_t incarnation_;
+  int64_t last_sequence_;
+  int64_t complete_sequence_;
+  int64_t surviving_sequence_ = INT64_MAX;
+  std::vector<RememberedBatch> remembered_;  // a ring; allocated ahead
+  size_t remembered_count_ = 0;              // ever
+};
+
+}  // namespace pystream::storage
