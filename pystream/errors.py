@@ -181,6 +181,10 @@ class RequestTimeoutError(ClientError, TimeoutError):
 class FencedError(ClientError):
     """A newer producer or group generation exists; this one must stop."""
 
+    producer_name: str | None = None
+    epoch: int | None = None
+    current_epoch: int | None = None
+
 
 class RebalanceInProgressError(ClientError):
     """The group is moving partitions; join again."""

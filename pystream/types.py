@@ -30,12 +30,16 @@ class RecordMetadata(NamedTuple):
     offset : int
     timestamp : int
         Of the record, in microseconds since 1970.
+    is_duplicate : bool
+        The producer, which has a name, had stored the record before: this is where. The offset is
+        -1 when that was too long ago to be remembered, and so is a timestamp of its append.
     """
 
     topic: str
     partition: int
     offset: int
     timestamp: int
+    is_duplicate: bool = False
 
 
 class BatchMetadata(NamedTuple):
@@ -48,12 +52,16 @@ class BatchMetadata(NamedTuple):
     base_offset : int
         Of the first record; the others follow it.
     record_count : int
+    is_duplicate : bool
+        The producer, which has a name, had stored these records before. The base offset is -1 when
+        that was too long ago to be remembered.
     """
 
     topic: str
     partition: int
     base_offset: int
     record_count: int
+    is_duplicate: bool = False
 
 
 class SkippedRecords(NamedTuple):

@@ -787,6 +787,10 @@ class TopicAppend:
     def is_duplicate(self) -> bool:
         """The records were there before; `base_offset` is -1 when it is not remembered."""
 
+    @property
+    def end_offset(self) -> int:
+        """The records are durable when all below it is."""
+
 @final
 class TopicAppendResult:
     """What one call of TopicWriter.append published, in the order in which it happened."""

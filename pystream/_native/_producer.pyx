@@ -20,6 +20,7 @@ from pystream._native._cells cimport (
 from collections import deque
 from collections.abc import Mapping
 import logging
+from operator import index
 from sys import intern
 import threading
 
@@ -32,7 +33,15 @@ from pystream.errors import (
 )
 from pystream.types import RecordMetadata
 
-__all__ = ["Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "encode_rows"]
+__all__ = [
+    "Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "TopicSequences", "encode_rows",
+]
+
+_LARGEST_SEQUENCE = 2**62 - 1
+_NAMELESS = (
+    "{what} needs a producer with a name, by which its records are known again. Make one with "
+    "log.producer(producer_name=...)."
+)
 
 
 cdef extern from "errors.hpp" namespace "pystream::python":
@@ -61,8 +70,20 @@ cdef extern from "open_batch.hpp" namespace "pystream::python":
         int column_count()
         int32_t partition_of(const Cell*, int32_t) except +translate_exception
 
+    int32_t partition_of_sequence(int64_t, int32_t)
+
+    cdef cppclass SequenceTracker:
+        SequenceTracker(int64_t)
+        int64_t next()
+        int64_t last_sent()
+        void send(int64_t)
+        void wait_for(int64_t) except +translate_exception
+        void stored(int64_t)
+        int64_t complete()
+        int64_t complete_with(int64_t)
+
     cdef cppclass OpenBatch:
-        OpenBatch(const TopicLayout&) except +translate_exception
+        OpenBatch(const TopicLayout&, bint) except +translate_exception
         void append(const Cell*) except +translate_exception
         int64_t rows()
         int64_t bytes()
@@ -87,6 +108,8 @@ cdef class ProducerBatch:
     cdef readonly int32_t partition
     cdef readonly int64_t record_count
     cdef readonly int64_t byte_count
+    cdef readonly int64_t first_sequence  # -1: the producer has no name
+    cdef int64_t _duplicate_count  # leading records that were stored before
     cdef int64_t _opened_us
     cdef bint _is_sealed
     cdef Status _status
@@ -100,14 +123,15 @@ cdef class ProducerBatch:
     def __cinit__(self, TopicEncoder encoder, int32_t partition):
         self.encoder = encoder
         self.partition = partition
-        self._rows = new OpenBatch(encoder._layout[0])
+        self.first_sequence = -1
+        self._rows = new OpenBatch(encoder._layout[0], encoder._tracker is not NULL)
         self._opened_us = steady_clock_us()
 
     def __dealloc__(self):
         del self._rows
 
     def take(self):
-        """Return the rows as two capsules: the topic's columns; timestamps and headers."""
+        """Return the rows as two capsules: the topic's columns; timestamps, headers, sequences."""
         cdef RecordBatch* columns = new RecordBatch()
         cdef RecordBatch* builtin = new RecordBatch()
         first = PyCapsule_New(columns, "pystream.RecordBatch", &_delete_batch)
@@ -117,15 +141,24 @@ cdef class ProducerBatch:
         self._rows = NULL
         return first, second
 
-    def complete(self, int64_t base_offset, append_time_us=None, offsets=None):
-        """Say that all records were appended, from `base_offset` on or at `offsets`."""
+    def complete(self, int64_t base_offset, append_time_us=None, offsets=None,
+                 int64_t duplicate_count=0):
+        """Say that all records were appended, from `base_offset` on or at `offsets`.
+
+        The first `duplicate_count` of them had been there before.
+        """
+        self._duplicate_count = duplicate_count
         self._base_offset = base_offset
         self._append_time_us = append_time_us
         self._offsets = offsets
         self._finish(PUBLISHED)
 
-    def fail(self, error, offsets=None):
-        """Say that the records were not appended, but for those whose offset is not -1."""
+    def fail(self, error, offsets=None, int64_t duplicate_count=0):
+        """Say that the records were not appended, but for those whose offset is not -1.
+
+        The first `duplicate_count` of them had been there before.
+        """
+        self._duplicate_count = duplicate_count
         self._error = error
         self._offsets = offsets
         self._finish(FAILED)
@@ -214,12 +247,17 @@ cdef class Delivery:
         error = self.exception(timeout)
         if error is not None:
             raise error
-        timestamp = self._timestamp_us if batch._append_time_us is None else batch._append_time_us
+        is_duplicate = self._index < batch._duplicate_count
+        timestamp = self._timestamp_us
+        if batch._append_time_us is not None:
+            timestamp = -1 if is_duplicate else batch._append_time_us
         if batch._offsets is None:
             offset = batch._base_offset + self._index
         else:
             offset = int(batch._offsets[self._index])
-        return RecordMetadata(batch.encoder.topic, batch.partition, offset, timestamp)
+        return RecordMetadata(
+            batch.encoder.topic, batch.partition, offset, timestamp, is_duplicate
+        )
 
     def exception(self, timeout=None):
         """Wait as `result` does, and return the error, or None when the record was appended."""
@@ -230,6 +268,8 @@ cdef class Delivery:
                 f"{timeout!s}. Wait longer; it may yet be."
             )
         if self._batch._offsets is not None and self._batch._offsets[self._index] >= 0:
+            return None
+        if self._index < self._batch._duplicate_count:
             return None
         return self._batch._error
 
@@ -278,6 +318,35 @@ cdef class Delivery:
 
 
 @cython.final
+cdef class TopicSequences:
+    """Of a producer with a name and a topic, whatever columns that has: which sequences are stored.
+
+    `stopped_by` is the error of those that come after a record that could not be appended.
+    """
+
+    cdef SequenceTracker* _tracker
+    cdef public object stopped_by
+
+    def __cinit__(self, int64_t complete):
+        self._tracker = new SequenceTracker(complete)
+
+    def __dealloc__(self):
+        del self._tracker
+
+    def complete(self):
+        """Return up to which sequence all records are stored; -1: none."""
+        return self._tracker.complete()
+
+    def complete_with(self, int64_t first):
+        """Return the same, once the batch with that first sequence is stored."""
+        return self._tracker.complete_with(first)
+
+    def stored(self, int64_t first):
+        """Say that the batch with that first sequence is stored."""
+        self._tracker.stored(first)
+
+
+@cython.final
 cdef class TopicEncoder:
     """What a producer knows of a topic, and its open batches."""
 
@@ -293,9 +362,12 @@ cdef class TopicEncoder:
     cdef readonly object writer
     cdef public bint is_gone
     cdef bint _is_retired
+    cdef readonly TopicSequences sequences  # None: the producer has no name
+    cdef SequenceTracker* _tracker  # of them; NULL without
 
     def __cinit__(self, str topic, bytes schema_blob, tuple names, tuple types, list key_columns,
-                  int32_t partitions, bint is_typed, int32_t sticky, target, writer):
+                  int32_t partitions, bint is_typed, int32_t sticky, target, writer,
+                  TopicSequences sequences=None):
         self._layout = new TopicLayout(
             PyBytes_AS_STRING(schema_blob), PyBytes_GET_SIZE(schema_blob), key_columns
         )
@@ -309,9 +381,42 @@ cdef class TopicEncoder:
         self._sticky = sticky % partitions
         self.target = target
         self.writer = writer
+        self.sequences = sequences
+        if sequences is not None:
+            self._tracker = sequences._tracker
 
     def __dealloc__(self):
         del self._layout
+
+    cdef int64_t _next_sequence(self, object given, int64_t rows) except -1:
+        """Return the first sequence of that many records, or raise ConfigError."""
+        cdef object first = self._tracker.next() if given is None else given
+        if type(first) is not int:
+            try:
+                first = index(first)
+            except TypeError:
+                first = -1
+        if not 0 <= first <= _LARGEST_SEQUENCE - (rows - 1):
+            raise ConfigError(
+                f"sequence_id is {given if given is not None else first!r}. Pass a whole number "
+                "from 0 to 2**62 - 1."
+            )
+        if first <= self._tracker.last_sent():
+            raise ConfigError(
+                f"sequence_id is {first}, but {self._tracker.last_sent()} was sent to topic "
+                f"{self.topic!r} before. Sequence ids rise; to send records again, make another "
+                "producer of this name."
+            )
+        return first
+
+    cdef int32_t _choose_by_sequence(self, object partition, const Cell* cells,
+                                     int64_t sequence) except -1:
+        """Choose the same partition when the record is sent again."""
+        cdef int32_t chosen
+        if partition is not None:
+            return self._choose(partition, cells)
+        chosen = self._layout.partition_of(cells, self.partitions)
+        return chosen if chosen >= 0 else partition_of_sequence(sequence, self.partitions)
 
     cdef _refuse_columns(self, dict record):
         """Raise for a record that lacks a column or has one too many."""
@@ -472,7 +577,8 @@ cdef class RecordAccumulator:
                 self._seal(<ProducerBatch>batch)
         self._wake()
 
-    def send(self, topic, value=None, *, key=None, partition=None, timestamp=None, headers=None):
+    def send(self, topic, value=None, *, key=None, partition=None, timestamp=None, headers=None,
+             sequence_id=None):
         """Add a record to its partition's open batch; see `Producer.send`."""
         cdef PyObject* found
         cdef TopicEncoder encoder
@@ -484,15 +590,15 @@ cdef class RecordAccumulator:
             self._wait_for_memory()
             if self.unusable is not None:
                 raise ClosedError(self.unusable)
-        return self._add(encoder, value, key, partition, timestamp, headers)
+        return self._add(encoder, value, key, partition, timestamp, headers, sequence_id)
 
     cdef Delivery _add(self, TopicEncoder encoder, object value, object key, object partition,
-                       object timestamp, object headers):
+                       object timestamp, object headers, object sequence_id):
         cdef int count = encoder._layout.column_count()
         cdef RowCells row
         cdef Cell* cells
         cdef int64_t size
-        row.prepare(count + 2)
+        row.prepare(count + 2 + (encoder._tracker is not NULL))
         cells = row.cells()
         if encoder.is_typed:
             if key is not None:
@@ -507,7 +613,8 @@ cdef class RecordAccumulator:
                     raise
                 # The topic has got more columns.
                 return self._add(
-                    self.encoder(encoder.topic), value, key, partition, timestamp, headers
+                    self.encoder(encoder.topic), value, key, partition, timestamp, headers,
+                    sequence_id,
                 )
         else:
             size = encoder._fill_bytes(key, value, &row)
@@ -529,6 +636,10 @@ cdef class RecordAccumulator:
                 f"{self._max_record_bytes}. Send less, or raise it.",
                 topic=encoder.topic, size=size, limit=self._max_record_bytes,
             )
+        if encoder._tracker is not NULL:
+            return self._append_numbered(encoder, partition, sequence_id, cells, count)
+        if sequence_id is not None:
+            raise ConfigError(_NAMELESS.format(what="sequence_id"))
         return self._append(encoder, encoder._choose(partition, cells), cells, count)
 
     cdef Delivery _append(self, TopicEncoder encoder, int32_t partition, const Cell* cells,
@@ -545,13 +656,73 @@ cdef class RecordAccumulator:
         delivery._timestamp_us = cells[count].integer
         batch._rows.append(cells)
         self.buffered_bytes += batch._rows.bytes() - before
+        self._look_at(encoder, batch, delivery)
+        return delivery
+
+    cdef Delivery _append_numbered(self, TopicEncoder encoder, object partition,
+                                   object sequence_id, Cell* cells, int count):
+        cdef Delivery delivery = Delivery.__new__(Delivery)
+        cdef ProducerBatch batch
+        cdef int64_t sequence
+        cdef int64_t before
+        while True:
+            sequence = encoder._next_sequence(sequence_id, 1)
+            batch = self._open_batch(
+                encoder, encoder._choose_by_sequence(partition, cells, sequence)
+            )
+            # Opening a batch may have let another thread send: then look again.
+            if batch._is_sealed or encoder._next_sequence(sequence_id, 1) != sequence:
+                continue
+            if not encoder._is_retired or len(self._open) == 1:
+                break
+            # Records with the topic's new columns may wait already: they come first.
+            self.seal_older_than(0)
+        if self.unusable is not None:
+            raise ClosedError(self.unusable)
+        cells[count + 2].is_null = False
+        cells[count + 2].integer = sequence
+        before = batch._rows.bytes()
+        delivery._batch = batch
+        delivery._index = batch._rows.rows()
+        delivery._timestamp_us = cells[count].integer
+        if delivery._index == 0:
+            encoder._tracker.wait_for(sequence)
+            batch.first_sequence = sequence
+        try:
+            batch._rows.append(cells)
+        except BaseException:
+            if delivery._index == 0:
+                encoder._tracker.stored(sequence)
+            raise
+        encoder._tracker.send(sequence)
+        self.buffered_bytes += batch._rows.bytes() - before
+        self._look_at(encoder, batch, delivery)
+        return delivery
+
+    def add_table(self, TopicEncoder encoder, table, int64_t rows, first=None, last=None):
+        """Put a table behind everything sent before, and set its `first_sequence`.
+
+        For a producer with a name, whose records are appended in the order they were sent. The
+        rows have the sequences from `first` on, by default the next ones, to `last`.
+        """
+        if self.unusable is not None:
+            raise ClosedError(self.unusable)
+        cdef int64_t begin = encoder._next_sequence(first, rows)
+        self.seal_older_than(0)
+        encoder._tracker.wait_for(begin)
+        encoder._tracker.send(begin + rows - 1 if last is None else last)
+        table.first_sequence = begin
+        self._sealed.append(table)
+        self.sealed_count += 1
+
+    cdef inline _look_at(self, TopicEncoder encoder, ProducerBatch batch, Delivery delivery):
+        """Wake the background thread when a batch that got a row needs it."""
         # From the first call of Python on, the background thread may take the batch.
         if batch._rows.bytes() >= self._batch_size or encoder._is_retired:
             self._seal(batch)
             self._wake()
         elif delivery._index == 0 and self.is_idle:
             self._wake()
-        return delivery
 
     cdef ProducerBatch _open_batch(self, TopicEncoder encoder, int32_t partition):
         cdef ProducerBatch fresh
@@ -629,7 +800,7 @@ def encode_rows(TopicEncoder encoder, rows):
     cdef RowCells row
     cdef ProducerBatch batch = ProducerBatch.__new__(ProducerBatch, encoder, 0)
     for number, record in enumerate(rows):
-        row.prepare(count + 2)
+        row.prepare(count + 2 + (encoder._tracker is not NULL))
         row.cells()[count + 1].is_null = True
         try:
             encoder._fill(record, &row)

@@ -47,7 +47,8 @@ void bind_results(py::module_& module) {
                              [](const TopicAppend& self) { return self.result.append_time_us; })
       .def_property_readonly("append_sequence",
                              [](const TopicAppend& self) { return self.result.append_sequence; })
-      .def_readonly("is_duplicate", &TopicAppend::is_duplicate);
+      .def_readonly("is_duplicate", &TopicAppend::is_duplicate)
+      .def_readonly("end_offset", &TopicAppend::end_offset);
   py::class_<TopicAppendResult, ResultHandle>(module, "TopicAppendResult")
       .def(py::init<>())
       .def_readonly("row_count", &TopicAppendResult::row_count)

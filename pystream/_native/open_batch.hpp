@@ -14,8 +14,12 @@
 #include "columns/record_batch.hpp"
 #include "columns/row_builder.hpp"
 #include "storage/partitioner.hpp"
+#include "storage/sequence_tracker.hpp"
 
 namespace pystream::python {
+
+using storage::partition_of_sequence;
+using storage::SequenceTracker;
 
 // Which Python values a column takes.
 enum ValueKind : int {
@@ -167,35 +171,40 @@ class TopicLayout {
 };
 
 // Rows of one partition that are not appended yet. Beside the topic's columns a row has two more
-// cells: its timestamp in microseconds, and its encoded headers or null.
+// cells: its timestamp in microseconds, and its encoded headers or null; and a third one, its
+// sequence, when its producer has a name.
 class OpenBatch {
  public:
-  explicit OpenBatch(const TopicLayout& layout)
-      : schema_(layout.schema()), builder_(types(*layout.schema())) {}
+  OpenBatch(const TopicLayout& layout, bool has_sequences)
+      : schema_(layout.schema()), builder_(types(*layout.schema(), has_sequences)) {}
 
   void append(const Cell* cells) { builder_.append(cells); }
   int64_t rows() const { return builder_.rows(); }
   int64_t bytes() const { return builder_.bytes(); }
 
-  // Hands out the topic's columns, and timestamps and headers; the batch is empty afterwards.
+  // Hands out the topic's columns, and timestamps, headers and sequences; the batch is empty
+  // afterwards.
   void take(RecordBatch* columns, RecordBatch* builtin) {
     const int64_t rows = builder_.rows();
     std::vector<Array> arrays = builder_.finish();
-    std::vector<Array> last(std::make_move_iterator(arrays.end() - 2),
+    const auto own = static_cast<size_t>(schema_->size());
+    std::vector<Array> last(std::make_move_iterator(arrays.begin() + schema_->size()),
                             std::make_move_iterator(arrays.end()));
-    arrays.resize(arrays.size() - 2);
+    arrays.resize(own);
     Schema schema;
     schema.fields = {{"timestamp", last[0].type, false}, {"headers", last[1].type, true}};
+    if (last.size() > 2) schema.fields.push_back({"sequence", last[2].type, false});
     *columns = {schema_, rows, std::move(arrays)};
     *builtin = {std::make_shared<const Schema>(std::move(schema)), rows, std::move(last)};
   }
 
  private:
-  static std::vector<DataType> types(const Schema& schema) {
+  static std::vector<DataType> types(const Schema& schema, bool has_sequences) {
     std::vector<DataType> types;
     for (const Field& field : schema.fields) types.push_back(field.type);
     types.push_back(DataType::of(TypeId::kInt64));
     types.push_back(DataType::of(TypeId::kBinary));
+    if (has_sequences) types.push_back(DataType::of(TypeId::kInt64));
     return types;
   }
 

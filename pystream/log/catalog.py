@@ -1,4 +1,4 @@
-"""The catalog: topics, schemas and group offsets of a log, in SQLite.
+"""The catalog: topics, schemas, group offsets and producers' names of a log, in SQLite.
 
 It is the control plane that ZooKeeper is for Kafka. Appending and reading need it only to find a
 topic. Several processes share it: every write and every write-back of the write-ahead log happens
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -28,7 +29,10 @@ from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import mark_deleted, topics_with_records, write_topic_file
 
-__all__ = ["FIND_TOPICS", "FORMAT_VERSION", "Catalog"]
+__all__ = ["FIND_TOPICS", "FORMAT_VERSION", "Catalog", "ProducerPosition"]
+
+ProducerPosition = tuple[int, int, int, int]
+"""Next offset, incarnation of the partition, last sequence, complete sequence."""
 
 FORMAT_VERSION = 1
 FIND_TOPICS = (
@@ -64,9 +68,30 @@ CREATE TABLE group_offsets (
     committed_us INTEGER NOT NULL,
     PRIMARY KEY (group_id, topic_id, partition)
 ) WITHOUT ROWID;
+CREATE TABLE producers (
+    id INTEGER PRIMARY KEY,              -- random, 62 bits; batches carry it
+    name TEXT NOT NULL UNIQUE,
+    epoch INTEGER NOT NULL,              -- of the newest producer of that name; others are fenced
+    opened_us INTEGER NOT NULL
+);
+CREATE TABLE producer_positions (        -- where the next producer of that name reads on
+    producer_id INTEGER NOT NULL REFERENCES producers (id),
+    topic_id BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    complete_sequence INTEGER NOT NULL,
+    PRIMARY KEY (producer_id, topic_id, partition)
+) WITHOUT ROWID;
 """
 # What goes with a topic, and the column that names it.
-_TABLES_OF_TOPIC = (("group_offsets", "topic_id"), ("topic_schemas", "topic_id"), ("topics", "id"))
+_TABLES_OF_TOPIC = (
+    ("group_offsets", "topic_id"),
+    ("producer_positions", "topic_id"),
+    ("topic_schemas", "topic_id"),
+    ("topics", "id"),
+)
 
 
 class Catalog:
@@ -218,7 +243,7 @@ class Catalog:
         return topic
 
     def change_mark(self) -> tuple[int, int]:
-        """Return something that differs after a topic was altered or deleted, anywhere. Cheap."""
+        """Return what differs after a topic was altered or deleted or a name taken. Cheap."""
         with self._read() as connection:
             (mark,) = connection.execute("PRAGMA data_version").fetchone()
         return int(mark), self._own_changes + self._reopened_count
@@ -352,6 +377,66 @@ class Catalog:
                 (group_id, topic_id, partition),
             ).fetchone()
         return None if row is None else int(row[0])
+
+    # -- producers -----------------------------------------------------------------------------
+
+    def open_producer(self, name: str) -> tuple[int, int]:
+        """Return the id of a producer's name, and its next epoch, which fences all before."""
+        now = time.time_ns() // 1000
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
+                "DO UPDATE SET epoch = epoch + 1, opened_us = excluded.opened_us",
+                (secrets.randbits(62), name, now),
+            )
+            row = connection.execute(
+                "SELECT id, epoch FROM producers WHERE name = ?", (name,)
+            ).fetchone()
+        self._own_changes += 1
+        return int(row[0]), int(row[1])
+
+    def producer_epoch(self, producer_id: int) -> int:
+        """Return the epoch of the newest producer of a name."""
+        with self._read() as connection:
+            row = connection.execute(
+                "SELECT epoch FROM producers WHERE id = ?", (producer_id,)
+            ).fetchone()
+        return int(row[0])
+
+    def producer_positions(self, producer_id: int, topic_id: bytes) -> dict[int, ProducerPosition]:
+        """Return what was saved for a producer, by partition."""
+        with self._read() as connection:
+            rows = connection.execute(
+                "SELECT partition, next_offset, incarnation, last_sequence, complete_sequence "
+                "FROM producer_positions WHERE producer_id = ? AND topic_id = ?",
+                (producer_id, topic_id),
+            ).fetchall()
+        return {partition: tuple(position) for partition, *position in rows}
+
+    def save_producer_positions(
+        self,
+        producer_id: int,
+        epoch: int,
+        topic_id: bytes,
+        positions: Iterable[ProducerPosition],
+    ) -> int:
+        """Store a position for each partition, and return the producer's newest epoch.
+
+        Nothing is stored when that is another, or when the topic is gone.
+        """
+        with self._write() as connection:
+            (newest,) = connection.execute(
+                "SELECT epoch FROM producers WHERE id = ?", (producer_id,)
+            ).fetchone()
+            connection.executemany(
+                "INSERT OR REPLACE INTO producer_positions SELECT ?, id, ?, ?, ?, ?, ? "
+                "FROM topics WHERE id = ? AND ? = ?",
+                [
+                    (producer_id, partition, *position, topic_id, epoch, newest)
+                    for partition, position in enumerate(positions)
+                ],
+            )
+        return int(newest)
 
     # -- life ----------------------------------------------------------------------------------
 

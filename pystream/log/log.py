@@ -335,6 +335,7 @@ class Log:
     def producer(
         self,
         *,
+        producer_name: str | None = None,
         acks: str | int = "interval",
         batch_size: int | str = config.BATCH_SIZE,
         linger: str | timedelta = config.LINGER,
@@ -349,6 +350,11 @@ class Log:
         ------
         ConfigError
             If a setting is wrong.
+
+        Notes
+        -----
+        Taking a ``producer_name`` fences the producer that had it before, in whichever process: its
+        next append raises FencedError.
         """
         with fork.importing:
             from pystream.log.producer import Producer  # noqa: PLC0415  many programs only read
@@ -356,6 +362,7 @@ class Log:
         self.check_writable("produce")
         producer = Producer(
             self,
+            producer_name=producer_name,
             acks=acks,
             batch_size=batch_size,
             linger=linger,

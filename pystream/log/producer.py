@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import random
 import time
@@ -19,12 +20,15 @@ from pystream.errors import (
     BufferFullError,
     ClosedError,
     ConfigError,
+    FencedError,
     SchemaError,
     UnknownTopicError,
 )
 from pystream.log import fork, topic_description
+from pystream.log.producer_name import ProducerName
 from pystream.log.sender import Sender
 from pystream.log.table import import_table
+from pystream.log.table_batch import TableBatch, appended_batches, sequence_ids
 from pystream.types import BatchMetadata
 
 if TYPE_CHECKING:
@@ -50,6 +54,9 @@ class Producer:
     Parameters
     ----------
     log : Log
+    producer_name : str, optional
+        Of 1 to 249 characters. A producer with a name can be made again after a crash, goes on
+        where the one before stopped, and repeats nothing: see Notes.
     acks : {"interval", "published", "durable", 0, 1, "all", -1}, default "interval"
         What an acknowledged record survives. ``"published"`` (Kafka's 0): the death of any
         process. ``"interval"`` (1): also power loss, but for what was appended since the last
@@ -75,6 +82,13 @@ class Producer:
     delivery of each record concerned, and the first one is raised by ``flush`` and ``close``; a
     program that ends without ``close`` flushes. A forked child cannot use its parent's producer.
 
+    Each record of a producer with a name has a sequence id, which rises over the topic: the one
+    given to ``send``, or the next. :meth:`last_sequence_id` says up to which all are stored, so
+    that a program that crashed sends its input again from there. What is sent again and was stored
+    is not stored twice: its metadata say where it is, and ``is_duplicate``. The same id must mean
+    the same record, to the same partition. A producer that takes a name fences the one that had it
+    before (FencedError); one whose record cannot be appended appends no later one to that topic.
+
     Examples
     --------
     >>> import tempfile, pystream as ps
@@ -84,13 +98,14 @@ class Producer:
     ...         for line in ("one", "two"):
     ...             delivery = producer.send("lines", line, key="file-1")
     ...         delivery.result()
-    RecordMetadata(topic='lines', partition=0, offset=1, timestamp=...)
+    RecordMetadata(topic='lines', partition=0, offset=1, timestamp=..., is_duplicate=False)
     """
 
     def __init__(
         self,
         log: Log,
         *,
+        producer_name: str | None = None,
         acks: str | int = "interval",
         batch_size: int | str = config.BATCH_SIZE,
         linger: str | timedelta = config.LINGER,
@@ -118,7 +133,11 @@ class Producer:
         )
         linger_us = config.parse_duration_us(linger, name="linger")
         self._sender = Sender(self._accumulator, self._acks, linger_us, self._check_topic)
+        self._name = None if producer_name is None else ProducerName(log.catalog, producer_name)
+        self._id = _native.random_producer_id() if self._name is None else self._name.id
         self._catalog_mark = log.catalog.change_mark()
+        self._unsaved_batches = 0
+        self._sequences: dict[bytes, _native.TopicSequences] = {}  # by topic id
         # Called millions of times a second: the instance has the compiled method itself.
         self.send = self._accumulator.send  # type: ignore[method-assign]
         fork.on_child(self)
@@ -132,6 +151,7 @@ class Producer:
         partition: int | None = None,
         timestamp: datetime | np.datetime64 | int | None = None,
         headers: Sequence[tuple[str, bytes | str | None]] | None = None,
+        sequence_id: int | None = None,
     ) -> _native.Delivery:
         """Send one record; it is appended in the background.
 
@@ -149,6 +169,9 @@ class Producer:
         timestamp : datetime, numpy.datetime64 or int, optional
             Of the record; int: microseconds since 1970. Default: now.
         headers : sequence of (str, bytes) tuples, optional
+        sequence_id : int, optional
+            Only of a producer with a name: larger than the one before, such as the line number or
+            the offset in the source. Default: the one before and 1.
 
         Returns
         -------
@@ -159,6 +182,8 @@ class Producer:
         ------
         UnknownTopicError
             If the topic or partition does not exist.
+        ConfigError
+            If ``sequence_id`` does not rise, or the producer has no name.
         SchemaError
             If a column is missing, unknown or of another type. Nothing of the record is kept.
         RecordTooLargeError
@@ -184,7 +209,13 @@ class Producer:
         0
         """
         return self._accumulator.send(
-            topic, value, key=key, partition=partition, timestamp=timestamp, headers=headers
+            topic,
+            value,
+            key=key,
+            partition=partition,
+            timestamp=timestamp,
+            headers=headers,
+            sequence_id=sequence_id,
         )
 
     # -- tables --------------------------------------------------------------------------------
@@ -196,6 +227,7 @@ class Producer:
         *,
         partition: int | None = None,
         timestamp: datetime | np.datetime64 | int | npt.NDArray[Any] | None = None,
+        sequence_id: int | npt.NDArray[np.integer[Any]] | None = None,
     ) -> list[BatchMetadata]:
         """Append a whole table, after everything sent before it.
 
@@ -212,16 +244,21 @@ class Producer:
             another.
         timestamp : datetime, numpy.datetime64, int or array of the latter two, optional
             Of all records, or one for each; int: microseconds since 1970. Default: now.
+        sequence_id : int or array of int, optional
+            Only of a producer with a name: of the first row, which the others follow, or of each
+            row, rising. Default: the one before and 1.
 
         Returns
         -------
         list of BatchMetadata
-            One per appended batch.
+            One per appended batch, or per run of records that had been appended before.
 
         Raises
         ------
         UnknownTopicError
             If the topic or partition does not exist.
+        ConfigError
+            If ``sequence_id`` does not rise, or the producer has no name. Nothing was appended.
         SchemaError
             Names topic, column, expected, got and the first bad row. Nothing was appended.
         RecordTooLargeError
@@ -242,8 +279,11 @@ class Producer:
         >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
         ...     topic = log.create_topic("prices", {"symbol": "string", "price": "float64"})
         ...     with log.producer() as producer:
-        ...         producer.send_batch("prices", {"symbol": ["A", "B"], "price": [1.5, 2.5]})
-        [BatchMetadata(topic='prices', partition=0, base_offset=0, record_count=2)]
+        ...         (batch,) = producer.send_batch(
+        ...             "prices", {"symbol": ["A", "B"], "price": [1.5, 2.5]}
+        ...         )
+        ...     batch.partition, batch.base_offset, batch.record_count
+        (0, 0, 2)
         """
         self._check_usable()
         self._forget_changed_topics()
@@ -258,7 +298,15 @@ class Producer:
                 raise
             encoder = self._accumulator.encoder(topic)
             batches = import_table(table, encoder)
-        stamps = _timestamps(topic, timestamp, sum(len(batch) for batch in batches))
+        rows = sum(len(batch) for batch in batches)
+        stamps = _timestamps(topic, timestamp, rows)
+        if self._name is not None:
+            return self._send_numbered(encoder, batches, stamps, partition, sequence_id)
+        if sequence_id is not None:
+            raise ConfigError(
+                "sequence_id needs a producer with a name, by which its records are known again. "
+                "Make one with log.producer(producer_name=...)."
+            )
         self._sender.drain(None)
         self._check_topic(encoder)
         appended: list[BatchMetadata] = []
@@ -269,11 +317,91 @@ class Producer:
             result = encoder.writer.append(
                 batch, timestamps=here, partition=partition, acks=self._acks
             )
-            appended += [
-                BatchMetadata(topic, part.partition, part.base_offset, part.record_count)
-                for part in result.appends
-            ]
+            appended += appended_batches(topic, result)
         return appended
+
+    def _send_numbered(
+        self,
+        encoder: TopicEncoder,
+        batches: Sequence[_native.RecordBatch],
+        stamps: int | _native.Array,
+        partition: int | None,
+        sequence_id: Any,
+    ) -> list[BatchMetadata]:
+        """Append a table in the background thread, because nothing may overtake it."""
+        self._sender.check_not_inside()
+        rows = sum(len(batch) for batch in batches)
+        for batch in batches:
+            encoder.writer.check(batch)  # what would be refused must take no sequence ids
+        if rows == 0:
+            return []
+        sequences = sequence_ids(encoder.topic, sequence_id, rows)
+        table = TableBatch(encoder, batches, stamps, partition, sequences)
+        if sequences is None:
+            self._accumulator.add_table(encoder, table, rows, sequence_id)
+        else:
+            first, last = int(sequences[0]), int(sequences[-1])
+            self._accumulator.add_table(encoder, table, rows, first, last)
+        self._sender.wake()
+        return table.result()
+
+    # -- sequences -----------------------------------------------------------------------------
+
+    @property
+    def producer_name(self) -> str | None:
+        """The producer's name, or None."""
+        return None if self._name is None else self._name.name
+
+    def last_sequence_id(self, topic: str) -> int:
+        """Return the sequence id up to which all records of this producer are stored.
+
+        Parameters
+        ----------
+        topic : str
+            Must exist.
+
+        Returns
+        -------
+        int
+            -1 when there is none: a program goes on with what follows it.
+
+        Raises
+        ------
+        ConfigError
+            If the producer has no name.
+        UnknownTopicError
+            If the topic does not exist.
+        FencedError
+            If a newer producer has taken the name.
+
+        Notes
+        -----
+        Right after the producer was made: what those of its name before had stored. It may be less
+        than that after a crash, never more, and sending records again does no harm. When the
+        machine lost its power, records that were not durable are gone, and it says so.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     topic = log.create_topic("lines")
+        ...     for attempt in ("first", "second"):
+        ...         with log.producer(producer_name="loader") as producer:
+        ...             for number in range(producer.last_sequence_id("lines") + 1, 3):
+        ...                 delivery = producer.send("lines", f"line {number}", sequence_id=number)
+        ...     topic.ends()[0].end, log.producer(producer_name="loader").last_sequence_id("lines")
+        (3, 2)
+        """
+        if self._name is None:
+            raise ConfigError(
+                "last_sequence_id() needs a producer with a name. Make one with "
+                "log.producer(producer_name=...)."
+            )
+        self._check_usable()
+        self._forget_changed_topics()
+        sequences = self._accumulator.encoder(topic).sequences
+        assert sequences is not None  # the producer has a name
+        return sequences.complete()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -315,6 +443,7 @@ class Producer:
         # Also when Ctrl-C ended an earlier call: the thread may not be done yet.
         self._sender.stop()
         atexit.unregister(self.close)
+        self._save_positions()
         self._raise_error()
 
     @property
@@ -335,7 +464,8 @@ class Producer:
 
     def __repr__(self) -> str:
         state = ", closed" if self.is_closed else ""
-        return f"<Producer of {self._log.directory!r}, acks={self._acks!r}{state}>"
+        name = "" if self._name is None else f" {self._name.name!r}"
+        return f"<Producer{name} of {self._log.directory!r}, acks={self._acks!r}{state}>"
 
     def forget_in_child(self) -> None:
         """Say that this producer stays with the parent process."""
@@ -354,6 +484,7 @@ class Producer:
         schema = known.schema
         keys = [schema.index_of(name) for name in known.key]
         first_keyless = random.randrange(known.partitions)
+        name = self._name
         writer = _native.TopicWriter(
             [known.native_partition(number) for number in range(known.partitions)],
             key_columns=keys,
@@ -361,7 +492,21 @@ class Producer:
             append_time=known.timestamp_type == "append_time",
             max_record_bytes=self._max_record_bytes,
             first_keyless_partition=first_keyless,
+            producer_id=self._id,
+            producer_epoch=0 if name is None else name.epoch,
+            producer_name="" if name is None else name.name,
+            positions=(
+                () if name is None else name.positions(known.description.id, known.partitions)
+            ),
         )
+        sequences = None
+        if name is not None:
+            topic_id = known.description.id
+            # Before the first append: the next of this name must find what this one writes.
+            sequences = self._sequences.setdefault(
+                topic_id, _native.TopicSequences(writer.complete_sequence)
+            )
+            name.save(topic_id, writer.positions(), sequences.complete())
         self._sender.start()
         atexit.unregister(self.close)
         atexit.register(self.close)
@@ -376,7 +521,19 @@ class Producer:
             first_keyless,
             known,
             writer,
+            sequences,
         )
+
+    def _save_positions(self) -> None:
+        """Store where the next producer of this name reads on."""
+        if self._name is None:
+            return
+        self._unsaved_batches = 0
+        with contextlib.suppress(FencedError):  # the newer one stores its own
+            for encoder in self._accumulator.encoders():
+                topic_id = encoder.target.description.id
+                complete = self._sequences[topic_id].complete()
+                self._name.save(topic_id, encoder.writer.positions(), complete)
 
     def _wake(self) -> None:
         self._sender.wake()
@@ -410,8 +567,13 @@ class Producer:
         return True
 
     def _check_topic(self, encoder: TopicEncoder) -> None:
-        """Raise when the topic was deleted since it was looked up."""
+        """Raise when the topic was deleted since it was looked up, or the producer is fenced."""
         self._forget_changed_topics()
+        if self._name is not None:
+            # So that the next of this name has little to read, should this one be killed.
+            self._unsaved_batches += 1
+            if self._unsaved_batches > config.POSITION_BATCHES:
+                self._save_positions()
         if encoder.is_gone:
             raise UnknownTopicError(
                 f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
@@ -422,7 +584,10 @@ class Producer:
     def _forget_changed_topics(self) -> None:
         """Let topics be looked up anew that were altered, or deleted and perhaps made again."""
         mark = self._log.catalog.change_mark()
-        if mark != self._catalog_mark:
+        is_changed = mark != self._catalog_mark
+        if self._name is not None:
+            self._name.check_current(is_changed=is_changed)
+        if is_changed:
             self._catalog_mark = mark
             for known in self._accumulator.encoders():
                 found = self._log.catalog.find_topic(known.topic)

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from pystream import _native
 from pystream.errors import ClientError, RequestTimeoutError, StreamError
+from pystream.log.table_batch import TableBatch
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from pystream._native import ProducerBatch, RecordAccumulator, TopicEncoder
 
 __all__ = ["Sender"]
@@ -28,7 +26,7 @@ class Sender:
     linger_us : int
         How long an open batch waits for more records.
     check_topic : callable
-        Called before a batch is appended; raises when its topic is gone.
+        Called before a batch is appended; raises when its topic is gone, or its producer fenced.
 
     Notes
     -----
@@ -52,7 +50,7 @@ class Sender:
         self._progress = threading.Condition()
         self._finished_count = 0
         self._error: StreamError | None = None  # first since the last flush
-        self._in_flight: list[ProducerBatch] = []
+        self._in_flight: list[ProducerBatch | TableBatch] = []
         self._is_stopping = False
         self._life = threading.Lock()  # of the thread: held while it starts
         self._thread: threading.Thread | None = None
@@ -171,20 +169,22 @@ class Sender:
         self._accumulator.is_idle = False
         self._event.clear()
 
-    def _append(self, batch: ProducerBatch) -> None:
+    def _append(self, batch: ProducerBatch | TableBatch) -> None:
         result = self._publish(batch, self._acks)
         if result is not None:
             self._complete(batch, result)
 
-    def _append_and_sync(self, batches: list[ProducerBatch]) -> None:
+    def _append_and_sync(self, batches: list[ProducerBatch | TableBatch]) -> None:
         published: list[tuple[ProducerBatch, _native.TopicAppendResult]] = []
         ends: dict[tuple[TopicEncoder, int], int] = {}
         for batch in batches:
+            if isinstance(batch, TableBatch):
+                self._append(batch)  # its partitions are known only behind the append
+                continue
             result = self._publish(batch, "published")
             if result is not None:
                 published.append((batch, result))
-                last = result.appends[-1]
-                ends[batch.encoder, batch.partition] = last.base_offset + last.record_count
+                ends[batch.encoder, batch.partition] = result.appends[-1].end_offset
         partitions = [encoder.writer.partition(number) for encoder, number in ends]
         errors = dict(zip(ends, _sync(partitions, list(ends.values())), strict=True))
         for batch, result in published:
@@ -193,64 +193,109 @@ class Sender:
                 self._complete(batch, result)
             else:
                 # Published, but not known to last: none of its records is acknowledged.
-                self._fail(batch, error, None)
+                self._fail(batch, self._stop(batch, _to_stream_error(error)), None)
 
     def _publish(
-        self, batch: ProducerBatch, acks: _native.Acks
+        self, batch: ProducerBatch | TableBatch, acks: _native.Acks
     ) -> _native.TopicAppendResult | None:
         """Append a batch; None when it failed, and all who wait were told."""
         result = _native.TopicAppendResult()
         try:
             self._check_topic(batch.encoder)
-            columns, builtin = (_native.RecordBatch._from_capsule(part) for part in batch.take())
-            headers = builtin.column(1)
-            batch.encoder.writer.append(
-                columns,
-                timestamps=builtin.column(0),
-                headers=None if headers.null_count == len(headers) else headers,
-                partition=batch.partition,
-                acks=acks,
-                result=result,
-            )
+            sequences = batch.encoder.sequences
+            if sequences is not None and sequences.stopped_by is not None:
+                self._fail(batch, sequences.stopped_by, None)
+                return None
+            complete = -1 if sequences is None else sequences.complete_with(batch.first_sequence)
+            if isinstance(batch, TableBatch):
+                batch.append(acks, complete)
+            else:
+                _append_records(batch, acks, complete, result)
         except Exception as error:  # whatever it is, those who wait must hear of it
             # A part that was published before the error is acknowledged, but for a sync.
             is_part_kept = result.published_count > 0 and self._acks != "durable"
-            self._fail(batch, error, result.offsets() if is_part_kept else None)
+            stopped = self._stop(batch, _to_stream_error(error))
+            self._fail(batch, stopped, result if is_part_kept else None)
             return None
         return result
 
-    def _complete(self, batch: ProducerBatch, result: _native.TopicAppendResult) -> None:
+    def _complete(
+        self, batch: ProducerBatch | TableBatch, result: _native.TopicAppendResult
+    ) -> None:
         try:
-            first = result.appends[0]
+            sequences = batch.encoder.sequences
+            if sequences is not None:
+                sequences.stored(batch.first_sequence)
+            if isinstance(batch, TableBatch):
+                batch.complete()
+                return
             is_stamped = batch.encoder.target.timestamp_type == "append_time"
             is_whole = len(result.appends) == 1
             batch.complete(
-                first.base_offset,
-                first.append_time_us if is_stamped else None,
+                result.appends[0].base_offset,
+                result.appends[-1].append_time_us if is_stamped else None,
                 None if is_whole else result.offsets(),
+                result.duplicate_count,
             )
         finally:
             self._finish(batch)
 
-    def _finish(self, batch: ProducerBatch) -> None:
+    def _finish(self, batch: ProducerBatch | TableBatch) -> None:
         self._accumulator.release(batch.byte_count)
         with self._progress:
             self._finished_count += 1
             self._progress.notify_all()
 
+    def _stop(self, batch: ProducerBatch | TableBatch, error: StreamError) -> StreamError:
+        """Let nothing overtake a record of a producer with a name; return the error."""
+        sequences = batch.encoder.sequences
+        if sequences is not None and sequences.stopped_by is None:
+            topic = batch.encoder.topic
+            sequences.stopped_by = ClientError(
+                f"an earlier record to topic {topic!r} could not be appended ({error}), and none "
+                "may overtake it. Make another producer of this name and go on behind its "
+                f"last_sequence_id({topic!r})."
+            )
+            sequences.stopped_by.__cause__ = error
+        return error
+
     def _fail(
-        self, batch: ProducerBatch, error: Exception, offsets: npt.NDArray[np.int64] | None
+        self,
+        batch: ProducerBatch | TableBatch,
+        error: StreamError,
+        kept: _native.TopicAppendResult | None,
     ) -> None:
-        if not isinstance(error, StreamError):
-            cause = error
-            error = StreamError(f"a batch could not be appended: {cause!r}. See the cause.")
-            error.__cause__ = cause
-        if self._error is None:
-            self._error = error
+        """Tell all who wait, but for those whose records are in `kept`."""
         try:
-            batch.fail(error, offsets)
+            if isinstance(batch, TableBatch):
+                batch.fail(error)  # whoever sent it is waiting
+                return
+            if self._error is None:
+                self._error = error
+            if kept is None:
+                batch.fail(error, None, 0)
+            else:
+                batch.fail(error, kept.offsets(), kept.duplicate_count)
         finally:
             self._finish(batch)
+
+
+def _append_records(
+    batch: ProducerBatch, acks: _native.Acks, complete: int, result: _native.TopicAppendResult
+) -> None:
+    columns, builtin = (_native.RecordBatch._from_capsule(part) for part in batch.take())
+    headers = builtin.column(1)
+    encoder = batch.encoder
+    encoder.writer.append(
+        columns,
+        timestamps=builtin.column(0),
+        headers=None if headers.null_count == len(headers) else headers,
+        partition=batch.partition,
+        acks=acks,
+        sequences=None if encoder.sequences is None else builtin.column(2),
+        complete_sequence=complete,
+        result=result,
+    )
 
 
 def _sync(partitions: list[_native.Partition], ends: list[int]) -> list[Exception | None]:
@@ -259,3 +304,11 @@ def _sync(partitions: list[_native.Partition], ends: list[int]) -> list[Exceptio
         return _native.sync_partitions(partitions, ends)
     except Exception as error:  # whatever it is, those who wait must hear of it
         return [error] * len(partitions)
+
+
+def _to_stream_error(error: Exception) -> StreamError:
+    if isinstance(error, StreamError):
+        return error
+    wrapped = StreamError(f"a batch could not be appended: {error!r}. See the cause.")
+    wrapped.__cause__ = error
+    return wrapped

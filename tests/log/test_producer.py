@@ -79,7 +79,7 @@ def test_records_without_a_key_fill_one_batch_after_another(log: ps.Log) -> None
 def test_explicit_partition_and_timestamp(log: ps.Log, payments: ps.Topic) -> None:
     with log.producer() as producer:
         delivery = producer.send("payments", {"user": "a"}, partition=3, timestamp=1_000_000)
-    assert delivery.result() == ("payments", 3, 0, 1_000_000)
+    assert delivery.result() == ("payments", 3, 0, 1_000_000, False)
     (batch,) = batches_of(log, "payments", 3)
     assert batch.timestamps.tolist() == [np.datetime64(1, "s")]
 
