@@ -1,13 +1,15 @@
-"""Kill producers at random while consumers follow, and count what is lost, wrong or repeated.
+"""Kill producers and consumers at random, and count what is lost, wrong or repeated.
 
 Run as a program of its own (it forks, so it must have no other threads)::
 
-    python -m tests.log.kill_writers DIRECTORY CYCLES SEED
+    python -m tests.log.kill_writers DIRECTORY KILLS SEED
 
-Two writers send records that name the life which wrote them and count up; each is killed at a
-random moment and followed by another life. Two readers check every record as it comes. What a life
-has sent and what was acknowledged stands in memory that survives it. Prints one line of JSON; the
-exit code is 1 when anything was lost, wrong, or repeated.
+Three producers with names count up in four partitions; two consumers follow and commit. Each is
+killed at random moments and followed by another life: a producer goes on behind its
+last_sequence_id, or sends some records again; a consumer goes on where it had committed. What was
+sent, acknowledged, seen and committed stands in memory that survives them. At the end each producer
+lives once more to its end, and the log holds every number of each exactly once. Prints one line of
+JSON; the exit code is 1 when anything was lost, wrong or repeated.
 """
 
 from __future__ import annotations
@@ -22,105 +24,148 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 import pystream as ps
 
-WRITERS = 2
+WRITERS = 3
 READERS = 2
-PARTITIONS = 2
-MAX_LIVES = 4096
+PARTITIONS = 4
 TOPIC = "events"
+SENT_AGAIN_MAX = 80  # records before the point where a producer need go on
 
 
-class Progress:
-    """Per life and partition: how many values were sent, and how many acknowledged."""
+class Shared:
+    """What every life of the processes knows of those before; survives them."""
 
     def __init__(self) -> None:
-        self._words = memoryview(mmap.mmap(-1, (MAX_LIVES * PARTITIONS * 2 + 1) * 8)).cast("q")
+        reader_words = PARTITIONS * 2 * (1 + WRITERS)
+        count = 1 + 3 * WRITERS + READERS * (PARTITIONS * 2 + reader_words)
+        words = np.frombuffer(mmap.mmap(-1, 8 * count), dtype=np.int64)
+        self._over, rest = words[:1], words[1:]
+        self.sent, self.acknowledged, self.repeated, rest = np.split(
+            rest, [WRITERS, 2 * WRITERS, 3 * WRITERS]
+        )
+        self.sent[:] = self.acknowledged[:] = -1
+        committed, versions, seen = np.split(rest, [READERS * PARTITIONS, 2 * READERS * PARTITIONS])
+        self.committed = committed.reshape(READERS, PARTITIONS)
+        # Two slots per reader and partition, because a reader may be killed while it writes one.
+        self._versions = versions.reshape(READERS, PARTITIONS)
+        self._seen = seen.reshape(READERS, PARTITIONS, 2, 1 + WRITERS)
+        self._seen[..., 1:] = -1
 
-    def _at(self, life: int, partition: int) -> int:
-        return 1 + 2 * (life * PARTITIONS + partition)
+    def seen(self, reader: int, partition: int) -> npt.NDArray[np.int64]:
+        """Return the next offset, and the last number of each writer."""
+        return self._seen[reader, partition, self._versions[reader, partition] % 2].copy()
 
-    def begin(self, life: int, partition: int, count: int) -> int:
-        """Say that `count` more values are under way; return the first."""
-        at = self._at(life, partition)
-        first = self._words[at + 1]
-        self._words[at] = first + count
-        return first
-
-    def acknowledge(self, life: int, partition: int) -> None:
-        at = self._at(life, partition)
-        self._words[at + 1] = self._words[at]
-
-    def sent(self, life: int, partition: int) -> int:
-        return self._words[self._at(life, partition)]
-
-    def acknowledged(self, life: int, partition: int) -> int:
-        return self._words[self._at(life, partition) + 1]
+    def see(self, reader: int, partition: int, row: npt.NDArray[np.int64]) -> None:
+        version = self._versions[reader, partition] + 1
+        self._seen[reader, partition, version % 2] = row
+        self._versions[reader, partition] = version
 
     @property
     def is_over(self) -> bool:
-        return self._words[0] != 0
+        return bool(self._over[0])
 
     def end(self) -> None:
-        self._words[0] = 1
+        self._over[0] = 1
 
 
-def write(directory: str, progress: Progress, life: int, seed: int) -> None:
-    """Send records and tables until killed."""
+# -- producers -------------------------------------------------------------------------------------
+
+
+def write(directory: str, shared: Shared, writer: int, seed: int, *, is_last: bool) -> None:
+    """Count up until killed; the last life ends with all that was ever sent."""
     choose = random.Random(seed)
     with (
         ps.open(directory) as log,
-        log.producer(acks=choose.choice(["published", "interval"])) as p,
+        log.producer(
+            producer_name=f"writer-{writer}",
+            acks=choose.choice(["published", "interval"]),
+            batch_size=choose.choice([500, 1 << 20]),
+            linger="1ms",
+        ) as producer,
     ):
-        while True:
-            partition = choose.randrange(PARTITIONS)
+        stored = producer.last_sequence_id(TOPIC)
+        sent = int(shared.sent[writer])
+        assert stored <= sent, f"{stored} is said to be stored, {sent} was sent last"
+        number = stored + 1
+        if choose.random() < 0.5:
+            number = max(0, number - choose.randrange(SENT_AGAIN_MAX))
+        while not is_last or number <= sent:
             count = choose.randint(1, 60)
-            first = progress.begin(life, partition, count)
-            if choose.random() < 0.5:
-                numbers = np.arange(first, first + count)
-                p.send_batch(
-                    TOPIC,
-                    {"life": np.full(count, life), "number": numbers},
-                    partition=partition,
-                )
-            else:
-                for number in range(first, first + count):
-                    p.send(TOPIC, {"life": life, "number": number}, partition=partition)
-                p.flush()
-            progress.acknowledge(life, partition)
+            if is_last:
+                count = min(count, sent + 1 - number)
+            shared.sent[writer] = max(number + count - 1, int(shared.sent[writer]))
+            send(producer, shared, writer, number, count, as_table=choose.random() < 0.4)
+            number += count
+            time.sleep(choose.random() * 0.004)  # a pace that the readers keep up with
+            if choose.random() < 0.7 or is_last:
+                producer.flush()
+                assert producer.last_sequence_id(TOPIC) == max(number - 1, stored)
+                shared.acknowledged[writer] = max(number - 1, int(shared.acknowledged[writer]))
 
 
-class Checker:
-    """Follows the log and holds every record against the one that must come next."""
-
-    def __init__(self, log: ps.Log) -> None:
-        self._consumer = log.consumer(TOPIC, auto_offset_reset="earliest")
-        self.next = np.zeros((MAX_LIVES, PARTITIONS), dtype=np.int64)
-        self.records = 0
-
-    def advance(self, timeout: str) -> None:
-        """Read what is there. Raises AssertionError for a record that must not be there."""
-        for batch in self._consumer.batches(timeout=timeout):
-            lives = batch["life"].to_numpy()
-            numbers = batch["number"].to_numpy()
-            life = int(lives[0])
-            first = self.next[life, batch.partition]
-            assert (lives == life).all(), f"a batch of several lives: {lives}"
-            assert (numbers == np.arange(first, first + len(numbers))).all(), (
-                f"life {life}, partition {batch.partition}: {numbers[0]} came, {first} was next"
-            )
-            self.next[life, batch.partition] += len(numbers)
-            self.records += len(numbers)
+def send(
+    producer: ps.Producer, shared: Shared, writer: int, first: int, count: int, *, as_table: bool
+) -> None:
+    if as_table:
+        table = {"writer": np.full(count, writer), "number": np.arange(first, first + count)}
+        parts = producer.send_batch(TOPIC, table, sequence_id=first)
+        shared.repeated[writer] += sum(part.record_count for part in parts if part.is_duplicate)
+        return
+    for number in range(first, first + count):
+        producer.send(TOPIC, {"writer": writer, "number": number}, sequence_id=number)
 
 
-def read(directory: str, progress: Progress) -> None:
-    """Follow the log until all is over."""
+# -- consumers -------------------------------------------------------------------------------------
+
+
+def read(directory: str, shared: Shared, reader: int, seed: int) -> None:
+    """Follow the log, and hold every record against what was seen before, until all is over."""
+    choose = random.Random(seed)
     with ps.open(directory) as log:
-        checker = Checker(log)
-        while not progress.is_over:
-            checker.advance("20ms")
-        checker.advance("0s")
+        consumer = log.consumer(TOPIC, group_id=f"reader-{reader}", auto_offset_reset="earliest")
+        for partition in range(PARTITIONS):
+            where = ps.TopicPartition(TOPIC, partition)
+            committed = consumer.committed(where) or 0
+            at_least, seen = shared.committed[reader, partition], shared.seen(reader, partition)[0]
+            assert at_least <= committed <= seen, f"{at_least=} {committed=} {seen=}"
+        while True:
+            is_over = shared.is_over
+            for batch in consumer.batches(timeout="0s" if is_over else "20ms"):
+                check(shared, reader, batch)
+                if choose.random() < 0.05:
+                    commit(consumer, shared, reader)
+            if is_over:
+                commit(consumer, shared, reader)
+                return
+
+
+def check(shared: Shared, reader: int, batch: ps.RecordBatch) -> None:
+    partition = int(batch.partition or 0)
+    seen = shared.seen(reader, partition)
+    assert batch.base_offset <= seen[0], f"offset {batch.base_offset} came, {seen[0]} was next"
+    fresh = batch.offsets >= seen[0]  # the others were seen before the reader's last death
+    writers, numbers = batch["writer"].to_numpy()[fresh], batch["number"].to_numpy()[fresh]
+    for writer in range(WRITERS):
+        own = numbers[writers == writer]
+        if len(own):
+            rising = np.diff(own, prepend=seen[1 + writer]) > 0
+            assert rising.all(), f"writer {writer}: {own} behind {seen[1 + writer]}"
+            seen[1 + writer] = own[-1]
+    seen[0] = max(seen[0], batch.next_offset)
+    shared.see(reader, partition, seen)
+
+
+def commit(consumer: ps.Consumer, shared: Shared, reader: int) -> None:
+    consumer.commit()
+    for partition in range(PARTITIONS):
+        committed = consumer.committed(ps.TopicPartition(TOPIC, partition))
+        shared.committed[reader, partition] = committed or 0
+
+
+# -- the killer ------------------------------------------------------------------------------------
 
 
 def start(role: Callable[[], None]) -> int:
@@ -136,50 +181,86 @@ def start(role: Callable[[], None]) -> int:
     os._exit(0)
 
 
-def main(directory: str, cycles: int, seed: int) -> int:
-    choose = random.Random(seed)
-    progress = Progress()
-    with ps.open(directory) as log:
-        log.create_topic(TOPIC, {"life": "int64", "number": "int64"}, partitions=PARTITIONS)
-
-    lives = 0
-
-    def start_writer() -> int:
-        nonlocal lives
-        life, lives = lives, lives + 1
-        return start(lambda: write(directory, progress, life, seed + life))
-
-    readers = [start(lambda: read(directory, progress)) for _ in range(READERS)]
-    writers = [start_writer() for _ in range(WRITERS)]
+def check_log(directory: str, shared: Shared) -> tuple[int, list[str]]:
+    """Return how many records the log holds, and what is wrong with them."""
+    found: list[list[npt.NDArray[np.int64]]] = [[] for _ in range(WRITERS)]
+    with (
+        ps.open(directory) as log,
+        log.consumer(TOPIC, auto_offset_reset="earliest") as consumer,
+    ):
+        for batch in consumer.batches(timeout="0s"):
+            writers, numbers = batch["writer"].to_numpy(), batch["number"].to_numpy()
+            for writer in range(WRITERS):
+                found[writer].append(numbers[writers == writer].copy())
     wrong = []
-    for cycle in range(cycles + WRITERS):
-        time.sleep(choose.random() * 0.05)
-        victim = cycle - cycles if cycle >= cycles else choose.randrange(WRITERS)
-        os.kill(writers[victim], signal.SIGKILL)
-        _, status = os.waitpid(writers[victim], 0)
-        if not os.WIFSIGNALED(status):
-            wrong.append(f"a writer ended by itself with status {status}")
-        if cycle < cycles:
-            writers[victim] = start_writer()
-    progress.end()
-    wrong += ["a reader saw something wrong" for r in readers if os.waitpid(r, 0)[1] != 0]
+    total = 0
+    for writer, parts in enumerate(found):
+        numbers = np.sort(np.concatenate([*parts, np.empty(0, np.int64)]))
+        total += len(numbers)
+        counts = np.bincount(numbers, minlength=int(shared.sent[writer]) + 1)
+        if (counts > 1).any():
+            wrong.append(f"writer {writer}: {np.flatnonzero(counts > 1)[:9]} are there twice")
+        if (counts == 0).any():
+            wrong.append(f"writer {writer}: {np.flatnonzero(counts == 0)[:9]} are lost")
+        if len(numbers) and numbers[-1] > shared.sent[writer]:
+            wrong.append(f"writer {writer}: {numbers[-1]} was never sent")
+    return total, wrong
 
-    unacknowledged = 0
+
+def main(directory: str, kills: int, seed: int) -> int:
+    choose = random.Random(seed)
+    shared = Shared()
+    wrong: list[str] = []
     with ps.open(directory) as log:
-        checker = Checker(log)
-        checker.advance("0s")
-        for life in range(lives):
-            for partition in range(PARTITIONS):
-                found = int(checker.next[life, partition])
-                acknowledged = progress.acknowledged(life, partition)
-                if not acknowledged <= found <= progress.sent(life, partition):
-                    wrong.append(f"life {life}: {acknowledged} acknowledged, {found} found")
-                unacknowledged += found > acknowledged
-        log.producer().close()
+        log.create_topic(
+            TOPIC,
+            {"writer": "int64", "number": "int64"},
+            key="number",
+            partitions=PARTITIONS,
+            segment_bytes="1MiB",
+        )
+
+    def live(number: int, life: int, *, is_last: bool = False) -> int:
+        if number < WRITERS:
+            return start(lambda: write(directory, shared, number, seed + life, is_last=is_last))
+        return start(lambda: read(directory, shared, number - WRITERS, seed + life))
+
+    processes = [live(number, number) for number in range(WRITERS + READERS)]
+
+    def kill(number: int) -> None:
+        os.kill(processes[number], signal.SIGKILL)
+        _, status = os.waitpid(processes[number], 0)
+        if not os.WIFSIGNALED(status):
+            wrong.append(f"process {number} ended by itself with status {status}")
+
+    for cycle in range(kills):
+        time.sleep(choose.random() * 0.06)
+        victim = choose.randrange(WRITERS + READERS)
+        kill(victim)
+        processes[victim] = live(victim, 100 + cycle)
+    acknowledged = 0
+    for number in range(WRITERS):
+        kill(number)
+        acknowledged += int(shared.acknowledged[number]) + 1
+        if os.waitpid(live(number, number, is_last=True), 0)[1] != 0:
+            wrong.append(f"writer {number} did not come to its end")
+    shared.end()
+    wrong += [
+        f"reader {number} saw something wrong"
+        for number in range(READERS)
+        if os.waitpid(processes[WRITERS + number], 0)[1] != 0
+    ]
+    records, wrong_records = check_log(directory, shared)
+    wrong += wrong_records
+    for reader in range(READERS):
+        seen = sum(int(shared.seen(reader, partition)[0]) for partition in range(PARTITIONS))
+        if seen != records:
+            wrong.append(f"reader {reader} saw {seen} of {records} records")
     result = {
-        "killed": lives,
-        "records": checker.records,
-        "published_unacknowledged": unacknowledged,
+        "killed": kills + WRITERS,
+        "records": records,
+        "acknowledged": acknowledged,
+        "repeated_in_tables": int(shared.repeated.sum()),
         "wrong": wrong,
     }
     print(json.dumps(result), flush=True)
