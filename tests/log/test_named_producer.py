@@ -338,6 +338,17 @@ def test_fenced_producer_cannot_begin_with_a_topic(log: ps.Log) -> None:
     older.close()
 
 
+def test_fenced_producer_does_not_turn_the_position_back(log: ps.Log) -> None:
+    topic = log.create_topic("numbers", NUMBERS)
+    older = log.producer(producer_name="loader")
+    older.send("numbers", {"n": 0}).result()
+    with log.producer(producer_name="loader") as newer:
+        newer.send("numbers", {"n": 1})
+    older.close()
+    saved = log.catalog.producer_positions(older._id, topic.description.id)
+    assert saved == {0: (2, 1, 1, 1)}
+
+
 # -- failures --------------------------------------------------------------------------------------
 
 

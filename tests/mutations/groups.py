@@ -1,6 +1,6 @@
 """The groups of mutations."""
 
-from tests.mutations import log_rules, rules
+from tests.mutations import log_rules, producer_rules, rules
 from tests.mutations.mutation import Group
 
 GROUPS = {
@@ -20,5 +20,14 @@ GROUPS = {
             "storage_log_*_test",
         ),
         python_tests=("tests/torture/test_power_loss.py",),
+    ),
+    "producers": Group(
+        producer_rules.MUTATIONS,
+        native_tests=("storage_producer_test",),
+        python_tests=(
+            "tests/log/test_named_producer.py",
+            "tests/native_api/test_producers.py",
+            "tests/log/test_crash.py",
+        ),
     ),
 }
