@@ -38,6 +38,7 @@ BUFFER_MEMORY: Final = 64 << 20  # bytes not yet appended, over all partitions
 MAX_BLOCK: Final = "60s"  # how long send() waits for buffer memory
 MAX_RECORD_BYTES: Final = 16 << 20
 PRODUCER_NAME_MAX: Final = 249  # characters
+SEQUENCE_ID_MAX: Final = 2**62 - 1
 POSITION_BATCHES: Final = 4096  # of a named producer, between two notes of where the next reads on
 
 # -- consumer ----------------------------------------------------------------------------------

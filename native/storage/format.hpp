@@ -141,5 +141,6 @@ inline constexpr uint32_t kMaxColumns = 4096;
 inline constexpr uint32_t kMaxBuffers = 8 * kMaxColumns;
 inline constexpr int64_t kMaxRecordsPerBatch = int64_t{1} << 24;
 inline constexpr int64_t kMaxBatchBytes = int64_t{1} << 30;
+inline constexpr int64_t kSequenceLimit = int64_t{1} << 62;  // above every base sequence
 
 }  // namespace pystream::storage

@@ -44,7 +44,7 @@ bool has_sound_producer(const BatchHeader& header) {
            (header.flags & kFlagExplicitSequences) == 0;
   }
   return header.producer_id >= 0 && header.producer_epoch >= 0 && header.base_sequence >= 0 &&
-         header.base_sequence <= std::numeric_limits<int64_t>::max() - kMaxInt32;
+         header.base_sequence < kSequenceLimit;
 }
 
 // What the encoding of a column says about one of its buffers.
@@ -117,6 +117,7 @@ bool are_sound_sequences(const ColumnEntry& column, const BatchHeader& header) {
   return column.encoding == Encoding::kPlain && (column.flags & kColumnHasMinMax) != 0 &&
          static_cast<int64_t>(column.minimum) == header.base_sequence &&
          static_cast<int64_t>(column.maximum) > header.base_sequence &&
+         static_cast<int64_t>(column.maximum) < kSequenceLimit &&
          column.maximum - column.minimum >= header.record_count;
 }
 

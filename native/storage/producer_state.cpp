@@ -30,7 +30,7 @@ SequenceRange range_of(const BatchHeader& header, const ColumnEntry* columns) {
   range.first = header.base_sequence;
   range.last = last_sequence(header, find_sequences(columns, header));
   if (header.sequence_lag != kUnknownSequenceLag) {
-    // The subtraction cannot overflow: sequences are below 2^62.
+    // Cannot overflow: see kSequenceLimit.
     range.complete = std::max<int64_t>(range.last - header.sequence_lag, -1);
   }
   return range;

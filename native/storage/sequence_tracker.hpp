@@ -15,9 +15,6 @@ namespace pystream::storage {
 
 class SequenceTracker {
  public:
-  // Sequences are below this, so that sums of them do not overflow.
-  static constexpr int64_t kLimit = int64_t{1} << 62;
-
   // `complete`: all sequences up to it were stored before this producer was made; -1: none.
   explicit SequenceTracker(int64_t complete = -1) : complete_(complete), next_(complete + 1) {}
 

@@ -26,7 +26,7 @@ import threading
 
 from pystream._native._cells import Refused
 from pystream._native._records import encode_headers
-from pystream.config import parse_duration_us
+from pystream.config import SEQUENCE_ID_MAX, parse_duration_us
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError,
     UnknownTopicError,
@@ -37,7 +37,6 @@ __all__ = [
     "Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "TopicSequences", "encode_rows",
 ]
 
-_LARGEST_SEQUENCE = 2**62 - 1
 _NAMELESS = (
     "{what} needs a producer with a name, by which its records are known again. Make one with "
     "log.producer(producer_name=...)."
@@ -396,7 +395,7 @@ cdef class TopicEncoder:
                 first = index(first)
             except TypeError:
                 first = -1
-        if not 0 <= first <= _LARGEST_SEQUENCE - (rows - 1):
+        if not 0 <= first <= SEQUENCE_ID_MAX - (rows - 1):
             raise ConfigError(
                 f"sequence_id is {given if given is not None else first!r}. Pass a whole number "
                 "from 0 to 2**62 - 1."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pystream import _native
+from pystream import _native, config
 from pystream.errors import ConfigError, StreamError
 from pystream.types import BatchMetadata
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pystream._native import TopicEncoder
 
 __all__ = ["TableBatch", "appended_batches", "sequence_ids"]
-
-LARGEST_SEQUENCE_ID: Final = 2**62 - 1
 
 
 class TableBatch:
@@ -121,7 +119,7 @@ def sequence_ids(topic: str, given: Any, rows: int) -> npt.NDArray[np.int64] | N
             f"sequence_id of row {row} is {given[row]}, but that of the row before is "
             f"{given[row - 1]}, to topic {topic!r}. Sequence ids rise."
         )
-    if given[-1] > LARGEST_SEQUENCE_ID:
+    if given[-1] > config.SEQUENCE_ID_MAX:
         raise ConfigError(
             f"sequence_id of the last row is {given[-1]}. Pass whole numbers from 0 to 2**62 - 1."
         )

@@ -157,6 +157,12 @@ TEST(FormatDamage, ImpossibleFieldsAreBad) {
        [](Tables t) { t.header->producer_id = t.header->base_sequence = 1; }},
       {"producer without sequence",
        [](Tables t) { t.header->producer_id = t.header->producer_epoch = 1; }},
+      {"sequence too large",
+       [](Tables t) {
+         t.header->producer_id = 1;
+         t.header->producer_epoch = 0;
+         t.header->base_sequence = kSequenceLimit;
+       }},
       {"epoch without producer", [](Tables t) { t.header->producer_epoch = 0; }},
       {"sequence without producer", [](Tables t) { t.header->base_sequence = 0; }},
       {"lag without producer", [](Tables t) { t.header->sequence_lag = 1; }},
@@ -221,7 +227,8 @@ TEST(FormatDamage, ImpossibleSequencesAreBad) {
   const std::vector<std::pair<const char*, std::function<void(Tables)>>> cases = {
       {"no flag", [](Tables t) { t.header->flags = 0; }},
       {"no producer", [](Tables t) { t.header->producer_id = -1; }},
-      {"largest sequence", [](Tables t) { t.header->base_sequence = INT64_MAX; }},
+      {"first too large", [](Tables t) { t.header->base_sequence = kSequenceLimit; }},
+      {"last too large", [](Tables t) { t.columns[kAt].maximum = kSequenceLimit; }},
       {"another first", [](Tables t) { t.header->base_sequence = 9; }},
       {"falling", [](Tables t) { t.columns[kAt].maximum = 9; }},
       {"too few for the records", [](Tables t) { t.columns[kAt].maximum = 12; }},
