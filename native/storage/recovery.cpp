@@ -122,8 +122,7 @@ class Recovery {
   void find_unsynced() {
     // A partition that nobody ever opened for writing has no directory.
     const bool is_absent = !state_.is_writable() && state_.is_deleted();
-    const std::vector<int64_t> bases =
-        is_absent ? std::vector<int64_t>() : state_.segments->list();
+    const std::vector<int64_t> bases = is_absent ? std::vector<int64_t>() : state_.segments->list();
     if (!bases.empty()) first_offset_ = bases.front();
     const LeaseRecord gap = state_.control.lease().value_or(LeaseRecord{});
     int64_t limit = tail_ == Tail::kCut ? durable_ : INT64_MAX;

@@ -107,8 +107,9 @@ void PartitionVerifier::look_at_control_page() {
   const int64_t lease_end = lease ? lease->lease_end : 0;
   if (has_data && is_shared_page_ && lease_end < published_.log_end_offset) {
     add({"lease",
-         lease ? "the lease ends at offset " + std::to_string(lease_end) + " although offsets up to " +
-                     std::to_string(published_.log_end_offset) + " were given out"
+         lease ? "the lease ends at offset " + std::to_string(lease_end) +
+                     " although offsets up to " + std::to_string(published_.log_end_offset) +
+                     " were given out"
                : std::string("the record of leased offsets is damaged"),
          "The next append renews it. Append a record before the machine is stopped.", path,
          kLeaseSector});

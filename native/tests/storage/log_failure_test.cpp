@@ -186,7 +186,8 @@ TEST_F(LogFilesTest, AShortenedFileIsAnErrorAndNotASignal) {
   std::filesystem::resize_file(segment_file(directory_.path(), 0), 10'000);
   const auto other = Log::open(directory_.path(), options_);
   const auto reader = other->open_partition(test_options())->reader(0);
-  expect_error(ErrorCode::kCorruptRecord, "from offset 0 up to 1000 cannot be read", [&] { reader->next(); });
+  expect_error(ErrorCode::kCorruptRecord, "from offset 0 up to 1000 cannot be read",
+               [&] { reader->next(); });
   // Its file takes no more batches; the partition does.
   EXPECT_EQ(append_values(*other->open_partition(test_options()), 1000).base_offset, 1000);
 }
