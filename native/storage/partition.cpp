@@ -28,8 +28,6 @@ void Partition::State::throw_lock_timeout() const {
               {{"topic", place->topic}, {"partition", int64_t{place->partition}}, {"pid", holder}});
 }
 
-}
-
 Partition::State::AppendSchema Partition::State::append_schema() const {
   std::lock_guard guard(options_mutex);
   return {options.schema_id, options.schema};
