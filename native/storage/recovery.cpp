@@ -37,6 +37,11 @@ bool is_current(const ControlIdentity& identity, const BootId& boot, const FileI
          identity.device == self.device && identity.inode == self.inode;
 }
 
+bool is_of(const ControlIdentity& identity, const PartitionPlace& place) {
+  return std::memcmp(identity.topic_id, place.topic_id, sizeof(identity.topic_id)) == 0 &&
+         identity.partition == place.partition;
+}
+
 void require_same_partition(const ControlIdentity& identity, const PartitionPlace& place) {
   if (identity.version > kFormatVersion) {
     throw Error(ErrorCode::kLog,
@@ -45,8 +50,7 @@ void require_same_partition(const ControlIdentity& identity, const PartitionPlac
                     std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
                 {{"path", place.directory}, {"version", int64_t{identity.version}}});
   }
-  if (std::memcmp(identity.topic_id, place.topic_id, sizeof(identity.topic_id)) != 0 ||
-      identity.partition != place.partition) {
+  if (!is_of(identity, place)) {
     throw Error(ErrorCode::kLog,
                 "the directory " + place.directory + " holds another partition than " +
                     place.name() + ". Move it back to where it was.",
@@ -313,7 +317,7 @@ bool Partition::State::try_open_current() {
   if (!file.is_open() || file.size() < kControlPageBytes) return false;
   control = ControlPage(file, is_writable());
   const auto identity = control.identity();
-  if (!identity) return false;
+  if (!identity || (is_writable() && !is_of(*identity, *place))) return false;
   require_same_partition(*identity, *place);
   if (!is_current(*identity, log->boot, file.identity())) return false;
   if (!control.is_consistent()) return false;
@@ -376,7 +380,10 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
 void Partition::State::open_under_lock() {
   const File file = open_control_file(*place);
   control = ControlPage(file, true);
-  const auto identity = control.identity();
+  auto identity = control.identity();
+  // A page that was never synced may hold, after a power loss, what another one left on the disk.
+  // Before the first segment it is synced with the lease; from then on it tells a moved directory.
+  if (identity && !is_of(*identity, *place) && segments->list().empty()) identity.reset();
   if (identity) require_same_partition(*identity, *place);
   const bool is_usable =
       identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();

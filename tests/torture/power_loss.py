@@ -47,6 +47,10 @@ def adopt(root: Path) -> None:
             crc = int.from_bytes(head[4:8], "little")
             if len(head) < end or head[:4] != magic or crc != crc32c(bytes(head[8:])):
                 continue
+            place = path.parent.parent.name, path.parent.name
+            is_stale = (head[16:32].hex(), str(head[32])) != place
+            if magic == b"PSCT" and is_stale:  # what another file left in this place
+                continue
             status = os.fstat(file.fileno())
             head[at : at + 16] = struct.pack("<QQ", status.st_dev, status.st_ino)
             head[4:8] = struct.pack("<I", crc32c(bytes(head[8:])))

@@ -143,6 +143,25 @@ TEST_F(LogOpenTest, APartitionOfAnotherTopicInThePlaceIsRefused) {
                [&] { log->open_partition(test_options(1)); });
 }
 
+// After a power loss, a page that was never synced may hold what another one left on the disk.
+TEST_F(LogOpenTest, AStalePageOfAnotherPartitionIsNoneBeforeTheFirstSegment) {
+  {
+    const auto log = Log::open(directory_.path());
+    append_values(*log->open_partition(test_options(0)), 0);
+    log->open_partition(test_options(1));
+  }
+  const std::string page = "/control";
+  std::filesystem::copy_file(partition_directory(directory_.path(), 0) + page,
+                             partition_directory(directory_.path(), 1) + page,
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto log = Log::open(directory_.path());
+  const auto partition = log->open_partition(test_options(1));
+  EXPECT_TRUE(read_values(*partition, partition->ends().log_start_offset).empty());
+  append_values(*partition, 7);
+  EXPECT_EQ(read_values(*partition, partition->ends().log_end_offset - 1), iota(7, 1));
+  EXPECT_EQ(read_values(*log->open_partition(test_options(0))), iota(0, 1));
+}
+
 TEST_F(LogOpenTest, ASegmentOfANewerFormatSaysSo) {
   {
     append_values(*Log::open(directory_.path())->open_partition(test_options()), 0);
