@@ -92,6 +92,10 @@ class LogCrashTest : public ::testing::Test {
     }
     ASSERT_EQ(read_values(*partition), iota(0, found + 3 * shape_.batch));
     EXPECT_EQ(partition->recovery().corrupt_records, 0);
+    // Who is killed leaves nothing to repair: the page is right at every moment.
+    if (boot == 1 && !is_recovering_) {
+      EXPECT_NE(partition->recovery().kind, RecoveryReport::Kind::kRecovered);
+    }
   }
 
   // Kills `life` at each of its points, each time in a log that `before` has made; then opens the
@@ -130,6 +134,7 @@ class LogCrashTest : public ::testing::Test {
   Progress* progress_;
   Shape shape_{1};
   int64_t given_up_ = -1;  // of values: including those that a failed sync cost
+  bool is_recovering_ = false;  // the life that is killed recovers the log
 };
 
 TEST_F(LogCrashTest, KilledAtAnyPointOfAWritersLife) {
@@ -164,6 +169,7 @@ TEST_F(LogCrashTest, KilledAtAnyPointAfterReopening) {
 }
 
 TEST_F(LogCrashTest, KilledAtAnyPointOfARecovery) {
+  is_recovering_ = true;
   kill_everywhere(
       2, 50, [&](const std::string& directory) { write_and_leave(directory, 1); },
       [&](const std::string& directory, int64_t point) {
@@ -205,6 +211,7 @@ TEST_F(LogCrashTest, KilledAtAnyPointOfBuryingADeadAppend) {
 }
 
 TEST_F(LogCrashTest, KilledAtAnyPointOfAFirstLifeInACopiedDirectory) {
+  is_recovering_ = true;
   kill_everywhere(
       1, 50,
       [&](const std::string& directory) {
