@@ -1,6 +1,6 @@
 """What a disk may hold after power was lost, given the calls that came before.
 
-The rules are those of ext4, xfs and btrfs, taken at their worst:
+The rules are those of ext4 and xfs, taken at their worst:
 
 * Data is kept by sectors of 512 bytes. A sector that was written after the last completed sync of
   its file holds any of the contents that it had since then, whatever its neighbours hold. Where it
@@ -8,10 +8,12 @@ The rules are those of ext4, xfs and btrfs, taken at their worst:
   file. Where it held something, it is not destroyed by being written again (SQLite calls this the
   power-safe overwrite).
 * A file has the size of its last sync, or any that it had since.
-* A name (made, renamed, unlinked) that was not synced is there or not. A rename is atomic. Syncing
-  a directory syncs the names in it; syncing a file syncs its own name and those of the directories
-  above it, because a journal that holds the one holds the others. With ``is_strict`` it does not,
-  which POSIX would allow.
+* Names (made, renamed, unlinked) that were not synced are there up to one of them, in each
+  directory in the order in which they changed. A rename is atomic. Syncing a directory syncs the
+  names in it; syncing a file syncs its own name, those that changed before it, and those of the
+  directories above it, because a journal that holds the one holds the others. With ``is_strict``
+  neither holds, which POSIX would allow: any of the names are there, and only a directory's sync
+  counts.
 * A store into a shared mapping counts as a write of that moment.
 """
 
@@ -109,23 +111,18 @@ class Directory:
         self.changes = []
 
     def sync_names_of(self, inode: int) -> None:
-        """Make the names of one file sure, and what happened to them before."""
+        """Make the names of one file sure, and all that changed before them."""
         last = max((i for i, change in enumerate(self.changes) if change[0] == inode), default=-1)
         if last < 0:
             return
-        touched = {n for c in self.changes[: last + 1] if c[0] == inode for n in c[1]}
-        rest = []
-        for i, (owner, changes) in enumerate(self.changes):
-            if i <= last and touched & changes.keys():
-                _apply(self.synced, changes)
-            else:
-                rest.append((owner, changes))
-        self.changes = rest
+        for _, changes in self.changes[: last + 1]:
+            _apply(self.synced, changes)
+        del self.changes[: last + 1]
 
-    def draw(self, choose: random.Random, kept: float) -> dict[str, int]:
-        """Return names that the disk may hold: in the order of the journal, or any of them."""
+    def draw(self, choose: random.Random, kept: float, *, is_strict: bool) -> dict[str, int]:
+        """Return names that the disk may hold."""
         names = dict(self.synced)
-        if choose.random() < 0.5:
+        if not is_strict:
             count = choose.randint(0, len(self.changes))
             for _, changes in self.changes[: len(self.changes) if kept == 1 else count]:
                 _apply(names, changes)
@@ -211,7 +208,8 @@ class Disk:
         """Return one state that the disk may be in when power is lost now."""
         kept = choose.choice((0.0, 1.0, choose.random(), choose.random()))
         return self._walk(
-            lambda d: d.draw(choose, kept), lambda f: f.draw(choose, kept, self._stale)
+            lambda d: d.draw(choose, kept, is_strict=self._is_strict),
+            lambda f: f.draw(choose, kept, self._stale),
         )
 
     def _walk(self, names_of, content_of) -> Tree:
