@@ -121,6 +121,11 @@ OrderHeader read_header(const File& file, const std::string& directory) {
               {{"path", file.path()}});
 }
 
+bool has_topics(FileLayer& layer, const std::string& directory) {
+  std::vector<std::string> names;
+  return layer.list(directory + "/topics", &names) == 0 && !names.empty();
+}
+
 void lock_for_use(const File& file, const std::string& directory) {
   const int result = file.layer().lock_use(file.fd(), UseMode::kShared);
   if (result == -EAGAIN) {
@@ -201,6 +206,14 @@ OrderFile OrderFile::open(std::shared_ptr<FileLayer> layer, const std::string& d
   File file = File::open_if_exists(layer, path, flags);
   if (!file.is_open()) {
     require_log_directory(*layer, directory);
+    if (read_only && has_topics(*layer, directory)) {
+      // A backup that nobody has opened for writing yet.
+      OrderFile result;
+      result.mapping_ = Mapping::anonymous(kOrderFileBytes);
+      result.words_ = reinterpret_cast<Words*>(result.mapping_.data() + kCounterOffset);
+      result.counter().store(recover_sequence());
+      return result;
+    }
     if (read_only) {
       throw Error(ErrorCode::kLog,
                   "the directory " + directory +
@@ -251,26 +264,29 @@ OrderReport verify_order(const std::string& directory, std::shared_ptr<FileLayer
   const std::string advice =
       "Run \"pystream verify --repair\", which sets it aside and rebuilds it from the partitions, "
       "under a new log id.";
-  std::vector<std::string> topics;
-  const bool has_topics = files->list(directory + "/topics", &topics) == 0 && !topics.empty();
+  const bool is_log = has_topics(*files, directory);
   OrderReport report;
   const File file = File::open_if_exists(files, path, O_RDONLY);
   if (!file.is_open()) {
-    if (!has_topics) {
+    if (!is_log) {
       throw Error(ErrorCode::kLog,
                   "the directory " + directory +
                       " is not a log: it has no file \"order\". Pass the directory of a log.",
                   {{"path", directory}});
     }
-    report.findings.push_back({"order-missing", "the order file is missing", advice, path});
+    report.findings.push_back(
+        {"order-missing",
+         "there is no order file, as in a backup: it is made from the partitions when the log is "
+         "opened for writing",
+         "", path, -1, -1, -1, true});
     return report;
   }
   OrderHeader header;
   const OrderStatus status = inspect(file, &header);
   // Without topics it may be anybody's file, and another format is not damage.
   const bool is_damage =
-      has_topics && (status == OrderStatus::kDamaged || status == OrderStatus::kForeign ||
-                     status == OrderStatus::kCutShort);
+      is_log && (status == OrderStatus::kDamaged || status == OrderStatus::kForeign ||
+                 status == OrderStatus::kCutShort);
   if (is_damage) {
     report.findings.push_back({"order-damaged", "the order file is damaged", advice, path});
     return report;

@@ -13,6 +13,7 @@ namespace pystream::storage {
 
 bool Partition::State::learn_schema(uint32_t id, const SchemaPtr& schema) {
   std::lock_guard guard(options_mutex);
+  if (!options.schema) options.schema = schema;  // who only looks at files knows none before
   const bool is_wider = schema->extends(*options.schema);
   if (!is_wider && !options.schema->extends(*schema)) return false;
   if (std::find(schema_ids.begin(), schema_ids.end(), id) == schema_ids.end()) {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pystream._native import Schema
 from pystream.errors import ConfigError, StorageError, StreamError
 from pystream.log.catalog_errors import translated
+from pystream.log.topic_file import write_topic_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,7 @@ def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
                 if log.catalog.has_topic(topic.id):
                     raise
             if log.catalog.has_topic(topic.id):
+                write_topic_file(target, topic, log.catalog.created_us(topic.id))
                 kept += 1
             else:
                 # Deleted meanwhile: its files may have gone while they were copied.

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,8 +198,10 @@ class Catalog:
                 "FROM topic_schemas WHERE topic_id = ?",
                 (schema_id, time.time_ns() // 1000, topic.id),
             )
+            topic = replace(topic, schema_id=schema_id, schema_blob=blob)
+            write_topic_file(self._directory, topic, self._created_us(connection, topic.id))
         self._own_changes += 1
-        return replace(topic, schema_id=schema_id, schema_blob=blob)
+        return topic
 
     def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
         """Return (id, blob) of every schema that a topic has had, the present one last."""
@@ -254,6 +256,11 @@ class Catalog:
             row = connection.execute("SELECT 1 FROM topics WHERE id = ?", (topic_id,)).fetchone()
         return row is not None
 
+    def created_us(self, topic_id: bytes) -> int:
+        """Return when a topic was created, in microseconds; 0 when it is gone."""
+        with self._read() as connection:
+            return self._created_us(connection, topic_id)
+
     # -- copies --------------------------------------------------------------------------------
 
     def copy_to(self, path: str) -> None:
@@ -281,69 +288,11 @@ class Catalog:
 
     # -- repair --------------------------------------------------------------------------------
 
-    def restore_topic(self, topic: TopicDescription, created_us: int) -> None:
-        """Enter a topic that was lost, under its own ids as far as they are free."""
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run a transaction of a repair; it is rolled back when the body raises."""
         with self._write() as connection:
-            same = "SELECT id FROM schemas WHERE blob = ?"
-            found = connection.execute(same, (topic.schema_blob,)).fetchone()
-            taken = "SELECT 1 FROM schemas WHERE id = ?"
-            if found is not None:
-                topic = topic.with_ids(topic.id, found[0])
-            elif connection.execute(taken, (topic.schema_id,)).fetchone() is None:
-                connection.execute(
-                    "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
-                )
-            else:
-                # Segments may bear the id that it had, with either schema: a new one is safe.
-                (largest,) = connection.execute("SELECT max(id) FROM schemas").fetchone()
-                topic = topic.with_ids(topic.id, largest + 1)
-                connection.execute(
-                    "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
-                )
-            connection.execute(
-                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), created_us)
-            )
-            connection.execute(
-                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)",
-                (topic.id, topic.schema_id, created_us),
-            )
-
-    def limit_group_offsets(self, ends: Mapping[tuple[bytes, int], int]) -> list[str]:
-        """Let no committed offset pass the end of its partition; return what was done.
-
-        Parameters
-        ----------
-        ends : mapping of (topic id, partition) to int
-            Log end offsets; offsets of other partitions stay.
-        """
-        done = []
-        with self._write() as connection:
-            gone = connection.execute(
-                "DELETE FROM group_offsets WHERE topic_id NOT IN (SELECT id FROM topics)"
-            ).rowcount
-            if gone:
-                done.append(f"removed {gone} offsets of groups in topics that do not exist")
-            rows = connection.execute(
-                "SELECT group_id, topic_id, partition, next_offset FROM group_offsets"
-            ).fetchall()
-            for group, topic_id, partition, offset in rows:
-                end = ends.get((topic_id, partition))
-                if end is not None and offset > end:
-                    connection.execute(
-                        "UPDATE group_offsets SET next_offset = ? "
-                        "WHERE group_id = ? AND topic_id = ? AND partition = ?",
-                        (end, group, topic_id, partition),
-                    )
-                    done.append(
-                        f"set the offset of a group in {topic_id.hex()}-{partition} from {offset} "
-                        f"to the end, {end}"
-                    )
-        return done
-
-    def back_up(self, target: sqlite3.Connection) -> None:
-        """Copy the catalog into another database."""
-        with self._read() as connection:
-            connection.backup(target)
+            yield connection
 
     # -- groups --------------------------------------------------------------------------------
 
@@ -580,6 +529,13 @@ class Catalog:
         with contextlib.suppress(FileNotFoundError):
             if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @staticmethod
+    def _created_us(connection: sqlite3.Connection, topic_id: bytes) -> int:
+        row = connection.execute(
+            "SELECT created_us FROM topics WHERE id = ?", (topic_id,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     @staticmethod
     def _enter_schema(connection: sqlite3.Connection, blob: bytes) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from pystream import _native, config
 from pystream.errors import LogError, StorageError
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_check import read_catalog
+from pystream.log.catalog_repair import limit_group_offsets, restore_topic
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
 from pystream.log.topic_description import TopicConfig, TopicDescription
@@ -78,7 +78,7 @@ class _Repair:
                 path=str(self._quarantine),
             ) from error
         kinds = {finding.kind for finding in self._report.problems if finding.partition is None}
-        if kinds & {"order-missing", "order-damaged", "append-sequence"}:
+        if kinds & {"order-damaged", "append-sequence"}:
             self._done += self._native.rebuild_order()
         self._repair_partitions()
         self._repair_catalog(kinds)
@@ -144,7 +144,7 @@ class _Repair:
         if catalog.find_topic(topic.name) is not None:
             self._set_aside(directory, f"another topic has the name {topic.name!r}")
             return
-        catalog.restore_topic(topic, created_us)
+        restore_topic(catalog, topic, created_us)
         self._done.append(f"entered topic {topic.name!r} in the catalog, as {directory} says")
 
     def _write_topic_files(self, catalog: Catalog) -> None:
@@ -168,8 +168,7 @@ class _Repair:
             return
         backup = self._quarantine / "catalog.db"
         if not backup.exists():
-            with contextlib.closing(sqlite3.connect(backup)) as copy:
-                catalog.back_up(copy)
+            catalog.copy_to(str(backup))
             self._done.append(f"copied the catalog, as it was, to {backup}")
         ends = {
             (bytes.fromhex(p.topic_id), p.partition): p.log_end_offset
@@ -178,8 +177,7 @@ class _Repair:
         for finding in missing:
             path = Path(finding.path)
             ends[bytes.fromhex(path.parent.name), int(path.name)] = 0
-        for act in catalog.limit_group_offsets(ends):
-            self._done.append(act)
+        self._done += limit_group_offsets(catalog, ends)
 
 
 def _topic_of(directory: Path) -> tuple[TopicDescription, int]:

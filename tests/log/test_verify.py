@@ -148,11 +148,42 @@ def test_damaged_order_file_is_rebuilt(directory: Path) -> None:
     assert rows(directory) == list(range(50))
 
 
-def test_missing_order_file_is_rebuilt(directory: Path) -> None:
+def test_missing_order_file_is_a_note_for_it_is_made_again(directory: Path) -> None:
     (directory / "order").unlink()
-    assert kinds(directory) == ["order-missing"]
-    repaired(directory)
+    findings = verify_log(directory).findings
+    assert [(f.kind, f.is_note) for f in findings] == [("order-missing", True)]
     assert rows(directory) == list(range(50))
+    assert verify_log(directory).findings == []
+
+
+def test_backup_is_clean_and_can_be_read_before_it_is_opened(
+    directory: Path, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    with ps.open(directory) as log:
+        log.backup(backup)
+    assert verify_log(backup).problems == []
+    settings: Any = {"auto_offset_reset": "earliest", "timeout": "0s"}
+    with ps.open(backup, read_only=True) as view, view.consumer("orders", **settings) as reader:
+        assert view.topics() == ["lines", "orders"]
+        assert sorted(record["n"] for record in reader) == list(range(50))
+    assert rows(backup) == list(range(50))
+    assert verify_log(backup).problems == []
+
+
+def test_topic_that_got_columns_is_clean_and_comes_back_with_them(directory: Path) -> None:
+    with ps.open(directory) as log:
+        log.alter_topic("orders", add_columns={"note": "string"})
+        with log.producer() as producer:
+            producer.send("orders", {"user": "eve", "n": 50, "note": "new"})
+        log.alter_topic("orders", add_columns={"later": "int64"})
+        before = log.topic("orders").description
+    assert verify_log(directory).findings == []
+    remove_catalog(directory)
+    repaired(directory)
+    with ps.open(directory) as log:
+        assert log.topic("orders").description == before
+    assert rows(directory) == list(range(51))
 
 
 def test_counter_below_a_sequence_is_found(directory: Path) -> None:

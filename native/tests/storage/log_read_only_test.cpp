@@ -93,6 +93,11 @@ TEST_F(LogReadOnlyTest, DamageBelowTheDurableOffsetIsNamed) {
   EXPECT_EQ(report_.corrupt_records, RichLog::kBatchRows);
 }
 
+TEST_F(LogReadOnlyTest, WithoutAnOrderFileItReadsTheSegments) {
+  std::filesystem::remove(log_.directory() + "/order");
+  expect_same(log_.directory(), 1);
+}
+
 TEST_F(LogReadOnlyTest, WithoutControlPageOrLockItReadsTheSegments) {
   std::filesystem::remove(log_.partition_path() + "/control");
   std::filesystem::remove(log_.partition_path() + "/lock");

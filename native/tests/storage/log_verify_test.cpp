@@ -292,6 +292,7 @@ TEST_F(LogVerifyTest, TheOrderFileIsLookedAt) {
   EXPECT_EQ(verify_order(log().directory(), files).findings.at(0).kind, "order-damaged");
   std::filesystem::remove(order);
   EXPECT_EQ(verify_order(log().directory(), files).findings.at(0).kind, "order-missing");
+  EXPECT_TRUE(verify_order(log().directory(), files).findings.at(0).is_note);
   log().restore();
   write_bytes(order, 8, std::string("\x07\0", 2));
   expect_error(ErrorCode::kLog, "format version 7",

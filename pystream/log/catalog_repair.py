@@ -1,0 +1,69 @@
+"""What a repair writes into the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pystream.log.catalog import Catalog
+from pystream.log.topic_description import TopicDescription
+
+__all__ = ["limit_group_offsets", "restore_topic"]
+
+
+def restore_topic(catalog: Catalog, topic: TopicDescription, created_us: int) -> None:
+    """Enter a topic that was lost, under its own ids as far as they are free."""
+    with catalog.writing() as connection:
+        same = "SELECT id FROM schemas WHERE blob = ?"
+        found = connection.execute(same, (topic.schema_blob,)).fetchone()
+        taken = "SELECT 1 FROM schemas WHERE id = ?"
+        if found is not None:
+            topic = topic.with_ids(topic.id, found[0])
+        else:
+            if connection.execute(taken, (topic.schema_id,)).fetchone() is not None:
+                # Segments may bear the id that it had, with either schema: a new one is safe.
+                (largest,) = connection.execute("SELECT max(id) FROM schemas").fetchone()
+                topic = topic.with_ids(topic.id, largest + 1)
+            connection.execute(
+                "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
+            )
+        connection.execute(
+            "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), created_us)
+        )
+        connection.execute(
+            "INSERT OR IGNORE INTO topic_schemas VALUES (?, 1, ?, ?)",
+            (topic.id, topic.schema_id, created_us),
+        )
+
+
+def limit_group_offsets(catalog: Catalog, ends: Mapping[tuple[bytes, int], int]) -> list[str]:
+    """Let no committed offset pass the end of its partition; return what was done.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    ends : mapping of (topic id, partition) to int
+        Log end offsets; offsets of other partitions stay.
+    """
+    done = []
+    with catalog.writing() as connection:
+        gone = connection.execute(
+            "DELETE FROM group_offsets WHERE topic_id NOT IN (SELECT id FROM topics)"
+        ).rowcount
+        if gone:
+            done.append(f"removed {gone} offsets of groups in topics that do not exist")
+        rows = connection.execute(
+            "SELECT group_id, topic_id, partition, next_offset FROM group_offsets"
+        ).fetchall()
+        for group, topic_id, partition, offset in rows:
+            end = ends.get((topic_id, partition))
+            if end is not None and offset > end:
+                connection.execute(
+                    "UPDATE group_offsets SET next_offset = ? "
+                    "WHERE group_id = ? AND topic_id = ? AND partition = ?",
+                    (end, group, topic_id, partition),
+                )
+                done.append(
+                    f"set the offset of a group in {topic_id.hex()}-{partition} from {offset} "
+                    f"to the end, {end}"
+                )
+    return done
