@@ -496,3 +496,22 @@ def test_forked_child_leaves_the_name_to_its_parent(log: ps.Log) -> None:
     assert producer.send("numbers", {"n": 1}).result().offset == 1
     producer.close()
     assert len(batches_of(log, "numbers", 0)) == 2
+
+
+# -- a topic that gets columns ---------------------------------------------------------------------
+
+
+def test_sequences_go_on_when_the_topic_gets_a_column(log: ps.Log) -> None:
+    log.create_topic("numbers", NUMBERS)
+    with log.producer(producer_name="loader", linger="1s") as producer:
+        producer.send("numbers", {"n": 0})
+        log.alter_topic("numbers", add_columns={"text": "string"})
+        producer.send("numbers", {"n": 1, "text": "one"})
+        with pytest.raises(ConfigError, match="is 1, but 1 was sent"):
+            producer.send("numbers", {"n": 1, "text": "one"}, sequence_id=1)
+        producer.send_batch("numbers", {"n": [2], "text": ["two"]})
+        assert producer.last_sequence_id("numbers") == 2
+    with log.producer(producer_name="loader") as producer:
+        assert producer.last_sequence_id("numbers") == 2
+        assert producer.send("numbers", {"n": 2}, sequence_id=2).result().is_duplicate
+    assert numbers_of(log) == [0, 1, 2]

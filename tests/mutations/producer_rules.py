@@ -113,8 +113,8 @@ MUTATIONS = (
         (
             Edit(
                 SENDER,
-                "if batch.first_sequence >= 0 and batch.encoder.stopped_by is None:",
-                "if batch.first_sequence < -1:",
+                "if sequences is not None and sequences.stopped_by is None:",
+                "if sequences is not None and sequences is None:",
             ),
         ),
     ),
@@ -137,7 +137,7 @@ MUTATIONS = (
         (
             Edit(
                 PRODUCER,
-                "name.save(known.description.id, writer.positions(), complete_sequence)\n",
+                "name.save(topic_id, writer.positions(), sequences.complete())\n",
                 "pass\n",
             ),
         ),
