@@ -70,7 +70,7 @@ std::shared_ptr<Segment> Segment::open_file(const std::shared_ptr<FileLayer>& fi
   place->files = files;
   place->directory = path.substr(0, path.rfind('/'));
   std::shared_ptr<Segment> segment(new Segment(place, path));
-  segment->file_ = std::make_shared<const File>(File::open(files, path, O_RDONLY));
+  segment->file_ = std::make_shared<File>(File::open(files, path, O_RDONLY));
   segment->read_head();
   const SegmentHeader& header = segment->header_;
   std::memcpy(place->topic_id, header.topic_id, sizeof(header.topic_id));
@@ -144,7 +144,7 @@ void Segment::own_file(int64_t end) {
   own.sync_data();
   checked(place_->files->rename(temporary, path_), "cannot name the segment", path_);
   std::lock_guard guard(file_mutex_);
-  file_ = std::make_shared<const File>(std::move(own));
+  file_ = std::make_shared<File>(std::move(own));
   size_.store(file_->size(), std::memory_order_relaxed);
 }
 
