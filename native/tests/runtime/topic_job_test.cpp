@@ -253,6 +253,51 @@ TEST(TopicJob, TailingSourceSeesWhatIsAppendedAndStopSendsNoFinalWatermark) {
   for (const auto& row : rows_of(executor.take_collected(out))) EXPECT_LT(row[2], 41);
 }
 
+// Another process gives the topic a column: the running source keeps the columns that it had, and a
+// new one has nulls where they were not.
+TEST(TopicJob, ATopicGetsMoreColumnsUnderARunningSource) {
+  TempLog log;
+  const Partitions topic = log.topic("events", 2);
+  TopicSourceSpec spec = topic_source(log, topic, 0);
+  spec.bounded = false;
+  Graph graph;
+  const int out = graph.add_collect("out", graph.add_topic_source("events", spec));
+  Executor executor(graph);
+  append(*topic[0], {{1, 1, 1}});
+  EXPECT_EQ(executor.run(0), RunStatus::kBudget);
+  auto wider = std::make_shared<Schema>(*event_schema());
+  wider->fields.push_back({"extra", DataType::of(TypeId::kInt64), true});
+  // One partition learns of it now, the other when it appends.
+  topic[0]->set_schema(1, wider);
+  RecordBatch wide = batch_of({{2, 1, 2}});
+  wide.schema = wider;
+  wide.columns.push_back(make_constant_int64(DataType::of(TypeId::kInt64), 7, 1));
+  storage::EncodeOptions options;
+  options.schema_id = 1;
+  storage::Timestamps timestamps;
+  timestamps.constant_us = 1;
+  storage::EncodedBatch encoded = storage::encode_batch(wide, timestamps, nullptr, options);
+  topic[0]->append(&encoded, storage::Acks::kPublished);
+  append(*topic[1], {{3, 1, 3}});
+  EXPECT_EQ(executor.run(0), RunStatus::kBudget);
+  const std::vector<RecordBatch> seen = executor.take_collected(out);
+  EXPECT_EQ(events_of(seen), (std::vector<Event>{{1, 1, 1}, {2, 1, 2}, {3, 1, 3}}));
+  for (const RecordBatch& batch : seen) EXPECT_EQ(batch.columns.size(), 3U);
+
+  Graph later;
+  const int all =
+      later.add_collect("out", later.add_topic_source("events", topic_source(log, topic, 0)));
+  std::vector<int64_t> extra;
+  for (const RecordBatch& batch : run_and_collect(later, all)) {
+    ASSERT_EQ(batch.columns.size(), 4U);
+    for (int64_t row = 0; row < batch.num_rows; ++row) {
+      const Array& column = batch.columns[3];
+      extra.push_back(column.is_valid(row) ? column.data<int64_t>()[row] : -1);
+    }
+  }
+  EXPECT_EQ(extra, (std::vector<int64_t>{-1, 7, -1}));
+}
+
 TEST(TopicJob, RecordTimestampCanBeTheEventTime) {
   TempLog log;
   const Partitions topic = log.topic("events", 1);
