@@ -266,6 +266,7 @@ class Log:
         ...         [record.value for record in consumer.poll()["clicks", 0]]
         [{'page': '/old', 'country': None}, {'page': '/new', 'country': 'SE'}]
         """
+        self.check_writable("alter a topic")
         altered = self._open_catalog().alter_topic(
             name, lambda topic: evolved(topic, schema, key, add_columns).serialize()
         )

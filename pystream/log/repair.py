@@ -15,6 +15,7 @@ from pystream.log.catalog_check import read_catalog
 from pystream.log.catalog_repair import limit_group_offsets, restore_topic
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
+from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicConfig, TopicDescription
 from pystream.log.topic_file import (
     NAME,
@@ -181,22 +182,22 @@ class _Repair:
 
 
 def _topic_of(directory: Path) -> tuple[TopicDescription, int]:
-    """Return what a topic's directory says of it: its file, and the newest segment's schema."""
+    """Return what a topic's directory says of it: its file, and the widest schema of a segment."""
     created_us = time.time_ns() // 1000
     topic: TopicDescription | None = None
     with contextlib.suppress(LogError):
         topic, created_us = read_topic_file(directory / NAME)
-    newest = _newest_segment(directory)
+    widest = _widest_segment(directory)
     numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
     partitions = max(numbers, default=0) + 1
     if topic is None:
-        if newest is None:
+        if widest is None:
             raise LogError(
                 f"neither the topic file nor any segment in {directory} can be read, so its topic "
                 "cannot be entered in the catalog. Move the directory away and repair again.",
                 path=str(directory),
             )
-        blob = newest.schema.serialize()
+        blob = widest.schema.serialize()
         is_typed = blob != KAFKA_SHAPED.serialize()
         topic = TopicDescription(
             name=f"recovered-{directory.name[:8]}",
@@ -206,22 +207,24 @@ def _topic_of(directory: Path) -> tuple[TopicDescription, int]:
             key_columns=() if is_typed else ("key",),
             config=TopicConfig(),
             id=bytes.fromhex(directory.name),
-            schema_id=newest.schema_id,
+            schema_id=widest.schema_id,
         )
-    elif newest is not None and newest.schema_id > topic.schema_id:
-        topic = topic.with_schema(newest.schema.serialize(), newest.schema_id)
+    elif widest is not None:
+        present = _native.Schema.deserialize(topic.schema_blob)
+        if added_columns(widest.schema, present):
+            topic = topic.with_schema(widest.schema.serialize(), widest.schema_id)
     return topic.with_partitions(max(topic.partitions, partitions)), created_us
 
 
-def _newest_segment(directory: Path) -> _native.SegmentFile | None:
-    """Return the segment with the largest schema id."""
-    newest: _native.SegmentFile | None = None
+def _widest_segment(directory: Path) -> _native.SegmentFile | None:
+    """Return a segment with the most columns: ids say nothing, as topics share schemas."""
+    widest: _native.SegmentFile | None = None
     for path in directory.glob("*/*.seg"):
         with contextlib.suppress(LogError):
             segment = _native.SegmentFile(str(path))
-            if newest is None or segment.schema_id > newest.schema_id:
-                newest = segment
-    return newest
+            if widest is None or added_columns(segment.schema, widest.schema):
+                widest = segment
+    return widest
 
 
 def _line_of(finding: Finding) -> str:

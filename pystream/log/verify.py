@@ -11,6 +11,7 @@ from pystream import _native
 from pystream.errors import LogError, StorageError
 from pystream.log.catalog_check import CatalogContent, read_catalog
 from pystream.log.findings import Finding, PartitionReport, VerifyReport
+from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import DELETED, NAME, read_topic_file, topic_directories
 
@@ -273,8 +274,11 @@ class _Verification:
 
 
 def _differ(stored: TopicDescription, topic: TopicDescription) -> bool:
-    """Return whether a topic file and a row disagree in more than a schema that evolved."""
-    return bool(set(stored.differences(topic)) - {"schema_blob"})
+    """Return whether a topic file and a row disagree in more than how far the schema evolved."""
+    if set(stored.differences(topic)) - {"schema_blob"}:
+        return True
+    schemas = [_native.Schema.deserialize(each.schema_blob) for each in (stored, topic)]
+    return added_columns(*schemas) is None and added_columns(*reversed(schemas)) is None
 
 
 def _partition_directories(directory: Path) -> list[Path]:

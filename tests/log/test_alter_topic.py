@@ -13,6 +13,8 @@ import pytest
 
 import pystream as ps
 from pystream import col, errors
+from pystream.log.repair import repair_log
+from pystream.log.verify import verify_log
 
 COLUMNS = {"user": "string", "amount": "float64"}
 WIDER = {**COLUMNS, "note": "string"}
@@ -163,6 +165,16 @@ def test_what_cannot_be_altered_at_all(log: ps.Log, topic: ps.Topic) -> None:
         log.alter_topic("payments", WIDER, add_columns={"note": "string"})
     with pytest.raises(errors.TopicExistsError, match="alter_topic"):
         log.create_topic("payments", WIDER, key="user", exist_ok=True)
+
+
+def test_log_that_is_open_for_reading_only_is_not_altered(tmp_path: Path) -> None:
+    with ps.open(tmp_path / "log") as log:
+        log.create_topic("payments", COLUMNS)
+    with (
+        ps.open(tmp_path / "log", read_only=True) as log,
+        pytest.raises(errors.LogError, match="alter a topic"),
+    ):
+        log.alter_topic("payments", add_columns={"note": "string"})
 
 
 def test_producer_of_before_goes_on_with_and_without_the_column(
@@ -323,3 +335,22 @@ def test_pipeline_still_needs_the_columns_that_cannot_be_null(log: ps.Log) -> No
     env = ps.Environment(log)
     with pytest.raises(errors.SchemaError, match="fit"):
         env.from_topic("in").sink_to_topic("out")
+
+
+def test_catalog_that_is_lost_comes_back_with_the_columns(tmp_path: Path) -> None:
+    with ps.open(tmp_path / "log") as log:
+        log.create_topic("other", WIDER)  # has the wider schema first, and so a smaller id
+        log.create_topic("payments", COLUMNS, key="user")
+        send(log, {"user": "ann", "amount": 1.0})
+        log.alter_topic("payments", add_columns={"note": "string"})
+        assert verify_log(log.directory).findings == []
+    for path in (tmp_path / "log").glob("catalog.db*"):
+        path.unlink()
+    report = verify_log(tmp_path / "log")
+    assert report.findings
+    repair_log(tmp_path / "log", report)
+    with ps.open(tmp_path / "log") as log:
+        assert log.topic("payments").schema.names == list(WIDER)
+        assert all_rows(log) == [{"user": "ann", "amount": 1.0, "note": None}]
+        send(log, {"user": "bob", "amount": 2.0, "note": "hi"})
+        assert [row["note"] for row in all_rows(log)] == [None, "hi"]

@@ -13,6 +13,8 @@ import pytest
 import pystream as ps
 from pystream import TopicPartition, errors
 from pystream.log import backup as backup_module
+from pystream.log.findings import Finding
+from pystream.log.verify import verify_log
 from tests.log.reading import batches_of, rows_of
 
 
@@ -33,6 +35,11 @@ def values_of(log: ps.Log, partition: int) -> range:
     return range(len(values))
 
 
+def damage_of(directory: str) -> list[Finding]:
+    """Return what is wrong with a log; notes aside, such as that of a missing order file."""
+    return [found for found in verify_log(directory).findings if not found.is_note]
+
+
 def test_backup_is_a_log_of_its_own(log: ps.Log, tmp_path: Path) -> None:
     log.create_topic("t", {"n": "int64"}, partitions=2, key="n", compression="lz4")
     append(log, "t", 1, 2)
@@ -41,6 +48,7 @@ def test_backup_is_a_log_of_its_own(log: ps.Log, tmp_path: Path) -> None:
     done = log.backup(tmp_path / "copy")
     assert (done.directory, done.topics, done.partitions) == (str(tmp_path / "copy"), 1, 2)
     append(log, "t", 4)
+    assert damage_of(done.directory) == []
     with ps.open(done.directory) as copy:
         assert copy.topics() == ["t"]
         assert copy.topic("t").schema == log.topic("t").schema
@@ -55,6 +63,7 @@ def test_backup_is_a_log_of_its_own(log: ps.Log, tmp_path: Path) -> None:
         assert copy.native.frontier([])[0] > log.native.frontier([])[0]
     with ps.open(done.directory) as again:
         assert numbers(again, "t", 0) == [1, 2, 50]
+    assert damage_of(done.directory) == []
 
 
 def test_complete_segments_are_shared_and_the_last_one_is_not(log: ps.Log, tmp_path: Path) -> None:
@@ -215,6 +224,18 @@ def test_backup_of_a_backup(log: ps.Log, tmp_path: Path) -> None:
         append(first, "t", 2)
         with ps.open(first.backup(tmp_path / "two").directory) as second:
             assert numbers(second, "t") == [1, 2]
+
+
+def test_log_that_is_open_for_reading_only_can_be_backed_up(tmp_path: Path) -> None:
+    with ps.open(tmp_path / "log") as log:
+        log.create_topic("t", {"n": "int64"})
+        append(log, "t", 1, 2)
+    with ps.open(tmp_path / "log", read_only=True) as log:
+        done = log.backup(tmp_path / "copy")
+        assert done.linked_bytes == 0
+    with ps.open(done.directory) as copy:
+        append(copy, "t", 3)
+        assert numbers(copy, "t") == [1, 2, 3]
 
 
 def test_closed_log_has_no_backup(tmp_path: Path) -> None:
