@@ -78,7 +78,7 @@ std::unique_ptr<ProducerState> Partition::open_producer(const ProducerIdentity& 
                                                         const ProducerPosition& position) {
   state_->log->require_usable();
   if (!identity.is_named()) return std::make_unique<ProducerState>(identity);
-  const PublishedState published = state_->control.read();
+  const PublishedState published = state_->read_published();
   ProducerPosition start = position;
   if (position.next_offset == ProducerPosition::kUnused) {
     start = {published.log_end_offset, state_->incarnation, -1, -1};

@@ -27,28 +27,38 @@ class SequenceTracker {
     next_ = sequence + 1;
   }
 
-  // A batch, named by its first sequence, waits; it is stored. One that fails waits for ever.
-  void wait_for(int64_t first) { waiting_.insert(first); }
+  // A batch, named by its first sequence, waits; it is stored; it is stored as the producer's acks
+  // demand. One that fails waits for ever.
+  void wait_for(int64_t first) {
+    waiting_.insert(first);
+    unacknowledged_.insert(first);
+  }
   void stored(int64_t first) { waiting_.erase(first); }
+  void acknowledged(int64_t first) {
+    waiting_.erase(first);
+    unacknowledged_.erase(first);
+  }
 
-  // Up to which all are stored.
-  int64_t complete() const { return complete_before(waiting_.begin()); }
-  // As complete(), once the batch of that first sequence is stored.
+  // Up to which all are acknowledged.
+  int64_t complete() const { return complete_before(unacknowledged_, unacknowledged_.begin()); }
+  // Up to which all are stored, once the batch of that first sequence is.
   int64_t complete_with(int64_t first) const {
     auto smallest = waiting_.begin();
     if (smallest != waiting_.end() && *smallest == first) ++smallest;
-    return complete_before(smallest);
+    return complete_before(waiting_, smallest);
   }
 
  private:
-  int64_t complete_before(std::set<int64_t>::const_iterator smallest) const {
-    return std::max(complete_, smallest == waiting_.end() ? last_sent_ : *smallest - 1);
+  int64_t complete_before(const std::set<int64_t>& batches,
+                          std::set<int64_t>::const_iterator smallest) const {
+    return std::max(complete_, smallest == batches.end() ? last_sent_ : *smallest - 1);
   }
 
   const int64_t complete_;
   int64_t next_;
   int64_t last_sent_ = -1;
   std::set<int64_t> waiting_;
+  std::set<int64_t> unacknowledged_;
 };
 
 }  // namespace pystream::storage

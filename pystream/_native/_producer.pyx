@@ -78,6 +78,7 @@ cdef extern from "open_batch.hpp" namespace "pystream::python":
         void send(int64_t)
         void wait_for(int64_t) except +translate_exception
         void stored(int64_t)
+        void acknowledged(int64_t)
         int64_t complete()
         int64_t complete_with(int64_t)
 
@@ -333,16 +334,20 @@ cdef class TopicSequences:
         del self._tracker
 
     def complete(self):
-        """Return up to which sequence all records are stored; -1: none."""
+        """Return up to which sequence all records are acknowledged; -1: none."""
         return self._tracker.complete()
 
     def complete_with(self, int64_t first):
-        """Return the same, once the batch with that first sequence is stored."""
+        """Return up to which all are stored, once the batch with that first sequence is."""
         return self._tracker.complete_with(first)
 
     def stored(self, int64_t first):
         """Say that the batch with that first sequence is stored."""
         self._tracker.stored(first)
+
+    def acknowledged(self, int64_t first):
+        """Say that it is stored as the producer's acks demand."""
+        self._tracker.acknowledged(first)
 
 
 @cython.final
@@ -691,7 +696,7 @@ cdef class RecordAccumulator:
             batch._rows.append(cells)
         except BaseException:
             if delivery._index == 0:
-                encoder._tracker.stored(sequence)
+                encoder._tracker.acknowledged(sequence)
             raise
         encoder._tracker.send(sequence)
         self.buffered_bytes += batch._rows.bytes() - before

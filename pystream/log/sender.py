@@ -217,6 +217,8 @@ class Sender:
             stopped = self._stop(batch, _to_stream_error(error))
             self._fail(batch, stopped, result if is_part_kept else None)
             return None
+        if sequences is not None:
+            sequences.stored(batch.first_sequence)
         return result
 
     def _complete(
@@ -225,7 +227,7 @@ class Sender:
         try:
             sequences = batch.encoder.sequences
             if sequences is not None:
-                sequences.stored(batch.first_sequence)
+                sequences.acknowledged(batch.first_sequence)
             if isinstance(batch, TableBatch):
                 batch.complete()
                 return

@@ -103,9 +103,10 @@ def native_batches(log: ps.Log, partition: int = 0) -> list[Any]:
     return batches
 
 
-def test_last_sequence_id_is_exact_after_flush(log: ps.Log) -> None:
+@pytest.mark.parametrize("acks", ["interval", "durable"])
+def test_last_sequence_id_is_exact_after_flush(log: ps.Log, acks: str) -> None:
     log.create_topic("numbers", NUMBERS, key="n", partitions=4)
-    producer = log.producer(producer_name="loader")
+    producer = log.producer(producer_name="loader", acks=acks)
     with ps.open(log.directory) as elsewhere:
         for last in range(100, 1000, 100):
             for n in range(last - 100, last):

@@ -372,6 +372,11 @@ TEST(SequenceTracker, AllBelowTheFirstWaitingBatchIsComplete) {
   EXPECT_EQ(tracker.complete(), 9);
   EXPECT_EQ(tracker.complete_with(10), 12);
   tracker.stored(10);
+  EXPECT_EQ(tracker.complete_with(11), 12);
+  EXPECT_EQ(tracker.complete(), 9);  // stored, not acknowledged
+  tracker.acknowledged(10);
+  EXPECT_EQ(tracker.complete(), 10);
+  tracker.acknowledged(11);
   EXPECT_EQ(tracker.complete(), 12);
 }
 
@@ -381,7 +386,7 @@ TEST(SequenceTracker, WhatIsSentAgainLowersNothing) {
   tracker.send(5);
   EXPECT_EQ(tracker.complete(), 99);
   EXPECT_EQ(tracker.complete_with(5), 99);
-  tracker.stored(5);
+  tracker.acknowledged(5);
   EXPECT_EQ(tracker.complete(), 99);
   EXPECT_EQ(tracker.next(), 6);
 }
