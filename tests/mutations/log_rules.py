@@ -64,20 +64,6 @@ MUTATIONS = (
         (Edit(CONTROL, "load(std::memory_order_relaxed) + 1;", "load() + 2;"),),
     ),
     Mutation(
-        "the terminator is not written",
-        (Edit(APPEND, "  add(kZeros, kTerminatorBytes);\n", ""),),
-    ),
-    Mutation(
-        "a dead append is not buried",
-        (
-            Edit(
-                APPEND,
-                "if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {",
-                "if (words.in_flight.load(std::memory_order_relaxed) == UINT64_MAX) {",
-            ),
-        ),
-    ),
-    Mutation(
         "the lease is not renewed",
         (
             Edit(
@@ -196,16 +182,6 @@ MUTATIONS = (
         (
             Edit(
                 SCAN, "buffer.stored_length) != buffer.crc) return false;", "0) == 1) return false;"
-            ),
-        ),
-    ),
-    Mutation(
-        "recovery does not follow the chain of headers",
-        (
-            Edit(
-                SCAN,
-                "(!is_chained || parsed.header.previous_header_crc == result.last_header_crc) &&",
-                "",
             ),
         ),
     ),

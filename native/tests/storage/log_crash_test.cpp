@@ -133,7 +133,7 @@ class LogCrashTest : public ::testing::Test {
 
   Progress* progress_;
   Shape shape_{1};
-  int64_t given_up_ = -1;  // of values: including those that a failed sync cost
+  int64_t given_up_ = -1;       // of values: including those that a failed sync cost
   bool is_recovering_ = false;  // the life that is killed recovers the log
 };
 
@@ -238,6 +238,7 @@ TEST_F(LogCrashTest, KilledAtAnyPointOfDurableAppends) {
 
 // Of what was published and not acknowledged as durable, the sync failed: it counts as unwritten.
 TEST_F(LogCrashTest, KilledAtAnyPointOfTheOpenAfterAFailedSync) {
+  is_recovering_ = true;
   kill_everywhere(
       1, 50,
       [&](const std::string& directory) {
