@@ -65,7 +65,7 @@ MUTATIONS = (
         (
             Edit(
                 TRACKER,
-                "smallest == waiting_.end() ? last_sent_ : *smallest - 1",
+                "smallest == batches.end() ? last_sent_ : *smallest - 1",
                 "last_sent_",
             ),
         ),
