@@ -499,7 +499,6 @@ def test_empty_tables_append_nothing(log: ps.Log, payments: ps.Topic) -> None:
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        ({"user": ["a"], "amount": [1.0]}, "ts"),
         ({"user": ["a"], "amount": [1.0], "ts": TIMES[:1], "x": [1]}, "x"),
         ({"user": ["a"], "amount": ["b"], "ts": TIMES[:1]}, "amount"),
         (pa.table({"user": [1], "amount": [1.0], "ts": TIMES[:1]}), "user"),
