@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pystream._native import Log as NativeLog
     from pystream._native import Partition, TailWatch
 
-    # Partitions and the offsets above which they have more; asked for when a wait begins.
-    Pick = Callable[[], tuple[list[Partition], list[int]]]
+    # Partitions and the offsets above which they have more; asked for when a wait begins. None:
+    # there is nothing to wait for any more.
+    Pick = Callable[[], tuple[list[Partition], list[int]] | None]
 
 __all__ = ["Arrivals"]
 
@@ -49,8 +50,10 @@ class Arrivals:
         if deadline is not None and left <= 0:
             return False
         watch = self._watch
+        # Read first: whatever changes later what is to be waited for, ends the wait.
         interrupts = 0 if watch is None else watch.interrupts
-        return self._log.wait_any(*pick(), left, watch, interrupts)
+        picked = pick()
+        return picked is None or self._log.wait_any(*picked, left, watch, interrupts)
 
     async def wait_in_loop(self, pick: Pick, deadline: float | None) -> bool:
         """Do what :meth:`wait` does, in the running event loop; cancelling it leaves no trace.
@@ -79,7 +82,10 @@ class Arrivals:
         self._is_waiting = True
         try:
             interrupts = watch.interrupts
-            watch.arm(*pick(), interrupts)
+            picked = pick()
+            if picked is None:
+                return True
+            watch.arm(*picked, interrupts)
             loop.add_reader(watch.fileno(), settle, True)
             if left is not None:
                 timer = loop.call_later(left, settle, False)

@@ -346,7 +346,7 @@ class Consumer:
                 self._records.drop()
             self._leave_group()
             self._assigned = {}
-            self._fetcher.assign([])
+            self._fetcher.close()
 
     def __enter__(self) -> Self:
         return self

@@ -62,6 +62,7 @@ class Fetcher:
     def __init__(self, log: NativeLog) -> None:
         self._arrivals = Arrivals(log)
         self.metrics = FetchMetrics()
+        self._is_closed = False
         self._is_moving = False  # between two steps that belong together
         self._assigned: list[AssignedPartition] = []
         # The next batch of each partition that had one, by append sequence. Partitions that had
@@ -142,7 +143,14 @@ class Fetcher:
         """In a forked child: the parent goes on waiting, the child cannot."""
         self._arrivals.forget_in_child()
 
-    def _awaited(self) -> tuple[list[Partition], list[int]]:
+    def close(self) -> None:
+        """Let nobody wait any more, now and later."""
+        self._is_closed = True
+        self.assign([])
+
+    def _awaited(self) -> tuple[list[Partition], list[int]] | None:
+        if self._is_closed:
+            return None
         active = [assigned for assigned in self._assigned if not assigned.is_paused]
         return [a.partition for a in active], [a.position for a in active]
 

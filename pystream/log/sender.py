@@ -146,7 +146,8 @@ class Sender:
                 return
         accumulator = self._accumulator
         while True:
-            self._wait_for_work()
+            if not self._is_stopping:
+                self._wait_for_work()
             accumulator.seal_older_than(0 if self._is_stopping else self._linger_us)
             self._in_flight = accumulator.take_sealed()
             if self._acks == "durable" and self._in_flight:

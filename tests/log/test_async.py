@@ -410,7 +410,11 @@ def test_wait_in_a_thread_ends_when_another_resumes(log: ps.Log, topic: ps.Topic
         assert found == [1]
 
 
-def test_wait_in_a_thread_ends_when_another_closes(log: ps.Log, topic: ps.Topic) -> None:
+@pytest.mark.parametrize("attempt", range(20))
+def test_wait_in_a_thread_ends_when_another_closes(
+    log: ps.Log, topic: ps.Topic, attempt: int
+) -> None:
+    """Wherever the thread is when it happens, also right before it waits."""
     consumer = log.consumer("t")
     raised: list[type[BaseException]] = []
 
