@@ -207,7 +207,8 @@ def produce(system: System, rate: int, count: int) -> None:
     while sent < count:
         due_count = min(count, (time.monotonic_ns() - start_ns) * rate // 10**9 + 1)
         if due_count <= sent:
-            time.sleep(1 / rate)
+            next_ns = start_ns + sent * 10**9 // rate
+            time.sleep(max(0, next_ns - time.monotonic_ns()) / 1e9)
             continue
         system.send([value_of(start_ns + n * 10**9 // rate) for n in range(sent, due_count)])
         sent = due_count
