@@ -41,7 +41,7 @@ void Segment::read_head() {
     fail("the checksum of its header is wrong");
   }
   schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
-  size_ = file_->size();
+  size_ = usable_size(*file_);
   walk_position_ = header_.data_offset;
   walk_offset_ = header_.base_offset;
 }
@@ -145,7 +145,7 @@ void Segment::own_file(int64_t end) {
   checked(place_->files->rename(temporary, path_), "cannot name the segment", path_);
   std::lock_guard guard(file_mutex_);
   file_ = std::make_shared<File>(std::move(own));
-  size_.store(file_->size(), std::memory_order_relaxed);
+  size_.store(usable_size(*file_), std::memory_order_relaxed);
 }
 
 void Segment::link_name() {
@@ -164,9 +164,14 @@ std::shared_ptr<const File> Segment::file() {
 }
 
 int64_t Segment::file_size() {
-  const int64_t size = file()->size();
+  const int64_t size = usable_size(*file());
   size_.store(size, std::memory_order_relaxed);
   return size;
+}
+
+// No further than the mapping goes: what stands behind was appended by someone else.
+int64_t Segment::usable_size(const File& file) const {
+  return std::min(file.size(), header_.max_bytes);
 }
 
 int64_t Segment::available(int64_t end) {

@@ -104,7 +104,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   std::span<const uint8_t> bytes(int64_t begin, int64_t end);
   // As stored; of an entry of the index.
   ParsedHeader parsed(const BatchEntry& entry);
-  int64_t file_size();
+  int64_t file_size();  // at most header().max_bytes
   // `end`, or less where the file ends before.
   int64_t available(int64_t end);
   // Makes the bytes safe to touch: an I/O error is a kStorage Error here instead of SIGBUS later.
@@ -121,6 +121,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   void read_head();
   std::shared_ptr<const File> file();
   void own_file(int64_t end);
+  int64_t usable_size(const File& file) const;
   void map();
   void require_size(int64_t end);
   void prefault_range(int64_t begin, int64_t end, bool whole_granules);

@@ -245,6 +245,23 @@ TEST_F(LogRecoveryTest, EveryDamagedByteOfTheControlPageIsSurvived) {
   }
 }
 
+// A segment is mapped up to the size that its header names; what somebody appended to the file
+// behind that is not the log's.
+TEST_F(LogRecoveryTest, AFileLongerThanItsHeaderAllowsIsReadToThere) {
+  constexpr int64_t kSegmentBytes = 16 * 1024;
+  write_and_die(40, 40, kSegmentBytes);
+  for (const auto& entry :
+       std::filesystem::directory_iterator(partition_directory(directory_.path()))) {
+    if (entry.path().extension() != ".seg") continue;
+    std::ofstream(entry.path(), std::ios::binary | std::ios::app) << std::string(1 << 20, 'x');
+  }
+  std::filesystem::remove(directory_ / "order");  // found again by looking at all headers
+  const auto partition = open(2, kSegmentBytes);
+  EXPECT_EQ(read_values(*partition), iota(0, 400));
+  append_values(*partition, 400, 10);
+  EXPECT_EQ(read_values(*partition), iota(0, 410));
+}
+
 TEST_F(LogRecoveryTest, ACopiedDirectoryIsALogOfItsOwn) {
   write_and_die(5, 5);
   TemporaryDirectory copy;
