@@ -301,12 +301,14 @@ class ProducerPowerLossTest : public ProducerTest {
   }
   // Zeroes what is behind the first `kept` batches of a partition.
   void lose_behind(int32_t partition, size_t kept) {
-    const auto log = boot(directory_.path(), 1);
-    const auto opened = log->open_partition(test_options(partition, 64 * 1024));
-    const std::vector<int64_t> at = batch_positions(*opened);
-    const auto length = static_cast<size_t>(at.back() - at[kept]);
-    write_bytes(segment_file(directory_.path(), 0, partition), at[kept], std::string(length, '\0'));
-    leak(log);
+    ASSERT_TRUE(run_and_die([&] {
+      const auto log = boot(directory_.path(), 1);
+      leak(log);
+      const auto opened = log->open_partition(test_options(partition, 64 * 1024));
+      const std::vector<int64_t> at = batch_positions(*opened);
+      const std::string zeros(static_cast<size_t>(at.back() - at[kept]), '\0');
+      write_bytes(segment_file(directory_.path(), 0, partition), at[kept], zeros);
+    }));
   }
   static ProducerPosition found(int64_t next_offset, int64_t last_sequence) {
     return {next_offset, 1, last_sequence, last_sequence};
