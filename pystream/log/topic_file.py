@@ -136,10 +136,25 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
 
 
 def mark_deleted(log_directory: str, topic_id: bytes) -> None:
-    """Note in a topic's directory that its deletion has begun."""
+    """Note in a topic's directory that its deletion has begun.
+
+    Raises
+    ------
+    StorageError
+        If the system refuses.
+    """
     path = os.path.join(log_directory, "topics", topic_id.hex(), NAME)
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.rename(path, os.path.join(os.path.dirname(path), DELETED))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"the topic was not deleted: {path} cannot be renamed: {error.strerror}. Check the "
+            "directory's permissions and free space, then delete it again.",
+            errno=error.errno,
+            path=path,
+        ) from error
 
 
 def topic_directories(log_directory: str | os.PathLike[str]) -> Iterator[Path]:
