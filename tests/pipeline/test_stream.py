@@ -143,8 +143,10 @@ def test_exception_in_map_batches_is_the_cause_of_an_operator_error() -> None:
 
 
 def test_result_of_map_batches_is_checked() -> None:
-    with pytest.raises(ps.errors.SchemaError, match="amount"):
-        stream().map_batches(lambda batch: {"user": np.array(["x"], dtype=object)}).to_arrow()
+    short = {"user": np.array(["x"], dtype=object)}
+    for result in (short, pa.table(short), ps.RecordBatch.from_numpy(short)):
+        with pytest.raises(ps.errors.SchemaError, match="without 'amount'"):
+            stream().map_batches(lambda batch, result=result: result).to_arrow()
 
 
 def test_execute_writes_results_and_late_rows_to_new_topics(log: ps.Log) -> None:
@@ -330,7 +332,7 @@ def test_environment_without_a_sink() -> None:
 def test_sink_with_another_schema_than_the_topic(log: ps.Log) -> None:
     env = ps.Environment(log)
     with pytest.raises(ps.errors.SchemaError, match="payments"):
-        env.from_topic("payments").select("user").sink_to_topic("payments")
+        env.from_topic("payments").select("amount").sink_to_topic("payments")
 
 
 def test_unknown_topic(log: ps.Log) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,8 +92,9 @@ def stage_output(output: Any, schema: Schema, name: str) -> list[NativeBatch]:
         If it does not have the columns that the stage promised.
     """
     if isinstance(output, RecordBatch):
-        return [output.to_native().cast_to(schema, f"map_batches({name})")]
+        return _all_columns([output.to_native()], schema, name)
     if isinstance(output, Mapping):
+        _check_columns(output, schema, name)
         arrays = {key: np.asarray(values) for key, values in output.items()}
         masks = {
             key: np.ma.getmaskarray(values)
@@ -102,11 +103,29 @@ def stage_output(output: Any, schema: Schema, name: str) -> list[NativeBatch]:
         }
         return [NativeBatch.from_numpy(schema, arrays, masks)]
     if hasattr(output, "__arrow_c_stream__") or hasattr(output, "__arrow_c_array__"):
-        return NativeBatch.from_arrow(output, schema)
+        return _all_columns(NativeBatch.from_arrow(output), schema, name)
     raise SchemaError(
         f"map_batches({name}) returned {type(output).__name__}, which is no table. Return a "
         "pyarrow, pandas or polars table, a dict of numpy arrays, or a RecordBatch."
     )
+
+
+def _all_columns(batches: list[NativeBatch], schema: Schema, name: str) -> list[NativeBatch]:
+    for batch in batches:
+        _check_columns(batch.schema.names, schema, name)
+    return [batch.cast_to(schema, f"map_batches({name})") for batch in batches]
+
+
+def _check_columns(returned: Iterable[str], schema: Schema, name: str) -> None:
+    """Refuse a result that lacks a column, which would be null otherwise."""
+    names = list(returned)
+    missing = [column for column in schema.names if column not in names]
+    if missing:
+        raise SchemaError(
+            f"map_batches({name}) returned the columns {', '.join(names)}, without {missing[0]!r}. "
+            "Return every column of its schema, or name the ones that it returns in schema=.",
+            column=missing[0],
+        )
 
 
 def _schema_of(table: Any) -> Any:
