@@ -108,7 +108,8 @@ def window_job(log: ps.Log) -> ps.Stream:
 
 
 def group_by(key: str) -> str:
-    return f"SELECT epoch_ms(ts) // 10000 AS w, {key}, {AGGREGATES} FROM events GROUP BY ALL"
+    # epoch_us, because epoch_ms of a TIMESTAMP_MS fails in DuckDB 2.0.
+    return f"SELECT epoch_us(ts) // 10000000 AS w, {key}, {AGGREGATES} FROM events GROUP BY ALL"
 
 
 def append(
