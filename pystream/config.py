@@ -44,6 +44,7 @@ POSITION_BATCHES: Final = 4096  # of a named producer, between two notes of wher
 # -- consumer ----------------------------------------------------------------------------------
 
 MAX_POLL_RECORDS: Final = 500
+FETCH_BATCHES: Final = 8  # read ahead at most: their headers, not their columns
 SKIPPED_RANGES_KEPT: Final = 1000  # of a consumer with on_corruption="skip": the newest
 WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
 

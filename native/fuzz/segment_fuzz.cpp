@@ -100,10 +100,10 @@ uint64_t read_everything(const LogBatch& batch, const ParsedHeader& parsed, Veri
 void parse_and_read(const uint8_t* data, size_t size) {
   ParsedHeader parsed;
   if (parse_header({data, size}, kSalt, kPosition, &parsed) != HeaderStatus::kOk) return;
-  static const auto place =
-      std::make_shared<const BatchPlace>(BatchPlace{"fuzz", 0, "input", kPosition});
+  static const auto place = std::make_shared<const SegmentPlace>(SegmentPlace{"fuzz", 0, "input"});
   std::atomic<uint64_t> verified{0};
-  const LogBatch batch({data, size}, parsed, nullptr, schema_of(parsed), place, &verified, nullptr);
+  const LogBatch batch({data, size}, parsed, nullptr, schema_of(parsed), place, kPosition,
+                       &verified, nullptr);
   // Twice, for the second pass trusts what the first has verified.
   volatile uint64_t sink = read_everything(batch, parsed, Verify::kFirst);
   sink = sink + read_everything(batch, parsed, Verify::kFirst);

@@ -32,7 +32,8 @@ bool are_sound_codes(const int32_t* codes, int64_t count, uint32_t dictionary_le
 
 LogBatch::LogBatch(std::span<const uint8_t> bytes, const ParsedHeader& parsed,
                    std::shared_ptr<const void> owner, SchemaPtr schema,
-                   std::shared_ptr<const BatchPlace> place, std::atomic<uint64_t>* verified,
+                   std::shared_ptr<const SegmentPlace> place, int64_t file_position,
+                   std::atomic<uint64_t>* verified,
                    void (*prefault)(const void* owner, const uint8_t* data, size_t length))
     : bytes_(bytes.first(parsed.header.total_length)),
       header_(parsed.header),
@@ -41,6 +42,7 @@ LogBatch::LogBatch(std::span<const uint8_t> bytes, const ParsedHeader& parsed,
       owner_(std::move(owner)),
       schema_(std::move(schema)),
       place_(std::move(place)),
+      file_position_(file_position),
       verified_(verified),
       prefault_(prefault) {}
 
@@ -124,6 +126,16 @@ Array LogBatch::column(uint16_t column_id, Verify verify) const {
   array.null_count = column->null_count;
   if (has_nulls) array.validity = load_validity(*column, verify);
   return array;
+}
+
+bool LogBatch::is_at_hand(uint16_t column_id) const {
+  const ColumnEntry* column = find(column_id);
+  if (column == nullptr || column->encoding != Encoding::kPlain) return false;
+  const uint32_t end = column->first_buffer + column->buffer_count;
+  for (uint32_t b = column->first_buffer; b < end; ++b) {
+    if (buffers_[b].codec != Codec::kNone || !is_verified(b)) return false;
+  }
+  return true;
 }
 
 RecordBatch LogBatch::read(std::span<const int> indices, Verify verify) const {
@@ -263,14 +275,14 @@ void LogBatch::throw_corrupt(uint16_t column_id, const std::string& what) const 
               "the batch of offsets " + std::to_string(base_offset()) + " to " +
                   std::to_string(next_offset() - 1) + " of " + place_->topic + "-" +
                   std::to_string(place_->partition) + " is damaged: " + name + " " + what + " (" +
-                  place_->path + ", position " + std::to_string(place_->file_position) +
+                  place_->path + ", position " + std::to_string(file_position_) +
                   "). Restore the file from a copy, or seek to offset " +
                   std::to_string(next_offset()) + " to read what follows.",
               {{"topic", place_->topic},
                {"partition", int64_t{place_->partition}},
                {"offset", base_offset()},
                {"next_offset", next_offset()},
-               {"position", place_->file_position},
+               {"position", file_position_},
                {"path", place_->path}});
 }
 

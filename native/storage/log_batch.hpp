@@ -57,11 +57,13 @@ enum class Verify : uint8_t {
   kNever,
 };
 
-// Where a batch lies, for error messages.
-struct BatchPlace {
+// Where batches lie, for error messages.
+struct SegmentPlace {
   std::string topic;
   int32_t partition = 0;
   std::string path;
+};
+struct BatchPlace : SegmentPlace {
   int64_t file_position = 0;
 };
 
@@ -74,7 +76,8 @@ class LogBatch {
   // error; may be empty.
   LogBatch(std::span<const uint8_t> bytes, const ParsedHeader& parsed,
            std::shared_ptr<const void> owner, SchemaPtr schema,
-           std::shared_ptr<const BatchPlace> place, std::atomic<uint64_t>* verified,
+           std::shared_ptr<const SegmentPlace> place, int64_t file_position,
+           std::atomic<uint64_t>* verified,
            void (*prefault)(const void* owner, const uint8_t* data, size_t length));
 
   const BatchHeader& header() const { return header_; }
@@ -85,7 +88,7 @@ class LogBatch {
   const SchemaPtr& schema() const { return schema_; }
   // Reads it under a schema that extends the stored one; the columns that it lacks are null.
   void widen(SchemaPtr schema) { schema_ = std::move(schema); }
-  const BatchPlace& place() const { return *place_; }
+  BatchPlace place() const { return {*place_, file_position_}; }  // copied: for errors and people
   // The tables as stored.
   std::span<const ColumnEntry> column_entries() const { return {columns_, header_.column_count}; }
   std::span<const BufferEntry> buffer_entries() const { return {buffers_, header_.buffer_count}; }
@@ -97,6 +100,9 @@ class LogBatch {
   // all null. Dictionary-encoded columns come back encoded. Throws kCorruptRecord with topic,
   // partition, the batch's offset and next_offset, path and position.
   Array column(uint16_t column_id, Verify verify = Verify::kFirst) const;
+
+  // Whether column() has nothing to check or decompress, so that it takes no time to speak of.
+  bool is_at_hand(uint16_t column_id) const;
 
   // The user fields at `indices` of the schema, as a RecordBatch with that sub-schema.
   RecordBatch read(std::span<const int> indices, Verify verify = Verify::kFirst) const;
@@ -137,7 +143,8 @@ class LogBatch {
   const BufferEntry* buffers_;
   std::shared_ptr<const void> owner_;
   SchemaPtr schema_;
-  std::shared_ptr<const BatchPlace> place_;
+  std::shared_ptr<const SegmentPlace> place_;
+  int64_t file_position_;
   std::atomic<uint64_t>* verified_;
   void (*prefault_)(const void*, const uint8_t*, size_t);
 };

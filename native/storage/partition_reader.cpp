@@ -13,6 +13,8 @@ namespace {
 // Headers walked at a time: enough to share the cost, few enough not to delay the first batch.
 constexpr int64_t kWalkAhead = 64;
 
+constexpr int64_t kPrefetchAhead = 4;  // batches
+
 [[noreturn]] void throw_out_of_range(const PartitionPlace& place, int64_t offset,
                                      const PartitionEnds& ends) {
   throw Error(ErrorCode::kOffsetOutOfRange,
@@ -123,6 +125,10 @@ LogBatch PartitionReader::State::batch(const BatchEntry& found) {
     stored = segment->schema();
     schema_changes = changes;
     reading = source->reading_schema(segment->header().schema_id, stored);
+  }
+  // Headers lie far apart: each would be waited for.
+  if (entry + kPrefetchAhead < segment->index().count()) {
+    segment->prefetch(segment->index().at(entry + kPrefetchAhead));
   }
   LogBatch batch = segment->batch(found);
   if (reading != stored) batch.widen(reading);

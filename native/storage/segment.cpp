@@ -30,8 +30,9 @@ int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit
 // Header and schema, from the open file. Throws kCorruptRecord.
 void Segment::read_head() {
   const auto fail = [this](const std::string& reason) {
-    const auto named = parse_segment_name(path_.substr(path_.rfind('/') + 1));
-    throw_bad_segment(*place_, path_, named.value_or(header_.base_offset), reason);
+    const auto named =
+        parse_segment_name(segment_place_.path.substr(segment_place_.path.rfind('/') + 1));
+    throw_bad_segment(*place_, segment_place_.path, named.value_or(header_.base_offset), reason);
   };
   std::vector<uint8_t> head(static_cast<size_t>(kSegmentHeaderBytes));
   if (!file_->read(head, 0)) fail("it is too short");
@@ -142,7 +143,8 @@ void Segment::own_file(int64_t end) {
   own.allocate(0, round_up(end + kTerminatorBytes, kPageBytes));
   own.copy_from(*shared, end);
   own.sync_data();
-  checked(place_->files->rename(temporary, path_), "cannot name the segment", path_);
+  checked(place_->files->rename(temporary, segment_place_.path), "cannot name the segment",
+          segment_place_.path);
   std::lock_guard guard(file_mutex_);
   file_ = std::make_shared<File>(std::move(own));
   size_.store(usable_size(*file_), std::memory_order_relaxed);
@@ -150,16 +152,17 @@ void Segment::own_file(int64_t end) {
 
 void Segment::link_name() {
   const std::string name = place_->segment_path(header_.base_offset);
-  checked(place_->files->rename(path_, name), "cannot name the segment", name);
-  path_ = name;
+  checked(place_->files->rename(segment_place_.path, name), "cannot name the segment", name);
+  segment_place_.path = name;
   file_->set_path(name);
 }
 
-void Segment::discard() noexcept { place_->files->unlink(path_); }
+void Segment::discard() noexcept { place_->files->unlink(segment_place_.path); }
 
 std::shared_ptr<const File> Segment::file() {
   std::lock_guard guard(file_mutex_);
-  if (!file_) file_ = std::make_shared<File>(File::open(place_->files, path_, O_RDONLY));
+  if (!file_)
+    file_ = std::make_shared<File>(File::open(place_->files, segment_place_.path, O_RDONLY));
   return file_;
 }
 
@@ -199,7 +202,7 @@ void Segment::map() {
 // The mapping reaches past the end of the file, so this comes before every touch of new bytes.
 void Segment::require_size(int64_t end) {
   if (end <= size_.load(std::memory_order_relaxed) || end <= file_size()) return;
-  throw_bad_segment(*place_, path_, walk_offset_,
+  throw_bad_segment(*place_, segment_place_.path, walk_offset_,
                     "it ends at byte " + std::to_string(file_size()) +
                         " although batches up to byte " + std::to_string(end) + " were published");
 }
@@ -221,17 +224,21 @@ ParsedHeader Segment::parsed(const BatchEntry& entry) {
 }
 
 LogBatch Segment::batch(const BatchEntry& entry) {
-  auto place = std::make_shared<BatchPlace>();
-  place->topic = place_->topic;
-  place->partition = place_->partition;
-  place->path = path_;
-  place->file_position = entry.position;
   const auto prefault = [](const void* owner, const uint8_t* data, size_t length) {
     const_cast<Segment*>(static_cast<const Segment*>(owner))->prefault(data, length);
   };
-  return LogBatch(bytes(entry.position, entry.position + entry.length), parsed(entry),
-                  shared_from_this(), schema_, std::move(place),
-                  &const_cast<BatchEntry&>(entry).verified, prefault);
+  const std::shared_ptr<const Segment> self = shared_from_this();
+  return LogBatch(bytes(entry.position, entry.position + entry.length), parsed(entry), self,
+                  schema_, std::shared_ptr<const SegmentPlace>(self, &segment_place_),
+                  entry.position, &const_cast<BatchEntry&>(entry).verified, prefault);
+}
+
+void Segment::prefetch(const BatchEntry& entry) const {
+  const uint8_t* header = data_.load(std::memory_order_acquire) + entry.position;
+  constexpr int64_t kBytes = 512;  // with its tables, most are no longer
+  for (int64_t at = 0; at < std::min(kBytes, entry.length); at += 64) {
+    __builtin_prefetch(header + at);
+  }
 }
 
 void Segment::prefault(const uint8_t* data, size_t length) {
@@ -273,7 +280,7 @@ void Segment::populate(int64_t begin, int64_t end) {
   if (result == 0) return;
   if (result == -EINVAL) return read_through(begin, end);  // Linux before 5.14
   // EFAULT is what the kernel says where a touch would have raised SIGBUS.
-  throw_storage_error("cannot read", path_, result == -EFAULT ? EIO : -result);
+  throw_storage_error("cannot read", segment_place_.path, result == -EFAULT ? EIO : -result);
 }
 
 // Brings the pages in through pread, which reports I/O errors too.
@@ -283,7 +290,7 @@ void Segment::read_through(int64_t begin, int64_t end) {
   while (begin < end) {
     const size_t length = std::min(scratch.size(), static_cast<size_t>(end - begin));
     if (!open_file->read(std::span<uint8_t>(scratch).first(length), begin)) {
-      throw_storage_error("cannot read", path_, EIO);
+      throw_storage_error("cannot read", segment_place_.path, EIO);
     }
     begin += static_cast<int64_t>(length);
   }

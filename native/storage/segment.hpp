@@ -73,7 +73,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   int64_t base_offset() const { return header_.base_offset; }
   const SchemaPtr& schema() const { return schema_; }
   void set_schema(SchemaPtr schema) { schema_ = std::move(schema); }  // before it is shared
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return segment_place_.path; }
 
   // --- Writing, under the partition's lock ---
 
@@ -100,6 +100,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   bool extend_index(const WalkLimit& limit, int64_t count);
   // The batch of an entry that is not corrupt.
   LogBatch batch(const BatchEntry& entry);
+  // Begins to bring the header of an entry's batch into the caches.
+  void prefetch(const BatchEntry& entry) const;
   // The mapped bytes; `end` is at most the file's size.
   std::span<const uint8_t> bytes(int64_t begin, int64_t end);
   // As stored; of an entry of the index.
@@ -116,7 +118,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
  private:
   Segment(std::shared_ptr<const PartitionPlace> place, std::string path)
-      : place_(std::move(place)), path_(std::move(path)) {}
+      : place_(std::move(place)),
+        segment_place_{place_->topic, place_->partition, std::move(path)} {}
 
   void read_head();
   std::shared_ptr<const File> file();
@@ -132,7 +135,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
   // Constant once shared.
   std::shared_ptr<const PartitionPlace> place_;
-  std::string path_;  // the temporary name until link_name()
+  SegmentPlace segment_place_;  // with the temporary name until link_name()
   SegmentHeader header_{};
   SchemaPtr schema_;
 

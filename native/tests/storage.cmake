@@ -1,4 +1,5 @@
 include(${CMAKE_CURRENT_LIST_DIR}/storage/format.cmake)
+pystream_test(storage_fetcher_test storage/fetcher_test.cpp)
 pystream_test(storage_log_append_test storage/log_append_test.cpp)
 pystream_test(storage_log_backup_test storage/log_backup_test.cpp)
 pystream_test(storage_log_corruption_test storage/log_corruption_test.cpp)

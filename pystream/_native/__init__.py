@@ -1,9 +1,10 @@
 """The only compiled code: `_core` (pybind11) wraps handles, Cython loops over Python objects.
 
-`_cells` and `_producer` encode single records, `_records` yields them. The rest of the package
-takes names from here and never from the modules themselves.
+`_cells` and `_producer` encode single records, `_records` yields them, `_batches` hands out
+batches. The rest of the package takes names from here and never from the modules themselves.
 """
 
+from pystream._native._batches import *  # noqa: F403
 from pystream._native._cells import *  # noqa: F403
 from pystream._native._core import *  # noqa: F403
 from pystream._native._producer import *  # noqa: F403

@@ -98,9 +98,7 @@ class Array:
     def is_encoded(self) -> bool:
         """Physically dictionary-encoded, whatever the type says."""
 
-    def to_numpy(
-        self, *, zero_copy_only: bool = False, null_value: object = None
-    ) -> npt.NDArray[Any]:
+    def to_numpy(self, zero_copy_only: bool = False, null_value: object = None) -> npt.NDArray[Any]:
         """Return the values.
 
         A view (read-only) for fixed-width numbers, timestamps and durations that have no nulls and
@@ -506,6 +504,23 @@ class PartitionReader:
     @property
     def partition(self) -> Partition: ...
 
+# Index of the reader; batch; its schema, base_offset, next_offset, record_count.
+FetchedBatch = tuple[int, LogBatch, Schema, int, int, int]
+
+@final
+class Fetcher:
+    """Reads several partitions as one, in the order of their append sequences. One thread.
+
+    Moves the readers, ahead of what was handed out: nobody else may move them meanwhile.
+    """
+
+    def __init__(self, readers: Sequence[PartitionReader]) -> None: ...
+    def fetch(self, max_batches: int) -> list[FetchedBatch]:
+        """Return the next batches that are there.
+
+        What a reader raises ends a fetch that has batches; the next one raises it.
+        """
+
 @final
 class Finding:
     """Something that verifying found: wrong, or as a note worth knowing."""
@@ -721,6 +736,9 @@ class LogBatch:
     def file_position(self) -> int: ...
     def column(self, index: int) -> Array:
         """A view unless LZ4-compressed. Raises CorruptRecordError with topic, partition, offset."""
+
+    def column_rows(self, index: int, begin: int, length: int) -> Array:
+        """Return rows ``[begin, begin + length)`` of ``column(index)``."""
 
     def read(self, indices: Sequence[int] | None = None) -> RecordBatch:
         """Return the fields at `indices`, or all."""

@@ -57,14 +57,19 @@ void bind_array(py::module_& module) {
       .def_readonly("null_count", &Array::null_count)
       .def_property_readonly("nbytes", &referenced_bytes)
       .def_property_readonly("is_encoded", &Array::is_encoded)
-      .def("to_numpy", &to_numpy, py::kw_only(), py::arg("zero_copy_only") = false,
-           py::arg("null_value") = py::none())
+      .def(
+          "to_numpy",
+          [](const py::object& self, bool zero_copy_only, const py::object& null_value) {
+            return to_numpy(self.cast<const Array&>(), zero_copy_only, null_value, self);
+          },
+          py::arg("zero_copy_only") = false, py::arg("null_value") = py::none())
       .def("to_pylist", &to_pylist)
       .def("null_mask", &null_mask)
       .def("codes",
            [](const Array& self) {
              const Array coded = encoded(self);
-             return view_of(coded, coded.values, "int32");
+             return view_of(coded, coded.values, dtype_of(DataType::of(TypeId::kInt32)),
+                            py::cast(coded));
            })
       .def("dictionary", [](const Array& self) { return Array(*encoded(self).dictionary); })
       .def("encode", &encoded)

@@ -15,6 +15,8 @@
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "errors.hpp"
+#include "reader_handle.hpp"
+#include "row_indices.hpp"
 #include "storage/batch_encoder.hpp"
 #include "storage/log.hpp"
 #include "storage/tail_watch.hpp"
@@ -27,15 +29,8 @@ namespace {
 
 using storage::LogBatch;
 using storage::Partition;
-using storage::PartitionReader;
 using PartitionHandle = std::shared_ptr<Partition>;
 using Unlocked = py::call_guard<py::gil_scoped_release>;
-
-// A reader does not keep its partition alive, so its handle does.
-struct ReaderHandle {
-  PartitionHandle partition;
-  std::unique_ptr<PartitionReader> reader;
-};
 
 void bind_results(py::module_& module) {
   py::class_<storage::AppendResult>(module, "AppendResult")
@@ -225,26 +220,6 @@ void bind_partition(py::module_& module) {
           py::arg("schema_id"), py::arg("schema"), Unlocked());
 }
 
-void bind_reader(py::module_& module) {
-  py::class_<storage::SkippedRange>(module, "SkippedRange")
-      .def_readonly("offset", &storage::SkippedRange::offset)
-      .def_readonly("next_offset", &storage::SkippedRange::next_offset)
-      .def_readonly("position", &storage::SkippedRange::position)
-      .def_readonly("path", &storage::SkippedRange::path);
-  py::class_<ReaderHandle>(module, "PartitionReader")
-      .def(
-          "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
-      .def(
-          "peek", [](ReaderHandle& self) { return self.reader->peek(); }, Unlocked())
-      .def(
-          "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
-          py::arg("offset"), Unlocked())
-      .def("take_skipped", [](ReaderHandle& self) { return self.reader->take_skipped(); })
-      .def_property_readonly("position",
-                             [](const ReaderHandle& self) { return self.reader->position(); })
-      .def_property_readonly("partition", [](const ReaderHandle& self) { return self.partition; });
-}
-
 // Statistics are kept as the bits of int64, uint64 or double.
 py::object statistic(const DataType& type, uint64_t bits) {
   if (type.is_floating()) return py::float_(std::bit_cast<double>(bits));
@@ -258,6 +233,15 @@ uint16_t column_id(const LogBatch& batch, int64_t index) {
                           std::to_string(batch.schema()->size()) + " columns");
   }
   return static_cast<uint16_t>(index);
+}
+
+Array column_rows(const LogBatch& self, int64_t index, int64_t begin, int64_t length) {
+  const uint16_t id = column_id(self, index);
+  check_range(begin, length, self.record_count());
+  std::optional<py::gil_scoped_release> release;
+  if (!self.is_at_hand(id)) release.emplace();
+  Array column = self.column(id);
+  return length == column.length ? column : slice(column, begin, length);
 }
 
 py::object statistics(const LogBatch& self, int64_t index) {
@@ -335,6 +319,7 @@ void bind_log_batch(py::module_& module) {
             return self.column(id);
           },
           py::arg("index"))
+      .def("column_rows", &column_rows, py::arg("index"), py::arg("begin"), py::arg("length"))
       .def("read", &read, py::arg("indices") = py::none())
       .def(
           "timestamps", [](const LogBatch& self) { return self.timestamps(); }, Unlocked())
@@ -375,7 +360,6 @@ void bind_storage(py::module_& module) {
   bind_results(module);
   bind_log(module);
   bind_partition(module);
-  bind_reader(module);
   bind_entries(module);
   bind_log_batch(module);
   module.def("sync_partitions", &sync_partitions, py::arg("partitions"), py::arg("ends"));

@@ -53,8 +53,7 @@ void bind_data_type(py::module_& module) {
                                return py::int_(self.scale);
                              })
       .def_readonly("is_dictionary", &DataType::is_dictionary)
-      .def("numpy_dtype",
-           [](const DataType& self) { return py::dtype::from_args(py::str(numpy_dtype(self))); })
+      .def("numpy_dtype", &dtype_of)
       .def(
           "__eq__", [](const DataType& self, const DataType& other) { return self == other; },
           py::is_operator())

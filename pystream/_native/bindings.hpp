@@ -24,6 +24,7 @@ inline SchemaHandle to_handle(SchemaPtr schema) {
 void bind_types(py::module_& module);
 void bind_array(py::module_& module);
 void bind_record_batch(py::module_& module);
+void bind_reader(py::module_& module);
 void bind_repair(py::module_& module);
 void bind_expressions(py::module_& module);
 void bind_runtime(py::module_& module);

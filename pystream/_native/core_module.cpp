@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_array(module);
   pystream::python::bind_record_batch(module);
   pystream::python::bind_expressions(module);
+  pystream::python::bind_reader(module);
   pystream::python::bind_tail_watch(module);
   pystream::python::bind_storage(module);
   pystream::python::bind_topic_writer(module);

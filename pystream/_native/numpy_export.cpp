@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "base/error.hpp"
 #include "python_objects.hpp"
@@ -29,8 +30,17 @@ std::string copy_reason(const Array& array) {
   return "";
 }
 
-py::array new_array(const std::string& dtype, int64_t length) {
-  return py::array(py::dtype::from_args(py::str(dtype)), std::vector<py::ssize_t>{length});
+// "object" for strings, binary and decimals.
+std::string numpy_dtype(const DataType& type) {
+  if (is_object_type(type)) return "object";
+  if (type.id == TypeId::kTimestamp) return "datetime64[" + unit_of(type) + "]";
+  if (type.id == TypeId::kDuration) return "timedelta64[" + unit_of(type) + "]";
+  if (type.id == TypeId::kDate32) return "datetime64[D]";
+  return type.to_string();  // bool, int8 ... float64 have the same names
+}
+
+py::array new_array(const py::dtype& dtype, int64_t length) {
+  return py::array(dtype, std::vector<py::ssize_t>{length});
 }
 
 py::array unpack_bools(const uint8_t* bits, int64_t length, bool inverted) {
@@ -41,7 +51,7 @@ py::array unpack_bools(const uint8_t* bits, int64_t length, bool inverted) {
 }
 
 py::array unpack_days(const Array& array) {
-  py::array out = new_array("datetime64[D]", array.length);
+  py::array out = new_array(dtype_of(array.type), array.length);
   auto* to = static_cast<int64_t*>(out.mutable_data());
   for (int64_t i = 0; i < array.length; ++i) to[i] = array.data<int32_t>()[i];
   return out;
@@ -50,7 +60,7 @@ py::array unpack_days(const Array& array) {
 py::array copy_of_values(const Array& plain) {
   if (plain.type.is_bool()) return unpack_bools(plain.values.data, plain.length, false);
   if (plain.type.id == TypeId::kDate32) return unpack_days(plain);
-  py::array out = new_array(numpy_dtype(plain.type), plain.length);
+  py::array out = new_array(dtype_of(plain.type), plain.length);
   const auto size = static_cast<size_t>(plain.length * plain.type.byte_width());
   if (size > 0) std::memcpy(out.mutable_data(), plain.values.data, size);
   return out;
@@ -99,7 +109,7 @@ py::object default_null(const Array& plain, py::array* values) {
 
 py::array object_array(const Array& array, const py::object& null_value) {
   const py::list objects = to_objects(array);
-  py::array out = new_array("object", array.length);
+  py::array out = new_array(py::dtype("O"), array.length);
   auto* to = static_cast<PyObject**>(out.mutable_data());
   for (int64_t i = 0; i < array.length; ++i) {
     const py::object item = objects[static_cast<size_t>(i)];
@@ -111,26 +121,31 @@ py::array object_array(const Array& array, const py::object& null_value) {
 
 }  // namespace
 
-std::string numpy_dtype(const DataType& type) {
-  if (is_object_type(type)) return "object";
-  if (type.id == TypeId::kTimestamp) return "datetime64[" + unit_of(type) + "]";
-  if (type.id == TypeId::kDuration) return "timedelta64[" + unit_of(type) + "]";
-  if (type.id == TypeId::kDate32) return "datetime64[D]";
-  return type.to_string();  // bool, int8 ... float64 have the same names
+py::dtype dtype_of(const DataType& type) {
+  // Made once per type, as a view costs less than its dtype; and never destroyed, as the
+  // interpreter is gone by then.
+  static py::handle made[std::numeric_limits<uint8_t>::max() + 1][4];
+  py::handle& dtype = made[static_cast<size_t>(type.id)][static_cast<size_t>(type.unit)];
+  if (!dtype) dtype = py::dtype::from_args(py::str(numpy_dtype(type))).release();
+  return py::reinterpret_borrow<py::dtype>(dtype);
 }
 
-py::array view_of(const Array& array, const Buffer& buffer, const std::string& dtype) {
-  const py::dtype type = py::dtype::from_args(py::str(dtype));
+py::array view_of(const Array& array, const Buffer& buffer, const py::dtype& dtype,
+                  const py::object& owner) {
   // Without rows there is no memory to keep alive, and numpy takes no null pointer.
-  if (array.length == 0) return py::array(type, std::vector<py::ssize_t>{0});
-  py::array out(type, {array.length}, {type.itemsize()}, buffer.data, py::cast(array));
-  out.attr("setflags")(py::arg("write") = false);
+  if (array.length == 0) return py::array(dtype, std::vector<py::ssize_t>{0});
+  py::array out(dtype, array.length, buffer.data, owner);
+  py::detail::array_proxy(out.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return out;
 }
 
-py::array to_numpy(const Array& array, bool zero_copy_only, const py::object& null_value) {
+py::array to_numpy(const Array& array, bool zero_copy_only, const py::object& null_value,
+                   py::object owner) {
   const std::string reason = copy_reason(array);
-  if (reason.empty()) return view_of(array, array.values, numpy_dtype(array.type));
+  if (reason.empty()) {
+    if (!owner) owner = py::cast(array);
+    return view_of(array, array.values, dtype_of(array.type), owner);
+  }
   if (zero_copy_only) {
     throw Error(ErrorCode::kSchema, "a " + array.type.to_string() +
                                         " column cannot be shown without a copy: " + reason +

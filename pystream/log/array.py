@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any, final, overload
 
+from pystream._native import ArrayHandle
 from pystream.log._optional import require
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["Array"]
 
 
 @final
-class Array:
+class Array(ArrayHandle):
     """A column: values of one type, some of them null.
 
     Immutable, and laid out as Arrow has it. Made by indexing a `RecordBatch`. Views of its memory
@@ -41,10 +42,7 @@ class Array:
     ['ann', 'bob']
     """
 
-    __slots__ = ("_handle",)
-
-    def __init__(self, handle: _native.Array) -> None:
-        self._handle = handle
+    __slots__ = ()
 
     @property
     def type(self) -> str:
@@ -92,7 +90,7 @@ class Array:
         -----
         The view stays valid as long as it is referenced.
         """
-        return self._handle.to_numpy(zero_copy_only=zero_copy_only, null_value=null_value)
+        return self._handle.to_numpy(zero_copy_only, null_value)
 
     def to_pylist(self) -> list[Any]:
         """Return one Python object per row; null is None.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pystream._native import OnCorruption, Record
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
+    from pystream.log.topic import Topic
 
 __all__ = ["Consumer"]
 
@@ -81,7 +82,7 @@ class Consumer:
         self._member: GroupMember | None = None
         self._assigned: dict[TopicPartition, AssignedPartition] = {}
         self._topics: tuple[str, ...] = ()
-        self._fetcher = Fetcher(log.native)
+        self._fetcher = Fetcher(log.native, on_corruption=self._on_corruption)
         self._records: RecordIterator | None = None  # while records are iterated over
         self._reading: AssignedPartition | None = None  # whose batch that is in
         self._is_closed = False
@@ -113,11 +114,7 @@ class Consumer:
         found = [self._log.topic(name) for name in names]
         if self._group_id is not None and self._member is None:
             self._member = GroupMember(self._log.directory, self._log.catalog, self._group_id)
-        self._assign(
-            TopicPartition(topic.name, number)
-            for topic in found
-            for number in range(topic.partitions)
-        )
+        self._assign((topic, number) for topic in found for number in range(topic.partitions))
         self._topics = names
 
     def assign(self, partitions: Iterable[TopicPartition | tuple[str, int]]) -> None:
@@ -133,9 +130,11 @@ class Consumer:
             If a topic or partition does not exist.
         """
         self._check_usable()
+        names = [TopicPartition(*partition) for partition in partitions]
+        topics = {name: self._log.topic(name) for name in {name.topic for name in names}}
         self._leave_group()
         self._topics = ()
-        self._assign(TopicPartition(*partition) for partition in partitions)
+        self._assign((topics[name.topic], name.partition) for name in names)
 
     def assignment(self) -> set[TopicPartition]:
         """Return the partitions that are read."""
@@ -200,8 +199,9 @@ class Consumer:
         """
         self._check_usable()
         self._leave_record()
-        self._records = RecordIterator(self._next_rows)
-        return self._records
+        records = RecordIterator(self._next_rows)
+        self._hold(records)
+        return records
 
     def __aiter__(self) -> Records:
         """Iterate over single records as ``for`` does, while the event loop goes on."""
@@ -372,39 +372,40 @@ class Consumer:
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _assign(self, names: Iterable[TopicPartition]) -> None:
+    def _assign(self, partitions: Iterable[tuple[Topic, int]]) -> None:
         self._leave_record()
         fresh: dict[TopicPartition, AssignedPartition] = {}
-        for name in names:
-            fresh[name] = self._assigned.get(name) or self._begin(name)
+        for topic, number in partitions:
+            name = TopicPartition(topic.name, number)
+            fresh[name] = self._assigned.get(name) or self._begin(topic, number)
         self._assigned = fresh
         self._fetcher.assign(list(fresh.values()))
 
-    def _begin(self, name: TopicPartition) -> AssignedPartition:
-        topic = self._log.topic(name.topic)
-        topic_id = topic.description.id
-        ends = topic.native_partition(name.partition).ends()
+    def _begin(self, topic: Topic, partition: int) -> AssignedPartition:
+        ends = topic.native_partition(partition).ends()
         offset = None
         if self._group_id is not None:
             number = self._group_number("committed")
-            offset = self._log.catalog.committed_offset(number, topic_id, name.partition)
+            offset = self._log.catalog.committed_offset(number, topic.description.id, partition)
         if offset is None or not ends.log_start_offset <= offset <= ends.log_end_offset:
+            name = TopicPartition(topic.name, partition)
             both = ends.log_start_offset, ends.log_end_offset
             offset = reset_offset(self._reset, name, offset, both, self._group_id)
-        return AssignedPartition(topic, name.partition, offset, on_corruption=self._on_corruption)
+        return AssignedPartition(topic, partition, offset, on_corruption=self._on_corruption)
 
     def _next(
         self, max_records: int | None, wait_us: int | None
     ) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch and whose it is, or None when nothing came for `wait_us`."""
+        self._check_usable()
+        found = self._fetcher.next(max_records)
+        if found is not None:
+            return found
         deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
-        while True:
+        while found is None and self._fetcher.wait(deadline):
             self._check_usable()
             found = self._fetcher.next(max_records)
-            if found is not None:
-                return found
-            if not self._fetcher.wait(deadline):
-                return None
+        return found
 
     def _next_rows(self) -> RecordRows | None:
         found = self._next(None, self._timeout_us)
@@ -433,7 +434,12 @@ class Consumer:
             if position < reading.position:
                 reading.seek(position)
                 self._fetcher.forget_ready()
-        self._records = None
+        self._hold(None)
+
+    def _hold(self, records: RecordIterator | None) -> None:
+        """Let this iterator say where the position is, until `_leave_record`."""
+        self._records = records
+        self._fetcher.queue.is_held = records is not None
 
     def _set_paused(self, partitions: Iterable[TopicPartition], *, is_paused: bool) -> None:
         self._leave_record()

@@ -6,9 +6,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self, final
 
-from pystream._native import RecordIterator
+from pystream._native import BatchIterator, RecordIterator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pystream._native import Record, RecordRows
     from pystream.log.consumer import Consumer
     from pystream.log.fetcher import AssignedPartition
@@ -19,7 +21,7 @@ __all__ = ["Batches", "Records"]
 
 @final
 class Batches:
-    """Iterates over batches, in a thread or in an event loop; see :meth:`Consumer.batches`.
+    """Walks over batches, in a thread or in an event loop; see :meth:`Consumer.batches`.
 
     Between two batches the event loop has a turn, so that a long history does not stop it.
     Cancelling a task that waits moves nothing; the iterator can go on afterwards.
@@ -30,16 +32,20 @@ class Batches:
         self._max_records = max_records
         self._wait_us = wait_us
         self._has_begun = False
+        self._iterator: BatchIterator[RecordBatch] = BatchIterator(
+            consumer._fetcher.queue, max_records, self._wait
+        )
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[RecordBatch]:
+        return self._iterator
 
     def __next__(self) -> RecordBatch:
+        return next(self._iterator)
+
+    def _wait(self) -> RecordBatch | None:
         self._consumer._leave_record()
         found = self._consumer._next(self._max_records, self._wait_us)
-        if found is None:
-            raise StopIteration
-        return found[1]
+        return None if found is None else found[1]
 
     def __aiter__(self) -> Self:
         return self
@@ -85,9 +91,8 @@ class Records:
             self._arrived = consumer._rows_of(consumer._reading, batch)
 
     def _begin(self) -> None:
-        """Let this iterator say where the position is, until another way of reading is taken."""
         self._consumer._leave_record()
-        self._consumer._records = self._records
+        self._consumer._hold(self._records)
 
     def _take_rows(self) -> RecordRows | None:
         rows, self._arrived = self._arrived, None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING
 
+from pystream import config
+from pystream._native import BatchQueue, Partition, PartitionPosition, PartitionReader
+from pystream._native import Fetcher as NativeFetcher
 from pystream._native import Log as NativeLog
-from pystream._native import LogBatch, Partition, PartitionReader
 from pystream.log.arrivals import Arrivals
 from pystream.log.fetch_metrics import FetchMetrics
 from pystream.log.record_batch import RecordBatch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AssignedPartition", "Fetcher"]
 
 
-class AssignedPartition:
+class AssignedPartition(PartitionPosition):
     """A partition that a consumer reads, and how far it is.
 
     Attributes
@@ -32,22 +33,25 @@ class AssignedPartition:
     is_paused : bool
     """
 
-    __slots__ = ("is_paused", "name", "partition", "position", "reader", "topic")
+    __slots__ = ("is_paused", "name", "partition", "reader", "skipped_to", "topic")
 
     def __init__(
         self, topic: Topic, number: int, position: int, *, on_corruption: OnCorruption = "raise"
     ) -> None:
+        super().__init__(position)
         self.name = TopicPartition(topic.name, number)
         self.topic = topic
         self.partition = partition = topic.native_partition(number)
-        self.position = position
+        # May be ahead of `position`, by batches that were fetched and not handed out yet.
         self.reader: PartitionReader = partition.reader(position, on_corruption=on_corruption)
+        self.skipped_to = 0  # damage below was counted
         self.is_paused = False
 
     def seek(self, offset: int) -> None:
         """Move to an offset within the log; OffsetOutOfRangeError names both ends."""
         self.reader.seek(offset)
         self.position = offset
+        self.skipped_to = 0
 
 
 class Fetcher:
@@ -57,19 +61,24 @@ class Fetcher:
     ----------
     log : native Log
         Of all partitions.
+    on_corruption : {"raise", "skip"}
+        Of all partitions.
     """
 
-    def __init__(self, log: NativeLog) -> None:
+    def __init__(self, log: NativeLog, *, on_corruption: OnCorruption = "raise") -> None:
         self._arrivals = Arrivals(log)
-        self.metrics = FetchMetrics()
+        self._is_skipping = on_corruption == "skip"
+        # Reading a batch ahead costs next to nothing, unless it is verified for that.
+        self._fetch_batches = 1 if self._is_skipping else config.FETCH_BATCHES
+        # What was fetched and not handed out.
+        self.queue: BatchQueue[AssignedPartition, RecordBatch] = BatchQueue(
+            RecordBatch, RecordBatch.refuse_compacted
+        )
+        self.metrics = FetchMetrics(self.queue)
         self._is_closed = False
-        self._is_moving = False  # between two steps that belong together
         self._assigned: list[AssignedPartition] = []
-        # The next batch of each partition that had one, by append sequence. Partitions that had
-        # none are not looked at before it is empty: a thousand idle ones cost little per batch.
-        self._ready: list[tuple[int, int, LogBatch]] = []
-        # Partitions to look at before the next batch is chosen.
-        self._unseen: list[int] = []
+        self._active: list[AssignedPartition] = []  # not paused; as `_native` numbers them
+        self._native: NativeFetcher | None = None  # None: to be made anew, from the positions on
 
     def assign(self, assigned: list[AssignedPartition]) -> None:
         """Replace the partitions that are read."""
@@ -79,8 +88,8 @@ class Fetcher:
 
     def forget_ready(self) -> None:
         """Look at all partitions again, after one was moved, paused or resumed."""
-        self._ready.clear()
-        self._unseen.clear()
+        self._native = None
+        self.queue.put([], [])
 
     def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch that is there, from the position on; None when there is none.
@@ -93,33 +102,10 @@ class Fetcher:
             If the next records of a partition are damaged; nothing moves, and the error comes
             again until the partition's position is moved.
         """
-        if self._is_moving:
-            self._go_back()
-        self._is_moving = True
-        self._look()
-        self._is_moving = False
-        if not self._ready:
-            return None
-        _, index, stored = self._ready[0]
-        assigned = self._assigned[index]
-        begin = max(0, assigned.position - stored.base_offset)
-        end = stored.record_count
-        is_whole = max_records is None or end - begin <= max_records
-        if not is_whole:
-            assert max_records is not None
-            end = begin + max_records
-        batch = RecordBatch.from_stored(stored, begin, end)
-        if is_whole:
-            self._is_moving = True
-            heapq.heappop(self._ready)
-            assigned.reader.next()
-            assigned.position = stored.next_offset
-            self._unseen.append(index)
-            self._is_moving = False
-        else:
-            assigned.position = stored.base_offset + end
-        self.metrics.records_consumed += end - begin
-        return assigned, batch
+        found = self.queue.take(max_records)
+        while found is None and self._fetch():
+            found = self.queue.take(max_records)
+        return found
 
     def wait(self, deadline: float | None) -> bool:
         """Wait until there may be more to hand out; False after the deadline.
@@ -140,7 +126,8 @@ class Fetcher:
         self._arrivals.interrupt()
 
     def forget_in_child(self) -> None:
-        """In a forked child: the parent goes on waiting, the child cannot."""
+        """In a forked child: the parent goes on reading and waiting, the child cannot."""
+        self.forget_ready()
         self._arrivals.forget_in_child()
 
     def close(self) -> None:
@@ -154,36 +141,41 @@ class Fetcher:
         active = [assigned for assigned in self._assigned if not assigned.is_paused]
         return [a.partition for a in active], [a.position for a in active]
 
-    def _go_back(self) -> None:
-        """Undo what an error or Ctrl-C cut short: a batch that nobody got is handed out again."""
-        for assigned in self._assigned:
-            assigned.seek(assigned.position)
-        self.forget_ready()
-        self._is_moving = False
+    def _fetch(self) -> bool:
+        """Read ahead; False when there is nothing."""
+        native, self._native = self._native, None  # made anew when an error cuts this short
+        if native is None:
+            native = self._begin()
+        try:
+            fetched = native.fetch(self._fetch_batches)
+        finally:
+            if self._is_skipping:
+                self._count_skipped()
+        if not fetched:
+            for assigned in self._active:  # it may have stepped over offsets without a record
+                assigned.position = max(assigned.position, assigned.reader.position)
+        self.queue.put(self._active, fetched)
+        self._native = native
+        return bool(fetched)
 
-    def _look(self) -> None:
-        if not self._ready and not self._unseen:
-            self._unseen.extend(reversed(range(len(self._assigned))))
-        while self._unseen:
-            self._peek(self._unseen.pop())
+    def _begin(self) -> NativeFetcher:
+        self._active = [assigned for assigned in self._assigned if not assigned.is_paused]
+        for assigned in self._active:
+            assigned.reader.seek(assigned.position)
+        return NativeFetcher([assigned.reader for assigned in self._active])
 
-    def _peek(self, index: int) -> None:
-        assigned = self._assigned[index]
-        if assigned.is_paused:
-            return
-        stored = assigned.reader.peek()
-        for skipped in assigned.reader.take_skipped():
-            self.metrics.skip(
-                SkippedRecords(
-                    *assigned.name,
-                    skipped.offset,
-                    skipped.next_offset,
-                    skipped.position,
-                    skipped.path,
+    def _count_skipped(self) -> None:
+        for assigned in self._active:
+            for skipped in assigned.reader.take_skipped():
+                if skipped.offset < assigned.skipped_to:
+                    continue  # read ahead before
+                assigned.skipped_to = skipped.next_offset
+                self.metrics.skip(
+                    SkippedRecords(
+                        *assigned.name,
+                        skipped.offset,
+                        skipped.next_offset,
+                        skipped.position,
+                        skipped.path,
+                    )
                 )
-            )
-        if stored is not None:
-            heapq.heappush(self._ready, (stored.append_sequence, index, stored))
-        else:
-            # The reader may have stepped over offsets that hold no record.
-            assigned.position = max(assigned.position, assigned.reader.position)

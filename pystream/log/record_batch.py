@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import numpy as np
 
@@ -23,7 +23,7 @@ __all__ = ["RecordBatch"]
 
 
 @final
-class RecordBatch:
+class RecordBatch(_native.BatchRows):
     """Records of one partition, or of a pipeline's result, as columns of equal length.
 
     Immutable. Columns of a batch from a topic are read when they are first touched, straight from
@@ -50,16 +50,7 @@ class RecordBatch:
     13.75
     """
 
-    __slots__ = ("_begin", "_columns", "_num_rows", "_schema", "_stored")
-
-    def __init__(
-        self, schema: _native.Schema, num_rows: int, columns: list[_native.Array | None]
-    ) -> None:
-        self._schema = schema
-        self._num_rows = num_rows
-        self._columns = columns  # None where not read yet
-        self._stored: _native.LogBatch | None = None
-        self._begin = 0  # first row of `_stored` that belongs to this batch
+    __slots__ = ()
 
     # --- making one -----------------------------------------------------------------------------
 
@@ -112,7 +103,7 @@ class RecordBatch:
     @classmethod
     def from_native(cls, batch: _native.RecordBatch) -> RecordBatch:
         """Wrap a batch of the core. For pystream's own modules."""
-        columns: list[_native.Array | None] = [batch.column(i) for i in range(batch.num_columns)]
+        columns = {i: batch.column(i) for i in range(batch.num_columns)}
         return cls(batch.schema, batch.num_rows, columns)
 
     @classmethod
@@ -121,19 +112,21 @@ class RecordBatch:
     ) -> RecordBatch:
         """Wrap rows ``[begin, end)`` of a stored batch. For pystream's own modules."""
         if stored.next_offset - stored.base_offset != stored.record_count:
-            raise NotSupportedError(
-                f"the batch at offset {stored.base_offset} of {stored.topic}-{stored.partition} is "
-                "compacted, and this pystream cannot read it. Update pystream."
-            )
+            cls.refuse_compacted(stored)
         end = stored.record_count if end is None else end
-        batch = cls(stored.schema, end - begin, [None] * len(stored.schema))
-        batch._stored = stored
-        batch._begin = begin
-        return batch
+        return cls(stored.schema, end - begin, {}, stored, begin)
+
+    @staticmethod
+    def refuse_compacted(stored: _native.LogBatch) -> NoReturn:
+        """Raise NotSupportedError for a batch whose offsets have gaps."""
+        raise NotSupportedError(
+            f"the batch at offset {stored.base_offset} of {stored.topic}-{stored.partition} is "
+            "compacted, and this pystream cannot read it. Update pystream."
+        )
 
     def to_native(self) -> _native.RecordBatch:
         """Return the batch as the core has it, all columns read. For pystream's own modules."""
-        if not self._columns:
+        if not self.num_columns:
             raise SchemaError("the batch has no columns. Select at least one.")
         return _native.RecordBatch(self._schema, [self._column(i) for i in range(self.num_columns)])
 
@@ -147,7 +140,7 @@ class RecordBatch:
     @property
     def num_columns(self) -> int:
         """The number of columns."""
-        return len(self._columns)
+        return len(self._schema)
 
     @property
     def column_names(self) -> list[str]:
@@ -229,15 +222,15 @@ class RecordBatch:
     # --- columns --------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Array:
-        index = self._schema.index_of(name)
-        if index < 0:
+        column = self._find(name)
+        if column is None:
             raise SchemaError(
                 f"column {name!r} does not exist; the columns are "
                 f"{', '.join(self.column_names)}. Check the name.",
                 column=name,
                 topic=self.topic,
             )
-        return Array(self._column(index))
+        return Array(column)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._schema.index_of(name) >= 0
@@ -264,14 +257,13 @@ class RecordBatch:
         if -1 in indices:
             self[names[indices.index(-1)]]  # raises, naming the column
         fields = self._schema.fields
-        part = RecordBatch(
+        return RecordBatch(
             _native.Schema(fields[i] for i in indices),
             self._num_rows,
-            [self._column(i) for i in indices],
+            {at: self._column(i) for at, i in enumerate(indices)},
+            self._stored,
+            self._begin,
         )
-        part._stored = self._stored
-        part._begin = self._begin
-        return part
 
     def slice(self, begin: int, length: int) -> RecordBatch:
         """Return records ``[begin, begin + length)``, sharing memory.
@@ -283,13 +275,8 @@ class RecordBatch:
         """
         if begin < 0 or length < 0 or begin + length > self._num_rows:
             raise IndexError(f"[{begin}, {begin + length}) is not within {self._num_rows} records")
-        columns = [
-            None if column is None else column.slice(begin, length) for column in self._columns
-        ]
-        part = RecordBatch(self._schema, length, columns)
-        part._stored = self._stored
-        part._begin = self._begin + begin
-        return part
+        columns = {i: column.slice(begin, length) for i, column in self._columns.items()}
+        return RecordBatch(self._schema, length, columns, self._stored, self._begin + begin)
 
     def equals(self, other: RecordBatch) -> bool:
         """Return whether columns, types, nulls and values agree; NaN equals itself."""
@@ -363,14 +350,6 @@ class RecordBatch:
         return "\n".join(lines)
 
     # --- helpers --------------------------------------------------------------------------------
-
-    def _column(self, index: int) -> _native.Array:
-        column = self._columns[index]
-        if column is None:
-            assert self._stored is not None
-            column = self._rows_of(self._stored.column(index))
-            self._columns[index] = column
-        return column
 
     def _rows_of(self, stored_column: _native.Array) -> _native.Array:
         if len(stored_column) == self._num_rows:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -307,3 +308,71 @@ def test_kafka_shaped_records_have_key_value_headers_and_timestamp(log: ps.Log) 
     assert (first.key, first.value, first.headers) == (b"k", b"v", [("h", b"1")])
     assert first.timestamp == 1_700_000_000_000_000
     assert (second.key, second.value, second.headers) == (b"gone", None, [])
+
+
+# -- reading ahead -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(log: ps.Log) -> Iterator[ps.Consumer]:
+    """Of twelve batches of three records each, in turn in the two partitions."""
+    for begin in range(0, 36, 3):
+        append(log, begin // 3 % 2, begin, begin + 1, begin + 2)
+    with log.consumer("orders", auto_offset_reset="earliest", timeout="0s") as consumer:
+        yield consumer
+
+
+def numbers(batches: Iterable[ps.RecordBatch]) -> list[int]:
+    return [n for batch in batches for n in batch["n"].to_pylist()]
+
+
+def test_reading_ahead_moves_no_position(reader: ps.Consumer) -> None:
+    batches = iter(reader.batches())
+    assert next(batches)["n"].to_pylist() == [0, 1, 2]
+    assert (reader.position(FIRST), reader.position(SECOND)) == (3, 0)
+    assert next(batches)["n"].to_pylist() == [3, 4, 5]
+    assert (reader.position(FIRST), reader.position(SECOND)) == (3, 3)
+
+
+def test_a_seek_forgets_what_was_read_ahead(reader: ps.Consumer) -> None:
+    batches = iter(reader.batches())
+    next(batches)
+    reader.seek(FIRST, 1)
+    assert next(batches)["n"].to_pylist() == [1, 2]
+    assert numbers(batches) == list(range(3, 36))
+
+
+def test_a_paused_partition_gives_nothing_that_was_read_ahead(reader: ps.Consumer) -> None:
+    batches = iter(reader.batches())
+    next(batches)
+    reader.pause(SECOND)
+    assert {batch.partition for batch in batches} == {0}
+    reader.resume(SECOND)
+    assert numbers(reader.batches()) == [n for n in range(36) if n // 3 % 2 == 1]
+
+
+def test_a_cut_batch_goes_on_between_other_ways_of_reading(reader: ps.Consumer) -> None:
+    batches = iter(reader.batches(max_records=2))
+    assert next(batches)["n"].to_pylist() == [0, 1]
+    assert next(iter(reader))["n"] == 2
+    assert next(batches)["n"].to_pylist() == [3, 4]
+    assert [record["n"] for record in reader.poll(max_records=2)[SECOND]] == [5]
+    assert numbers(batches) == list(range(7, 36))
+
+
+def test_a_busy_partition_does_not_starve_an_idle_one(log: ps.Log, reader: ps.Consumer) -> None:
+    for seen, batch in enumerate(reader.batches()):
+        append(log, 0, seen)
+        if seen == 20:
+            append(log, 1, -1)
+        if batch["n"].to_pylist() == [-1]:
+            break
+        assert seen < 50
+    else:
+        pytest.fail("the partition was never read")
+
+
+def test_nothing_keeps_a_batch_that_was_handed_out(reader: ps.Consumer) -> None:
+    for batch in reader.batches():
+        stored = batch._stored
+        assert sys.getrefcount(stored) == 3  # the batch, the variable and the call

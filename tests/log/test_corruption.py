@@ -175,6 +175,20 @@ def test_only_the_newest_places_are_kept(directory: Path, monkeypatch: pytest.Mo
         assert metrics["corrupt-records-skipped-total"] == 3 * ROWS
 
 
+def test_damage_is_counted_once_although_it_was_read_ahead(directory: Path) -> None:
+    with (
+        damaged(directory, (damage_body, 1), (damage_body, 4)) as log,
+        consumer(log, on_corruption="skip") as reader,
+    ):
+        for _ in reader.batches():
+            reader.pause(TP)
+            reader.resume(TP)
+        assert [skipped.offset for skipped in reader.skipped_records] == [10, 40]
+        reader.seek(TP, 0)  # read again, it is damaged again
+        assert len(numbers_of(reader)) == (BATCHES - 2) * ROWS
+        assert [skipped.offset for skipped in reader.skipped_records] == [10, 40, 10, 40]
+
+
 def test_other_policies_are_refused(tmp_path: Path) -> None:
     with ps.open(tmp_path) as log, pytest.raises(ConfigError, match='one of "raise", "skip"'):
         log.consumer(on_corruption="ignore")

@@ -38,7 +38,8 @@ bool parses_and_reads(const Buffer& bytes, RecordBatch* out, Verify verify = Ver
   ParsedHeader parsed;
   if (parse(bytes, &parsed) != HeaderStatus::kOk) return false;
   const LogBatch batch({bytes.data, static_cast<size_t>(bytes.size)}, parsed, bytes.owner,
-                       small_batch().schema, test_place(), nullptr, nullptr);
+                       small_batch().schema, test_place(), kTestStamp.file_position, nullptr,
+                       nullptr);
   try {
     *out = batch.read_all(verify);
     batch.timestamps(verify);
@@ -348,7 +349,7 @@ TEST(FormatDamage, UntouchedBytesAreFaultedInBeforeTheyAreRead) {
   ASSERT_EQ(parse(bytes, &parsed), HeaderStatus::kOk);
   std::atomic<uint64_t> verified{0};
   const LogBatch batch({bytes.data, static_cast<size_t>(bytes.size)}, parsed, bytes.owner,
-                       small_batch().schema, test_place(), &verified,
+                       small_batch().schema, test_place(), kTestStamp.file_position, &verified,
                        [](const void*, const uint8_t*, size_t) { ++calls; });
   batch.column(0);
   EXPECT_EQ(calls, 1);

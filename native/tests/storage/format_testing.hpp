@@ -156,9 +156,8 @@ inline Buffer store(const RecordBatch& batch, const EncodeOptions& options = {},
   return assemble(encoded);
 }
 
-inline std::shared_ptr<const BatchPlace> test_place() {
-  return std::make_shared<const BatchPlace>(
-      BatchPlace{"orders", 3, "/data/0.seg", kTestStamp.file_position});
+inline std::shared_ptr<const SegmentPlace> test_place() {
+  return std::make_shared<const SegmentPlace>(SegmentPlace{"orders", 3, "/data/0.seg"});
 }
 
 inline HeaderStatus parse(const Buffer& bytes, ParsedHeader* parsed) {
@@ -172,7 +171,7 @@ inline LogBatch open_batch(const Buffer& bytes, const SchemaPtr& schema,
   ParsedHeader parsed;
   EXPECT_EQ(parse(bytes, &parsed), HeaderStatus::kOk);
   return LogBatch({bytes.data, static_cast<size_t>(bytes.size)}, parsed, bytes.owner, schema,
-                  test_place(), verified, nullptr);
+                  test_place(), kTestStamp.file_position, verified, nullptr);
 }
 
 inline void expect_equal_batches(const RecordBatch& left, const RecordBatch& right) {

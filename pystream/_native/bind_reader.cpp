@@ -1,0 +1,79 @@
+// PartitionReader, Fetcher, SkippedRange. The contract is _core.pyi.
+
+#include "reader_handle.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "bindings.hpp"
+#include "storage/fetcher.hpp"
+
+namespace pystream::python {
+
+using Unlocked = py::call_guard<py::gil_scoped_release>;
+
+namespace {
+
+// Keeps the handles of its readers alive.
+struct FetcherHandle {
+  std::vector<py::object> readers;
+  storage::Fetcher fetcher;
+};
+
+FetcherHandle make_fetcher(std::vector<py::object> readers) {
+  std::vector<storage::PartitionReader*> native;
+  native.reserve(readers.size());
+  for (const py::object& reader : readers) {
+    native.push_back(reader.cast<ReaderHandle&>().reader.get());
+  }
+  return {std::move(readers), storage::Fetcher(std::move(native))};
+}
+
+// What a consumer needs of a batch, so that it makes no call per number.
+py::tuple to_tuple(storage::Fetcher::Fetched fetched) {
+  const storage::LogBatch& batch = fetched.batch;
+  const int64_t base_offset = batch.base_offset();
+  const int64_t next_offset = batch.next_offset();
+  const int64_t record_count = batch.record_count();
+  SchemaHandle schema = to_handle(batch.schema());
+  return py::make_tuple(fetched.reader, std::move(fetched.batch), std::move(schema), base_offset,
+                        next_offset, record_count);
+}
+
+py::list fetch(FetcherHandle& self, size_t max_batches) {
+  std::vector<storage::Fetcher::Fetched> fetched;
+  {
+    const py::gil_scoped_release release;
+    fetched = self.fetcher.fetch(max_batches);
+  }
+  py::list batches(fetched.size());
+  for (size_t i = 0; i < fetched.size(); ++i) batches[i] = to_tuple(std::move(fetched[i]));
+  return batches;
+}
+
+}  // namespace
+
+void bind_reader(py::module_& module) {
+  py::class_<storage::SkippedRange>(module, "SkippedRange")
+      .def_readonly("offset", &storage::SkippedRange::offset)
+      .def_readonly("next_offset", &storage::SkippedRange::next_offset)
+      .def_readonly("position", &storage::SkippedRange::position)
+      .def_readonly("path", &storage::SkippedRange::path);
+  py::class_<ReaderHandle>(module, "PartitionReader")
+      .def(
+          "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
+      .def(
+          "peek", [](ReaderHandle& self) { return self.reader->peek(); }, Unlocked())
+      .def(
+          "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
+          py::arg("offset"), Unlocked())
+      .def("take_skipped", [](ReaderHandle& self) { return self.reader->take_skipped(); })
+      .def_property_readonly("position",
+                             [](const ReaderHandle& self) { return self.reader->position(); })
+      .def_property_readonly("partition", [](const ReaderHandle& self) { return self.partition; });
+  py::class_<FetcherHandle>(module, "Fetcher")
+      .def(py::init(&make_fetcher), py::arg("readers"))
+      .def("fetch", &fetch, py::arg("max_batches"));
+}
+
+}  // namespace pystream::python
