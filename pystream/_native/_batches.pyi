@@ -5,7 +5,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
-from pystream._native._core import Array, FetchedBatch, LogBatch, Schema
+from pystream._native._core import Array, FetchedBatches, LogBatch, Schema
 
 __all__ = ["ArrayHandle", "BatchIterator", "BatchQueue", "BatchRows", "PartitionPosition"]
 
@@ -65,8 +65,11 @@ class BatchQueue(Generic[_Position, _Rows]):
     def __init__(
         self, batch_type: type[_Rows], refuse_compacted: Callable[[LogBatch], NoReturn]
     ) -> None: ...
-    def put(self, partitions: list[_Position], fetched: list[FetchedBatch]) -> None:
-        """Replace what is there by what ``Fetcher.fetch`` gave."""
+    def put(self, partitions: list[_Position], fetched: FetchedBatches) -> int:
+        """Replace what is there by what ``Fetcher.fetch`` gave; return how many batches it is."""
+
+    def clear(self) -> None:
+        """Forget what is there."""
 
     def take(self, max_records: int | None) -> tuple[_Position, _Rows] | None:
         """Return the partition and rows of the next batch, from the partition's position on."""

@@ -5,9 +5,17 @@ finds the caches full of their values: every line of code that is not run counts
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t
 
 __all__ = ["ArrayHandle", "BatchIterator", "BatchQueue", "BatchRows", "PartitionPosition"]
+
+
+cdef struct FetchedNumbers:  # as in bind_reader.cpp
+    int64_t reader
+    int64_t base_offset
+    int64_t next_offset
+    int64_t record_count
 
 
 # The schema in which a column was found last, and its columns' indexes: loops see one schema.
@@ -108,7 +116,9 @@ cdef class BatchQueue:
     cdef object _batch_type
     cdef object _refuse_compacted
     cdef list _partitions
-    cdef list _fetched
+    cdef list _batches
+    cdef list _schemas
+    cdef bytes _numbers  # FetchedNumbers of each
     cdef Py_ssize_t _next  # index of the first that is not handed out
     cdef PartitionPosition _taken  # whose batch was taken last
     cdef readonly int64_t records_taken
@@ -117,21 +127,25 @@ cdef class BatchQueue:
     def __init__(self, batch_type, refuse_compacted):
         self._batch_type = batch_type
         self._refuse_compacted = refuse_compacted
-        self._partitions = []
-        self._fetched = []
+        self.clear()
 
-    def put(self, list partitions not None, list fetched not None):
-        """Replace what is there by what ``Fetcher.fetch`` gave.
+    def clear(self):
+        """Forget what is there."""
+        self.put([], ([], [], b""))
+
+    def put(self, list partitions not None, tuple fetched not None):
+        """Replace what is there by what ``Fetcher.fetch`` gave; return how many batches it is.
 
         Parameters
         ----------
         partitions : list of PartitionPosition
             Of the fetcher's readers.
-        fetched : list of FetchedBatch
+        fetched : FetchedBatches
         """
         self._partitions = partitions
-        self._fetched = fetched
+        self._batches, self._schemas, self._numbers = fetched
         self._next = 0
+        return len(self._batches)
 
     def take(self, max_records):
         """Return the partition and rows of the next batch, from the partition's position on.
@@ -143,24 +157,25 @@ cdef class BatchQueue:
         return None if batch is None else (self._taken, batch)
 
     cdef _take(self, max_records):
-        cdef int64_t base_offset, next_offset, begin, end
-        while self._next < len(self._fetched):
-            reader, stored, schema, base_offset, next_offset, count = self._fetched[self._next]
-            self._taken = self._partitions[reader]
-            begin = max(self._taken.position - base_offset, 0)
-            end = next_offset - base_offset
-            if end != count:
-                self._refuse_compacted(stored)
-            if max_records is not None and end - begin > max_records:
-                end = begin + <int64_t>max_records
-            batch = self._batch_type(schema, end - begin, {}, stored, begin)
-            if base_offset + end == next_offset:
-                self._fetched[self._next] = None  # the caller alone keeps it
-                self._next += 1
-            self._taken.position = base_offset + end
-            self.records_taken += end - begin
-            return batch
-        return None
+        if self._next == len(self._batches):
+            return None
+        cdef FetchedNumbers* numbers = (<FetchedNumbers*>PyBytes_AS_STRING(self._numbers)) + self._next
+        stored = self._batches[self._next]
+        cdef int64_t count = numbers.next_offset - numbers.base_offset
+        if count != numbers.record_count:
+            self._refuse_compacted(stored)
+        self._taken = self._partitions[numbers.reader]
+        cdef int64_t begin = max(self._taken.position - numbers.base_offset, 0)
+        cdef int64_t end = count
+        if max_records is not None and end - begin > max_records:
+            end = begin + <int64_t>max_records
+        batch = self._batch_type(self._schemas[self._next], end - begin, {}, stored, begin)
+        self._taken.position = numbers.base_offset + end
+        self.records_taken += end - begin
+        if end == count:
+            self._batches[self._next] = None  # the caller alone keeps it
+            self._next += 1
+        return batch
 
 
 @cython.final

@@ -504,8 +504,9 @@ class PartitionReader:
     @property
     def partition(self) -> Partition: ...
 
-# Index of the reader; batch; its schema, base_offset, next_offset, record_count.
-FetchedBatch = tuple[int, LogBatch, Schema, int, int, int]
+# Batches and their schemas; and of each batch four int64, together: the index of its reader,
+# base_offset, next_offset, record_count.
+FetchedBatches = tuple[list[LogBatch], list[Schema], bytes]
 
 @final
 class Fetcher:
@@ -515,7 +516,7 @@ class Fetcher:
     """
 
     def __init__(self, readers: Sequence[PartitionReader]) -> None: ...
-    def fetch(self, max_batches: int) -> list[FetchedBatch]:
+    def fetch(self, max_batches: int) -> FetchedBatches:
         """Return the next batches that are there.
 
         What a reader raises ends a fetch that has batches; the next one raises it.

@@ -29,26 +29,34 @@ FetcherHandle make_fetcher(std::vector<py::object> readers) {
   return {std::move(readers), storage::Fetcher(std::move(native))};
 }
 
-// What a consumer needs of a batch, so that it makes no call per number.
-py::tuple to_tuple(storage::Fetcher::Fetched fetched) {
-  const storage::LogBatch& batch = fetched.batch;
-  const int64_t base_offset = batch.base_offset();
-  const int64_t next_offset = batch.next_offset();
-  const int64_t record_count = batch.record_count();
-  SchemaHandle schema = to_handle(batch.schema());
-  return py::make_tuple(fetched.reader, std::move(fetched.batch), std::move(schema), base_offset,
-                        next_offset, record_count);
-}
+// What a consumer needs of a batch, as it is read by _batches.pyx.
+struct FetchedNumbers {
+  int64_t reader;
+  int64_t base_offset;
+  int64_t next_offset;
+  int64_t record_count;
+};
 
-py::list fetch(FetcherHandle& self, size_t max_batches) {
+py::tuple fetch(FetcherHandle& self, size_t max_batches) {
   std::vector<storage::Fetcher::Fetched> fetched;
   {
     const py::gil_scoped_release release;
     fetched = self.fetcher.fetch(max_batches);
   }
   py::list batches(fetched.size());
-  for (size_t i = 0; i < fetched.size(); ++i) batches[i] = to_tuple(std::move(fetched[i]));
-  return batches;
+  py::list schemas(fetched.size());
+  std::vector<FetchedNumbers> numbers;
+  numbers.reserve(fetched.size());
+  for (size_t i = 0; i < fetched.size(); ++i) {
+    storage::LogBatch& batch = fetched[i].batch;
+    numbers.push_back({static_cast<int64_t>(fetched[i].reader), batch.base_offset(),
+                       batch.next_offset(), batch.record_count()});
+    schemas[i] = to_handle(batch.schema());
+    batches[i] = std::move(batch);
+  }
+  const py::bytes bytes(reinterpret_cast<const char*>(numbers.data()),
+                        numbers.size() * sizeof(FetchedNumbers));
+  return py::make_tuple(std::move(batches), std::move(schemas), bytes);
 }
 
 }  // namespace

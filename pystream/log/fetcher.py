@@ -89,7 +89,7 @@ class Fetcher:
     def forget_ready(self) -> None:
         """Look at all partitions again, after one was moved, paused or resumed."""
         self._native = None
-        self.queue.put([], [])
+        self.queue.clear()
 
     def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch that is there, from the position on; None when there is none.
@@ -151,17 +151,18 @@ class Fetcher:
         finally:
             if self._is_skipping:
                 self._count_skipped()
-        if not fetched:
+        count = self.queue.put(self._active, fetched)
+        self._native = native
+        if count == 0:
             for assigned in self._active:  # it may have stepped over offsets without a record
                 assigned.position = max(assigned.position, assigned.reader.position)
-        self.queue.put(self._active, fetched)
-        self._native = native
-        return bool(fetched)
+        return count > 0
 
     def _begin(self) -> NativeFetcher:
         self._active = [assigned for assigned in self._assigned if not assigned.is_paused]
         for assigned in self._active:
-            assigned.reader.seek(assigned.position)
+            if assigned.reader.position != assigned.position:
+                assigned.reader.seek(assigned.position)
         return NativeFetcher([assigned.reader for assigned in self._active])
 
     def _count_skipped(self) -> None:

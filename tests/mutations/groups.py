@@ -18,6 +18,7 @@ GROUPS = {
             "storage_log_faults_test",
             "storage_log_damage_test",
             "storage_log_*_test",
+            "storage_fetcher_test",
         ),
         python_tests=("tests/torture/test_power_loss.py",),
     ),

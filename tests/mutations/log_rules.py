@@ -13,6 +13,7 @@ SCAN = "native/storage/segment_scan.cpp"
 BATCH = "native/storage/log_batch.cpp"
 HEADER = "native/storage/parse_header.cpp"
 ORDER = "native/storage/order_file.cpp"
+FETCHER = "native/storage/fetcher.cpp"
 FILE = "native/storage/file.cpp"
 CATALOG = "pystream/log/catalog.py"
 
@@ -218,5 +219,24 @@ MUTATIONS = (
     Mutation(
         "commits of the catalog are not synced",
         (Edit(CATALOG, "PRAGMA synchronous = FULL", "PRAGMA synchronous = OFF"),),
+    ),
+    Mutation(
+        "a busy partition hides the idle ones",
+        (Edit(FETCHER, "i < headless_.size();) {", "heads_.empty() && i < headless_.size();) {"),),
+    ),
+    Mutation(
+        "batches come by partition, not by append",
+        (
+            Edit(
+                FETCHER,
+                "std::pair(left.batch.append_sequence(), left.reader) >",
+                "std::pair(uint64_t{left.reader}, left.reader) >",
+            ),
+            Edit(
+                FETCHER,
+                "std::pair(right.batch.append_sequence(), right.reader)",
+                "std::pair(uint64_t{right.reader}, right.reader)",
+            ),
+        ),
     ),
 )
