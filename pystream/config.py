@@ -29,6 +29,8 @@ SEGMENT_BYTES: Final = 256 << 20
 SEGMENT_BYTES_MIN: Final = 1 << 20
 PARTITIONS_MAX: Final = 10_000
 WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
+CATALOG_SETTLE_SECONDS: Final = 0.1  # between a commit's two steps; see CatalogWatch
+CATALOG_ASK_SECONDS: Final = 1.0  # the catalog is asked for changes at least so often
 
 # -- producer ----------------------------------------------------------------------------------
 

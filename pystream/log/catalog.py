@@ -25,6 +25,7 @@ from pystream.errors import LogError, TopicExistsError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog_errors import translated
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
+from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import mark_deleted, topics_with_records, write_topic_file
@@ -136,6 +137,8 @@ class Catalog:
         )
         self._connection: sqlite3.Connection | None = None
         self._own_changes = 0  # by this connection, which does not see its own changes
+        self._foreign_changes = 0  # as SQLite counts them
+        self._watch = CatalogWatch(self._path)
         self._closer: weakref.finalize[..., Catalog] | None = None
         with self._mutex:
             self._open()
@@ -245,10 +248,15 @@ class Catalog:
         return topic
 
     def change_mark(self) -> tuple[int, int]:
-        """Return what differs after a topic was altered or deleted or a name taken. Cheap."""
-        with self._read() as connection:
-            (mark,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(mark), self._own_changes + self._reopened_count
+        """Return what differs after a topic was altered or deleted or a name taken. Cheap.
+
+        Changes of another process are noticed at once, and within a second if that process was
+        stopped in the middle of its commit.
+        """
+        if self._watch.may_have_changed():
+            with self._read() as connection:
+                (self._foreign_changes,) = connection.execute("PRAGMA data_version").fetchone()
+        return self._foreign_changes, self._own_changes + self._reopened_count
 
     def has_topic(self, topic_id: bytes) -> bool:
         """Return whether the topic of that id exists, whatever its name."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pystream.errors import LogError
 
-__all__ = ["Signature", "connect_read_only", "signature_of"]
+__all__ = ["Signature", "connect_read_only", "signature_of", "stat_of"]
 
 
 class Signature(NamedTuple):
@@ -25,7 +25,7 @@ class Signature(NamedTuple):
 
 def signature_of(path: str) -> Signature:
     """Return the signature of a database and its write-ahead log."""
-    return Signature(_stat(path), _stat(path + "-wal"))
+    return Signature(stat_of(path), stat_of(path + "-wal"))
 
 
 def connect_read_only(path: str) -> tuple[sqlite3.Connection, Signature | None]:
@@ -85,7 +85,8 @@ def _copy(path: str) -> sqlite3.Connection:
     return copy
 
 
-def _stat(path: str) -> tuple[int, ...]:
+def stat_of(path: str | int) -> tuple[int, ...]:
+    """Return what differs after a file has changed; nothing when there is no file."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

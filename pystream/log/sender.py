@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from pystream import _native
@@ -46,7 +48,9 @@ class Sender:
         self._acks = acks
         self._linger_us = linger_us
         self._check_topic = check_topic
-        self._event = threading.Event()
+        # Whatever is in it wakes the thread. Without Python in between, as a record's latency
+        # has both sides of it.
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._progress = threading.Condition()
         self._finished_count = 0
         self._error: StreamError | None = None  # first since the last flush
@@ -71,7 +75,8 @@ class Sender:
 
     def wake(self) -> None:
         """Make the thread look for work."""
-        self._event.set()
+        if self._bell.empty():
+            self._bell.put(None)
 
     def wait_for_progress(self, seconds: float) -> None:
         """Wait until a batch is done, or that long."""
@@ -163,12 +168,12 @@ class Sender:
         self._accumulator.is_idle = True
         age_us = self._accumulator.oldest_age_us()
         if age_us is None:
-            self._event.wait()
+            self._bell.get()
         elif age_us < self._linger_us:
             self._accumulator.is_idle = False
-            self._event.wait((self._linger_us - age_us) / 1e6)
+            with contextlib.suppress(Empty):
+                self._bell.get(timeout=(self._linger_us - age_us) / 1e6)
         self._accumulator.is_idle = False
-        self._event.clear()
 
     def _append(self, batch: ProducerBatch | TableBatch) -> None:
         result = self._publish(batch, self._acks)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from pystream import config
 from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
 from pystream.log.catalog import Catalog
+from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 TIMEOUT_US = 10_000_000
@@ -121,8 +123,10 @@ def test_threads_share_one_catalog(catalog: Catalog) -> None:
 
 COMMITTER = """
 import sys
+import time
 from pystream import config
 from pystream.log.catalog import Catalog
+from pystream.log.catalog_watch import CatalogWatch
 config.WAL_CHECKPOINT_BYTES = 64 << 10
 catalog = Catalog(sys.argv[1], 30_000_000)
 group = catalog.group_id("g")
@@ -214,3 +218,36 @@ def test_full_disk_is_a_storage_error_with_errno(
         catalog.commit_offsets(group, [(b"t", p, 1) for p in range(10_000)])
     assert caught.value.errno == 28
     assert catalog.committed_offset(group, b"t", 0) is None
+
+
+def test_a_quiet_catalog_is_not_asked_for_changes(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "CATALOG_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(config, "CATALOG_ASK_SECONDS", 3600.0)
+    watch = CatalogWatch(str(tmp_path / "catalog.db"))
+    assert watch.may_have_changed()  # nothing is known yet
+    assert not watch.may_have_changed()
+    other = Catalog(str(tmp_path), TIMEOUT_US)
+    other.create_topic(topic())
+    assert watch.may_have_changed()
+    assert not watch.may_have_changed()
+    other.close()
+
+
+def test_a_commit_that_becomes_visible_late_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of the database is longer before others see what was added."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    log = tmp_path / "catalog.db-wal"
+    log.write_bytes(b"x")
+    watch = CatalogWatch(str(tmp_path / "catalog.db"))
+    asked = []
+    for _ in range(300):
+        asked.append(watch.may_have_changed())
+        now += 0.01
+    settled = int(config.CATALOG_SETTLE_SECONDS / 0.01)
+    assert all(asked[:settled])
+    assert 2 <= sum(asked[settled + 1 :]) <= 4  # and then about once a second
