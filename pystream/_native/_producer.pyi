@@ -7,7 +7,7 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from pystream._native._core import TopicWriter
+from pystream._native._core import Acks, TopicAppendResult, TopicWriter
 from pystream.errors import StreamError
 from pystream.types import RecordMetadata
 
@@ -17,7 +17,9 @@ __all__ = [
     "RecordAccumulator",
     "TopicEncoder",
     "TopicSequences",
+    "append_records",
     "encode_rows",
+    "to_stream_error",
 ]
 
 @final
@@ -121,6 +123,14 @@ class RecordAccumulator:
         buffer_memory: int,
         max_record_bytes: int,
     ) -> None: ...
+    def append_lone_records(
+        self,
+        acks: Acks,
+        check_topic: Callable[[TopicEncoder], None],
+        note_error: Callable[[StreamError], None],
+    ) -> None:
+        """Let `send` append a record that comes alone, while the background thread is idle."""
+
     @property
     def buffered_bytes(self) -> int: ...
     @property
@@ -154,6 +164,14 @@ class RecordAccumulator:
     def oldest_age_us(self) -> int | None: ...
     def has_work(self) -> bool: ...
     def release(self, byte_count: int) -> None: ...
+
+def append_records(
+    batch: ProducerBatch, acks: Acks, complete: int, result: TopicAppendResult
+) -> None:
+    """Append a batch that takes no more records; what was published is in `result`."""
+
+def to_stream_error(error: Exception) -> StreamError:
+    """Return an error of an append as one of ours."""
 
 def encode_rows(encoder: TopicEncoder, rows: Iterable[object]) -> object:
     """Return records as a capsule of a batch with the topic's columns. Raises SchemaError."""

@@ -2,7 +2,8 @@
 
 `send` converts a record into cells on the C stack, which may fail, and then appends the row whole,
 which may not. So nothing of a refused record stays behind. Everything here runs under the
-interpreter lock; appending to the log happens elsewhere, in a background thread without it.
+interpreter lock; appending to the log happens without it, in a background thread or, for a lone
+record of a producer that does not linger, in the thread that sends.
 """
 
 cimport cython
@@ -17,30 +18,35 @@ from pystream._native._cells cimport (
     Cell, ColumnSpec, convert, fill_timestamp, kBinaryValue, mismatch,
 )
 
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Mapping
 import logging
 from operator import index
+from queue import Empty, SimpleQueue
 from sys import intern
-import threading
 
 from pystream._native._cells import Refused
+from pystream._native._core import RecordBatch as CoreBatch, TopicAppendResult
 from pystream._native._records import encode_headers
 from pystream.config import SEQUENCE_ID_MAX, parse_duration_us
 from pystream.errors import (
-    ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError,
+    ClosedError, ConfigError, RecordTooLargeError, RequestTimeoutError, SchemaError, StreamError,
     UnknownTopicError,
 )
 from pystream.types import RecordMetadata
 
 __all__ = [
-    "Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "TopicSequences", "encode_rows",
+    "Delivery", "ProducerBatch", "RecordAccumulator", "TopicEncoder", "TopicSequences",
+    "append_records", "encode_rows", "to_stream_error",
 ]
 
 _NAMELESS = (
     "{what} needs a producer with a name, by which its records are known again. Make one with "
     "log.producer(producer_name=...)."
 )
+
+_INTERRUPTED = "an exception came between before the record was appended. Send it again."
 
 
 cdef extern from "errors.hpp" namespace "pystream::python":
@@ -90,6 +96,11 @@ cdef extern from "open_batch.hpp" namespace "pystream::python":
         void take(RecordBatch*, RecordBatch*) except +translate_exception
 
 
+cdef enum:
+    # A record that comes so long after the one before is alone; in a loop they are never.
+    LONE_US = 50
+
+
 # -- deliveries ----------------------------------------------------------------------------------
 
 
@@ -117,7 +128,7 @@ cdef class ProducerBatch:
     cdef object _append_time_us
     cdef object _offsets  # of each record, where they do not simply follow the first
     cdef object _error
-    cdef object _event
+    cdef list _bells  # a queue for each who waits, rung when the batch is done
     cdef list _callbacks
 
     def __cinit__(self, TopicEncoder encoder, int32_t partition):
@@ -171,8 +182,11 @@ cdef class ProducerBatch:
 
     cdef _finish(self, Status status):
         self._status = status
-        if self._event is not None:
-            self._event.set()
+        bells = self._bells
+        self._bells = None
+        if bells is not None:
+            for bell in bells:
+                bell.put(None)
         callbacks = self._callbacks
         self._callbacks = None
         if callbacks is not None:
@@ -181,14 +195,17 @@ cdef class ProducerBatch:
 
     cdef bint _wait(self, timeout) except -1:
         """Wait until the batch is appended or failed; return whether it is."""
-        cdef object event
-        if self._status == PENDING and self._event is None:
-            event = threading.Event()
-            # Making it ran Python code: another waiter may have been faster, or the batch be done.
-            if self._event is None:
-                self._event = event
         if self._status == PENDING:
-            self._event.wait(timeout)
+            bell = SimpleQueue()
+            if self._bells is None:
+                self._bells = []
+            self._bells.append(bell)
+            # Making them may have let another thread finish the batch.
+            if self._status == PENDING:
+                try:
+                    bell.get(timeout=timeout)
+                except Empty:
+                    pass
         return self._status != PENDING
 
 
@@ -529,6 +546,10 @@ cdef class RecordAccumulator:
     cdef object _wake
     cdef object _wait_for_memory
     cdef object _is_outdated
+    cdef object _direct_acks  # of a lone record, which `send` appends itself; None: it never does
+    cdef object _check_topic
+    cdef object _note_error
+    cdef int64_t _last_us  # when a batch was begun or appended last
     cdef int64_t _batch_size
     cdef int64_t _buffer_memory
     cdef int64_t _max_record_bytes
@@ -539,6 +560,7 @@ cdef class RecordAccumulator:
 
     def __init__(self, make_encoder, wake, wait_for_memory, is_outdated, *, int64_t batch_size,
                  int64_t buffer_memory, int64_t max_record_bytes):
+        self._direct_acks = None
         self._encoders = {}
         self._open = deque()
         self._sealed = []
@@ -549,6 +571,23 @@ cdef class RecordAccumulator:
         self._batch_size = batch_size
         self._buffer_memory = buffer_memory
         self._max_record_bytes = max_record_bytes
+
+    def append_lone_records(self, acks, check_topic, note_error):
+        """Let `send` append a record that comes alone, while the background thread is idle.
+
+        Not in an event loop, which must not wait for a disk, nor for a producer with a name.
+
+        Parameters
+        ----------
+        acks : {"published", "interval"}
+        check_topic : callable
+            Called with the encoder behind an append; raises StreamError when the topic is gone.
+        note_error : callable
+            Called with the StreamError of an append.
+        """
+        self._direct_acks = acks
+        self._check_topic = check_topic
+        self._note_error = note_error
 
     cpdef TopicEncoder encoder(self, topic):
         """Return what is known of a topic, which is looked up the first time."""
@@ -660,8 +699,52 @@ cdef class RecordAccumulator:
         delivery._timestamp_us = cells[count].integer
         batch._rows.append(cells)
         self.buffered_bytes += batch._rows.bytes() - before
-        self._look_at(encoder, batch, delivery)
+        if delivery._index == 0 and self._is_lone(batch):
+            self._append_directly(batch)
+        else:
+            self._look_at(encoder, batch, delivery)
         return delivery
+
+    cdef bint _is_lone(self, ProducerBatch batch) except -1:
+        """Whether a batch of one record should be appended here and now."""
+        cdef int64_t since_us = batch._opened_us - self._last_us
+        self._last_us = batch._opened_us
+        return (
+            self._direct_acks is not None and self.is_idle and since_us > LONE_US
+            and batch.encoder.sequences is None and not batch.encoder._is_retired
+            and self._open[-1] is batch and _get_running_loop() is None
+        )
+
+    cdef _append_directly(self, ProducerBatch batch):
+        # Ctrl-C is an exception out of any Python code that runs here, and there is none between
+        # the append and the lines that settle the batch: it neither loses nor repeats a record.
+        cdef TopicEncoder encoder = batch.encoder
+        cdef bint is_stamped = encoder.target.timestamp_type == "append_time"
+        cdef bint is_gone = False
+        result = TopicAppendResult()
+        error = None
+        self._close_batch(batch)
+        self._open.pop()
+        try:
+            append_records(batch, self._direct_acks, -1, result)
+            self._check_topic(encoder)
+        except UnknownTopicError as raised:
+            is_gone = True  # and what was appended with it
+            error = raised
+        except Exception as raised:
+            error = to_stream_error(raised)
+        finally:
+            self.release(batch.byte_count)
+            self._last_us = steady_clock_us()
+            if result.published_count > 0 and not is_gone:
+                appended = result.appends[0]
+                batch.complete(
+                    appended.base_offset, appended.append_time_us if is_stamped else None
+                )
+            else:
+                batch.fail(StreamError(_INTERRUPTED) if error is None else error)
+        if error is not None:
+            self._note_error(error)
 
     cdef Delivery _append_numbered(self, TopicEncoder encoder, object partition,
                                    object sequence_id, Cell* cells, int count):
@@ -741,7 +824,7 @@ cdef class RecordAccumulator:
                 return fresh
         return <ProducerBatch>is_open
 
-    cdef _seal(self, ProducerBatch batch):
+    cdef _close_batch(self, ProducerBatch batch):
         cdef TopicEncoder encoder = batch.encoder
         batch._is_sealed = True
         batch.record_count = batch._rows.rows()
@@ -749,6 +832,9 @@ cdef class RecordAccumulator:
         encoder._open[batch.partition] = None
         if encoder._sticky == batch.partition:
             encoder._sticky = (encoder._sticky + 1) % encoder.partitions
+
+    cdef _seal(self, ProducerBatch batch):
+        self._close_batch(batch)
         if batch.record_count > 0:  # none: the first row was refused by the builder
             self._sealed.append(batch)
             self.sealed_count += 1
@@ -793,6 +879,36 @@ cdef class RecordAccumulator:
         """Return every batch, open or not, that was not taken yet."""
         self.seal_older_than(0)
         return self.take_sealed()
+
+
+def append_records(ProducerBatch batch, acks, int64_t complete, result):
+    """Append a batch that takes no more records; what was published is in `result`, also on error.
+
+    `complete`: of a producer with a name, the sequence up to which all are stored then.
+    """
+    columns, builtin = batch.take()
+    columns = CoreBatch._from_capsule(columns)
+    builtin = CoreBatch._from_capsule(builtin)
+    headers = builtin.column(1)
+    batch.encoder.writer.append(
+        columns,
+        timestamps=builtin.column(0),
+        headers=None if headers.null_count == len(headers) else headers,
+        partition=batch.partition,
+        acks=acks,
+        sequences=None if batch.encoder.sequences is None else builtin.column(2),
+        complete_sequence=complete,
+        result=result,
+    )
+
+
+def to_stream_error(error):
+    """Return an error of an append as one of ours."""
+    if isinstance(error, StreamError):
+        return error
+    wrapped = StreamError(f"a batch could not be appended: {error!r}. See the cause.")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def encode_rows(TopicEncoder encoder, rows):

@@ -65,7 +65,9 @@ class Producer:
     batch_size : int or str, default 1 MiB
         A partition's batch is appended when it has this size.
     linger : str or timedelta, default "5ms"
-        A batch is appended at the latest this long after its first record.
+        A batch is appended at the latest this long after its first record. With ``"0s"`` a record
+        that comes alone is appended by ``send`` itself, except in an event loop, at
+        ``acks="durable"``, or with a `producer_name`.
     compression : {"none", "lz4"}, optional
         Default: the topic's.
     buffer_memory : int or str, default 64 MiB
@@ -133,6 +135,10 @@ class Producer:
         )
         linger_us = config.parse_duration_us(linger, name="linger")
         self._sender = Sender(self._accumulator, self._acks, linger_us, self._check_topic)
+        if linger_us == 0 and self._acks != "durable":
+            self._accumulator.append_lone_records(
+                self._acks, self._check_topic, self._sender.note_error
+            )
         self._name = None if producer_name is None else ProducerName(log.catalog, producer_name)
         self._id = _native.random_producer_id() if self._name is None else self._name.id
         self._catalog_mark = log.catalog.change_mark()

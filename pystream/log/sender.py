@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pystream import _native
 from pystream.errors import ClientError, RequestTimeoutError, StreamError
+from pystream.log.progress import Progress
 from pystream.log.table_batch import TableBatch
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ class Sender:
         # Whatever is in it wakes the thread. Without Python in between, as a record's latency
         # has both sides of it.
         self._bell: SimpleQueue[None] = SimpleQueue()
-        self._progress = threading.Condition()
-        self._finished_count = 0
+        self._finished = Progress()  # batches
         self._error: StreamError | None = None  # first since the last flush
         self._in_flight: list[ProducerBatch | TableBatch] = []
         self._is_stopping = False
@@ -80,8 +80,7 @@ class Sender:
 
     def wait_for_progress(self, seconds: float) -> None:
         """Wait until a batch is done, or that long."""
-        with self._progress:
-            self._progress.wait(seconds)
+        self._finished.wait_for(self._finished.count + 1, seconds)
 
     def drain(self, timeout_us: int | None) -> None:
         """Wait until everything sent so far is appended or has failed.
@@ -96,17 +95,15 @@ class Sender:
         self.check_not_inside()
         self._accumulator.seal_older_than(0)
         target = self._accumulator.sealed_count
-        if self._finished_count >= target:
+        if self._finished.count >= target:
             return
         self.wake()
         seconds = None if timeout_us is None else timeout_us / 1e6
-        with self._progress:
-            if not self._progress.wait_for(lambda: self._finished_count >= target, seconds):
-                left = target - self._finished_count
-                raise RequestTimeoutError(
-                    f"{left} batches were not appended within {seconds:g} s. Flush again; they "
-                    "may yet be."
-                )
+        if not self._finished.wait_for(target, seconds):
+            raise RequestTimeoutError(
+                f"{target - self._finished.count} batches were not appended within {seconds:g} s. "
+                "Flush again; they may yet be."
+            )
 
     def check_not_inside(self) -> None:
         """Raise ClientError in the background thread, that is, in a delivery callback."""
@@ -115,6 +112,11 @@ class Sender:
                 "a delivery callback called flush(), send_batch() or close(), which would wait for "
                 "the callback itself. Call it in another thread."
             )
+
+    def note_error(self, error: StreamError) -> None:
+        """Keep an error for :meth:`take_error`, unless there is one already."""
+        if self._error is None:
+            self._error = error
 
     def take_error(self) -> StreamError | None:
         """Return the first error since the last call, and forget it."""
@@ -199,7 +201,7 @@ class Sender:
                 self._complete(batch, result)
             else:
                 # Published, but not known to last: none of its records is acknowledged.
-                self._fail(batch, self._stop(batch, _to_stream_error(error)), None)
+                self._fail(batch, self._stop(batch, _native.to_stream_error(error)), None)
 
     def _publish(
         self, batch: ProducerBatch | TableBatch, acks: _native.Acks
@@ -216,11 +218,11 @@ class Sender:
             if isinstance(batch, TableBatch):
                 batch.append(acks, complete)
             else:
-                _append_records(batch, acks, complete, result)
+                _native.append_records(batch, acks, complete, result)
         except Exception as error:  # whatever it is, those who wait must hear of it
             # A part that was published before the error is acknowledged, but for a sync.
             is_part_kept = result.published_count > 0 and self._acks != "durable"
-            stopped = self._stop(batch, _to_stream_error(error))
+            stopped = self._stop(batch, _native.to_stream_error(error))
             self._fail(batch, stopped, result if is_part_kept else None)
             return None
         if sequences is not None:
@@ -250,9 +252,7 @@ class Sender:
 
     def _finish(self, batch: ProducerBatch | TableBatch) -> None:
         self._accumulator.release(batch.byte_count)
-        with self._progress:
-            self._finished_count += 1
-            self._progress.notify_all()
+        self._finished.advance()
 
     def _stop(self, batch: ProducerBatch | TableBatch, error: StreamError) -> StreamError:
         """Let nothing overtake a record of a producer with a name; return the error."""
@@ -278,8 +278,7 @@ class Sender:
             if isinstance(batch, TableBatch):
                 batch.fail(error)  # whoever sent it is waiting
                 return
-            if self._error is None:
-                self._error = error
+            self.note_error(error)
             if kept is None:
                 batch.fail(error, None, 0)
             else:
@@ -288,35 +287,9 @@ class Sender:
             self._finish(batch)
 
 
-def _append_records(
-    batch: ProducerBatch, acks: _native.Acks, complete: int, result: _native.TopicAppendResult
-) -> None:
-    columns, builtin = (_native.RecordBatch._from_capsule(part) for part in batch.take())
-    headers = builtin.column(1)
-    encoder = batch.encoder
-    encoder.writer.append(
-        columns,
-        timestamps=builtin.column(0),
-        headers=None if headers.null_count == len(headers) else headers,
-        partition=batch.partition,
-        acks=acks,
-        sequences=None if encoder.sequences is None else builtin.column(2),
-        complete_sequence=complete,
-        result=result,
-    )
-
-
 def _sync(partitions: list[_native.Partition], ends: list[int]) -> list[Exception | None]:
     """Make each partition durable up to its end offset; return what went wrong with each."""
     try:
         return _native.sync_partitions(partitions, ends)
     except Exception as error:  # whatever it is, those who wait must hear of it
         return [error] * len(partitions)
-
-
-def _to_stream_error(error: Exception) -> StreamError:
-    if isinstance(error, StreamError):
-        return error
-    wrapped = StreamError(f"a batch could not be appended: {error!r}. See the cause.")
-    wrapped.__cause__ = error
-    return wrapped

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class TableBatch:
         self._sequences = sequences
         self._appended: list[BatchMetadata] = []
         self._error: StreamError | None = None
-        self._is_done = threading.Event()
+        self._bell: SimpleQueue[None] = SimpleQueue()  # rung when it is done
 
     def append(self, acks: _native.Acks, complete_sequence: int) -> None:
         """Append all rows, in the background thread."""
@@ -77,12 +77,12 @@ class TableBatch:
 
     def complete(self) -> None:
         """Say that all was appended."""
-        self._is_done.set()
+        self._bell.put(None)
 
     def fail(self, error: StreamError) -> None:
         """Say that not all was appended."""
         self._error = error
-        self._is_done.set()
+        self._bell.put(None)
 
     def abandon(self, reason: StreamError) -> None:
         """In a forked child: the table is the parent's."""
@@ -90,7 +90,7 @@ class TableBatch:
 
     def result(self) -> list[BatchMetadata]:
         """Wait for the table to be appended, and say where; raise what went wrong."""
-        self._is_done.wait()
+        self._bell.get()
         if self._error is not None:
             raise self._error
         return self._appended

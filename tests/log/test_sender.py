@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +14,8 @@ import pytest
 
 import pystream as ps
 from pystream import _native
-from pystream.errors import SchemaError
+from pystream._native import _producer
+from pystream.errors import SchemaError, UnknownTopicError
 from pystream.log.sender import Sender
 
 
@@ -102,13 +106,12 @@ def test_wait_begins_while_the_batch_is_done(log: ps.Log, monkeypatch: pytest.Mo
     delivery = accumulator.send("t", {"n": 1})
     (batch,) = accumulator.take_all()
     batch.take()
-    make_event = threading.Event
 
-    def be_done_meanwhile() -> threading.Event:
+    def be_done_meanwhile() -> SimpleQueue[None]:
         batch.complete(7)
-        return make_event()
+        return SimpleQueue()
 
-    monkeypatch.setattr(threading, "Event", be_done_meanwhile)
+    monkeypatch.setattr(_producer, "SimpleQueue", be_done_meanwhile)
     assert delivery.result(timeout="5s").offset == 7
 
 
@@ -121,3 +124,115 @@ def test_row_that_cannot_be_added_leaves_no_empty_batch(log: ps.Log) -> None:
             accumulator.send("t", bad)
     assert accumulator.take_all() == []
     assert not accumulator.has_work()
+
+
+# -- lone records ------------------------------------------------------------------------------
+
+
+def wait_until_idle(producer: ps.Producer) -> None:
+    while not producer._accumulator.is_idle:
+        time.sleep(0.001)
+    time.sleep(0.001)  # a record that comes later than that is alone
+
+
+def test_lone_record_is_appended_when_send_returns(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="0s") as producer:
+        producer.send("t", {"n": 0})  # starts the thread
+        for n in range(1, 20):
+            wait_until_idle(producer)
+            delivery = producer.send("t", {"n": n})
+            assert delivery.done()
+            assert delivery.result() == ps.RecordMetadata("t", 0, n, delivery.result().timestamp)
+            assert topic.ends()[0].end == n + 1
+        assert producer._accumulator.buffered_bytes == 0
+        assert not producer._accumulator.has_work()
+
+
+def test_records_that_follow_each_other_go_in_batches(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="0s") as producer:
+        for n in range(20_000):
+            producer.send("t", {"n": n})
+    reader = topic.native_partition(0).reader(0)
+    batches = 0
+    while reader.next() is not None:
+        batches += 1
+    assert batches < 5_000
+
+
+@pytest.mark.parametrize(
+    "settings", [{"linger": "1ms"}, {"linger": "0s", "acks": "durable"}, {"producer_name": "p"}]
+)
+def test_other_producers_leave_it_to_the_thread(log: ps.Log, settings: dict[str, Any]) -> None:
+    log.create_topic("t", {"n": "int64"})
+    with log.producer(**({"linger": "0s"} | settings)) as producer:
+        producer.send("t", {"n": 0})
+        wait_until_idle(producer)
+        threads = []
+        producer.send("t", {"n": 1}).add_done_callback(
+            lambda delivery: threads.append(threading.current_thread().name)
+        )
+        producer.flush()
+        while not threads:
+            time.sleep(0.001)
+        assert threads == ["pystream-producer"]
+
+
+def test_event_loop_never_waits_for_an_append(log: ps.Log) -> None:
+    log.create_topic("t", {"n": "int64"})
+
+    async def send() -> list[str]:
+        producer.send("t", {"n": 0})
+        wait_until_idle(producer)
+        threads: list[str] = []
+        delivery = producer.send("t", {"n": 1})
+        delivery.add_done_callback(lambda _: threads.append(threading.current_thread().name))
+        await delivery
+        return threads
+
+    with log.producer(linger="0s") as producer:
+        assert asyncio.run(send()) == ["pystream-producer"]
+
+
+def test_error_of_a_lone_record_is_in_its_delivery_and_in_flush(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="0s") as producer:
+        producer.send("t", {"n": 0}).result()
+        (other,) = [ps.open(log.directory)]
+        other.delete_topic("t")
+        other.close()
+        wait_until_idle(producer)
+        delivery = producer.send("t", {"n": 1})
+        assert delivery.done()
+        with pytest.raises(UnknownTopicError, match="was deleted before"):
+            delivery.result()
+        with pytest.raises(UnknownTopicError):
+            producer.flush()
+        assert producer._accumulator.buffered_bytes == 0
+    assert topic.name not in log.topics()
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
+def test_ctrl_c_around_the_append_of_a_lone_record(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch, *, is_before: bool
+) -> None:
+    """Behind the append it is published and known to be; before it, it is told to have failed."""
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="0s") as producer:
+        producer.send("t", {"n": 0}).result()
+        wait_until_idle(producer)
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        if is_before:
+            monkeypatch.setattr(_producer, "CoreBatch", SimpleNamespace(_from_capsule=interrupt))
+        else:
+            producer._accumulator.append_lone_records("published", interrupt, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            producer.send("t", {"n": 1})
+        monkeypatch.undo()
+        assert producer._accumulator.buffered_bytes == 0
+        assert topic.ends()[0].end == (1 if is_before else 2)
+        producer.flush()
