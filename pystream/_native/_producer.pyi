@@ -1,110 +1,17 @@
-"""Encoding single records: the loop over Python values that a producer's `send` is."""
+"""Collecting single records in batches: what a producer's `send` is."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Self, final
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
-from pystream._native._core import Acks, TopicAppendResult, TopicWriter
+from pystream._native._core import Acks
+from pystream._native._delivery import Delivery
+from pystream._native._encoder import TopicEncoder
 from pystream.errors import StreamError
-from pystream.types import RecordMetadata
 
-__all__ = [
-    "Delivery",
-    "ProducerBatch",
-    "RecordAccumulator",
-    "TopicEncoder",
-    "TopicSequences",
-    "append_records",
-    "encode_rows",
-    "to_stream_error",
-]
-
-@final
-class Delivery:
-    """The future of one sent record; `Producer.send` returns it."""
-
-    def done(self) -> bool: ...
-    def result(self, timeout: str | timedelta | None = None) -> RecordMetadata: ...
-    def exception(self, timeout: str | timedelta | None = None) -> StreamError | None: ...
-    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None: ...
-    def __await__(self) -> Generator[Any, None, RecordMetadata]: ...
-    def __repr__(self) -> str: ...
-
-@final
-class TopicSequences:
-    """Of a producer with a name and a topic: which sequences are stored."""
-
-    stopped_by: StreamError | None
-    def __new__(cls, complete: int) -> Self: ...
-    def complete(self) -> int: ...
-    def complete_with(self, first: int) -> int: ...
-    def stored(self, first: int) -> None: ...
-    def acknowledged(self, first: int) -> None: ...
-
-@final
-class TopicEncoder:
-    """What a producer knows of a topic, and its open batches."""
-
-    is_gone: bool
-    def __new__(
-        cls,
-        topic: str,
-        schema_blob: bytes,
-        names: tuple[str, ...],
-        types: tuple[str, ...],
-        key_columns: list[int],
-        partitions: int,
-        is_typed: bool,
-        sticky: int,
-        target: Any,
-        writer: TopicWriter,
-        sequences: TopicSequences | None = None,
-    ) -> Self: ...
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partitions(self) -> int: ...
-    @property
-    def is_typed(self) -> bool: ...
-    @property
-    def target(self) -> Any: ...
-    @property
-    def writer(self) -> TopicWriter: ...
-    @property
-    def sequences(self) -> TopicSequences | None: ...
-
-@final
-class ProducerBatch:
-    """The records of one partition that are appended together, and what became of them."""
-
-    @property
-    def encoder(self) -> TopicEncoder: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def record_count(self) -> int: ...
-    @property
-    def byte_count(self) -> int: ...
-    @property
-    def first_sequence(self) -> int: ...
-    def take(self) -> tuple[object, object]: ...
-    def complete(
-        self,
-        base_offset: int,
-        append_time_us: int | None = None,
-        offsets: npt.NDArray[np.int64] | None = None,
-        duplicate_count: int = 0,
-    ) -> None: ...
-    def fail(
-        self,
-        error: StreamError,
-        offsets: npt.NDArray[np.int64] | None = None,
-        duplicate_count: int = 0,
-    ) -> None: ...
-    def abandon(self, error: StreamError) -> None: ...
+__all__ = ["RecordAccumulator", "encode_rows"]
 
 @final
 class RecordAccumulator:
@@ -164,14 +71,6 @@ class RecordAccumulator:
     def oldest_age_us(self) -> int | None: ...
     def has_work(self) -> bool: ...
     def release(self, byte_count: int) -> None: ...
-
-def append_records(
-    batch: ProducerBatch, acks: Acks, complete: int, result: TopicAppendResult
-) -> None:
-    """Append a batch that takes no more records; what was published is in `result`."""
-
-def to_stream_error(error: Exception) -> StreamError:
-    """Return an error of an append as one of ours."""
 
 def encode_rows(encoder: TopicEncoder, rows: Iterable[object]) -> object:
     """Return records as a capsule of a batch with the topic's columns. Raises SchemaError."""

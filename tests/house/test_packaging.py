@@ -134,10 +134,10 @@ def module_bytes(source: Path, name: str) -> bytes:
             "_core",
         ),
         (
-            "pystream/_native/_producer.pyx",
+            "pystream/_native/_delivery.pyx",
             "Wait longer; it may yet be.",
             "Wait longer; it might be.",
-            "_producer",
+            "_delivery",
         ),
         (
             "pystream/_native/open_batch.hpp",

@@ -14,7 +14,7 @@ import pytest
 
 import pystream as ps
 from pystream import _native
-from pystream._native import _producer
+from pystream._native import _delivery
 from pystream.errors import SchemaError, UnknownTopicError
 from pystream.log.sender import Sender
 
@@ -111,7 +111,7 @@ def test_wait_begins_while_the_batch_is_done(log: ps.Log, monkeypatch: pytest.Mo
         batch.complete(7)
         return SimpleQueue()
 
-    monkeypatch.setattr(_producer, "SimpleQueue", be_done_meanwhile)
+    monkeypatch.setattr(_delivery, "SimpleQueue", be_done_meanwhile)
     assert delivery.result(timeout="5s").offset == 7
 
 
@@ -227,7 +227,7 @@ def test_ctrl_c_around_the_append_of_a_lone_record(
             raise KeyboardInterrupt
 
         if is_before:
-            monkeypatch.setattr(_producer, "CoreBatch", SimpleNamespace(_from_capsule=interrupt))
+            monkeypatch.setattr(_delivery, "CoreBatch", SimpleNamespace(_from_capsule=interrupt))
         else:
             producer._accumulator.append_lone_records("published", interrupt, interrupt)
         with pytest.raises(KeyboardInterrupt):
