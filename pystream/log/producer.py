@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
-import random
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -20,14 +18,13 @@ from pystream.errors import (
     BufferFullError,
     ClosedError,
     ConfigError,
-    FencedError,
     SchemaError,
-    UnknownTopicError,
 )
 from pystream.log import fork, topic_description
 from pystream.log.producer_name import ProducerName
+from pystream.log.producer_topics import ProducerTopics
 from pystream.log.sender import Sender
-from pystream.log.table import import_table
+from pystream.log.table import import_table, row_timestamps
 from pystream.log.table_batch import TableBatch, appended_batches, sequence_ids
 from pystream.types import BatchMetadata
 
@@ -118,32 +115,35 @@ class Producer:
     ) -> None:
         self._log = log
         self._acks = _parse_acks(acks)
-        self._compression = (
-            None if compression is None else topic_description.check_compression(compression)
-        )
+        codec = None if compression is None else topic_description.check_compression(compression)
         self._max_block_us = config.parse_duration_us(max_block, name="max_block")
         self._max_record_bytes = config.parse_size(max_record_bytes, name="max_record_bytes")
         self._buffer_memory = config.parse_size(buffer_memory, name="buffer_memory")
-        self._accumulator = _native.RecordAccumulator(
-            self._make_encoder,
-            self._wake,
-            self._wait_for_memory,
-            self._is_outdated,
-            batch_size=config.parse_size(batch_size, name="batch_size"),
-            buffer_memory=self._buffer_memory,
-            max_record_bytes=self._max_record_bytes,
-        )
+        batch_bytes = config.parse_size(batch_size, name="batch_size")
         linger_us = config.parse_duration_us(linger, name="linger")
-        self._sender = Sender(self._accumulator, self._acks, linger_us, self._check_topic)
+        # Behind every check: it fences the producer that has the name.
+        self._name = None if producer_name is None else ProducerName(log.catalog, producer_name)
+        self._topics = ProducerTopics(
+            log,
+            self._name,
+            codec,
+            self._max_record_bytes,
+            lambda topics: _native.RecordAccumulator(
+                self._make_encoder,
+                self._wake,
+                self._wait_for_memory,
+                topics.is_outdated,
+                batch_size=batch_bytes,
+                buffer_memory=self._buffer_memory,
+                max_record_bytes=self._max_record_bytes,
+            ),
+        )
+        self._accumulator = self._topics.accumulator
+        self._sender = Sender(self._accumulator, self._acks, linger_us, self._topics.check)
         if linger_us == 0 and self._acks != "durable":
             self._accumulator.append_lone_records(
-                self._acks, self._check_topic, self._sender.note_error
+                self._acks, self._topics.check, self._sender.note_error
             )
-        self._name = None if producer_name is None else ProducerName(log.catalog, producer_name)
-        self._id = _native.random_producer_id() if self._name is None else self._name.id
-        self._catalog_mark = log.catalog.change_mark()
-        self._unsaved_batches = 0
-        self._sequences: dict[bytes, _native.TopicSequences] = {}  # by topic id
         # Called millions of times a second: the instance has the compiled method itself.
         self.send = self._accumulator.send  # type: ignore[method-assign]
         fork.on_child(self)
@@ -292,7 +292,7 @@ class Producer:
         (0, 0, 2)
         """
         self._check_usable()
-        self._forget_changed_topics()
+        self._topics.forget_changed()
         encoder = self._accumulator.encoder(topic)
         if partition is not None:
             encoder.target.native_partition(partition)  # raises when there is none
@@ -300,12 +300,12 @@ class Producer:
             batches = import_table(table, encoder)
         except SchemaError:
             # What can be read once is partly read by now.
-            if isinstance(table, Iterator) or not self._is_outdated(encoder):
+            if isinstance(table, Iterator) or not self._topics.is_outdated(encoder):
                 raise
             encoder = self._accumulator.encoder(topic)
             batches = import_table(table, encoder)
         rows = sum(len(batch) for batch in batches)
-        stamps = _timestamps(topic, timestamp, rows)
+        stamps = row_timestamps(topic, timestamp, rows)
         if self._name is not None:
             return self._send_numbered(encoder, batches, stamps, partition, sequence_id)
         if sequence_id is not None:
@@ -314,7 +314,7 @@ class Producer:
                 "Make one with log.producer(producer_name=...)."
             )
         self._sender.drain(None)
-        self._check_topic(encoder)
+        self._topics.check(encoder)
         appended: list[BatchMetadata] = []
         begin = 0
         for batch in batches:
@@ -404,7 +404,7 @@ class Producer:
                 "log.producer(producer_name=...)."
             )
         self._check_usable()
-        self._forget_changed_topics()
+        self._topics.forget_changed()
         sequences = self._accumulator.encoder(topic).sequences
         assert sequences is not None  # the producer has a name
         return sequences.complete()
@@ -449,7 +449,7 @@ class Producer:
         # Also when Ctrl-C ended an earlier call: the thread may not be done yet.
         self._sender.stop()
         atexit.unregister(self.close)
-        self._save_positions()
+        self._topics.save_positions()
         self._raise_error()
 
     @property
@@ -485,61 +485,12 @@ class Producer:
     # -- called by the accumulator and the sender ------------------------------------------------
 
     def _make_encoder(self, topic: str) -> TopicEncoder:
-        """Look a topic up for its first record."""
-        known = self._log.topic(topic)
-        schema = known.schema
-        keys = [schema.index_of(name) for name in known.key]
-        first_keyless = random.randrange(known.partitions)
-        name = self._name
-        writer = _native.TopicWriter(
-            [known.native_partition(number) for number in range(known.partitions)],
-            key_columns=keys,
-            codec=self._compression or known.compression,
-            append_time=known.timestamp_type == "append_time",
-            max_record_bytes=self._max_record_bytes,
-            first_keyless_partition=first_keyless,
-            producer_id=self._id,
-            producer_epoch=0 if name is None else name.epoch,
-            producer_name="" if name is None else name.name,
-            positions=(
-                () if name is None else name.positions(known.description.id, known.partitions)
-            ),
-        )
-        sequences = None
-        if name is not None:
-            topic_id = known.description.id
-            # Before the first append: the next of this name must find what this one writes.
-            sequences = self._sequences.setdefault(
-                topic_id, _native.TopicSequences(writer.complete_sequence)
-            )
-            name.save(topic_id, writer.positions(), sequences.complete())
+        """Look a topic up for its first record, with which the background thread starts."""
+        encoder = self._topics.make_encoder(topic)
         self._sender.start()
         atexit.unregister(self.close)
         atexit.register(self.close)
-        return _native.TopicEncoder(
-            known.name,
-            known.description.schema_blob,
-            tuple(schema.names),
-            tuple(str(dtype) for _, dtype, _ in schema.fields),
-            keys,
-            known.partitions,
-            known.is_typed,
-            first_keyless,
-            known,
-            writer,
-            sequences,
-        )
-
-    def _save_positions(self) -> None:
-        """Store where the next producer of this name reads on."""
-        if self._name is None:
-            return
-        self._unsaved_batches = 0
-        with contextlib.suppress(FencedError):  # the newer one stores its own
-            for encoder in self._accumulator.encoders():
-                topic_id = encoder.target.description.id
-                complete = self._sequences[topic_id].complete()
-                self._name.save(topic_id, encoder.writer.positions(), complete)
+        return encoder
 
     def _wake(self) -> None:
         self._sender.wake()
@@ -563,45 +514,6 @@ class Producer:
                 )
             self._sender.wait_for_progress(min(left, config.WAIT_SLICE_US / 1e6))
 
-    def _is_outdated(self, encoder: TopicEncoder) -> bool:
-        """Return whether the topic has other columns than when it was looked up."""
-        found = self._log.catalog.find_topic(encoder.topic)
-        known = encoder.target.description
-        if found is None or found.id != known.id or found.schema_id == known.schema_id:
-            return False
-        self._accumulator.retire_encoder(encoder)
-        return True
-
-    def _check_topic(self, encoder: TopicEncoder) -> None:
-        """Raise when the topic was deleted since it was looked up, or the producer is fenced."""
-        self._forget_changed_topics()
-        if self._name is not None:
-            # So that the next of this name has little to read, should this one be killed.
-            self._unsaved_batches += 1
-            if self._unsaved_batches > config.POSITION_BATCHES:
-                self._save_positions()
-        if encoder.is_gone:
-            raise UnknownTopicError(
-                f"topic {encoder.topic!r} was deleted before its records were appended. Create it "
-                "again and send them anew.",
-                topic=encoder.topic,
-            )
-
-    def _forget_changed_topics(self) -> None:
-        """Let topics be looked up anew that were altered, or deleted and perhaps made again."""
-        mark = self._log.catalog.change_mark()
-        is_changed = mark != self._catalog_mark
-        if self._name is not None:
-            self._name.check_current(is_changed=is_changed)
-        if is_changed:
-            self._catalog_mark = mark
-            for known in self._accumulator.encoders():
-                found = self._log.catalog.find_topic(known.topic)
-                if found is None or found.id != known.target.description.id:
-                    self._accumulator.drop_encoder(known)
-                elif found.schema_id != known.target.description.schema_id:
-                    self._accumulator.retire_encoder(known)
-
     # -- helpers -------------------------------------------------------------------------------
 
     def _check_usable(self) -> None:
@@ -621,19 +533,3 @@ def _parse_acks(acks: str | int) -> _native.Acks:
             f'acks is {acks!r}. Pass "interval" (1), "published" (0) or "durable" ("all").'
         )
     return known
-
-
-def _timestamps(topic: str, given: Any, rows: int) -> int | _native.Array:
-    """Return one timestamp in microseconds for all rows, or a column of one per row."""
-    if given is None:
-        return time.time_ns() // 1000
-    if not isinstance(given, np.ndarray) or given.ndim == 0:
-        return _native.timestamp_us(topic, given)
-    if given.shape != (rows,):
-        raise ConfigError(
-            f"timestamp has the shape {given.shape}, but the table has {rows} rows. Pass one for "
-            "all, or an array with one for each."
-        )
-    kind = "int64" if given.dtype.kind in "iu" else "timestamp[us]"
-    schema = _native.Schema([("timestamp", _native.DataType(kind), False)])
-    return _native.RecordBatch.from_numpy(schema, {"timestamp": given}).column(0)

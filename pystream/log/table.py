@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pystream import _native
-from pystream.errors import SchemaError
+from pystream.errors import ConfigError, SchemaError
 from pystream.log.record_batch import RecordBatch
 
 if TYPE_CHECKING:
     from pystream._native import TopicEncoder
 
-__all__ = ["import_table"]
+__all__ = ["import_table", "row_timestamps"]
 
 
 def import_table(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:
@@ -71,3 +72,19 @@ def _from_arrays(table: Mapping[str, Any], schema: _native.Schema) -> _native.Re
         else:
             columns[name] = np.asarray(values)
     return _native.RecordBatch.from_numpy(schema, columns, masks or None)
+
+
+def row_timestamps(topic: str, given: Any, rows: int) -> int | _native.Array:
+    """Return one timestamp in microseconds for all rows, or a column of one per row."""
+    if given is None:
+        return time.time_ns() // 1000
+    if not isinstance(given, np.ndarray) or given.ndim == 0:
+        return _native.timestamp_us(topic, given)
+    if given.shape != (rows,):
+        raise ConfigError(
+            f"timestamp has the shape {given.shape}, but the table has {rows} rows. Pass one for "
+            "all, or an array with one for each."
+        )
+    kind = "int64" if given.dtype.kind in "iu" else "timestamp[us]"
+    schema = _native.Schema([("timestamp", _native.DataType(kind), False)])
+    return _native.RecordBatch.from_numpy(schema, {"timestamp": given}).column(0)

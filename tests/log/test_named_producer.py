@@ -151,7 +151,7 @@ def test_closing_saves_where_the_next_producer_reads_on(log: ps.Log) -> None:
     with log.producer(producer_name="loader") as producer:
         producer.send_batch("numbers", numbers(0, 4095))  # a run of sequences for each partition
         producer.send_batch("numbers", numbers(4096, 4100))
-        producer_id = producer._id
+        producer_id = producer._topics.producer_id
     saved = log.catalog.producer_positions(producer_id, topic.description.id)
     assert saved == {0: (4096, 1, 4095, 4100), 1: (5, 1, 4100, 4100)}
 
@@ -165,7 +165,7 @@ def test_long_running_producer_notes_its_position_now_and_then(
     found = []
     for n in range(9):
         producer.send("numbers", {"n": n}).result()
-        saved = log.catalog.producer_positions(producer._id, topic.description.id)
+        saved = log.catalog.producer_positions(producer._topics.producer_id, topic.description.id)
         found.append(saved[0][2])
     assert found == [-1, -1, -1, 2, 2, 2, 2, 6, 6]
 
@@ -346,7 +346,7 @@ def test_fenced_producer_does_not_turn_the_position_back(log: ps.Log) -> None:
     with log.producer(producer_name="loader") as newer:
         newer.send("numbers", {"n": 1})
     older.close()
-    saved = log.catalog.producer_positions(older._id, topic.description.id)
+    saved = log.catalog.producer_positions(older._topics.producer_id, topic.description.id)
     assert saved == {0: (2, 1, 1, 1)}
 
 

@@ -11,7 +11,7 @@ TRACKER = "native/storage/sequence_tracker.hpp"
 WRITER = "native/storage/topic_writer.cpp"
 ENCODING = "pystream/_native/_producer.pyx"
 SENDER = "pystream/log/sender.py"
-PRODUCER = "pystream/log/producer.py"
+TOPICS = "pystream/log/producer_topics.py"
 CATALOG = "pystream/log/catalog.py"
 
 MUTATIONS = (
@@ -136,7 +136,7 @@ MUTATIONS = (
         "no position is written before the first append",
         (
             Edit(
-                PRODUCER,
+                TOPICS,
                 "name.save(topic_id, writer.positions(), sequences.complete())\n",
                 "pass\n",
             ),
