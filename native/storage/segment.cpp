@@ -243,11 +243,13 @@ void Segment::prefetch(const BatchEntry& entry) const {
 
 void Segment::prefault(const uint8_t* data, size_t length) {
   const int64_t begin = data - data_.load(std::memory_order_acquire);
-  prefault_range(begin, begin + static_cast<int64_t>(length), true);
+  const auto size = static_cast<int64_t>(length);
+  prefault_range(begin, begin + size, size < kPrefaultGranuleBytes / 4);
 }
 
-// Whole granules amortize the call over a megabyte of small batches; the header walk over large
-// batches asks for the pages that it touches and no more.
+// Whole granules amortize the call over a megabyte of small batches. A large buffer asks for its
+// own pages and not for those of the columns beside it, which nobody may read; the header walk over
+// large batches for those that it touches.
 void Segment::prefault_range(int64_t begin, int64_t end, bool whole_granules) {
   const int64_t size = size_.load(std::memory_order_relaxed);
   for (int64_t at = begin; at < end;) {
