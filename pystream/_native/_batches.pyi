@@ -57,7 +57,7 @@ class BatchRows:
 
 @final
 class BatchQueue(Generic[_Position, _Rows]):
-    """Batches that were read ahead and not handed out yet. One thread."""
+    """Batches that were read ahead and not handed out yet."""
 
     @property
     def records_taken(self) -> int: ...
@@ -65,11 +65,21 @@ class BatchQueue(Generic[_Position, _Rows]):
     def __init__(
         self, batch_type: type[_Rows], refuse_compacted: Callable[[LogBatch], NoReturn]
     ) -> None: ...
-    def put(self, partitions: list[_Position], fetched: FetchedBatches) -> int:
-        """Replace what is there by what ``Fetcher.fetch`` gave; return how many batches it is."""
+    @property
+    def epoch(self) -> int:
+        """Rises when what is there, or on its way, is to be forgotten."""
 
     def clear(self) -> None:
-        """Forget what is there."""
+        """Forget what is there, and what is put under an earlier epoch."""
+
+    def move(self, partition: _Position, position: int) -> None:
+        """Set the position of a partition, and forget what was read before."""
+
+    def put(self, epoch: int, partitions: list[_Position], fetched: FetchedBatches) -> None:
+        """Replace what is there by what ``Fetcher.fetch`` gave, unless the epoch is over."""
+
+    def step_over(self, epoch: int, partitions: list[_Position], positions: list[int]) -> None:
+        """Move partitions forward to where nothing more is, unless the epoch is over."""
 
     def take(self, max_records: int | None) -> tuple[_Position, _Rows] | None:
         """Return the partition and rows of the next batch, from the partition's position on."""

@@ -95,7 +95,10 @@ cdef class BatchRows:
 
 @cython.final
 cdef class BatchQueue:
-    """Batches that were read ahead and not handed out yet. One thread.
+    """Batches that were read ahead and not handed out yet.
+
+    One thread takes; what others do meanwhile, they do under the interpreter lock, so that a seek
+    or a pause never loses against a fetch that is going on.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ cdef class BatchQueue:
     ----------
     records_taken : int
         How many were handed out.
+    epoch : int
+        Rises when what is there, or on its way, is to be forgotten.
     is_held : bool
         `BatchIterator` calls its `wait` before it takes something: set while somebody is in the
         middle of a batch.
@@ -122,6 +127,7 @@ cdef class BatchQueue:
     cdef Py_ssize_t _next  # index of the first that is not handed out
     cdef PartitionPosition _taken  # whose batch was taken last
     cdef readonly int64_t records_taken
+    cdef readonly int64_t epoch
     cdef public bint is_held
 
     def __init__(self, batch_type, refuse_compacted):
@@ -130,22 +136,41 @@ cdef class BatchQueue:
         self.clear()
 
     def clear(self):
-        """Forget what is there."""
-        self.put([], ([], [], b""))
+        """Forget what is there, and what is put under an earlier epoch."""
+        self.epoch += 1
+        self._partitions = self._batches = self._schemas = []
+        self._numbers = b""
+        self._next = 0
 
-    def put(self, list partitions not None, tuple fetched not None):
-        """Replace what is there by what ``Fetcher.fetch`` gave; return how many batches it is.
+    def move(self, PartitionPosition partition not None, int64_t position):
+        """Set the position of a partition, and forget what was read before."""
+        self.clear()
+        partition.position = position
+
+    def put(self, int64_t epoch, list partitions not None, tuple fetched not None):
+        """Replace what is there by what ``Fetcher.fetch`` gave, unless the epoch is over.
 
         Parameters
         ----------
+        epoch : int
+            When the fetch began.
         partitions : list of PartitionPosition
             Of the fetcher's readers.
         fetched : FetchedBatches
         """
+        if epoch != self.epoch:
+            return
         self._partitions = partitions
         self._batches, self._schemas, self._numbers = fetched
         self._next = 0
-        return len(self._batches)
+
+    def step_over(self, int64_t epoch, list partitions not None, list positions not None):
+        """Move partitions forward to where nothing more is, unless the epoch is over."""
+        cdef PartitionPosition partition
+        cdef int64_t position
+        if epoch == self.epoch:
+            for partition, position in zip(partitions, positions):
+                partition.position = max(partition.position, position)
 
     def take(self, max_records):
         """Return the partition and rows of the next batch, from the partition's position on.

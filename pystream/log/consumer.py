@@ -266,24 +266,21 @@ class Consumer:
             If it is below the log start offset or above the log end offset; names both.
         """
         self._leave_record()
-        self._of(partition).seek(offset)
-        self._fetcher.forget_ready()
+        self._fetcher.seek(self._of(partition), offset)
         self._fetcher.interrupt()
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
         """Go to the first record of these partitions; of all when none is given."""
         self._leave_record()
         for assigned in self._some(partitions):
-            assigned.seek(assigned.partition.ends().log_start_offset)
-        self._fetcher.forget_ready()
+            self._fetcher.seek(assigned, assigned.partition.ends().log_start_offset)
         self._fetcher.interrupt()
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
         """Go behind the last record of these partitions; of all when none is given."""
         self._leave_record()
         for assigned in self._some(partitions):
-            assigned.seek(assigned.partition.ends().log_end_offset)
-        self._fetcher.forget_ready()
+            self._fetcher.seek(assigned, assigned.partition.ends().log_end_offset)
         self._fetcher.interrupt()
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -432,8 +429,7 @@ class Consumer:
             position = self._position(reading)
             self._records.drop()
             if position < reading.position:
-                reading.seek(position)
-                self._fetcher.forget_ready()
+                self._fetcher.seek(reading, position)
         self._hold(None)
 
     def _hold(self, records: RecordIterator | None) -> None:

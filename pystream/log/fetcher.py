@@ -33,7 +33,15 @@ class AssignedPartition(PartitionPosition):
     is_paused : bool
     """
 
-    __slots__ = ("is_paused", "name", "partition", "reader", "skipped_to", "topic")
+    __slots__ = (
+        "_on_corruption",
+        "is_paused",
+        "name",
+        "partition",
+        "reader",
+        "skipped_to",
+        "topic",
+    )
 
     def __init__(
         self, topic: Topic, number: int, position: int, *, on_corruption: OnCorruption = "raise"
@@ -42,15 +50,18 @@ class AssignedPartition(PartitionPosition):
         self.name = TopicPartition(topic.name, number)
         self.topic = topic
         self.partition = partition = topic.native_partition(number)
+        self._on_corruption = on_corruption
         # May be ahead of `position`, by batches that were fetched and not handed out yet.
         self.reader: PartitionReader = partition.reader(position, on_corruption=on_corruption)
         self.skipped_to = 0  # damage below was counted
         self.is_paused = False
 
-    def seek(self, offset: int) -> None:
-        """Move to an offset within the log; OffsetOutOfRangeError names both ends."""
-        self.reader.seek(offset)
-        self.position = offset
+    def renew_reader(self, offset: int) -> None:
+        """Read from an offset within the log; OffsetOutOfRangeError names both ends.
+
+        The one before stays with the fetch that may be using it.
+        """
+        self.reader = self.partition.reader(offset, on_corruption=self._on_corruption)
         self.skipped_to = 0
 
 
@@ -79,6 +90,7 @@ class Fetcher:
         self._assigned: list[AssignedPartition] = []
         self._active: list[AssignedPartition] = []  # not paused; as `_native` numbers them
         self._native: NativeFetcher | None = None  # None: to be made anew, from the positions on
+        self._epoch = 0  # of `_native`: when the queue has another, it is of no use
 
     def assign(self, assigned: list[AssignedPartition]) -> None:
         """Replace the partitions that are read."""
@@ -88,8 +100,12 @@ class Fetcher:
 
     def forget_ready(self) -> None:
         """Look at all partitions again, after one was moved, paused or resumed."""
-        self._native = None
         self.queue.clear()
+
+    def seek(self, assigned: AssignedPartition, offset: int) -> None:
+        """Move a partition to an offset within the log; OffsetOutOfRangeError names both ends."""
+        assigned.renew_reader(offset)
+        self.queue.move(assigned, offset)
 
     def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch that is there, from the position on; None when there is none.
@@ -143,27 +159,35 @@ class Fetcher:
 
     def _fetch(self) -> bool:
         """Read ahead; False when there is nothing."""
-        native, self._native = self._native, None  # made anew when an error cuts this short
-        if native is None:
+        epoch = self.queue.epoch
+        # Made anew when an error or Ctrl-C cuts this short, or another thread moves something.
+        native, self._native = self._native, None
+        if native is None or self._epoch != epoch:
             native = self._begin()
+        active = self._active
         try:
             fetched = native.fetch(self._fetch_batches)
         finally:
             if self._is_skipping:
                 self._count_skipped()
-        count = self.queue.put(self._active, fetched)
-        self._native = native
-        if count == 0:
-            for assigned in self._active:  # it may have stepped over offsets without a record
-                assigned.position = max(assigned.position, assigned.reader.position)
+        count = len(fetched[0])
+        if count > 0:
+            self.queue.put(epoch, active, fetched)
+        else:
+            # Readers may have stepped over offsets without a record.
+            self.queue.step_over(epoch, active, [each.reader.position for each in active])
+        self._native, self._epoch = native, epoch
         return count > 0
 
     def _begin(self) -> NativeFetcher:
         self._active = [assigned for assigned in self._assigned if not assigned.is_paused]
+        readers = []
         for assigned in self._active:
-            if assigned.reader.position != assigned.position:
-                assigned.reader.seek(assigned.position)
-        return NativeFetcher([assigned.reader for assigned in self._active])
+            reader = assigned.reader
+            if reader.position != assigned.position:
+                reader.seek(assigned.position)
+            readers.append(reader)
+        return NativeFetcher(readers)
 
     def _count_skipped(self) -> None:
         for assigned in self._active:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -376,3 +377,73 @@ def test_nothing_keeps_a_batch_that_was_handed_out(reader: ps.Consumer) -> None:
     for batch in reader.batches():
         stored = batch._stored
         assert sys.getrefcount(stored) == 3  # the batch, the variable and the call
+
+
+class Meanwhile:
+    """A fetch of the core during which another thread does something."""
+
+    def __init__(self, consumer: ps.Consumer, what: Callable[[], None]) -> None:
+        self.fetcher = consumer._fetcher
+        self.native = self.fetcher._begin()
+        self.what = what
+
+    def __enter__(self) -> None:
+        self.fetcher._native = self  # type: ignore[assignment]
+        self.fetcher._epoch = self.fetcher.queue.epoch
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def fetch(self, max_batches: int) -> object:
+        fetched = self.native.fetch(max_batches)
+        self.what()
+        return fetched
+
+
+@pytest.mark.parametrize("offset", [0, 7, 18])
+def test_a_seek_wins_against_a_fetch_that_is_going_on(reader: ps.Consumer, offset: int) -> None:
+    with Meanwhile(reader, lambda: reader.seek(FIRST, offset)):
+        got = numbers(reader.batches())
+    first, second = ([n for n in range(36) if n // 3 % 2 == p] for p in (0, 1))
+    assert [n for n in got if n // 3 % 2 == 0] == first[offset:]
+    assert [n for n in got if n // 3 % 2 == 1] == second
+
+
+def test_a_pause_wins_against_a_fetch_that_is_going_on(reader: ps.Consumer) -> None:
+    with Meanwhile(reader, lambda: reader.pause(FIRST)):
+        got = numbers(reader.batches())
+    assert got == [n for n in range(36) if n // 3 % 2 == 1]
+
+
+def test_a_resume_is_seen_by_a_fetch_that_found_nothing(reader: ps.Consumer) -> None:
+    reader.pause(FIRST, SECOND)
+    with Meanwhile(reader, lambda: reader.resume(FIRST)):
+        numbers(reader.batches())
+    assert reader._fetcher._epoch != reader._fetcher.queue.epoch
+    assert numbers(reader.batches()) == [n for n in range(36) if n // 3 % 2 == 0]
+
+
+def test_a_seek_of_another_thread_during_reading(log: ps.Log) -> None:
+    """Whatever comes is a record of its offset, and positions stay within the log."""
+    for begin in range(0, 3000, 3):
+        append(log, 0, begin, begin + 1, begin + 2)
+    with log.consumer("orders", auto_offset_reset="earliest", timeout="0s") as consumer:
+        is_done = threading.Event()
+
+        def jump() -> None:
+            random = np.random.default_rng(3)
+            while not is_done.is_set():
+                consumer.seek(FIRST, int(random.integers(0, 3000)))
+                time.sleep(0.0001)
+
+        thread = threading.Thread(target=jump)
+        thread.start()
+        try:
+            for _ in range(200):
+                for batch in consumer.batches():
+                    rows = batch["n"].to_pylist()
+                    assert rows == list(range(batch.base_offset, batch.next_offset))
+                    assert rows
+        finally:
+            is_done.set()
+            thread.join()
