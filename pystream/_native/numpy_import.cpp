@@ -1,7 +1,9 @@
 #include "numpy_import.hpp"
 
+#include <bit>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
@@ -42,10 +44,14 @@ void set_validity(Buffer validity, Array* array) {
   if (array->null_count > 0) array->validity = std::move(validity);
 }
 
+// In native byte order, aligned and without gaps; `values` itself when it is.
 py::array require_plain(const py::array& values) {
+  using Api = py::detail::npy_api;
+  constexpr int kPlain = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_;
+  const bool is_swapped = values.dtype().byteorder() == '>';
+  if (!is_swapped && (values.flags() & kPlain) == kPlain) return values;
   py::array native = values;
-  const char order = values.dtype().byteorder();
-  if (order == '>') native = values.attr("astype")(values.dtype().attr("newbyteorder")("="));
+  if (is_swapped) native = values.attr("astype")(values.dtype().attr("newbyteorder")("="));
   return py::module_::import("numpy").attr("require")(
       native, py::arg("requirements") = py::make_tuple("C", "A"));
 }
@@ -60,12 +66,26 @@ Array shared_values(const py::array& plain, DataType type) {
   return out;
 }
 
+// Of the dtype, whose `name` numpy puts together in Python.
+std::optional<TypeId> number_type(const py::dtype& dtype) {
+  constexpr TypeId kSigned[] = {TypeId::kInt8, TypeId::kInt16, TypeId::kInt32, TypeId::kInt64};
+  constexpr TypeId kUnsigned[] = {TypeId::kUInt8, TypeId::kUInt16, TypeId::kUInt32,
+                                  TypeId::kUInt64};
+  const auto bytes = static_cast<size_t>(dtype.itemsize());
+  const auto rank = static_cast<size_t>(std::countr_zero(bytes));
+  if (!std::has_single_bit(bytes) || bytes > 8) return std::nullopt;
+  if (dtype.kind() == 'i') return kSigned[rank];
+  if (dtype.kind() == 'u') return kUnsigned[rank];
+  if (bytes == 4) return TypeId::kFloat32;
+  return bytes == 8 ? std::optional(TypeId::kFloat64) : std::nullopt;
+}
+
 Array from_numbers(const py::array& values, const DataType& target, const std::string& column) {
-  const std::string name = py::str(values.dtype().attr("name")).cast<std::string>();
-  const std::string accepted =
-      " int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 ";
-  if (accepted.find(" " + name + " ") == std::string::npos) throw_dtype(column, target, name);
-  return shared_values(require_plain(values), DataType::parse(name));
+  const std::optional<TypeId> type = number_type(values.dtype());
+  if (!type) {
+    throw_dtype(column, target, py::str(values.dtype().attr("name")).cast<std::string>());
+  }
+  return shared_values(require_plain(values), DataType::of(*type));
 }
 
 Array from_bools(const py::array& values) {

@@ -169,6 +169,7 @@ def test_decimal_that_does_not_fit_is_refused_with_its_row(text: str) -> None:
         ("int64", np.array([1.5]), "float64", None),
         ("int64", np.array(["1"]), "<U1", None),
         ("float64", np.array([1.5], np.float16), "float16", None),
+        ("float64", np.array([1.5], np.longdouble), np.dtype(np.longdouble).name, None),
         ("float64", np.array([1j]), "complex128", None),
         ("string", np.array([1]), "int64", None),
         ("string", np.array(["a", 7], object), "int", 1),
