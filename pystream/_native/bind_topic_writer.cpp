@@ -126,15 +126,21 @@ ResultHandle append(TopicWriter& self, const RecordBatch& batch,
   const auto numbered = sequences_of(self, sequences, batch.num_rows, complete_sequence);
   if (!result) result = std::make_shared<TopicAppendResult>();
   const bool is_durable = parsed_acks == storage::Acks::kDurable;
+  const auto sync = [&](int64_t slice_us) { return self.sync(result.get(), slice_us); };
+  const int64_t first_us = std::min(self.sync_timeout_us(), kWaitSliceUs);
+  bool is_done = !is_durable;
   {
+    // Both in one: between them, the interpreter lock would be waited for only to be let go.
     const py::gil_scoped_release release;
     self.append(batch, times, headers ? &*headers : nullptr,
                 partition.value_or(storage::kPartitionByKey),
                 is_durable ? storage::Acks::kPublished : parsed_acks, result.get(),
                 numbered ? &*numbered : nullptr);
+    if (is_durable) is_done = sync(first_us);
   }
-  const auto sync = [&](int64_t slice_us) { return self.sync(result.get(), slice_us); };
-  if (is_durable && !wait_in_slices(self.sync_timeout_us(), sync)) {
+  if (is_done) return result;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  if (!wait_in_slices(self.sync_timeout_us() - first_us, sync)) {
     self.throw_sync_timeout(result.get());
   }
   return result;
