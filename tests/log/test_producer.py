@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -391,6 +392,28 @@ def test_topic_deleted_under_a_producer(log: ps.Log) -> None:
         producer.send("t", b"4")
         producer.flush()
     assert [row["value"] for row in rows_of(log, "t")] == [b"4"]
+
+
+def test_topic_deleted_while_a_table_is_on_its_way_takes_no_table(log: ps.Log) -> None:
+    def rows_then_delete() -> Iterator[dict[str, int]]:
+        yield {"n": 1}
+        log.delete_topic("t")
+
+    def create_and_send(producer: ps.Producer) -> None:
+        log.create_topic("t", {"n": "int64"})
+        producer.send_batch("t", {"n": [0]})
+
+    with log.producer(linger="1h") as producer:
+        create_and_send(producer)
+        with pytest.raises(errors.UnknownTopicError, match="was deleted"):
+            producer.send_batch("t", rows_then_delete())
+        create_and_send(producer)
+        # The record is appended by another thread first, and its callback deletes the topic.
+        log.create_topic("other")
+        delivery = producer.send("other", b"1")
+        delivery.add_done_callback(lambda _: log.delete_topic("t"))
+        with pytest.raises(errors.UnknownTopicError, match="was deleted"):
+            producer.send_batch("t", {"n": [1]})
 
 
 def test_child_of_a_fork_cannot_use_the_parents_producer(log: ps.Log) -> None:
