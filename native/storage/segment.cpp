@@ -109,7 +109,10 @@ std::shared_ptr<Segment> Segment::create(std::shared_ptr<const PartitionPlace> p
 }
 
 void Segment::grow(int64_t end) {
-  const int64_t size = size_.load(std::memory_order_relaxed);
+  if (end <= size_.load(std::memory_order_relaxed)) return;
+  // Another process may have grown the file: where a filesystem cannot reserve, zeros are written,
+  // and may not be written over its batches.
+  const int64_t size = file_size();
   if (end <= size) return;
   const int64_t step = std::clamp(size, kFirstAllocationBytes, kLargestAllocationStep);
   int64_t target = std::max(size + step, round_up(end, kPageBytes));

@@ -160,6 +160,18 @@ TEST_F(LogFilesTest, AFilesystemWithoutFallocateGetsZeros) {
   EXPECT_EQ(read_values(*partition), iota(0, 100'000));
 }
 
+TEST_F(LogFilesTest, ZerosWrittenWhereNothingCanBeReservedSpareTheBatchesOfOthers) {
+  files_->fail = [](const std::string& call, int) { return call == "allocate" ? EOPNOTSUPP : 0; };
+  const auto log = Log::open(directory_.path(), options_);
+  const auto other = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  const auto others = other->open_partition(test_options());
+  append_values(*others, 0, 1000);  // knows the file as it is now
+  for (int64_t i = 1; i <= 20; ++i) append_values(*partition, 1000 * i, 1000);
+  append_values(*others, 21'000, 1000);
+  EXPECT_EQ(read_values(*partition), iota(0, 22'000));
+}
+
 TEST_F(LogFilesTest, AKernelWithoutPopulateReadsThrough) {
   files_->fail = [](const std::string& call, int) { return call == "populate" ? EINVAL : 0; };
   const auto log = Log::open(directory_.path(), options_);
