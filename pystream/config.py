@@ -24,6 +24,7 @@ __all__ = [
 # -- log ---------------------------------------------------------------------------------------
 
 SYNC_INTERVAL: Final = "50ms"  # acks="interval": a sync starts at most this long after an append
+PREWRITE_BYTES: Final = 1 << 20  # zeros ahead of durable commits, at most, in each partition
 LOCK_TIMEOUT: Final = "30s"  # for a kernel lock that another process holds
 SEGMENT_BYTES: Final = 256 << 20
 SEGMENT_BYTES_MIN: Final = 1 << 20

@@ -167,9 +167,14 @@ bool admit(Partition::State& state, const PublishedState& published, const Batch
 
 }  // namespace
 
-AppendLock::AppendLock(Partition::State& state) : state_(state) {
-  if (!state_.lock.acquire(state_.log->options.lock_timeout_us)) state_.throw_lock_timeout();
-  state_.control.words().holder_pid.store(state_.pid, std::memory_order_relaxed);
+AppendLock::AppendLock(Partition::State& state)
+    : AppendLock(state, state.log->options.lock_timeout_us) {
+  if (!is_held_) state_.throw_lock_timeout();
+}
+
+AppendLock::AppendLock(Partition::State& state, int64_t timeout_us)
+    : state_(state), is_held_(state.lock.acquire(timeout_us)) {
+  if (is_held_) state_.control.words().holder_pid.store(state_.pid, std::memory_order_relaxed);
 }
 
 AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerState* producer) {
@@ -180,6 +185,7 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerSt
     require_durable(is_duplicate
                         ? INT64_MAX
                         : result.base_offset + unstamped_header(*batch).last_offset_delta + 1);
+    request_prewrite();
   } else if (acks == Acks::kInterval) {
     request_sync();
   }

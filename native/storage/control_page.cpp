@@ -27,6 +27,7 @@ static_assert(offsetof(ControlPage::Words, wake) == 384);
 static_assert(offsetof(ControlPage::Words, sync_failed) == 448);
 static_assert(offsetof(ControlPage::Words, sync_word) == 512);
 static_assert(offsetof(ControlPage::Words, last_sync_us) == 528);
+static_assert(offsetof(ControlPage::Words, prewritten_segment) == 576);
 
 // Tells a slot from zeros and stray bytes; the version makes a slot of another time differ.
 uint64_t check_word(const uint64_t* words, uint64_t version) {
@@ -117,6 +118,8 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->in_flight.store(kNotInFlight);
   words_->sync_failed.store(0);
   words_->last_sync_us.store(0);
+  words_->prewritten_segment.store(0);
+  words_->prewritten_end.store(0);
   publish(state);
   identity.magic = kControlMagic;
   identity.crc = record_crc(identity);

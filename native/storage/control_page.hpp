@@ -12,6 +12,7 @@
 //   1408  wake word, waiter flag
 //   1472  sync failure
 //   1536  sync word, waiter flag, pid of the flush lock's holder, time of the last sync
+//   1600  base offset of a segment, position up to which zeros were written ahead in it
 //
 // Who may write: whoever holds the append lock; of durable_offset (only rises), sync_failed and the
 // last line, whoever holds the flush lock; the waiter flags, any process at any time.
@@ -124,6 +125,8 @@ class ControlPage {
     std::atomic<uint32_t> sync_waiters;             // 1: someone may be asleep on `sync_word`
     std::atomic<uint32_t> sync_pid;                 // who took the flush lock last
     std::atomic<int64_t> last_sync_us;              // monotonic: when the last good sync began
+    alignas(64) std::atomic<int64_t> prewritten_segment;
+    std::atomic<int64_t> prewritten_end;  // in that segment; INT64_MAX: all of it
   };
   Words& words() const { return *words_; }
 

@@ -101,7 +101,11 @@ void File::allocate(int64_t size, int64_t end) const {
     checked(result, "cannot reserve space in", path_);
     return;
   }
-  for (int64_t at = size; at < end; at += static_cast<int64_t>(kZeroBlockBytes)) {
+  write_zeros(size, end);
+}
+
+void File::write_zeros(int64_t begin, int64_t end) const {
+  for (int64_t at = begin; at < end; at += static_cast<int64_t>(kZeroBlockBytes)) {
     const size_t length = std::min(kZeroBlockBytes, static_cast<size_t>(end - at));
     write(std::span<const uint8_t>(kZeroBlock, length), at);
   }

@@ -44,6 +44,7 @@ class File {
   // Lets the file reach `end`, with blocks reserved. Writes zeros where the filesystem cannot
   // reserve (EOPNOTSUPP); what lies between size and end is unpublished, so that is safe.
   void allocate(int64_t size, int64_t end) const;
+  void write_zeros(int64_t begin, int64_t end) const;
   void sync_data() const;
   // Writes the first `end` bytes of `source` over this file's; both must reach that far.
   void copy_from(const File& source, int64_t end) const;

@@ -108,7 +108,14 @@ bool Partition::sync_to(int64_t end_offset, int64_t timeout_us) {
     throw Error(ErrorCode::kLog, "cannot sync " + state_->place->name() +
                                      ": the log was opened read-only. Open it for writing.");
   }
-  return state_->sync_to(end_offset, timeout_us);
+  if (!state_->sync_to(end_offset, timeout_us)) return false;
+  state_->request_prewrite();
+  return true;
+}
+
+void Partition::prewrite(int64_t most_bytes) {
+  state_->log->require_usable();
+  if (state_->is_writable()) state_->prewrite(most_bytes);
 }
 
 int64_t Partition::sync_timeout_us() const { return state_->log->options.lock_timeout_us; }

@@ -70,6 +70,15 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Throws kStorage when a sync has failed.
   void require_sound() const;
 
+  // Syncs one segment, whatever is published of it, unless someone else syncs.
+  void try_sync_segment(Segment& segment);
+
+  // --- prewrite.cpp ---
+  // Has zeros written in the background, when there are few behind the end. After a durable commit.
+  void request_prewrite();
+  // Writes and syncs up to `most_bytes` of them now. Throws kStorage.
+  void prewrite(int64_t most_bytes);
+
   // --- partition.cpp ---
   PartitionEnds ends() const;
   // What is published, in the incarnation that this object was opened in; kStorage in a later one.
@@ -126,27 +135,39 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   std::atomic<bool> has_appended{false};
 
   std::atomic<bool> is_sync_requested{false};
+  std::atomic<bool> is_prewrite_requested{false};
 
  private:
   bool is_durable(int64_t end_offset) const;
   void sync_published();
   void sync_directories(bool is_new);
+  int64_t prewritten_end(const PublishedState& published) const;
+  bool prewrite_piece(int64_t most_bytes, std::shared_ptr<Segment>* written);
+  void prewrite_in_background() noexcept;
   [[noreturn]] void fail_sync(const Error& error);
 };
 
 // Throws kConfig for a schema that no segment can hold.
 void check_schema(const std::string& partition, const SchemaPtr& schema);
 
-// Holds the partition's lock for a scope. Throws kRequestTimeout, naming the holder's pid.
+// Holds the partition's append lock for a scope.
 class AppendLock {
  public:
+  // Throws kRequestTimeout, naming the holder's pid.
   explicit AppendLock(Partition::State& state);
-  ~AppendLock() { state_.lock.release(); }
+  // Does not hold it when the timeout passed.
+  AppendLock(Partition::State& state, int64_t timeout_us);
+  ~AppendLock() {
+    if (is_held_) state_.lock.release();
+  }
   AppendLock(const AppendLock&) = delete;
   AppendLock& operator=(const AppendLock&) = delete;
 
+  bool is_held() const { return is_held_; }
+
  private:
   Partition::State& state_;
+  const bool is_held_;
 };
 
 // One above the largest append sequence that the partitions under `directory` hold, or 1.

@@ -134,6 +134,13 @@ void Segment::write_terminator(int64_t position) {
   file()->write(std::span<const uint8_t>(zeros), position);
 }
 
+bool Segment::write_zeros(int64_t begin, int64_t end) {
+  if (file()->is_shared()) return false;
+  grow(end);
+  file()->write_zeros(begin, end);
+  return true;
+}
+
 // A file that is also a backup's, or of the log that this is a backup of, is never written: the
 // first `end` bytes get a file of their own under the segment's name. A mapping stays what it was.
 void Segment::own_file(int64_t end) {

@@ -84,6 +84,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Reserves blocks so that the file reaches `end`. On failure (ENOSPC) nothing has changed.
   void grow(int64_t end);
   void write(std::span<iovec> parts, int64_t position) { file()->write(parts, position); }
+  // Writes zeros where no batch is or was ever published. False for a file that may not be written,
+  // being also a backup's.
+  bool write_zeros(int64_t begin, int64_t end);
   // Zeroes the header at `position`, where no published batch may be.
   void write_terminator(int64_t position);
   void sync() { file()->sync_data(); }

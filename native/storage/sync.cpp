@@ -145,6 +145,19 @@ void Partition::State::sync_segment(Segment& segment) {
   });
 }
 
+void Partition::State::try_sync_segment(Segment& segment) {
+  const FlushTurn turn(*this);
+  if (!turn.is_held()) return;  // who holds it, or the next, syncs the whole file
+  require_sound();
+  // With what is published and not durable yet, so that who waits for that need not sync again.
+  sync_published();
+  try {
+    segment.sync();
+  } catch (const Error& error) {
+    fail_sync(error);
+  }
+}
+
 // Syncs every segment with anything above the durable offset. Such a segment may also be new, and
 // then its name, and at first its directories', must reach the disk too.
 void Partition::State::sync_published() {
@@ -220,6 +233,7 @@ void Partition::State::request_sync() {
 // One sync per interval, whichever process does it: what the last one left out was appended after
 // it began, and has time until an interval later.
 void Partition::State::sync_in_background() noexcept {
+  prewrite_in_background();
   is_sync_requested.store(false);
   if (!needs_sync()) return;
   const ControlPage::Words& words = control.words();

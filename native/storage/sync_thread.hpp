@@ -19,7 +19,8 @@ namespace pystream::storage {
 class Syncable {
  public:
   virtual ~Syncable() = default;
-  // Syncs what is published; failures are remembered, not thrown.
+  // Does what was requested: syncs what is published, writes zeros ahead of it. Failures are
+  // remembered, not thrown.
   virtual void sync_in_background() noexcept = 0;
   // True when an append of any process waits for a sync.
   virtual bool needs_sync() const noexcept = 0;

@@ -333,6 +333,7 @@ class Log:
         read_only: bool = False,
         sync_interval_us: int = 50_000,
         lock_timeout_us: int = 30_000_000,
+        prewrite_bytes: int = 0,
     ) -> Log:
         """Raises LogError when the directory is not a log or a newer one; StorageError."""
 

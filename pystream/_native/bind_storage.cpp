@@ -57,11 +57,13 @@ void bind_results(py::module_& module) {
 }
 
 std::shared_ptr<storage::Log> open_log(const std::string& directory, bool read_only,
-                                       int64_t sync_interval_us, int64_t lock_timeout_us) {
+                                       int64_t sync_interval_us, int64_t lock_timeout_us,
+                                       int64_t prewrite_bytes) {
   storage::LogOptions options;
   options.read_only = read_only;
   options.sync_interval_us = sync_interval_us;
   options.lock_timeout_us = lock_timeout_us;
+  options.prewrite_bytes = prewrite_bytes;
   const py::gil_scoped_release release;
   return storage::Log::open(directory, options);
 }
@@ -102,7 +104,8 @@ void bind_log(py::module_& module) {
       .def_static("open", &open_log, py::arg("directory"), py::kw_only(),
                   py::arg("read_only") = defaults.read_only,
                   py::arg("sync_interval_us") = defaults.sync_interval_us,
-                  py::arg("lock_timeout_us") = defaults.lock_timeout_us)
+                  py::arg("lock_timeout_us") = defaults.lock_timeout_us,
+                  py::arg("prewrite_bytes") = defaults.prewrite_bytes)
       .def("open_partition", &open_partition, py::kw_only(), py::arg("topic"), py::arg("topic_id"),
            py::arg("partition"), py::arg("schema"), py::arg("schema_id"),
            py::arg("segment_bytes") = partition_defaults.segment_bytes)

@@ -601,6 +601,7 @@ class Log:
             read_only=self._is_read_only,
             sync_interval_us=config.parse_duration_us(config.SYNC_INTERVAL),
             lock_timeout_us=self._lock_timeout_us,
+            prewrite_bytes=config.PREWRITE_BYTES,
         )
 
     def _open_catalog(self) -> Catalog:

@@ -38,6 +38,8 @@ struct Shape {
   int64_t batches[4] = {3, 8, 3, 5};
 };
 
+constexpr int64_t kZerosAhead = 16 * 1024;
+
 class LogCrashTest : public ::testing::Test {
  protected:
   LogCrashTest()
@@ -205,7 +207,9 @@ TEST_F(LogCrashTest, KilledAtAnyPointOfBuryingADeadAppend) {
       },
       [&](const std::string& directory, int64_t point) {
         const auto log = Log::open(directory, killed_at(point, 1));
-        append(*open(*log), shape_.batches[2]);
+        const auto partition = open(*log);
+        partition->prewrite(kZerosAhead);  // leaves it to be buried
+        append(*partition, shape_.batches[2]);
         log->close();
       });
 }
@@ -222,6 +226,21 @@ TEST_F(LogCrashTest, KilledAtAnyPointOfAFirstLifeInACopiedDirectory) {
       [&](const std::string& directory, int64_t point) {
         const auto log = Log::open(directory, killed_at(point, 1));
         append(*open(*log), shape_.batches[2]);
+        log->close();
+      });
+}
+
+TEST_F(LogCrashTest, KilledAtAnyPointOfWritingZerosAhead) {
+  kill_everywhere(
+      1, 100, [](const std::string&) {},
+      [&](const std::string& directory, int64_t point) {
+        const auto log = Log::open(directory, killed_at(point, 1));
+        const auto partition = open(*log);
+        for (int i = 0; i < 2; ++i) {
+          append(*partition, shape_.batches[2]);
+          partition->prewrite(kZerosAhead);
+        }
+        append(*partition, shape_.batches[0]);
         log->close();
       });
 }

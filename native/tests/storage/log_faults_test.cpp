@@ -82,7 +82,9 @@ class Program {
       attempt([&] { append(acks); });
     } else if (action < 75) {
       attempt([this] { read(); });
-    } else if (action < 85) {
+    } else if (action < 80) {
+      attempt([this] { partition_->prewrite(kSegmentBytes / 2); });
+    } else if (action < 87) {
       attempt([this] {
         partition_->sync();
         durable_ = values_.size();

@@ -21,8 +21,10 @@ class History {
   void run(int steps) {
     for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
       const uint64_t action = random_() % 100;
-      if (action < 70) {
+      if (action < 65) {
         append();
+      } else if (action < 70) {
+        prewrite();
       } else if (action < 77) {
         fail_a_sync();
       } else if (action < 85) {
@@ -67,6 +69,14 @@ class History {
     batch_ends_.push_back(values_.size());
     if (acks == Acks::kDurable) durable_ = values_.size();
     given_up_.clear();
+  }
+
+  void prewrite() {
+    partition_->prewrite(kSegmentBytes / 2);
+    disk_->observe();
+    // Its sync is one for all that was published.
+    const PartitionEnds ends = partition_->ends();
+    if (ends.durable_offset == ends.log_end_offset) durable_ = values_.size();
   }
 
   // What was not durable counts as unwritten once the log is opened anew.
