@@ -7,6 +7,7 @@ from tests.mutations.mutation import Edit, Mutation
 APPEND = "native/storage/append.cpp"
 PARTITION = "native/storage/partition.cpp"
 SYNC = "native/storage/sync.cpp"
+PREWRITE = "native/storage/prewrite.cpp"
 RECOVERY = "native/storage/recovery.cpp"
 CONTROL = "native/storage/control_page.cpp"
 SCAN = "native/storage/segment_scan.cpp"
@@ -213,6 +214,49 @@ MUTATIONS = (
                 FILE,
                 "    position += done;\n    // A short write",
                 "    position += done;\n    if (done > 0) return;\n    // A short write",
+            ),
+        ),
+    ),
+    Mutation(
+        "zeros are written over the last batch",
+        (
+            Edit(
+                PREWRITE,
+                "round_up_to_page(published.end_position + kTerminatorBytes)",
+                "published.last_batch_position",
+            ),
+        ),
+    ),
+    Mutation(
+        "zeros are written without the append lock",
+        (
+            Edit(
+                PREWRITE,
+                "  const AppendLock held(*this, kPatienceUs);\n"
+                "  if (!held.is_held()) return false;\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "zeros of which the sync failed count as synced",
+        (
+            Edit(
+                SYNC,
+                "  sync_published();\n  try {\n    segment.sync();\n"
+                "  } catch (const Error& error) {\n    fail_sync(error);\n",
+                "  sync_published();\n  try {\n    segment.sync();\n"
+                "  } catch (const Error& error) {\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "zeros for a segment that grows are written over the batches of others",
+        (
+            Edit(
+                "native/storage/segment.cpp",
+                "const int64_t size = file_size();\n  if (end <= size) return;",
+                "const int64_t size = size_.load();",
             ),
         ),
     ),
