@@ -104,6 +104,8 @@ class LogError(StreamError):
     topic: str | None = None
     partition: int | None = None
     path: str | None = None
+    version: int | None = None
+    """Of the format, when that is what cannot be read."""
 
 
 class UnknownTopicError(LogError, LookupError):

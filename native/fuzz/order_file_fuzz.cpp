@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/crc32c.hpp"
-#include "storage/format.hpp"
+#include "storage/format_version.hpp"
 #include "storage/order_file.hpp"
 
 namespace {
@@ -18,7 +18,7 @@ void check(const uint8_t* bytes) {
   OrderHeader again = header;
   const uint32_t crc =
       pystream::crc32c(0, reinterpret_cast<const uint8_t*>(&again) + 8, sizeof(again) - 8);
-  if (header.magic != kOrderMagic || header.version > kFormatVersion ||
+  if (header.magic != kOrderMagic || !is_readable_version(header.version) ||
       header.incompatible_features != 0 || header.crc != crc) {
     __builtin_trap();
   }

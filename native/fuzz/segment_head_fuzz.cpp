@@ -13,15 +13,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   std::vector<uint8_t> head(static_cast<size_t>(storage::kSegmentHeaderBytes), 0);
   const size_t header_size = std::min(size, sizeof(storage::SegmentHeader));
   if (header_size > 0) std::memcpy(head.data(), input, header_size);
-  // Magic and version are put right, as mutations seldom keep them.
+  // The magic is put right, as mutations seldom keep it.
   const uint32_t magic = storage::kSegmentMagic;
   std::memcpy(head.data(), &magic, sizeof(magic));
-  std::memcpy(head.data() + offsetof(storage::SegmentHeader, version), &storage::kFormatVersion,
-              sizeof(storage::kFormatVersion));
   storage::SegmentHeader header;
   if (!storage::decode_segment_header(head, &header)) {
-    if (header.schema_length > storage::kMaxSchemaBytes || header.data_offset < 4096)
-      __builtin_trap();
+    if (header.schema_length > storage::kMaxSchemaBytes) __builtin_trap();
+    if (!storage::check_segment_header(header) && header.data_offset < 4096) __builtin_trap();
   }
 
   const std::vector<uint8_t> blob(input + header_size, input + size);

@@ -13,7 +13,9 @@
 
 namespace pystream::storage {
 
+// What is written, and the oldest that is still read: see format_version.hpp.
 inline constexpr uint16_t kFormatVersion = 1;
+inline constexpr uint16_t kOldestFormatVersion = 1;
 inline constexpr uint32_t kSegmentMagic = 0x52545350;  // "PSTR"
 inline constexpr uint32_t kBatchMagic = 0x48425350;    // "PSBH"
 inline constexpr int64_t kSegmentHeaderBytes = 4096;
@@ -139,6 +141,8 @@ static_assert(sizeof(BufferEntry) == 32);
 // Limits that a parser enforces before it trusts a length.
 inline constexpr uint32_t kMaxColumns = 4096;
 inline constexpr uint32_t kMaxBuffers = 8 * kMaxColumns;
+inline constexpr uint32_t kMaxHeaderBytes =
+    sizeof(BatchHeader) + kMaxColumns * sizeof(ColumnEntry) + kMaxBuffers * sizeof(BufferEntry);
 inline constexpr int64_t kMaxRecordsPerBatch = int64_t{1} << 24;
 inline constexpr int64_t kMaxBatchBytes = int64_t{1} << 30;
 inline constexpr int64_t kSequenceLimit = int64_t{1} << 62;  // above every base sequence

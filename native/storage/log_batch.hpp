@@ -17,9 +17,10 @@ namespace pystream::storage {
 
 enum class HeaderStatus : uint8_t {
   kOk,
-  kEnd,        // zero magic: nothing was written here yet
-  kTruncated,  // a plausible header whose batch does not fit into the bytes given
-  kBad,        // wrong magic, wrong CRC, or an impossible field
+  kEnd,           // zero magic: nothing was written here yet
+  kTruncated,     // a plausible header whose batch does not fit into the bytes given
+  kBad,           // wrong magic, wrong CRC, or an impossible field
+  kOtherVersion,  // the CRC is right, and the version not one that this program reads
 };
 
 struct ParsedHeader {
@@ -28,7 +29,7 @@ struct ParsedHeader {
   const BufferEntry* buffers = nullptr;
 };
 
-// Checks magic, version, CRC (seeded with salt ^ file_position) and every field of both tables.
+// Checks magic, CRC (seeded with salt ^ file_position), version and every field of both tables.
 // `bytes` begins at the batch and may reach past it.
 HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t file_position,
                           ParsedHeader* out);

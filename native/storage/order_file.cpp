@@ -12,7 +12,7 @@
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "storage/file_lock.hpp"
-#include "storage/format.hpp"
+#include "storage/format_version.hpp"
 #include "storage/verify.hpp"
 
 namespace pystream::storage {
@@ -99,18 +99,10 @@ OrderHeader read_header(const File& file, const std::string& directory) {
       return header;
     case OrderStatus::kForeign:
       throw_foreign(file, directory);
-    case OrderStatus::kNewer:
-      throw Error(ErrorCode::kLog,
-                  "the log in " + directory + " has format version " +
-                      std::to_string(header.version) + ", this program reads up to version " +
-                      std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
-                  {{"path", file.path()}, {"version", int64_t{header.version}}});
+    case OrderStatus::kOtherVersion:
+      throw_other_version("the log's file " + file.path(), file.path(), header.version);
     case OrderStatus::kUnknownFeatures:
-      throw Error(ErrorCode::kLog,
-                  "the log in " + directory +
-                      " uses features that this program does not know. Open it with a newer "
-                      "pystream.",
-                  {{"path", file.path()}});
+      throw_unknown_features("the log's file " + file.path(), file.path(), header.version);
     case OrderStatus::kDamaged:
       break;
   }
@@ -191,8 +183,8 @@ OrderStatus parse_order_header(std::span<const uint8_t> bytes, OrderHeader* out)
     return OrderStatus::kCutShort;
   }
   if (out->magic != kOrderMagic) return OrderStatus::kForeign;
-  if (out->version > kFormatVersion) return OrderStatus::kNewer;
   if (out->crc != header_crc(*out)) return OrderStatus::kDamaged;
+  if (!is_readable_version(out->version)) return OrderStatus::kOtherVersion;
   if (out->incompatible_features != 0) return OrderStatus::kUnknownFeatures;
   return OrderStatus::kSound;
 }

@@ -44,7 +44,7 @@ enum class OrderStatus : uint8_t {
   kSound,
   kCutShort,  // zeros: its creation did not come to an end
   kForeign,
-  kNewer,
+  kOtherVersion,
   kUnknownFeatures,
   kDamaged,
 };
@@ -58,7 +58,7 @@ class OrderFile {
   // Opens or creates the file in `directory`. `recover_sequence` is asked for a sequence above all
   // that the partitions hold, when the counter is not of this boot; one process at a time does so.
   // A read-only log that needs recovery gets a counter in memory of its own.
-  // Throws kLog for a directory that is not a log, or a newer format; kRequestTimeout when another
+  // Throws kLog for a directory that is not a log, or another format; kRequestTimeout when another
   // process takes longer than the lock timeout to recover; kStorage when the system refuses.
   static OrderFile open(std::shared_ptr<FileLayer> layer, const std::string& directory,
                         const BootId& boot, const LogOptions& options,

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/lz4.hpp"
+#include "storage/format_version.hpp"
 #include "storage/header_crc.hpp"
 #include "storage/log_batch.hpp"
 
@@ -17,13 +18,22 @@ bool is_known_type(uint8_t type) {
          type <= static_cast<uint8_t>(TypeId::kBinary);
 }
 
+// Of a header whose version is not read. The checksum and the length are where they always are, and
+// tell another format from damage.
+bool is_intact(std::span<const uint8_t> bytes, const BatchHeader& header, uint64_t salt,
+               int64_t file_position) {
+  return header.header_length >= sizeof(BatchHeader) && header.header_length <= kMaxHeaderBytes &&
+         header.header_length <= bytes.size() &&
+         header_crc(bytes.data(), header.header_length, salt, file_position) == header.header_crc;
+}
+
 bool is_sound_header(const BatchHeader& header) {
   const uint64_t expected_length = sizeof(BatchHeader) +
                                    uint64_t{header.column_count} * sizeof(ColumnEntry) +
                                    uint64_t{header.buffer_count} * sizeof(BufferEntry);
-  return header.version == kFormatVersion && header.column_count <= kMaxColumns &&
-         header.buffer_count <= kMaxBuffers && header.header_length == expected_length &&
-         header.total_length % kBatchAlignment == 0 && header.total_length >= expected_length &&
+  return header.column_count <= kMaxColumns && header.buffer_count <= kMaxBuffers &&
+         header.header_length == expected_length && header.total_length % kBatchAlignment == 0 &&
+         header.total_length >= expected_length &&
          header.total_length <= static_cast<uint64_t>(kMaxBatchBytes) && header.record_count > 0 &&
          header.record_count <= kMaxRecordsPerBatch && header.base_offset >= 0 &&
          header.last_offset_delta <= kMaxInt32 &&
@@ -220,6 +230,10 @@ HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t
 
   BatchHeader& header = out->header;
   std::memcpy(&header, bytes.data(), sizeof(header));
+  if (!is_readable_version(header.version)) {
+    const bool is_whole = is_intact(bytes, header, salt, file_position);
+    return is_whole ? HeaderStatus::kOtherVersion : HeaderStatus::kBad;
+  }
   if (!is_sound_header(header) || !has_sound_offsets(header) || !has_sound_producer(header)) {
     return HeaderStatus::kBad;
   }

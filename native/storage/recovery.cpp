@@ -22,6 +22,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "storage/format_version.hpp"
 #include "storage/partition_state.hpp"
 #include "storage/segment_scan.hpp"
 
@@ -43,12 +44,9 @@ bool is_of(const ControlIdentity& identity, const PartitionPlace& place) {
 }
 
 void require_same_partition(const ControlIdentity& identity, const PartitionPlace& place) {
-  if (identity.version > kFormatVersion) {
-    throw Error(ErrorCode::kLog,
-                "the partition in " + place.directory + " has format version " +
-                    std::to_string(identity.version) + ", this program reads up to version " +
-                    std::to_string(kFormatVersion) + ". Open it with a newer pystream.",
-                {{"path", place.directory}, {"version", int64_t{identity.version}}});
+  if (!is_readable_version(identity.version)) {
+    const std::string path = control_path(place);
+    throw_other_version("the control page " + path + " of " + place.name(), path, identity.version);
   }
   if (!is_of(identity, place)) {
     throw Error(ErrorCode::kLog,

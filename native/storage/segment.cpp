@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "storage/format_version.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -27,7 +28,7 @@ int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit
 
 }  // namespace
 
-// Header and schema, from the open file. Throws kCorruptRecord.
+// Header and schema, from the open file. Throws kCorruptRecord, or kLog for another format.
 void Segment::read_head() {
   const auto fail = [this](const std::string& reason) {
     const auto named =
@@ -41,7 +42,21 @@ void Segment::read_head() {
   if (!file_->read(blob, header_.schema_offset) || header_.crc != segment_head_crc(head, blob)) {
     fail("the checksum of its header is wrong");
   }
-  schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
+  const std::string what = "the segment " + segment_place_.path;
+  if (!is_readable_version(header_.version)) {
+    throw_other_version(what, segment_place_.path, header_.version);
+  }
+  if (header_.incompatible_features != 0) {
+    throw_unknown_features(what, segment_place_.path, header_.version);
+  }
+  if (auto reason = check_segment_header(header_)) fail(*reason);
+  try {
+    schema_ = std::make_shared<const Schema>(Schema::deserialize(blob));
+  } catch (const Error& error) {
+    // Its bytes are as they were written, so it is nothing that a recovery may set aside.
+    throw Error(ErrorCode::kLog, what + " has a schema that cannot be read: " + error.what(),
+                {{"path", segment_place_.path}, {"version", int64_t{header_.version}}});
+  }
   size_ = usable_size(*file_);
   walk_position_ = header_.data_offset;
   walk_offset_ = header_.base_offset;

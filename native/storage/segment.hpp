@@ -58,7 +58,7 @@ struct WalkLimit {
 class Segment : public std::enable_shared_from_this<Segment> {
  public:
   // Opens the published segment with that base offset. Throws kCorruptRecord when the file is
-  // missing or is not that segment.
+  // missing or is not that segment, and kLog when it is of a format that is not read.
   static std::shared_ptr<Segment> open(std::shared_ptr<const PartitionPlace> place,
                                        int64_t base_offset, bool writable);
   // The same under any name, without asking whose it is; `topic` and `partition` of the place are
@@ -116,7 +116,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   void prefault(const uint8_t* data, size_t length);
   // Closes the descriptor of a sealed segment; it is opened again when it is needed.
   void release_file();
-  // Parses the header at `position`, of a batch that must end at or before `limit`.
+  // Parses the header at `position`, of a batch that must end at or before `limit`. Throws kLog for
+  // a sound header of another format.
   HeaderStatus parse_at(int64_t position, int64_t limit, ParsedHeader* out);
 
  private:

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kOffsetDigits = 20;
 constexpr const char* kSuffix = ".seg";
+constexpr const char* kDamaged = "its header is damaged";
 
 }  // namespace
 
@@ -43,17 +44,18 @@ std::optional<std::string> decode_segment_header(std::span<const uint8_t> bytes,
                                                  SegmentHeader* out) {
   std::memcpy(out, bytes.data(), sizeof(*out));
   if (out->magic != kSegmentMagic) return "it does not begin with a segment header";
-  if (out->version > kFormatVersion) {
-    return "it has format version " + std::to_string(out->version) +
-           ", this program reads up to version " + std::to_string(kFormatVersion);
+  if (out->schema_offset != kSegmentHeaderBytes || out->schema_length > kMaxSchemaBytes) {
+    return kDamaged;
   }
-  if (out->incompatible_features != 0) return "it uses features that this program does not know";
+  return std::nullopt;
+}
+
+std::optional<std::string> check_segment_header(const SegmentHeader& header) {
   const bool is_plausible =
-      out->schema_offset == kSegmentHeaderBytes && out->schema_length <= kMaxSchemaBytes &&
-      out->data_offset == segment_data_offset(out->schema_length) && out->base_offset >= 0 &&
-      out->previous_end_offset >= 0 && out->previous_end_offset <= out->base_offset &&
-      out->max_bytes > out->data_offset && out->max_bytes <= kMaxSegmentBytes;
-  if (!is_plausible) return "its header is damaged";
+      header.data_offset == segment_data_offset(header.schema_length) && header.base_offset >= 0 &&
+      header.previous_end_offset >= 0 && header.previous_end_offset <= header.base_offset &&
+      header.max_bytes > header.data_offset && header.max_bytes <= kMaxSegmentBytes;
+  if (!is_plausible) return kDamaged;
   return std::nullopt;
 }
 

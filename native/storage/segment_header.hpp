@@ -22,10 +22,14 @@ std::vector<uint8_t> encode_segment_head(SegmentHeader* header, std::span<const 
 // Where the first batch stands, for a schema of that length.
 int64_t segment_data_offset(size_t schema_length);
 
-// Checks all but the schema: magic, version, and lengths that can be; gives the reason when it is
-// not a segment of this format. `bytes` are the first kSegmentHeaderBytes.
+// Reads what tells where the checksum's bytes are: magic, and the schema's place; gives the reason
+// when there is no header here. `bytes` are the first kSegmentHeaderBytes.
 std::optional<std::string> decode_segment_header(std::span<const uint8_t> bytes,
                                                  SegmentHeader* out);
+
+// Of a header whose checksum is right, and whose version this program reads: gives the reason when
+// its fields cannot be.
+std::optional<std::string> check_segment_header(const SegmentHeader& header);
 
 // The CRC that must equal header.crc, over the stored header and schema.
 uint32_t segment_head_crc(std::span<const uint8_t> header_bytes, std::span<const uint8_t> schema);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "storage/format_version.hpp"
 #include "storage/segment.hpp"
 
 namespace pystream::storage {
@@ -28,7 +29,13 @@ HeaderStatus Segment::parse_at(int64_t position, int64_t limit, ParsedHeader* ou
   if (header.magic == kBatchMagic && tables > kHeaderReadBytes) {
     prefault_range(position, position + tables, is_dense);
   }
-  return parse_header(rest, header_.salt, position, out);
+  const HeaderStatus status = parse_header(rest, header_.salt, position, out);
+  if (status == HeaderStatus::kOtherVersion) {
+    throw_other_version(
+        "the record batch at byte " + std::to_string(position) + " of " + segment_place_.path,
+        segment_place_.path, out->header.version);
+  }
+  return status;
 }
 
 // Enters [walk_offset_, end_offset) as lost and moves the walk behind it.

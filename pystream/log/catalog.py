@@ -24,75 +24,23 @@ from pystream import config
 from pystream.errors import LogError, TopicExistsError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog_errors import translated
+from pystream.log.catalog_format import (
+    FIND_TOPICS,
+    FORMAT_VERSION,
+    TABLES,
+    TABLES_OF_TOPIC,
+    check_catalog_version,
+)
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
 from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import mark_deleted, topics_with_records, write_topic_file
 
-__all__ = ["FIND_TOPICS", "FORMAT_VERSION", "Catalog", "ProducerPosition"]
+__all__ = ["Catalog", "ProducerPosition"]
 
 ProducerPosition = tuple[int, int, int, int]
 """Next offset, incarnation of the partition, last sequence, complete sequence."""
-
-FORMAT_VERSION = 1
-FIND_TOPICS = (
-    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
-    "FROM topics t JOIN schemas s ON s.id = t.schema_id"
-)
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE schemas (id INTEGER PRIMARY KEY, blob BLOB NOT NULL UNIQUE);
-CREATE TABLE topics (
-    id BLOB PRIMARY KEY,                 -- 16 random bytes: a deleted topic's name can come back
-    name TEXT NOT NULL UNIQUE,
-    partitions INTEGER NOT NULL,
-    schema_id INTEGER NOT NULL REFERENCES schemas (id),
-    is_typed INTEGER NOT NULL,
-    key_columns TEXT NOT NULL,           -- JSON list of names
-    configs TEXT NOT NULL,               -- JSON object
-    created_us INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE topic_schemas (             -- every schema that a topic has had
-    topic_id BLOB NOT NULL,
-    version INTEGER NOT NULL,            -- from 1
-    schema_id INTEGER NOT NULL REFERENCES schemas (id),
-    since_us INTEGER NOT NULL,
-    PRIMARY KEY (topic_id, version)
-) WITHOUT ROWID;
-CREATE TABLE groups (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE group_offsets (
-    group_id INTEGER NOT NULL REFERENCES groups (id),
-    topic_id BLOB NOT NULL,
-    partition INTEGER NOT NULL,
-    next_offset INTEGER NOT NULL,
-    committed_us INTEGER NOT NULL,
-    PRIMARY KEY (group_id, topic_id, partition)
-) WITHOUT ROWID;
-CREATE TABLE producers (
-    id INTEGER PRIMARY KEY,              -- random, 62 bits; batches carry it
-    name TEXT NOT NULL UNIQUE,
-    epoch INTEGER NOT NULL,              -- of the newest producer of that name; others are fenced
-    opened_us INTEGER NOT NULL
-);
-CREATE TABLE producer_positions (        -- where the next producer of that name reads on
-    producer_id INTEGER NOT NULL REFERENCES producers (id),
-    topic_id BLOB NOT NULL,
-    partition INTEGER NOT NULL,
-    next_offset INTEGER NOT NULL,
-    incarnation INTEGER NOT NULL,
-    last_sequence INTEGER NOT NULL,
-    complete_sequence INTEGER NOT NULL,
-    PRIMARY KEY (producer_id, topic_id, partition)
-) WITHOUT ROWID;
-"""
-# What goes with a topic, and the column that names it.
-_TABLES_OF_TOPIC = (
-    ("group_offsets", "topic_id"),
-    ("producer_positions", "topic_id"),
-    ("topic_schemas", "topic_id"),
-    ("topics", "id"),
-)
 
 
 class Catalog:
@@ -240,7 +188,7 @@ class Catalog:
                 raise UnknownTopicError(
                     f"topic {name!r} does not exist, so it cannot be deleted.", topic=name
                 )
-            for table, column in _TABLES_OF_TOPIC:
+            for table, column in TABLES_OF_TOPIC:
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
             # From here on its directory is no topic that lost its row.
             mark_deleted(self._directory, topic.id)
@@ -291,7 +239,7 @@ class Catalog:
     def remove_from(connection: sqlite3.Connection, topic: TopicDescription) -> None:
         """Remove a topic from a copy."""
         with connection:
-            for table, column in _TABLES_OF_TOPIC:
+            for table, column in TABLES_OF_TOPIC:
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
 
     # -- repair --------------------------------------------------------------------------------
@@ -472,15 +420,7 @@ class Catalog:
                 path=self._path,
             )
         if is_ours:
-            (version,) = connection.execute(
-                "SELECT value FROM meta WHERE name = 'format_version'"
-            ).fetchone()
-            if version != FORMAT_VERSION:
-                raise LogError(
-                    f"{self._path} has format version {version}, but this pystream reads version "
-                    f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
-                    path=self._path,
-                )
+            check_catalog_version(connection, self._path)
         return bool(is_ours)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -491,7 +431,7 @@ class Catalog:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         if not is_ours:
             connection.executescript(
-                f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); "
+                f"BEGIN; {TABLES} INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); "
                 "COMMIT;"
             )
 

@@ -9,8 +9,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystream.errors import ConfigError, LogError
-from pystream.log.catalog import FIND_TOPICS, FORMAT_VERSION
+from pystream.errors import ConfigError
+from pystream.log.catalog_format import FIND_TOPICS, check_catalog_version
 from pystream.log.catalog_reader import connect_read_only
 from pystream.log.findings import Finding
 from pystream.log.topic_description import TopicDescription
@@ -76,7 +76,7 @@ def read_catalog(directory: str) -> CatalogContent:
     Raises
     ------
     LogError
-        If it has a newer format.
+        If it has another format.
     """
     content = CatalogContent(os.path.join(directory, "catalog.db"))
     if not os.path.exists(content.path) or os.path.getsize(content.path) == 0:
@@ -97,15 +97,7 @@ def read_catalog(directory: str) -> CatalogContent:
 
 
 def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
-    (version,) = connection.execute(
-        "SELECT value FROM meta WHERE name = 'format_version'"
-    ).fetchone()
-    if version != FORMAT_VERSION:
-        raise LogError(
-            f"{content.path} has format version {version}, but this pystream reads version "
-            f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
-            path=content.path,
-        )
+    check_catalog_version(connection, content.path)
     for (message,) in connection.execute("PRAGMA integrity_check").fetchall():
         if message != "ok":
             raise sqlite3.DatabaseError(message)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pystream import _native, config
-from pystream.errors import LogError, StorageError
+from pystream.errors import CorruptRecordError, LogError, StorageError
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_check import read_catalog
 from pystream.log.catalog_repair import limit_group_offsets, restore_topic
@@ -50,7 +50,7 @@ def repair_log(directory: str | os.PathLike[str], report: VerifyReport) -> list[
     Raises
     ------
     LogError
-        If another process has the log open.
+        If another process has the log open, or a file is of another format.
     StorageError
         If the system refuses.
     """
@@ -61,11 +61,23 @@ class _Repair:
     def __init__(self, directory: str, report: VerifyReport) -> None:
         self._directory = directory
         self._report = report
+        self._require_own_format()
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         self._quarantine = Path(directory, "quarantine", moment)
         # Nobody else may have the log open from here on.
         self._native = _native.LogRepair(directory, str(self._quarantine))
         self._done: list[str] = []
+
+    def _require_own_format(self) -> None:
+        """Refuse a log of which a part cannot be read, as what is made anew would leave it out."""
+        for finding in self._report.problems:
+            if finding.kind == "other-format":
+                raise LogError(
+                    f"nothing was repaired, because {finding.what}. {finding.advice}",
+                    topic=finding.topic,
+                    partition=finding.partition,
+                    path=finding.path,
+                )
 
     def run(self) -> list[str]:
         try:
@@ -185,7 +197,7 @@ def _topic_of(directory: Path) -> tuple[TopicDescription, int]:
     """Return what a topic's directory says of it: its file, and the widest schema of a segment."""
     created_us = time.time_ns() // 1000
     topic: TopicDescription | None = None
-    with contextlib.suppress(LogError):
+    with contextlib.suppress(CorruptRecordError, StorageError):
         topic, created_us = read_topic_file(directory / NAME)
     widest = _widest_segment(directory)
     numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
@@ -220,7 +232,7 @@ def _widest_segment(directory: Path) -> _native.SegmentFile | None:
     """Return a segment with the most columns: ids say nothing, as topics share schemas."""
     widest: _native.SegmentFile | None = None
     for path in directory.glob("*/*.seg"):
-        with contextlib.suppress(LogError):
+        with contextlib.suppress(CorruptRecordError, StorageError):
             segment = _native.SegmentFile(str(path))
             if widest is None or added_columns(segment.schema, widest.schema):
                 widest = segment

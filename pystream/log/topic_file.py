@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pystream._native import crc32c
-from pystream.errors import CorruptRecordError, LogError, StorageError
+from pystream.errors import CorruptRecordError, StorageError
+from pystream.log.format_version import check_format_version
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 NAME = "topic"
 DELETED = "topic.deleted"
 FORMAT_VERSION = 1
+OLDEST_FORMAT_VERSION = 1
 _MAGIC = b"PSTF"
 _HEAD = struct.Struct("<4sIHHI")  # magic, crc of all behind it, version, reserved, length of JSON
 _CRC_BEGIN = 8
@@ -90,7 +92,7 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
     CorruptRecordError
         If the file is damaged.
     LogError
-        If it has a newer format.
+        If it has another format.
     StorageError
         If it cannot be read.
     """
@@ -115,12 +117,9 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
             "from the catalog.",
             path=path,
         )
-    if version != FORMAT_VERSION:
-        raise LogError(
-            f"{path} has format version {version}, but this pystream reads version "
-            f"{FORMAT_VERSION}. Use the pystream that wrote it, or a newer one.",
-            path=path,
-        )
+    check_format_version(
+        os.fspath(path), version, oldest=OLDEST_FORMAT_VERSION, newest=FORMAT_VERSION
+    )
     content = json.loads(text)
     topic = TopicDescription(
         name=content["name"],

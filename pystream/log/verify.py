@@ -43,7 +43,7 @@ def verify_log(
     Raises
     ------
     LogError
-        If the directory is not a log, or one of a newer format.
+        If the directory is not a log, or one of another format.
     StorageError
         If something cannot be read.
 
@@ -112,6 +112,14 @@ class _Verification:
             )
         )
 
+    def _add_other_format(
+        self, error: LogError, path: Path, *, topic: str | None = None, partition: int | None = None
+    ) -> None:
+        """Note what is not damaged, and no repair may touch."""
+        what, _, advice = str(error).partition(". ")
+        path = Path(error.path or path)
+        self._add("other-format", what, advice, path, topic=topic, partition=partition)
+
     # -- topics --------------------------------------------------------------------------------
 
     def _check_topic_file(self, topic: TopicDescription, directory: Path) -> None:
@@ -126,6 +134,9 @@ class _Verification:
             except StorageError:
                 raise
             except LogError as error:
+                if error.version is not None:
+                    self._add_other_format(error, path, topic=topic.name)
+                    return
                 what = str(error).split(". ")[0]
             else:
                 if stored.name != topic.name or stored.id != topic.id or _differ(stored, topic):
@@ -141,8 +152,11 @@ class _Verification:
             return
         try:
             topic: TopicDescription | None = read_topic_file(directory / NAME)[0]
-        except LogError:
+        except LogError as error:
             topic = None
+            if error.version is not None:
+                self._add_other_format(error, directory / NAME)
+                return
         has_records = next(directory.glob("*/*.seg"), None) is not None
         name = directory.name if topic is None else topic.name
         if not has_records:
@@ -203,8 +217,11 @@ class _Verification:
                 return  # the topic was deleted meanwhile
             raise
         except LogError as error:
-            what, _, advice = str(error).partition(". ")
             path = directory / str(number)
+            if error.version is not None:
+                self._add_other_format(error, path, topic=topic, partition=number)
+                return
+            what, _, advice = str(error).partition(". ")
             self._add("unusable", what, advice or _RESTORE, path, topic=topic, partition=number)
             return
         self._done = begin + verifier.bytes_total

@@ -206,16 +206,6 @@ def test_directory_that_holds_something_else_stays_as_it_is(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
 
 
-def test_log_of_a_newer_format(tmp_path: Path) -> None:
-    ps.open(tmp_path).close()
-    order = tmp_path / "order"
-    header = bytearray(order.read_bytes())
-    header[8:10] = (99).to_bytes(2, "little")
-    order.write_bytes(header)
-    with pytest.raises(errors.LogError, match="99"):
-        ps.open(tmp_path)
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
 def test_directory_without_permission(tmp_path: Path) -> None:
     ps.open(tmp_path / "data").close()

@@ -373,21 +373,3 @@ def test_log_that_is_open_elsewhere_is_not_repaired(directory: Path) -> None:
         )
         assert "is open in another process" in ran.stderr
     assert not (directory / "quarantine").exists()
-
-
-def test_newer_formats_are_refused(directory: Path) -> None:
-    path = path_of(directory, "lines")
-    with open(path / "0" / "control", "r+b") as file:
-        page = bytearray(file.read(80))
-        page[8] = 7
-        from pystream._native import crc32c  # noqa: PLC0415
-
-        page[4:8] = crc32c(bytes(page[8:80])).to_bytes(4, "little")
-        file.seek(0)
-        file.write(page)
-    (finding,) = verify_log(directory).problems
-    assert finding.kind == "unusable"
-    assert "format version 7" in finding.what
-    catalog_of(directory, "UPDATE meta SET value = 9 WHERE name = 'format_version'")
-    with pytest.raises(LogError, match="format version 9"):
-        verify_log(directory)

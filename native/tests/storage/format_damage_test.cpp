@@ -133,10 +133,21 @@ HeaderStatus status_after(const std::function<void(Tables)>& falsify,
   return parse(bytes.freeze(), &parsed);
 }
 
+TEST(FormatDamage, AVersionThatIsNotReadIsAnotherFormat) {
+  for (const uint8_t version : {0, 2, 255}) {
+    const auto set = [version](Tables t) { t.header->version = version; };
+    EXPECT_EQ(status_after(set), HeaderStatus::kOtherVersion) << int{version};
+    const auto with_long_header = [version](Tables t) {
+      t.header->version = version;
+      t.header->header_length = kMaxHeaderBytes + 64;
+    };
+    EXPECT_EQ(status_after(with_long_header), HeaderStatus::kBad) << int{version};
+  }
+}
+
 TEST(FormatDamage, ImpossibleFieldsAreBad) {
   EXPECT_EQ(status_after([](Tables) {}), HeaderStatus::kOk);
   const std::vector<std::pair<const char*, std::function<void(Tables)>>> cases = {
-      {"version", [](Tables t) { t.header->version = 2; }},
       {"header_length", [](Tables t) { t.header->header_length += 32; }},
       {"short header_length", [](Tables t) { t.header->header_length = 8; }},
       {"column_count", [](Tables t) { t.header->column_count += 1; }},

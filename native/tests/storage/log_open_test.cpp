@@ -60,13 +60,6 @@ TEST_F(LogOpenTest, ADamagedOrderFileSaysHowToGoOn) {
   EXPECT_NO_THROW(Log::open(directory_.path()));
 }
 
-TEST_F(LogOpenTest, ANewerFormatNamesBothVersions) {
-  Log::open(directory_.path());
-  poke(directory_ / "order", 8, std::string("\x07\0", 2));
-  expect_error(ErrorCode::kLog, "has format version 7, this program reads up to version 1",
-               [&] { Log::open(directory_.path()); });
-}
-
 TEST_F(LogOpenTest, WithoutPermissionItIsAStorageError) {
   Log::open(directory_.path());
   LogOptions options;
@@ -160,16 +153,6 @@ TEST_F(LogOpenTest, AStalePageOfAnotherPartitionIsNoneBeforeTheFirstSegment) {
   append_values(*partition, 7);
   EXPECT_EQ(read_values(*partition, partition->ends().log_end_offset - 1), iota(7, 1));
   EXPECT_EQ(read_values(*log->open_partition(test_options(0))), iota(0, 1));
-}
-
-TEST_F(LogOpenTest, ASegmentOfANewerFormatSaysSo) {
-  {
-    append_values(*Log::open(directory_.path())->open_partition(test_options()), 0);
-  }
-  poke(segment_file(directory_.path(), 0), 8, std::string("\x09\0", 2));
-  const auto partition = Log::open(directory_.path());
-  const auto reader = partition->open_partition(test_options())->reader(0);
-  expect_error(ErrorCode::kCorruptRecord, "has format version 9", [&] { reader->next(); });
 }
 
 TEST_F(LogOpenTest, ManyOpenAtOnce) {

@@ -293,10 +293,6 @@ TEST_F(LogVerifyTest, TheOrderFileIsLookedAt) {
   std::filesystem::remove(order);
   EXPECT_EQ(verify_order(log().directory(), files).findings.at(0).kind, "order-missing");
   EXPECT_TRUE(verify_order(log().directory(), files).findings.at(0).is_note);
-  log().restore();
-  write_bytes(order, 8, std::string("\x07\0", 2));
-  expect_error(ErrorCode::kLog, "format version 7",
-               [&] { verify_order(log().directory(), files); });
   const TemporaryDirectory other;
   expect_error(ErrorCode::kLog, "is not a log", [&] { verify_order(other.path(), files); });
 }

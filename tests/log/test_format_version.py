@@ -1,0 +1,151 @@
+"""Files of another format, older or newer: refused by name, and no repair touches them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pystream as ps
+from pystream._native import crc32c
+from pystream.errors import CorruptRecordError, LogError
+from pystream.log.repair import repair_log
+from pystream.log.verify import verify_log
+from tests.log.damage import segment_files, topic_directory
+
+READABLE = "but this pystream reads version 1. Use the pystream that wrote it"
+VERSIONS = pytest.mark.parametrize("version", [0, 7])
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    with ps.open(tmp_path / "data") as log:
+        log.create_topic("lines")
+        with log.producer() as producer:
+            for n in range(10):
+                producer.send("lines", f"line {n}")
+    return tmp_path / "data"
+
+
+def path_in(directory: Path, find: Callable[[ps.Log], Path]) -> Path:
+    with ps.open(directory) as log:
+        return find(log)
+
+
+def set_version(path: Path, version: int, covered: int | None = None) -> None:
+    """Write a version, and the checksum of bytes 8 to `covered` when that is given."""
+    data = bytearray(path.read_bytes())
+    data[8] = version
+    if covered is not None:
+        data[4:8] = crc32c(bytes(data[8:covered])).to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    """Return every file but SQLite's own, which verifying may open."""
+    return {
+        path: path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.startswith("catalog")
+    }
+
+
+def assert_verify_refuses_to_repair(directory: Path, path: Path, version: int) -> None:
+    before = contents(directory)
+    report = verify_log(directory)
+    (finding,) = report.problems
+    assert finding.kind == "other-format"
+    assert finding.path == str(path)
+    assert f"{path}" in finding.what
+    assert f"has format version {version}, but this pystream reads version 1" in finding.what
+    assert finding.advice.startswith("Use the pystream that wrote it")
+    with pytest.raises(LogError, match="nothing was repaired") as caught:
+        repair_log(directory, report)
+    assert caught.value.path == str(path)
+    assert contents(directory) == before
+
+
+@VERSIONS
+def test_control_page_of_another_format_is_left_alone(directory: Path, version: int) -> None:
+    path = path_in(directory, lambda log: topic_directory(log, "lines")) / "0" / "control"
+    set_version(path, version, covered=80)
+    assert_verify_refuses_to_repair(directory, path, version)
+    with ps.open(directory) as log:
+        with pytest.raises(LogError, match=READABLE) as caught:
+            log.topic("lines").ends()
+        assert (caught.value.version, caught.value.path) == (version, str(path))
+
+
+@VERSIONS
+def test_segment_of_another_format_is_left_alone(directory: Path, version: int) -> None:
+    path = path_in(directory, lambda log: segment_files(log, "lines")[0])
+    data = bytearray(path.read_bytes())
+    schema_length = int.from_bytes(data[68:72], "little")
+    set_version(path, version, covered=4096 + schema_length)
+    assert_verify_refuses_to_repair(directory, path, version)
+
+    def read() -> None:
+        settings: Any = {"auto_offset_reset": "earliest", "on_corruption": "skip"}
+        with ps.open(directory) as log:
+            log.consumer("lines", **settings).poll("1s")
+
+    with pytest.raises(LogError, match=READABLE) as caught:
+        read()
+    assert not isinstance(caught.value, CorruptRecordError)
+    assert caught.value.version == version
+
+
+@VERSIONS
+def test_topic_file_of_another_format_is_left_alone(directory: Path, version: int) -> None:
+    path = path_in(directory, lambda log: topic_directory(log, "lines")) / "topic"
+    set_version(path, version, covered=path.stat().st_size)
+    assert_verify_refuses_to_repair(directory, path, version)
+    (directory / "catalog.db").unlink()
+    report = verify_log(directory)
+    assert {finding.kind for finding in report.problems} == {"catalog-missing", "other-format"}
+    with pytest.raises(LogError, match="nothing was repaired"):
+        repair_log(directory, report)
+
+
+@VERSIONS
+def test_log_of_another_format_is_refused(directory: Path, version: int) -> None:
+    set_version(directory / "order", version, covered=72)
+    for use in (ps.open, verify_log):
+        with pytest.raises(LogError, match=READABLE) as caught:
+            use(directory)
+        assert (caught.value.version, caught.value.path) == (version, str(directory / "order"))
+
+
+@VERSIONS
+def test_catalog_of_another_format_is_refused(directory: Path, version: int) -> None:
+    path = directory / "catalog.db"
+    execute(path, f"UPDATE meta SET value = {version} WHERE name = 'format_version'")
+    for use in (ps.open, verify_log):
+        with pytest.raises(LogError, match=READABLE) as caught:
+            use(directory)
+        assert (caught.value.version, caught.value.path) == (version, str(path))
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM meta", "UPDATE meta SET value = 'one'"])
+def test_catalog_that_does_not_say_its_format_is_damaged(directory: Path, statement: str) -> None:
+    execute(directory / "catalog.db", statement)
+    with pytest.raises(LogError, match=r"is damaged .it does not say which format it has"):
+        ps.open(directory)
+    assert [finding.kind for finding in verify_log(directory).problems] == ["catalog-damaged"]
+
+
+@VERSIONS
+def test_version_under_a_wrong_checksum_is_damage(directory: Path, version: int) -> None:
+    """A flipped bit is not taken for another format."""
+    path = path_in(directory, lambda log: segment_files(log, "lines")[0])
+    set_version(path, version)
+    assert [finding.kind for finding in verify_log(directory).problems] == ["corrupt-records"]
+
+
+def execute(path: Path, statement: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
