@@ -181,11 +181,13 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerSt
   const AppendResult result = publish(batch, acks, producer);
   // Records that are there already get the same promise: all up to now becomes durable.
   const bool is_duplicate = result.duplicates_up_to >= 0;
-  if (acks == Acks::kDurable) {
+  const bool is_overdue = acks == Acks::kInterval && is_sync_postponed.load();
+  if (acks == Acks::kDurable || is_overdue) {
     require_durable(is_duplicate
                         ? INT64_MAX
                         : result.base_offset + unstamped_header(*batch).last_offset_delta + 1);
-    request_prewrite();
+    if (acks == Acks::kDurable) request_prewrite();
+    if (is_overdue) is_sync_postponed.store(false);
   } else if (acks == Acks::kInterval) {
     request_sync();
   }

@@ -136,6 +136,8 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
 
   std::atomic<bool> is_sync_requested{false};
   std::atomic<bool> is_prewrite_requested{false};
+  // The last background sync could not begin: the next append waits for one, or says why not.
+  std::atomic<bool> is_sync_postponed{false};
 
  private:
   bool is_durable(int64_t end_offset) const;

@@ -199,7 +199,9 @@ void Partition::State::sync_directories(bool is_new) {
   }
 }
 
-// Also for what could not even be opened to be synced: nobody may think that it was.
+// Also for what could not even be opened to be synced: nobody may think that it was. But where that
+// is for want of descriptors in this process, no sync was begun, the kernel has dropped nothing,
+// and this or another process may sync later.
 void Partition::State::fail_sync(const Error& error) {
   if (is_deleted()) {
     throw Error(ErrorCode::kUnknownTopic,
@@ -207,6 +209,17 @@ void Partition::State::fail_sync(const Error& error) {
                 {{"topic", place->topic}, {"partition", int64_t{place->partition}}});
   }
   const int64_t number = fact_of(error, "errno", int64_t{EIO});
+  if (number == EMFILE || number == ENFILE) {
+    throw Error(ErrorCode::kStorage,
+                place->name() +
+                    " could not be synced, so what was appended is published, but not "
+                    "acknowledged as durable: " +
+                    error.what(),
+                {{"errno", number},
+                 {"path", fact_of(error, "path", place->directory)},
+                 {"topic", place->topic},
+                 {"partition", int64_t{place->partition}}});
+  }
   control.words().sync_failed.store(static_cast<uint32_t>(number), std::memory_order_release);
   throw Error(ErrorCode::kStorage,
               "the sync of " + place->name() + " failed: " + error.what() +
@@ -246,9 +259,15 @@ void Partition::State::sync_in_background() noexcept {
         !sync_to(words.interval_end_offset.load(std::memory_order_acquire), interval_us)) {
       is_sync_requested.store(true);
       log->sync_thread.request(weak_from_this(), is_early ? due_us : now_us + interval_us);
+    } else {
+      is_sync_postponed.store(false);
     }
   } catch (const Error&) {
     // A failed sync is remembered in sync_failed: the next append says it.
+    if (!needs_sync()) return;
+    is_sync_postponed.store(true);
+    is_sync_requested.store(true);
+    log->sync_thread.request(weak_from_this(), now_us + interval_us);
   }
 }
 

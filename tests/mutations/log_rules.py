@@ -143,7 +143,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a durable append is acknowledged before its sync",
-        (Edit(APPEND, "  if (acks == Acks::kDurable) {\n", "  if (acks == Acks{7}) {\n"),),
+        (
+            Edit(
+                APPEND,
+                "  if (acks == Acks::kDurable || is_overdue) {\n",
+                "  if (acks == Acks{7} || is_overdue) {\n",
+            ),
+        ),
     ),
     Mutation(
         "a waiter takes another's sync for its own without a look",

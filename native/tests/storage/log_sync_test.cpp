@@ -142,6 +142,32 @@ TEST_F(LogSyncTest, AFailedSyncStopsTheAppendsOfAllWhoHaveThePartitionOpen) {
   EXPECT_EQ(read_values(*partition), iota(0, 5));
 }
 
+// No sync was begun, so nothing is lost that a later one cannot make durable.
+TEST_F(LogSyncTest, ASyncThatFindsNoDescriptorIsToldAndTriedAgain) {
+  options_.sync_interval_us = 1'000;
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  std::atomic<int> refused{0};
+  files_->set_fail([&](const std::string& call, int) {
+    if (call != "sync_directory") return 0;
+    ++refused;
+    return EMFILE;
+  });
+  expect_error(ErrorCode::kStorage, "orders-0 could not be synced",
+               [&] { append_values(*partition, 0, 10, Acks::kDurable); });
+  EXPECT_EQ(partition->ends().durable_offset, 0);
+  append_values(*partition, 10, 10, Acks::kInterval);
+  const int before = refused;
+  await([&] { return refused > before + 1; });
+  // It cannot have the promise that it asks for.
+  expect_error(ErrorCode::kStorage, "(RLIMIT_NOFILE)",
+               [&] { append_values(*partition, 20, 10, Acks::kInterval); });
+  files_->set_fail(nullptr);
+  await([&] { return partition->ends().durable_offset == 30; });
+  append_values(*partition, 30, 10, Acks::kInterval);
+  EXPECT_EQ(read_values(*partition), iota(0, 40));
+}
+
 TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {
   options_.sync_interval_us = 1'000;
   const auto log = Log::open(directory_.path(), options_);
