@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pystream._native import Schema
 from pystream.errors import ConfigError, StorageError, StreamError
 from pystream.log.catalog_errors import translated
+from pystream.log.catalog_topics import remove_topic, topics_in
 from pystream.log.topic_file import write_topic_file
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
 
 def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
     with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
-        topics = log.catalog.topics_in(connection)
+        topics = topics_in(connection)
         found = {topic.id: _partitions(log, topic) for topic in topics}
         cut = log.native.cut([partition for group in found.values() for partition in group])
         linked = copied = count = kept = 0
@@ -100,7 +101,8 @@ def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
                 kept += 1
             else:
                 # Deleted meanwhile: its files may have gone while they were copied.
-                log.catalog.remove_from(connection, topic)
+                with connection:
+                    remove_topic(connection, topic)
                 shutil.rmtree(place, ignore_errors=True)
     return Backup(target, kept, count, linked, copied)
 

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,18 +24,26 @@ from pystream import config
 from pystream.errors import LogError, TopicExistsError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog_errors import translated
-from pystream.log.catalog_format import (
-    FIND_TOPICS,
-    FORMAT_VERSION,
-    TABLES,
-    TABLES_OF_TOPIC,
-    check_catalog_version,
-)
+from pystream.log.catalog_format import FORMAT_VERSION, TABLES, check_catalog_version
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
+from pystream.log.catalog_topics import (
+    created_us,
+    enter_schema,
+    find_topic,
+    find_topics,
+    insert_topic,
+    remove_topic,
+)
 from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
-from pystream.log.topic_file import mark_deleted, topics_with_records, write_topic_file
+from pystream.log.topic_file import (
+    mark_deleted,
+    topics_with_records,
+    write_topic_file,
+    write_topic_files,
+)
+from pystream.log.topic_settings import check_same
 
 __all__ = ["Catalog", "ProducerPosition"]
 
@@ -94,32 +102,40 @@ class Catalog:
 
     # -- topics --------------------------------------------------------------------------------
 
-    def create_topic(self, topic: TopicDescription) -> TopicDescription:
-        """Add a topic and return it with its ids filled in.
+    def create_topics(
+        self, topics: Sequence[TopicDescription], *, exist_ok: bool = False
+    ) -> list[TopicDescription]:
+        """Add topics of different names, all or none; return them with their ids filled in.
 
         Raises
         ------
         TopicExistsError
-            If there is one of that name.
+            If there is one of such a name; with `exist_ok`, only if it has other properties.
         """
+        if exist_ok:
+            with self._read() as connection:
+                found = find_topics(connection, [topic.name for topic in topics])
+            check_same(topics, found)
+            if len(found) == len(topics):
+                return [found[topic.name] for topic in topics]
         with self._write() as connection:
-            if self._find(connection, topic.name) is not None:
+            found = find_topics(connection, [topic.name for topic in topics])
+            if found and not exist_ok:
+                name = next(iter(found))
                 raise TopicExistsError(
-                    f"topic {topic.name!r} exists already. Pass exist_ok=True to use it.",
-                    topic=topic.name,
+                    f"topic {name!r} exists already. Pass exist_ok=True to use it.", topic=name
                 )
-            schema_id = self._enter_schema(connection, topic.schema_blob)
-            topic = topic.with_ids(uuid.uuid4().bytes, schema_id)
-            created_us = time.time_ns() // 1000
-            connection.execute(
-                "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*topic.to_row(), created_us),
-            )
-            connection.execute(
-                "INSERT INTO topic_schemas VALUES (?, 1, ?, ?)", (topic.id, schema_id, created_us)
-            )
-            write_topic_file(self._directory, topic, created_us)
-        return topic
+            check_same(topics, found)
+            now = time.time_ns() // 1000
+            made = []
+            for topic in topics:
+                if topic.name not in found:
+                    schema_id = enter_schema(connection, topic.schema_blob)
+                    made.append(topic.with_ids(uuid.uuid4().bytes, schema_id))
+                    insert_topic(connection, made[-1], now)
+            write_topic_files(self._directory, made, now)
+        found |= {topic.name: topic for topic in made}
+        return [found[topic.name] for topic in topics]
 
     def alter_topic(
         self, name: str, change: Callable[[TopicDescription], bytes]
@@ -132,7 +148,7 @@ class Catalog:
             If there is none of that name.
         """
         with self._write() as connection:
-            topic = self._find(connection, name)
+            topic = find_topic(connection, name)
             if topic is None:
                 raise UnknownTopicError(
                     f"topic {name!r} does not exist, so it cannot be altered.", topic=name
@@ -140,7 +156,7 @@ class Catalog:
             blob = change(topic)
             if blob == topic.schema_blob:
                 return topic
-            schema_id = self._enter_schema(connection, blob)
+            schema_id = enter_schema(connection, blob)
             connection.execute(
                 "UPDATE topics SET schema_id = ? WHERE id = ?", (schema_id, topic.id)
             )
@@ -150,7 +166,7 @@ class Catalog:
                 (schema_id, time.time_ns() // 1000, topic.id),
             )
             topic = replace(topic, schema_id=schema_id, schema_blob=blob)
-            write_topic_file(self._directory, topic, self._created_us(connection, topic.id))
+            write_topic_file(self._directory, topic, created_us(connection, topic.id))
         self._own_changes += 1
         return topic
 
@@ -166,7 +182,7 @@ class Catalog:
     def find_topic(self, name: str) -> TopicDescription | None:
         """Return a topic, or None."""
         with self._read() as connection:
-            return self._find(connection, name)
+            return find_topic(connection, name)
 
     def topic_names(self) -> list[str]:
         """Return the names of all topics, sorted."""
@@ -183,13 +199,12 @@ class Catalog:
             If there is none of that name.
         """
         with self._write() as connection:
-            topic = self._find(connection, name)
+            topic = find_topic(connection, name)
             if topic is None:
                 raise UnknownTopicError(
                     f"topic {name!r} does not exist, so it cannot be deleted.", topic=name
                 )
-            for table, column in TABLES_OF_TOPIC:
-                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
+            remove_topic(connection, topic)
             # From here on its directory is no topic that lost its row.
             mark_deleted(self._directory, topic.id)
         self._own_changes += 1
@@ -215,7 +230,7 @@ class Catalog:
     def created_us(self, topic_id: bytes) -> int:
         """Return when a topic was created, in microseconds; 0 when it is gone."""
         with self._read() as connection:
-            return self._created_us(connection, topic_id)
+            return created_us(connection, topic_id)
 
     # -- copies --------------------------------------------------------------------------------
 
@@ -228,19 +243,6 @@ class Catalog:
         ):
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file
-
-    @staticmethod
-    def topics_in(connection: sqlite3.Connection) -> list[TopicDescription]:
-        """Return the topics of a copy, by name."""
-        rows = connection.execute(f"{FIND_TOPICS} ORDER BY t.name").fetchall()
-        return [TopicDescription.from_row(row) for row in rows]
-
-    @staticmethod
-    def remove_from(connection: sqlite3.Connection, topic: TopicDescription) -> None:
-        """Remove a topic from a copy."""
-        with connection:
-            for table, column in TABLES_OF_TOPIC:
-                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
 
     # -- repair --------------------------------------------------------------------------------
 
@@ -477,24 +479,6 @@ class Catalog:
         with contextlib.suppress(FileNotFoundError):
             if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @staticmethod
-    def _created_us(connection: sqlite3.Connection, topic_id: bytes) -> int:
-        row = connection.execute(
-            "SELECT created_us FROM topics WHERE id = ?", (topic_id,)
-        ).fetchone()
-        return 0 if row is None else int(row[0])
-
-    @staticmethod
-    def _enter_schema(connection: sqlite3.Connection, blob: bytes) -> int:
-        connection.execute("INSERT INTO schemas (blob) VALUES (?) ON CONFLICT DO NOTHING", (blob,))
-        row = connection.execute("SELECT id FROM schemas WHERE blob = ?", (blob,)).fetchone()
-        return int(row[0])
-
-    @staticmethod
-    def _find(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
-        row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
-        return None if row is None else TopicDescription.from_row(row)
 
 
 def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:

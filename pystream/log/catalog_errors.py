@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 
 from pystream.errors import LogError, RequestTimeoutError, StorageError
+from pystream.log.os_errors import advice_on, is_at_file_limit
 
 __all__ = ["translated"]
 
@@ -40,9 +42,13 @@ def translated(path: str) -> Iterator[None]:
             raise RequestTimeoutError(
                 f"{path} stayed locked by a program that is not pystream ({error}). Close it."
             ) from error
+        number = _ERRNO.get(code, errno.EIO)
+        what = str(error)
+        if code == sqlite3.SQLITE_CANTOPEN and is_at_file_limit():
+            number = errno.EMFILE
+            what = os.strerror(number)
         raise StorageError(
-            f"the catalog cannot be read or written: {path}: {error}. Check the directory's "
-            "permissions and free space.",
-            errno=_ERRNO.get(code, errno.EIO),
+            f"the catalog cannot be read or written: {path}: {what}. {advice_on(number)}",
+            errno=number,
             path=path,
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pystream.log.catalog import Catalog
+from pystream.log.catalog_topics import insert_topic
 from pystream.log.topic_description import TopicDescription
 
 __all__ = ["limit_group_offsets", "restore_topic"]
@@ -26,13 +27,7 @@ def restore_topic(catalog: Catalog, topic: TopicDescription, created_us: int) ->
             connection.execute(
                 "INSERT INTO schemas VALUES (?, ?)", (topic.schema_id, topic.schema_blob)
             )
-        connection.execute(
-            "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), created_us)
-        )
-        connection.execute(
-            "INSERT OR IGNORE INTO topic_schemas VALUES (?, 1, ?, ?)",
-            (topic.id, topic.schema_id, created_us),
-        )
+        insert_topic(connection, topic, created_us)
 
 
 def limit_group_offsets(catalog: Catalog, ends: Mapping[tuple[bytes, int], int]) -> list[str]:

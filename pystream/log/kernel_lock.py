@@ -16,6 +16,7 @@ import time
 from types import TracebackType
 
 from pystream.errors import RequestTimeoutError, StorageError
+from pystream.log.os_errors import advice_on
 
 __all__ = ["KernelLock"]
 
@@ -64,8 +65,8 @@ class KernelLock:
             if error.errno in (errno.EAGAIN, errno.EACCES) and self._fd >= 0:
                 return False
             raise StorageError(
-                f"cannot lock {self._what}: {self._path}: {error.strerror}. Check the directory's "
-                "permissions and free space.",
+                f"cannot lock {self._what}: {self._path}: {error.strerror}. "
+                f"{advice_on(error.errno)}",
                 errno=error.errno,
                 path=self._path,
             ) from error

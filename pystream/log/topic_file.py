@@ -13,13 +13,15 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pystream._native import crc32c
 from pystream.errors import CorruptRecordError, StorageError
+from pystream.log import fork
 from pystream.log.format_version import check_format_version
+from pystream.log.os_errors import advice_on
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "topic_directories",
     "topics_with_records",
     "write_topic_file",
+    "write_topic_files",
 ]
 
 NAME = "topic"
@@ -37,6 +40,8 @@ OLDEST_FORMAT_VERSION = 1
 _MAGIC = b"PSTF"
 _HEAD = struct.Struct("<4sIHHI")  # magic, crc of all behind it, version, reserved, length of JSON
 _CRC_BEGIN = 8
+_FEW_TOPICS = 4
+_SYNCING_THREADS = 8
 _TOPIC_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -76,12 +81,37 @@ def write_topic_file(log_directory: str, topic: TopicDescription, created_us: in
         os.rename(path + ".new", path)
     except OSError as error:
         raise StorageError(
-            f"the topic {topic.name!r} cannot be recorded: {path}: {error.strerror}. Check the "
-            "directory's permissions and free space.",
+            f"the topic {topic.name!r} cannot be recorded: {path}: {error.strerror}. "
+            f"{advice_on(error.errno)}",
             errno=error.errno,
             path=path,
             topic=topic.name,
         ) from error
+
+
+def write_topic_files(
+    log_directory: str, topics: Sequence[TopicDescription], created_us: int
+) -> None:
+    """Write the files of many topics, as :func:`write_topic_file` does; syncs share their cost.
+
+    Raises
+    ------
+    StorageError
+        If the system refuses; some files may have been written.
+    """
+    if len(topics) < _FEW_TOPICS:
+        for topic in topics:
+            write_topic_file(log_directory, topic, created_us)
+        return
+    with fork.importing:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  few programs do
+
+    # The file system commits what waits at the same time at once.
+    with ThreadPoolExecutor(_SYNCING_THREADS, "pystream-topics") as threads:
+        for _ in threads.map(
+            lambda topic: write_topic_file(log_directory, topic, created_us), topics
+        ):
+            pass
 
 
 def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int]:

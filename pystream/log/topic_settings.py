@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pystream import _native
+from pystream import config as settings
 from pystream.errors import ConfigError, TopicExistsError
-from pystream.log.topic_description import TopicDescription
+from pystream.log.schema import KAFKA_SHAPED, to_schema
+from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
 
-__all__ = ["check_same", "key_columns", "some_topics"]
+__all__ = ["check_same", "described", "key_columns", "some_topics"]
 
 _NAMED_TOPICS = 10  # in a message
+
+
+def described(
+    names: Iterable[str],
+    schema: object,
+    key: str | Sequence[str] | None,
+    *,
+    partitions: int,
+    config: TopicConfig,
+) -> list[TopicDescription]:
+    """Return topics as they are to be entered in the catalog, or raise ConfigError."""
+    if isinstance(names, str):
+        raise ConfigError(f"names is the string {names!r}. Pass a list of names.")
+    names = [check_topic_name(name) for name in names]
+    if len(set(names)) < len(names):
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise ConfigError(f"names has {twice!r} twice. Name each topic once.")
+    native_schema = KAFKA_SHAPED if schema is None else to_schema(schema)
+    is_typed = schema is not None
+    first = TopicDescription(
+        name="",
+        partitions=settings.check_positive(
+            partitions, name="partitions", maximum=settings.PARTITIONS_MAX
+        ),
+        schema_blob=native_schema.serialize(),
+        is_typed=is_typed,
+        key_columns=key_columns(key, native_schema, is_typed=is_typed),
+        config=config,
+    )
+    return [replace(first, name=name) for name in names]
 
 
 def key_columns(
@@ -37,15 +70,20 @@ def key_columns(
     return names
 
 
-def check_same(wanted: TopicDescription, existing: TopicDescription) -> None:
-    """Raise TopicExistsError when a topic is not what was asked for."""
-    if differing := wanted.differences(existing):
-        what = " and ".join(differing).replace("_blob", "")
-        raise TopicExistsError(
-            f"topic {wanted.name!r} exists already with another {what}. Use another name, or "
-            "delete the topic first; alter_topic() adds columns.",
-            topic=wanted.name,
-        )
+def check_same(
+    wanted: Iterable[TopicDescription], existing: Mapping[str, TopicDescription]
+) -> None:
+    """Raise TopicExistsError when a topic that exists is not what was asked for."""
+    for topic in wanted:
+        if topic.name not in existing:
+            continue
+        if differing := topic.differences(existing[topic.name]):
+            what = " and ".join(differing).replace("_blob", "")
+            raise TopicExistsError(
+                f"topic {topic.name!r} exists already with another {what}. Use another name, or "
+                "delete the topic first; alter_topic() adds columns.",
+                topic=topic.name,
+            )
 
 
 def some_topics(topics: list[str], wanted: str) -> str:

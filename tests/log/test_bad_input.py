@@ -1,74 +1,15 @@
-"""Many topics, wrong settings, and a wall clock that jumps."""
+"""Wrong settings, and a wall clock that jumps."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pystream as ps
 from pystream import errors
-from pystream.log.topic_description import TopicConfig, TopicDescription
 from tests.log.reading import rows_of
-
-MANY = 10_000
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory of a log with ten thousand topics, made without a sync for each."""
-    directory = tmp_path_factory.mktemp("many") / "log"
-    with ps.open(directory) as log:
-        first = log.create_topic("t00000", {"n": "int64"}).description
-        with log.catalog._write() as connection:
-            for n in range(1, MANY):
-                topic = TopicDescription(
-                    name=f"t{n:05}",
-                    partitions=1,
-                    schema_blob=first.schema_blob,
-                    is_typed=True,
-                    key_columns=(),
-                    config=TopicConfig(),
-                    id=n.to_bytes(16, "big"),
-                    schema_id=first.schema_id,
-                )
-                connection.execute(
-                    "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), 0)
-                )
-                connection.execute(
-                    "INSERT INTO topic_schemas VALUES (?, 1, ?, 0)", (topic.id, topic.schema_id)
-                )
-    return directory
-
-
-def seconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
-def test_ten_thousand_topics_are_opened_listed_and_found_in_no_time(many: Path) -> None:
-    assert seconds(lambda: ps.open(many).close()) < 2
-    with ps.open(many) as log:
-        assert len(log.topics()) == MANY
-        assert seconds(log.topics) < 2
-        assert seconds(lambda: [log.topic(f"t{n:05}") for n in range(1000)]) < 5
-        assert seconds(lambda: log.create_topic("another")) < 5
-        assert seconds(lambda: log.delete_topic("another")) < 5
-        with log.producer() as producer:
-            assert producer.send("t09999", {"n": 1}).result().offset == 0
-
-
-def test_unknown_topic_among_many_names_the_nearest(many: Path) -> None:
-    with ps.open(many) as log, pytest.raises(errors.UnknownTopicError) as caught:
-        log.topic("t0999")
-    message = str(caught.value)
-    assert "t09999" in message or "t00999" in message
-    assert "10,000 topics" in message
-    assert len(message) < 500
 
 
 def test_unknown_topic_among_few_names_them_all(log: ps.Log) -> None:

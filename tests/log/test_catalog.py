@@ -41,7 +41,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 def test_topic_comes_back_as_created(catalog: Catalog, tmp_path: Path) -> None:
-    created = catalog.create_topic(topic())
+    created = catalog.create_topics([topic()])[0]
     assert len(created.id) == 16
     assert created.differences(topic()) == []
     assert catalog.find_topic("orders") == created
@@ -53,29 +53,29 @@ def test_topic_comes_back_as_created(catalog: Catalog, tmp_path: Path) -> None:
 
 def test_equal_schemas_share_an_id(catalog: Catalog) -> None:
     ids = [
-        catalog.create_topic(topic("a", b"1")).schema_id,
-        catalog.create_topic(topic("b", b"2")).schema_id,
-        catalog.create_topic(topic("c", b"1")).schema_id,
+        catalog.create_topics([topic("a", b"1")])[0].schema_id,
+        catalog.create_topics([topic("b", b"2")])[0].schema_id,
+        catalog.create_topics([topic("c", b"1")])[0].schema_id,
     ]
     assert ids[0] == ids[2] != ids[1]
 
 
 def test_topic_that_exists_is_refused(catalog: Catalog) -> None:
-    catalog.create_topic(topic())
+    catalog.create_topics([topic()])[0]
     with pytest.raises(TopicExistsError, match="'orders' exists already") as caught:
-        catalog.create_topic(topic())
+        catalog.create_topics([topic()])[0]
     assert caught.value.topic == "orders"
     assert catalog.topic_names() == ["orders"]
 
 
 def test_delete_takes_committed_offsets_along(catalog: Catalog) -> None:
-    created = catalog.create_topic(topic())
+    created = catalog.create_topics([topic()])[0]
     group = catalog.group_id("billing")
     catalog.commit_offsets(group, [(created.id, 0, 7)])
     assert catalog.delete_topic("orders") == created
     assert catalog.committed_offset(group, created.id, 0) is None
     assert catalog.topic_names() == []
-    again = catalog.create_topic(topic())
+    again = catalog.create_topics([topic()])[0]
     assert again.id != created.id
     with pytest.raises(UnknownTopicError):
         catalog.delete_topic("payments")
@@ -104,7 +104,7 @@ def test_change_mark_differs_after_another_process_wrote(catalog: Catalog, tmp_p
     before = catalog.change_mark()
     assert catalog.change_mark() == before
     other = Catalog(str(tmp_path), TIMEOUT_US)
-    other.create_topic(topic())
+    other.create_topics([topic()])[0]
     other.close()
     assert catalog.change_mark() != before
 
@@ -158,15 +158,15 @@ def test_write_ahead_log_is_written_back_before_it_grows(
 
 
 def test_child_of_a_fork_opens_its_own_connection(catalog: Catalog) -> None:
-    catalog.create_topic(topic())
+    catalog.create_topics([topic()])[0]
     child = os.fork()
     if child == 0:
         ok = catalog.topic_names() == ["orders"]
-        catalog.create_topic(topic("from-child"))
+        catalog.create_topics([topic("from-child")])[0]
         catalog.close()
         os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    catalog.create_topic(topic("from-parent"))
+    catalog.create_topics([topic("from-parent")])[0]
     assert catalog.topic_names() == ["from-child", "from-parent", "orders"]
 
 
@@ -181,7 +181,7 @@ def test_catalog_of_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> N
 
 
 def test_settings_of_a_newer_pystream_are_refused_by_name(catalog: Catalog, tmp_path: Path) -> None:
-    catalog.create_topic(topic())
+    catalog.create_topics([topic()])[0]
     catalog.close()
     with sqlite3.connect(tmp_path / "catalog.db") as connection:
         connection.execute("""UPDATE topics SET configs = '{"retention": "7d"}'""")
@@ -229,7 +229,7 @@ def test_a_quiet_catalog_is_not_asked_for_changes(
     assert watch.may_have_changed()  # nothing is known yet
     assert not watch.may_have_changed()
     other = Catalog(str(tmp_path), TIMEOUT_US)
-    other.create_topic(topic())
+    other.create_topics([topic()])
     assert watch.may_have_changed()
     assert not watch.may_have_changed()
     other.close()

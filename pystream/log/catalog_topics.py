@@ -1,0 +1,70 @@
+"""Rows of topics in the catalog: the statements, on a connection whose transaction is another's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from pystream.log.catalog_format import FIND_TOPICS, TABLES_OF_TOPIC
+from pystream.log.topic_description import TopicDescription
+
+__all__ = [
+    "created_us",
+    "enter_schema",
+    "find_topic",
+    "find_topics",
+    "insert_topic",
+    "remove_topic",
+    "topics_in",
+]
+
+
+def find_topic(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
+    """Return a topic, or None."""
+    row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
+    return None if row is None else TopicDescription.from_row(row)
+
+
+def find_topics(
+    connection: sqlite3.Connection, names: Iterable[str]
+) -> dict[str, TopicDescription]:
+    """Return those of the topics that there are, by name."""
+    found = (find_topic(connection, name) for name in names)
+    return {topic.name: topic for topic in found if topic is not None}
+
+
+def topics_in(connection: sqlite3.Connection) -> list[TopicDescription]:
+    """Return all topics, by name."""
+    rows = connection.execute(f"{FIND_TOPICS} ORDER BY t.name").fetchall()
+    return [TopicDescription.from_row(row) for row in rows]
+
+
+def created_us(connection: sqlite3.Connection, topic_id: bytes) -> int:
+    """Return when a topic was created; 0 when it is gone."""
+    row = connection.execute("SELECT created_us FROM topics WHERE id = ?", (topic_id,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def enter_schema(connection: sqlite3.Connection, blob: bytes) -> int:
+    """Return the id of a schema, which it gets when it is first entered."""
+    connection.execute("INSERT INTO schemas (blob) VALUES (?) ON CONFLICT DO NOTHING", (blob,))
+    row = connection.execute("SELECT id FROM schemas WHERE blob = ?", (blob,)).fetchone()
+    return int(row[0])
+
+
+def insert_topic(connection: sqlite3.Connection, topic: TopicDescription, created_us: int) -> None:
+    """Enter a topic, with its ids, under a schema that is there."""
+    connection.execute(
+        "INSERT INTO topics VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*topic.to_row(), created_us)
+    )
+    # A topic whose row was lost may have kept its schemas.
+    connection.execute(
+        "INSERT OR IGNORE INTO topic_schemas VALUES (?, 1, ?, ?)",
+        (topic.id, topic.schema_id, created_us),
+    )
+
+
+def remove_topic(connection: sqlite3.Connection, topic: TopicDescription) -> None:
+    """Remove a topic and all that goes with it."""
+    for table, column in TABLES_OF_TOPIC:
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (topic.id,))
