@@ -14,7 +14,7 @@ from pystream.log.catalog_format import FIND_TOPICS, check_catalog_version
 from pystream.log.catalog_reader import connect_read_only
 from pystream.log.findings import Finding
 from pystream.log.topic_description import TopicDescription
-from pystream.log.topic_file import topic_directories
+from pystream.log.topic_file import topics_with_records
 
 __all__ = ["CatalogContent", "GroupOffset", "read_catalog"]
 
@@ -79,14 +79,18 @@ def read_catalog(directory: str) -> CatalogContent:
         If it has another format.
     """
     content = CatalogContent(os.path.join(directory, "catalog.db"))
+    # A log whose making was cut short has none, or an empty one, and no records.
+    is_lost = next(topics_with_records(directory), None) is not None
     if not os.path.exists(content.path) or os.path.getsize(content.path) == 0:
-        # A log that was killed while it was made has none, and no topic.
-        is_lost = next(topic_directories(directory), None) is not None
         content.add("catalog-missing", "the catalog is missing", is_note=not is_lost)
         return content
     try:
         connection, _ = connect_read_only(content.path)
         with contextlib.closing(connection):
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables == 0:
+                content.add("catalog-missing", "the catalog is empty", is_note=not is_lost)
+                return content
             _read(connection, content)
     except (sqlite3.Error, json.JSONDecodeError, ConfigError, TypeError, UnicodeError) as error:
         content.topics.clear()

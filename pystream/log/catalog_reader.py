@@ -15,6 +15,8 @@ from pystream.errors import LogError
 
 __all__ = ["Signature", "connect_read_only", "signature_of", "stat_of"]
 
+_WAL_HEADER_BYTES = 32
+
 
 class Signature(NamedTuple):
     """Differs after the files of a database have changed."""
@@ -51,14 +53,16 @@ def connect_read_only(path: str) -> tuple[sqlite3.Connection, Signature | None]:
             'writing, or run "pystream verify --repair" if the file was lost.',
             path=path,
         )
-    if not signature.log or signature.log[0] == 0:
-        # Nobody writes: the file is all there is, and SQLite need not make a file to say so.
+    if not signature.log or signature.log[0] <= _WAL_HEADER_BYTES:
+        # Nothing in it: the file is all there is, and SQLite need not make a file to say so. It
+        # would also wait ten seconds for someone to write on, behind a header that nobody uses.
         return _connect(path, "immutable=1"), signature
+    connection = _connect(path, "mode=ro&readonly_shm=1")
     try:
-        connection = _connect(path, "mode=ro&readonly_shm=1")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         # The index of the write-ahead log is missing, and may not be made here.
+        connection.close()
         return _copy(path), signature
     return connection, None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ from pystream.log.directory import check_directory, make_directory, require_dire
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
 from pystream.log.topic_description import TopicConfig, TopicDescription
+from pystream.log.topic_file import ensure_topic_file, remove_topic_files
 from pystream.log.topic_settings import described, some_topics
 
 if TYPE_CHECKING:
@@ -361,9 +361,7 @@ replication_factor
         # The name of the directory is the topic's id in hexadecimal.
         path = os.path.join(self._directory, "topics", gone.id.hex())
         try:
-            shutil.rmtree(path)
-        except FileNotFoundError:
-            return
+            remove_topic_files(self._directory, gone.id)
         except OSError as error:
             raise StorageError(
                 f"topic {name!r} was deleted, but not its files: {path}: {error.strerror}. "
@@ -594,6 +592,8 @@ replication_factor
             partition = self._partitions.get((topic.id, number))
             if partition is None:
                 self._check_exists(topic)
+                if not self._is_read_only:
+                    ensure_topic_file(self._directory, topic, self.catalog.created_us(topic.id))
                 partition = native.open_partition(
                     topic=topic.name,
                     topic_id=topic.id,

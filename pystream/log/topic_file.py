@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -25,8 +26,10 @@ from pystream.log.os_errors import advice_on
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 __all__ = [
+    "ensure_topic_file",
     "mark_deleted",
     "read_topic_file",
+    "remove_topic_files",
     "topic_directories",
     "topics_with_records",
     "write_topic_file",
@@ -79,6 +82,9 @@ def write_topic_file(log_directory: str, topic: TopicDescription, created_us: in
             file.flush()
             os.fdatasync(file.fileno())
         os.rename(path + ".new", path)
+        # Of a deletion that power loss or an error kept from being committed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(directory, DELETED))
     except OSError as error:
         raise StorageError(
             f"the topic {topic.name!r} cannot be recorded: {path}: {error.strerror}. "
@@ -87,6 +93,18 @@ def write_topic_file(log_directory: str, topic: TopicDescription, created_us: in
             path=path,
             topic=topic.name,
         ) from error
+
+
+def ensure_topic_file(log_directory: str, topic: TopicDescription, created_us: int) -> None:
+    """Write the file of a topic that is in the catalog, if a power loss took its name.
+
+    Raises
+    ------
+    StorageError
+        If the system refuses.
+    """
+    if not os.path.exists(os.path.join(log_directory, "topics", topic.id.hex(), NAME)):
+        write_topic_file(log_directory, topic, created_us)
 
 
 def write_topic_files(
@@ -165,25 +183,51 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
 
 
 def mark_deleted(log_directory: str, topic_id: bytes) -> None:
-    """Note in a topic's directory that its deletion has begun.
+    """Note in a topic's directory that its deletion has begun; the note is on the disk then.
 
     Raises
     ------
     StorageError
         If the system refuses.
     """
-    path = os.path.join(log_directory, "topics", topic_id.hex(), NAME)
+    directory = os.path.join(log_directory, "topics", topic_id.hex())
+    path = os.path.join(directory, NAME)
     try:
-        os.rename(path, os.path.join(os.path.dirname(path), DELETED))
+        with contextlib.ExitStack() as stack:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            if os.path.exists(path):
+                os.rename(path, os.path.join(directory, DELETED))
+            else:
+                Path(directory, DELETED).touch()
+            os.fsync(descriptor)
     except FileNotFoundError:
-        return
+        return  # no directory, and so no record
     except OSError as error:
         raise StorageError(
-            f"the topic was not deleted: {path} cannot be renamed: {error.strerror}. Check the "
-            "directory's permissions and free space, then delete it again.",
+            f"the topic was not deleted: {path} cannot be renamed: {error.strerror}. "
+            f"{advice_on(error.errno)} Then delete it again.",
             errno=error.errno,
             path=path,
         ) from error
+
+
+def remove_topic_files(log_directory: str, topic_id: bytes) -> None:
+    """Remove the directory of a topic that was deleted; what is left by a crash says that it was.
+
+    Raises
+    ------
+    OSError
+        If something cannot be removed.
+    """
+    directory = Path(log_directory, "topics", topic_id.hex())
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != DELETED:
+                path.unlink()
+        shutil.rmtree(directory)
 
 
 def topic_directories(log_directory: str | os.PathLike[str]) -> Iterator[Path]:

@@ -82,7 +82,8 @@ class _Verification:
                 self._add(
                     "topic-without-directory",
                     f"topic {topic.name!r} has no directory",
-                    _RESTORE,
+                    "If it had records, restore the directory from a backup. If not, a power loss "
+                    "took it, and it is made when the topic is used.",
                     Path(self._directory, "topics", topic.id.hex()),
                     topic=topic.name,
                 )
@@ -128,6 +129,10 @@ class _Verification:
         what = None
         if not path.exists():
             what = f"the topic file of {topic.name!r} is missing"
+            if next(_segments([directory]), None) is None:
+                # Its name is sure to be on the disk once a record is.
+                self._add("topic-file", what, "", path, topic=topic.name, is_note=True)
+                return
         else:
             try:
                 stored, _ = read_topic_file(path)

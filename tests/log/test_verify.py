@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ from typing import Any
 import pytest
 
 import pystream as ps
-from pystream.errors import CorruptRecordError, LogError
+from pystream.errors import CorruptRecordError, LogError, StorageError
 from pystream.log.repair import repair_log
-from pystream.log.topic_file import read_topic_file
+from pystream.log.topic_file import mark_deleted, read_topic_file
 from pystream.log.verify import verify_log
 from tests.log.damage import damage_body, damage_header, flip, segment_files, topic_directory
 
@@ -87,6 +90,96 @@ def test_sound_log_is_clean(directory: Path) -> None:
 def test_empty_log_is_clean(tmp_path: Path) -> None:
     ps.open(tmp_path).close()
     assert verify_log(tmp_path).findings == []
+
+
+def test_log_whose_making_was_cut_short_is_clean(tmp_path: Path) -> None:
+    """The catalog's file was made, and its tables were not: it is made when the log is opened."""
+    ps.open(tmp_path).close()
+    (tmp_path / "catalog.db").unlink()
+    connection = sqlite3.connect(tmp_path / "catalog.db")
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA user_version = 0")
+    connection.close()
+    report = verify_log(tmp_path)
+    assert report.is_clean
+    assert [finding.what for finding in report.findings] == ["the catalog is empty"]
+    ps.open(tmp_path).close()
+    assert verify_log(tmp_path).findings == []
+
+
+def test_catalog_with_a_log_of_a_header_alone_is_read_at_once(tmp_path: Path) -> None:
+    """What a power loss leaves: SQLite alone would wait ten seconds, and then for ever."""
+    ps.open(tmp_path).close()
+    header = struct.pack(">IIIIII", 0x377F0682, 3007000, 4096, 0, 1, 2)
+    (tmp_path / "catalog.db-wal").write_bytes(header + bytes(8))
+    (tmp_path / "catalog.db-shm").write_bytes(b"stale".ljust(4096, b"x"))
+    began = time.monotonic()
+    assert verify_log(tmp_path).findings == []
+    with ps.open(tmp_path, read_only=True) as log:
+        assert log.topics() == []
+    with ps.open(tmp_path) as log:
+        log.create_topic("t")
+    assert time.monotonic() - began < 5
+
+
+def test_deletion_that_was_cut_short_stays_one(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever files are left, they say that the topic was deleted."""
+    path = path_of(directory, "orders")
+    real, calls = shutil.rmtree, []
+
+    def dying(place: Path) -> None:
+        calls.append(place)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "cut short")
+        real(place)
+
+    monkeypatch.setattr(shutil, "rmtree", dying)
+    with ps.open(directory) as log, pytest.raises(StorageError, match="but not its files"):
+        log.delete_topic("orders")
+    monkeypatch.undo()
+    assert len(list(path.glob("*/*.seg"))) == 1
+    report = verify_log(directory)
+    assert [f.kind for f in report.findings if f.topic != "lines"] == ["deleted-topic"]
+    assert report.is_clean
+    (directory / "catalog.db").unlink()
+    repaired(directory)
+    with ps.open(directory) as log:
+        assert log.topics() == ["lines"]
+
+
+def test_deletion_that_was_not_committed_is_none(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic's file is marked before the commit; the next use takes that back."""
+    path = path_of(directory, "orders")
+    with ps.open(directory) as log:
+        mark_deleted(str(directory), log.topic("orders").description.id)
+    assert kinds(directory) == ["topic-file"]
+    with ps.open(directory) as log:
+        log.topic("orders").ends()
+    assert kinds(directory) == []
+    assert not (path / "topic.deleted").exists()
+    assert rows(directory) == list(range(50))
+
+
+def test_topic_file_that_a_power_loss_took_is_written_at_the_next_use(directory: Path) -> None:
+    with ps.open(directory) as log:
+        log.create_topic("new")
+        shutil.rmtree(topic_directory(log, "new"))
+    assert kinds(directory) == ["topic-without-directory"]
+    with ps.open(directory) as log:
+        log.topic("new").ends()
+        path = topic_directory(log, "new") / "topic"
+    assert kinds(directory) == []
+    before = read_topic_file(path)
+    path.unlink()
+    (note,) = verify_log(directory).findings
+    assert (note.kind, note.is_note) == ("topic-file", True)
+    with ps.open(directory) as log:
+        log.topic("new").ends()
+    assert read_topic_file(path) == before
 
 
 def test_log_in_use_is_clean(directory: Path) -> None:

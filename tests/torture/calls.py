@@ -31,6 +31,7 @@ from tests.torture.workload import Workload, into_file
 
 STEPS = 25
 LONG = 40  # calls
+VERIFY_EVERY = 4  # runs
 HAS_ENDED = 0
 IS_WRONG = 1
 
@@ -97,6 +98,7 @@ class Runs:
                 root / "log",
                 self._next_boot,
                 is_power_lost=promises.is_sync_failed,
+                is_verified=number % VERIFY_EVERY == 0,
             )
 
         status = in_child(live, errors)

@@ -34,6 +34,7 @@ from tests.torture.trace import Call
 STEPS = 40
 LIVES = 2
 DRAWS = 1  # states per call
+VERIFY_EVERY = 4  # states
 
 
 def adopt(root: Path) -> None:
@@ -127,7 +128,13 @@ class Lives:
         adopt(root)
         self.cases += 1
         try:
-            check(self._promises, root / "log", self._boots.next, is_power_lost=True)
+            check(
+                self._promises,
+                root / "log",
+                self._boots.next,
+                is_power_lost=True,
+                is_verified=self.cases % VERIFY_EVERY == 0,
+            )
             self._boots.next()
         except Exception:
             kept = recorder.BUILD / "failures" / f"power-loss-{self.seed}-{self.cases}"

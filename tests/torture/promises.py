@@ -7,18 +7,24 @@ order, up to the moment of a crash. :func:`check` opens the log after it and com
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pystream as ps
 from pystream import config
-from pystream.errors import NotSupportedError
+from pystream.errors import LogError, NotSupportedError
+from pystream.log.findings import VerifyReport
+from pystream.log.verify import verify_log
 from tests.log.reading import batches_of
 
 SCHEMA = {"number": "int64 not null", "text": "string"}
 LEVELS = ("published", "interval", "durable")
+# What verifying finds right after a crash, and the next open puts right.
+_OF_A_CRASH = frozenset(
+    {"control-missing", "control-damaged", "topic-file", "topic-without-directory"}
+)
 
 Records = dict[int, int]  # offset -> number
 
@@ -209,8 +215,44 @@ def check_catalog(promises: Promises, log: ps.Log) -> None:
         assert found is None or found <= end, f"{group} committed {found}, the log ends at {end}"
 
 
+def verified(directory: Path) -> VerifyReport | None:
+    """Return what verifying finds in a log as it was left, which is nothing but the crash.
+
+    None when there is no log yet, or no longer.
+    """
+    try:
+        report = verify_log(directory)
+    except LogError as error:
+        if "is not a log" in str(error):
+            return None
+        raise
+    others = [finding for finding in report.problems if finding.kind not in _OF_A_CRASH]
+    assert not others, f"verify found {others}"
+    return report
+
+
+def check_verified(report: VerifyReport, found: Mapping[tuple[str, int], Records]) -> None:
+    """Raise AssertionError when verifying a log and reading it do not agree."""
+    said = {(its.topic, its.partition): its for its in report.partitions}
+    for name, records in found.items():
+        its = said.pop(name, None)
+        where = f"{name[0]}-{name[1]}: verify"
+        if its is None:
+            assert not records, f"{where} found no partition, a reader {len(records)} records"
+            continue
+        assert its.lost_records == 0, f"{where} says that {its.lost_records} records are lost"
+        assert its.records == len(records), f"{where} {its.records} records, read {len(records)}"
+        end = max(records, default=-1)
+        assert its.log_end_offset > end, f"{where} ends at {its.log_end_offset}, read up to {end}"
+
+
 def check(
-    promises: Promises, directory: Path, next_boot: Callable[[], None], *, is_power_lost: bool
+    promises: Promises,
+    directory: Path,
+    next_boot: Callable[[], None],
+    *,
+    is_power_lost: bool,
+    is_verified: bool = False,
 ) -> None:
     """Open the log as it was left, twice; raise AssertionError when a promise is broken.
 
@@ -223,10 +265,14 @@ def check(
         Lets the log believe that the machine was started again.
     is_power_lost : bool
         Whether what was not durable may be lost.
+    is_verified : bool
+        Whether ``pystream verify`` is asked too, before and after, and must agree.
     """
     if not directory.exists():
         assert not promises.topics, "the log's directory is gone"
         return
+    report = verified(directory) if is_verified else None
+    before: dict[tuple[str, int], Records] = {}
     after: dict[tuple[str, int], Records] = {}
     sequences: dict[tuple[str, int], int] = {}
     with ps.open(directory) as log:
@@ -236,7 +282,7 @@ def check(
             for number in range(log.topic(name).partitions):
                 its = topic.partitions[number] if topic else Partition()
                 where = f"{name}-{number}"
-                found = read(log, name, number)
+                before[name, number] = found = read(log, name, number)
                 try:
                     check_partition(its, found, is_power_lost=is_power_lost)
                     after[name, number] = {**found, **_append(log, name, number, its, found)}
@@ -244,6 +290,12 @@ def check(
                     raise AssertionError(f"{where}: {error}") from None
                 assert read(log, name, number) == after[name, number], f"{where}: after an append"
                 sequences[name, number] = _last_sequence(log, name, number)
+    if report is not None:
+        check_verified(report, before)
+    if is_verified:
+        report = verify_log(directory)
+        assert report.is_clean, f"verify found {report.problems} in a log that was closed"
+        check_verified(report, after)
     next_boot()
     with ps.open(directory) as log:
         check_catalog(promises, log)

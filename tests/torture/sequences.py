@@ -27,6 +27,7 @@ import numpy as np
 
 import pystream as ps
 from pystream.errors import StreamError
+from pystream.log.verify import verify_log
 from tests.oracle.log import LogModel, Row, outcome_of
 from tests.torture import recorder
 from tests.torture.harness import Harness, Outcome, scratch_directory
@@ -36,6 +37,7 @@ TOPICS = ("ants", "bees", "cats")
 GROUPS = ("billing", "search")
 SMALL_SEGMENT_BYTES = 16 * 1024
 OPERATIONS_MOST = 24
+VERIFY_EVERY = 5  # lengths of a sequence
 KILLED = -signal.SIGKILL
 
 
@@ -94,6 +96,17 @@ class Pair:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+    def verify(self) -> None:
+        """Ask ``pystream verify``, which must count what the model holds; the log is closed."""
+        report = verify_log(self._directory)
+        assert report.is_clean, report.problems
+        found = {(its.topic, its.partition): its.records for its in report.partitions}
+        for name, topic in self.model.topics.items():
+            for number, records in enumerate(topic.partitions):
+                count = found.pop((name, number), 0)
+                assert count == len(records), f"verify found {count} records in {name}-{number}"
+        assert not any(found.values()), f"verify found records in {found}"
 
     def do(self, operation: Operation) -> None:
         """Do it on the model, and on the log if it is open; AssertionError when they differ."""
@@ -257,7 +270,8 @@ def go_through(operations: list[Operation]) -> str | None:
             is_last = number == len(lives) - 1
             child = os.fork()
             if child == 0:
-                _live(pair, life, said, is_last=is_last)
+                is_verified = len(operations) % VERIFY_EVERY == 0
+                _live(pair, life, said, is_last=is_last, is_verified=is_verified)
             _, status = os.waitpid(child, 0)
             ended = os.waitstatus_to_exitcode(status)
             if ended != (0 if is_last else KILLED):
@@ -267,7 +281,9 @@ def go_through(operations: list[Operation]) -> str | None:
     return None
 
 
-def _live(pair: Pair, life: list[Operation], said: Path, *, is_last: bool) -> None:
+def _live(
+    pair: Pair, life: list[Operation], said: Path, *, is_last: bool, is_verified: bool
+) -> None:
     try:
         pair.open()
         for operation in life:
@@ -281,6 +297,8 @@ def _live(pair: Pair, life: list[Operation], said: Path, *, is_last: bool) -> No
             for partition in range(len(model.partitions)):
                 pair.do(Operation("read", topic, partition))
         pair.close()
+        if is_verified:
+            pair.verify()
     except BaseException:
         said.write_text(traceback.format_exc(limit=-3))
         os._exit(1)
@@ -310,6 +328,7 @@ def warm_up() -> None:
         for verb in ("create", "append", "read", "commit", "delete"):
             pair.do(Operation(verb, count=1))
         pair.close()
+        pair.verify()
     gc.collect()
     gc.freeze()
 
