@@ -21,6 +21,9 @@ from tests.log.reading import batches_of
 
 SCHEMA = {"number": "int64 not null", "text": "string"}
 LEVELS = ("published", "interval", "durable")
+# The producer that has a name, and the number of its record with sequence id 0 in each topic.
+LOADER = "loader"
+LOADED = 10**15
 # What verifying finds right after a crash, and the next open puts right.
 _OF_A_CRASH = frozenset(
     {"control-missing", "control-damaged", "topic-file", "topic-without-directory"}
@@ -62,6 +65,7 @@ class Partition:
 @dataclass
 class Topic:
     partitions: list[Partition]
+    loaded: int = 0  # sequence ids below it were sent by the producer that has a name
 
 
 @dataclass
@@ -104,7 +108,11 @@ class Promises:
     def _try_send(self, topic: str, partition: int, first: int, count: int) -> None:
         if topic == self.making:  # its creation failed behind the commit
             self._created(topic, self.making_partitions)
-        self.topics[topic].partitions[partition].trying += range(first, first + count)
+        its = self.topics[topic].partitions[partition]
+        if first >= LOADED:
+            self.topics[topic].loaded = max(self.topics[topic].loaded, first + count - LOADED)
+        if first < LOADED or first not in its.acknowledged.values():
+            its.trying += range(first, first + count)
 
     def _sent(
         self, topic: str, partition: int, first: int, count: int, *, offset: int, level: str
@@ -246,6 +254,46 @@ def check_verified(report: VerifyReport, found: Mapping[tuple[str, int], Records
         assert its.log_end_offset > end, f"{where} ends at {its.log_end_offset}, read up to {end}"
 
 
+def check_resumed(log: ps.Log, name: str, loaded: int) -> dict[tuple[str, int], Records]:
+    """Let the producer that has a name go on; raise AssertionError for a loss or a duplicate.
+
+    All sequence ids below `loaded` are stored then, each once. Returns the topic's records.
+    """
+    partitions = log.topic(name).partitions
+    stored = _loaded(log, name)
+    if loaded > 0:
+        with log.producer(producer_name=LOADER, acks="published") as producer:
+            resumed = producer.last_sequence_id(name) + 1
+            missing = set(range(resumed)) - set(stored)
+            assert not missing, (
+                f"{name}: sequence ids {sorted(missing)} count as stored and are not"
+            )
+            sent = {}
+            for sequence in range(resumed, loaded):
+                number = LOADED + sequence
+                row = {"number": number, "text": text_of(number)}
+                sent[sequence] = producer.send(
+                    name, row, sequence_id=sequence, partition=sequence % partitions
+                )
+            producer.flush()
+            for sequence, delivery in sent.items():
+                is_duplicate = delivery.result().is_duplicate
+                assert is_duplicate == (sequence in stored), f"{name}: sequence id {sequence}"
+    again = sorted(_loaded(log, name))
+    assert again == list(range(loaded)), f"{name}: sequence ids {again}, sent below {loaded}"
+    return {(name, number): read(log, name, number) for number in range(partitions)}
+
+
+def _loaded(log: ps.Log, name: str) -> list[int]:
+    """Return the sequence ids of the records that the producer with a name sent."""
+    return [
+        number - LOADED
+        for partition in range(log.topic(name).partitions)
+        for number in read(log, name, partition).values()
+        if number >= LOADED
+    ]
+
+
 def check(
     promises: Promises,
     directory: Path,
@@ -290,6 +338,9 @@ def check(
                     raise AssertionError(f"{where}: {error}") from None
                 assert read(log, name, number) == after[name, number], f"{where}: after an append"
                 sequences[name, number] = _last_sequence(log, name, number)
+        for name in log.topics():
+            topic = promises.topics.get(name)
+            after |= check_resumed(log, name, topic.loaded if topic else 0)
     if report is not None:
         check_verified(report, before)
     if is_verified:

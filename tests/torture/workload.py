@@ -20,7 +20,15 @@ from typing import Any
 
 import pystream as ps
 from pystream.errors import StorageError
-from tests.torture.promises import SCHEMA, allow_small_segments, read, supported_levels, text_of
+from tests.torture.promises import (
+    LOADED,
+    LOADER,
+    SCHEMA,
+    allow_small_segments,
+    read,
+    supported_levels,
+    text_of,
+)
 
 SMALL_SEGMENT_BYTES = 16 * 1024
 OPEN_ATTEMPTS = 50  # a disk that fails may do so for a while
@@ -28,6 +36,7 @@ OPEN_ATTEMPTS = 50  # a disk that fails may do so for a while
 WEIGHTS = {
     "send_batch": 50,
     "send": 12,
+    "load": 12,
     "sync": 8,
     "commit": 12,
     "create": 6,
@@ -189,6 +198,48 @@ class Workload:
                 self._say("refused", **facts)
             else:
                 self._say("sent", **facts, offset=delivery.result().offset, level=level)
+        if failure is not None:
+            raise failure
+
+    def _load(self) -> None:
+        """Go on as a producer with a name does, from a little before where the one before stopped.
+
+        Each record goes to the partition of its sequence id, so that it does so again.
+        """
+        topic, _ = self._pick()
+        partitions = self._log.topic(topic).partitions
+        level = self._choose.choice(self._levels)
+        count, overlap = self._choose.randint(1, 30), self._choose.choice([0, 0, 3, 30])
+        deliveries: list[tuple[int, ps.Delivery]] = []
+        ids = range(0)
+        failure = None
+        try:
+            with self._log.producer(producer_name=LOADER, acks=level, linger="1s") as producer:
+                resumed = producer.last_sequence_id(topic) + 1
+                ids = range(max(0, resumed - overlap), resumed + count)
+                for sequence in ids:
+                    number, partition = LOADED + sequence, sequence % partitions
+                    self._say("try_send", topic=topic, partition=partition, first=number, count=1)
+                    row = {"number": number, "text": text_of(number)}
+                    sent = producer.send(topic, row, sequence_id=sequence, partition=partition)
+                    deliveries.append((sequence, sent))
+                producer.flush()
+        except StorageError as error:
+            failure = error
+        outcomes = dict(deliveries)
+        for sequence in ids:
+            delivery = outcomes.get(sequence)
+            facts = {"topic": topic, "partition": sequence % partitions}
+            facts |= {"first": LOADED + sequence, "count": 1}
+            if delivery is None or delivery.exception() is not None:
+                assert failure is not None, "a record failed in silence"
+                self._say("refused", **facts)
+                continue
+            where = delivery.result()
+            if sequence < resumed:
+                assert where.is_duplicate, f"sequence id {sequence} was stored twice"
+            if where.offset >= 0:
+                self._say("sent", **facts, offset=where.offset, level=level)
         if failure is not None:
             raise failure
 
