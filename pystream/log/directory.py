@@ -6,8 +6,9 @@ import os
 import re
 
 from pystream.errors import ConfigError, LogError, NotSupportedError, StorageError
+from pystream.log.os_errors import advice_on
 
-__all__ = ["check_directory", "make_directory", "require_directory"]
+__all__ = ["check_directory", "make_directory", "require_directory", "sync_directory"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
@@ -23,9 +24,16 @@ def check_directory(directory: str | os.PathLike[str]) -> str:
 
 
 def make_directory(directory: str) -> None:
-    """Make a directory unless it exists."""
+    """Make a directory unless it exists, and those above it; their names are on the disk then."""
+    made = []
+    above = os.path.abspath(directory)
+    while not os.path.exists(above):
+        made.append(above)
+        above = os.path.dirname(above)
     try:
         os.makedirs(directory, exist_ok=True)
+        for path in made:
+            sync_directory(os.path.dirname(path))
     except (FileExistsError, NotADirectoryError) as error:
         raise LogError(
             f"{directory} is a file, or lies below one, so it cannot hold a log. Pass a directory.",
@@ -33,11 +41,19 @@ def make_directory(directory: str) -> None:
         ) from error
     except OSError as error:
         raise StorageError(
-            f"cannot make the directory {directory}: {error.strerror}. Check its parent's "
-            "permissions and free space.",
+            f"cannot make the directory {directory}: {error.strerror}. {advice_on(error.errno)}",
             errno=error.errno,
             path=directory,
         ) from error
+
+
+def sync_directory(directory: str) -> None:
+    """Let the names in a directory reach the disk, or raise OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def require_directory(directory: str) -> None:

@@ -199,6 +199,24 @@ def test_file_in_place_of_the_directory(tmp_path: Path) -> None:
     assert file.read_text() == "hello"
 
 
+def test_names_of_new_directories_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power loss could take the whole log, with all that is durable in it."""
+    real, synced = os.fsync, []
+
+    def noting(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    ps.open(tmp_path / "above" / "log").close()
+    assert {str(tmp_path), str(tmp_path / "above")} <= set(synced)
+    synced.clear()
+    ps.open(tmp_path / "above" / "log").close()
+    assert synced == []
+
+
 def test_directory_that_holds_something_else_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"jpg")
     with pytest.raises(errors.LogError):

@@ -1,6 +1,6 @@
 """Lose power at every call of a program that uses a log, and open what the disk may hold.
 
-Usage: python -m tests.torture.power_loss SEED [STATES]
+Usage: python -m tests.torture.power_loss SEED [STATES [strict]]
 
 A workload runs under the recorder. Then, for each call that it made, a state is drawn of what the
 disk may hold if power was lost there (``disk.py``), and the log is opened in it as by another boot
@@ -75,8 +75,9 @@ class Boots:
 class Lives:
     """The lives of one seed, each beginning in a state that the one before left."""
 
-    def __init__(self, seed: int, scratch: Path) -> None:
+    def __init__(self, seed: int, scratch: Path, *, is_strict: bool = False) -> None:
         self.seed = seed
+        self._is_strict = is_strict
         self.cases = 0
         self._choose = random.Random(seed)
         self._scratch = scratch
@@ -95,7 +96,7 @@ class Lives:
         root.mkdir()
         write_tree(self._tree, root)
         adopt(root)
-        disk = Disk(root, self._tree)
+        disk = Disk(root, self._tree, is_strict=self._is_strict)
         self._boots.next()
         env = recorder.environment(root, trace=traced, boot=Path(os.environ["TORTURE_BOOT"]))
         arguments = [root / "log", 10 * self.seed + life, STEPS]
@@ -149,12 +150,12 @@ class Lives:
             shutil.rmtree(root)
 
 
-def main(seed: str, states: str = "1000000") -> int:
+def main(seed: str, states: str = "1000000", disk: str = "journaled") -> int:
     if "TORTURE_BOOT" not in os.environ:
         with scratch_directory() as scratch:
             ended = recorder.run(
                 "tests.torture.power_loss",
-                [seed, states],
+                [seed, states, disk],
                 recorder.environment(boot=Path(scratch) / "boot"),
             )
         print(ended.stdout, ended.stderr, sep="", end="")
@@ -163,7 +164,7 @@ def main(seed: str, states: str = "1000000") -> int:
     allow_small_segments()
     failure = None
     with scratch_directory() as scratch:
-        lives = Lives(int(seed), Path(scratch))
+        lives = Lives(int(seed), Path(scratch), is_strict=disk == "strict")
         try:
             lives.run(int(states))
         except AssertionError as error:
