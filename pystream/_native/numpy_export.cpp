@@ -101,8 +101,8 @@ py::object default_null(const Array& plain, py::array* values) {
     return py::none();
   }
   if (plain.type.is_temporal()) {
-    const char* kind = plain.type.id == TypeId::kDuration ? "timedelta64" : "datetime64";
-    return numpy.attr(kind)("NaT");
+    // With the unit of the values: numpy gives up times without one.
+    return numpy.attr("array")("NaT", dtype_of(plain.type));
   }
   return numpy.attr("nan");
 }

@@ -118,7 +118,7 @@ NOON = datetime(2024, 7, 1, 12, 0, 0, 250_000)
         ("timestamp[ms]", NOON.replace(tzinfo=UTC), NOON),
         ("timestamp[ms]", NOON.replace(tzinfo=BERLIN), NOON - timedelta(hours=2)),
         ("timestamp[ms]", np.datetime64("2024-07-01"), datetime(2024, 7, 1)),
-        ("timestamp[ms]", np.datetime64("NaT"), None),
+        ("timestamp[ms]", np.datetime64("NaT", "us"), None),
         ("timestamp[us]", pd.Timestamp(NOON), NOON),
         ("timestamp[us]", pd.NaT, None),
         ("timestamp[s]", datetime(9999, 12, 31, 23, 59, 59), datetime(9999, 12, 31, 23, 59, 59)),
@@ -197,7 +197,7 @@ def test_values_that_are_refused(shared: Any, type_name: str, value: Any, reason
 
 
 @pytest.mark.parametrize("type_name", ["int64", "timestamp[ms]", "string", "float64"])
-@pytest.mark.parametrize("null", [None, np.datetime64("NaT"), pd.NaT])
+@pytest.mark.parametrize("null", [None, np.datetime64("NaT", "us"), pd.NaT])
 def test_null_in_a_column_that_takes_none(shared: Any, type_name: str, null: Any) -> None:
     log, producer = shared
     topic = fresh_topic(log, {"v": f"{type_name} not null"})
