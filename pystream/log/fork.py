@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from typing import Protocol
+
+from pystream.log.living import Living
 
 __all__ = ["Forkable", "importing", "leak", "on_child"]
 
@@ -27,7 +28,7 @@ importing = threading.RLock()
 """Held while a module is imported late, and during a fork: a module that another thread was in the
 middle of importing would stay locked in the child for ever."""
 
-_living: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_living: Living[Forkable] = Living()
 _leaked: list[object] = []
 
 
@@ -47,7 +48,7 @@ def leak(thing: object) -> None:
 
 def _in_child() -> None:
     importing.release()
-    for owner in list(_living):
+    for owner in _living.all():
         owner.forget_in_child()
 
 

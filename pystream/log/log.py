@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -22,6 +21,7 @@ from pystream.errors import (
 from pystream.log import fork
 from pystream.log.catalog import Catalog
 from pystream.log.directory import check_directory, make_directory, require_directory
+from pystream.log.living import Living
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
 from pystream.log.topic_description import TopicConfig, TopicDescription
@@ -107,7 +107,7 @@ class Log:
         self._lock_timeout_us = config.parse_duration_us(lock_timeout, name="lock_timeout")
         self._mutex = threading.RLock()
         self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
-        self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
+        self._clients: Living[Producer | Consumer] = Living()
         self._is_closed = False
         (require_directory if read_only else make_directory)(self._directory)
         self._native: _native.Log | None = self._open_native()
@@ -547,7 +547,7 @@ replication_factor
                     if self._native is not None:
                         stack.callback(self._native.close)
                     stack.callback(self._catalog.close)
-                    for client in list(self._clients):
+                    for client in self._clients.all():
                         stack.callback(client.close)
             finally:
                 self._is_closed = True

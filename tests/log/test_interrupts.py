@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
@@ -76,14 +77,18 @@ def test_ctrl_c_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     assert child.stdin is not None
     assert child.stdout is not None
     chance = random.Random(20)
-    for _ in range(50):
-        child.stdin.write("go\n")
-        child.stdin.flush()
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0, 0.03))  # not to synchronize: to be at another place each time
-        child.send_signal(signal.SIGINT)
-        assert child.stdout.readline() == "interrupted\n"
-    out, _ = child.communicate(timeout=LONG)
+    try:
+        for _ in range(50):
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 0.03))  # not to synchronize: at another place each time
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.readline() == "interrupted\n"
+        out, _ = child.communicate(timeout=LONG)
+    finally:
+        child.kill()
+        child.communicate()
     assert child.returncode == 0
     acked, sent, read = map(eval, out.splitlines())
     with ps.open(tmp_path) as log:
@@ -269,3 +274,14 @@ def wait_for(pid: int) -> int:
         return os.waitpid(pid, 0)[1]
     finally:
         timer.cancel()
+
+
+def test_no_python_code_runs_when_what_a_log_made_is_collected(tmp_path: Path) -> None:
+    """Ctrl-C would be an exception in it, which the interpreter prints and drops."""
+    with ps.open(tmp_path) as log:
+        log.create_topic("t", {"n": "int64"})
+        things = [log.producer(), log.consumer("t"), log]
+        for thing in things:
+            callbacks = [reference.__callback__ for reference in weakref.getweakrefs(thing)]
+            assert callbacks
+            assert callbacks == [None] * len(callbacks)
