@@ -104,12 +104,12 @@ std::shared_ptr<MutableBuffer> stored(const RecordBatch& batch) {
 
 Work read_verified(const RecordBatch& batch) {
   auto bytes = stored(batch);
-  auto place = std::make_shared<storage::BatchPlace>();
+  auto place = std::make_shared<storage::SegmentPlace>();
   return [bytes, place, schema = batch.schema] {
     const std::span<const uint8_t> span(bytes->data(), static_cast<size_t>(bytes->size()));
     storage::ParsedHeader header;
     if (storage::parse_header(span, 0, 0, &header) != storage::HeaderStatus::kOk) std::abort();
-    const storage::LogBatch log_batch(span, header, bytes, schema, place, nullptr, nullptr);
+    const storage::LogBatch log_batch(span, header, bytes, schema, place, 0, nullptr, nullptr);
     (void)log_batch.read_all(storage::Verify::kAlways);
   };
 }
@@ -174,7 +174,7 @@ RecordBatch encoded_key(const RecordBatch& batch) {
   storage::ParsedHeader header;
   if (storage::parse_header(span, 0, 0, &header) != storage::HeaderStatus::kOk) std::abort();
   const storage::LogBatch log_batch(span, header, bytes, batch.schema,
-                                    std::make_shared<storage::BatchPlace>(), nullptr, nullptr);
+                                    std::make_shared<storage::SegmentPlace>(), 0, nullptr, nullptr);
   RecordBatch result = log_batch.read_all();
   if (!result.columns[1].is_encoded()) std::abort();
   return result;
