@@ -112,7 +112,8 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 FAILING = """
 import os, sys, pystream as ps
-from pystream import errors
+from pystream import config, errors
+config.PREWRITE_BYTES = 0  # or its sync may be the one that fails
 fail = os.path.join(os.environ["SLOW_DISK"], "fail")
 log = ps.open(sys.argv[1])
 producer = log.producer(acks="durable")
@@ -153,11 +154,11 @@ import sys, pystream as ps
 with ps.open(sys.argv[1], lock_timeout=sys.argv[2]) as log:
     producer = log.producer(acks="durable")
     try:
-        print(producer.send_batch("t", [{"value": b"x"}])[0].base_offset)
+        print(producer.send_batch("t", [{"value": b"x"}])[0].base_offset, flush=True)
     except KeyboardInterrupt:
-        print("interrupted")
+        print("interrupted", flush=True)
     except ps.errors.RequestTimeoutError as error:
-        print("timeout", error.pid, error.published_records)
+        print("timeout", error.pid, error.published_records, flush=True)
 """
 
 
