@@ -194,7 +194,10 @@ cdef class BatchQueue:
         cdef int64_t end = count
         if max_records is not None and end - begin > max_records:
             end = begin + <int64_t>max_records
+        cdef int64_t epoch = self.epoch
         batch = self._batch_type(self._schemas[self._next], end - begin, {}, stored, begin)
+        if epoch != self.epoch:
+            return None  # making it let another thread move something
         self._taken.position = numbers.base_offset + end
         self.records_taken += end - begin
         if end == count:

@@ -209,33 +209,36 @@ cdef class RecordAccumulator:
         delivery._timestamp_us = cells[count].integer
         batch._rows.append(cells)
         self.buffered_bytes += batch._rows.bytes() - before
-        if delivery._index == 0 and self._is_lone(batch):
+        if delivery._index == 0 and self._take_lone(batch):
             self._append_directly(batch)
         else:
             self._look_at(encoder, batch, delivery)
         return delivery
 
-    cdef bint _is_lone(self, ProducerBatch batch) except -1:
-        """Whether a batch of one record should be appended here and now."""
+    cdef bint _take_lone(self, ProducerBatch batch) except -1:
+        """Close a batch whose only record is to be appended here and now; return whether it is."""
+        cdef bint is_in_loop = _get_running_loop() is not None
         cdef int64_t since_us = batch._opened_us - self._last_us
         self._last_us = batch._opened_us
-        return (
-            self._direct_acks is not None and self.is_idle and since_us > LONE_US
-            and batch.encoder.sequences is None and not batch.encoder._is_retired
-            and self._open[-1] is batch and _get_running_loop() is None
-        )
+        # From here on no other thread runs before the batch is closed to all.
+        if (self._direct_acks is None or not self.is_idle or since_us <= LONE_US or is_in_loop
+                or batch.encoder.sequences is not None or batch.encoder._is_retired
+                or batch._is_sealed or batch._rows.rows() != 1 or self._open[-1] is not batch):
+            return False
+        self._close_batch(batch)
+        self._open.pop()
+        return True
 
     cdef _append_directly(self, ProducerBatch batch):
         # Ctrl-C is an exception out of any Python code that runs here, and there is none between
         # the append and the lines that settle the batch: it neither loses nor repeats a record.
         cdef TopicEncoder encoder = batch.encoder
-        cdef bint is_stamped = encoder.target.timestamp_type == "append_time"
+        cdef bint is_stamped = False
         cdef bint is_gone = False
-        result = TopicAppendResult()
-        error = None
-        self._close_batch(batch)
-        self._open.pop()
+        result = error = None
         try:
+            is_stamped = encoder.target.timestamp_type == "append_time"
+            result = TopicAppendResult()
             append_records(batch, self._direct_acks, -1, result)
             self._check_topic(encoder)
         except UnknownTopicError as raised:
@@ -246,7 +249,7 @@ cdef class RecordAccumulator:
         finally:
             self.release(batch.byte_count)
             self._last_us = steady_clock_us()
-            if result.published_count > 0 and not is_gone:
+            if result is not None and result.published_count > 0 and not is_gone:
                 appended = result.appends[0]
                 batch.complete(
                     appended.base_offset, appended.append_time_us if is_stamped else None

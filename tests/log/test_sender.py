@@ -15,8 +15,9 @@ import pytest
 import pystream as ps
 from pystream import _native
 from pystream._native import _delivery
-from pystream.errors import SchemaError, UnknownTopicError
+from pystream.errors import SchemaError, StreamError, UnknownTopicError
 from pystream.log.sender import Sender
+from tests.log.reading import rows_of
 
 
 class FakeWriter:
@@ -35,16 +36,20 @@ class FakeWriter:
 
 
 def make_accumulator(
-    topic: ps.Topic, writer: FakeWriter, wake: Callable[[], None], batch_size: int = 1 << 20
+    topic: ps.Topic,
+    writer: FakeWriter,
+    wake: Callable[[], None],
+    batch_size: int = 1 << 20,
+    target: object = None,
 ) -> _native.RecordAccumulator:
     """Return an accumulator for topics of one int64 column."""
 
     def make_encoder(name: str) -> _native.TopicEncoder:
-        target = SimpleNamespace(timestamp_type="create_time")
+        asked = target or SimpleNamespace(timestamp_type="create_time")
         blob = topic.schema.serialize()
         names, types = tuple(topic.schema.names), ("int64",)
         return _native.TopicEncoder(
-            name, blob, names, types, [], topic.partitions, True, 0, target, writer
+            name, blob, names, types, [], topic.partitions, True, 0, asked, writer
         )
 
     return _native.RecordAccumulator(
@@ -236,3 +241,57 @@ def test_ctrl_c_around_the_append_of_a_lone_record(
         assert producer._accumulator.buffered_bytes == 0
         assert topic.ends()[0].end == (1 if is_before else 2)
         producer.flush()
+
+
+class Nosy:
+    """A topic that lets others run while it is asked for its timestamps, as any Python code may."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+
+    @property
+    def timestamp_type(self) -> str:
+        self.meanwhile()
+        return "create_time"
+
+
+@pytest.mark.parametrize("what", ["send", "seal"])
+def test_lone_record_is_appended_once_whatever_others_do_meanwhile(log: ps.Log, what: str) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    writer = FakeWriter(lambda: None, topic)
+    others: list[_native.Delivery] = []
+
+    def meanwhile() -> None:
+        accumulator.is_idle = False
+        if what == "send" and not others:
+            others.append(accumulator.send("t", {"n": 2}))
+        accumulator.seal_older_than(0)
+
+    accumulator = make_accumulator(topic, writer, lambda: None, target=Nosy(meanwhile))
+    accumulator.append_lone_records("published", lambda encoder: None, lambda error: None)
+    accumulator.is_idle = True
+    assert accumulator.send("t", {"n": 1}).result(timeout="5s").offset == 0
+    for batch in accumulator.take_all():
+        _native.append_records(batch, "published", -1, _native.TopicAppendResult())
+        batch.complete(1)
+    expected = [1] if what == "seal" else [1, 2]
+    assert [row["n"] for row in rows_of(log, "t")] == expected
+    assert not accumulator.has_work()
+
+
+def test_error_of_the_append_of_a_lone_record_is_told_like_any_other(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+
+    def fail() -> None:
+        raise OSError("no disk")
+
+    errors: list[StreamError] = []
+    accumulator = make_accumulator(topic, FakeWriter(fail, topic), lambda: None)
+    accumulator.append_lone_records("published", lambda encoder: None, errors.append)
+    accumulator.is_idle = True
+    delivery = accumulator.send("t", {"n": 1})
+    with pytest.raises(StreamError, match="no disk"):
+        delivery.result()
+    assert errors == [delivery.exception()]
+    assert accumulator.buffered_bytes == 0
+    assert topic.ends()[0].end == 0
