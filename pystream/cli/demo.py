@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,12 +50,24 @@ def run_demo(directory: Path, threads: int, console: Console) -> None:
         compute(log, threads, console)
         show(log, console)
         console.print(
-            f"\nThe topics {FLIGHTS}, {HOURLY}, {DAILY} and {LATE} are in {directory}. Read one:\n"
-            f"  python -c \"import pystream as ps; log = ps.open('{directory}'); "
-            f"print(ps.Environment(log).from_topic('{HOURLY}').to_pandas())\"  (needs pandas)",
+            f"\nThe topics {FLIGHTS}, {HOURLY}, {DAILY} and {LATE} are in {directory}. Look into "
+            f"one:\n  {look_into(directory, HOURLY)}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def look_into(directory: Path, topic: str) -> str:
+    """Return the command that shows a topic's first batch with what is installed here."""
+    python = sys.executable
+    if Path(python).is_relative_to(Path.cwd()):
+        python = str(Path(python).relative_to(Path.cwd()))
+    program = (
+        f'import pystream as ps; log = ps.open("{directory}"); '
+        f'consumer = log.consumer("{topic}", auto_offset_reset="earliest"); '
+        "print(next(consumer.batches()))"
+    )
+    return f"{shlex.quote(python)} -c {shlex.quote(program)}"
 
 
 def publish(log: ps.Log, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,9 @@ def test_two_threads_give_the_same_rows(tmp_path: Path, log: ps.Log) -> None:
     with ps.open(tmp_path / "log") as other:
         for topic in ("delays-hourly", "delays-daily"):
             assert results(other, topic) == results(log, topic)
+
+
+def test_the_command_that_it_ends_with_shows_a_batch(printed: str) -> None:
+    command = printed.splitlines()[-1]
+    ran = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
+    assert ran.stdout.startswith("<RecordBatch delays-hourly-")
