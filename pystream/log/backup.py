@@ -13,6 +13,7 @@ from pystream._native import Schema
 from pystream.errors import ConfigError, StorageError, StreamError
 from pystream.log.catalog_errors import translated
 from pystream.log.catalog_topics import remove_topic, topics_in
+from pystream.log.directory import sync_path
 from pystream.log.topic_file import write_topic_file
 
 if TYPE_CHECKING:
@@ -63,11 +64,11 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
         log.catalog.copy_to(unfinished)
         result = _copy_topics(log, target, unfinished)
         with _storage_errors(target):
-            _sync(os.path.join(target, "topics"))
-            _sync(unfinished)
+            sync_path(os.path.join(target, "topics"))
+            sync_path(unfinished)
             os.rename(unfinished, os.path.join(target, "catalog.db"))
-            _sync(target)
-            _sync(os.path.dirname(target))
+            sync_path(target)
+            sync_path(os.path.dirname(target))
     except BaseException:
         _remove(target, is_made=is_made)
         raise
@@ -92,7 +93,7 @@ def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
                     copied += part.copied_bytes
                     count += 1
                 with _storage_errors(place):
-                    _sync(place)
+                    sync_path(place)
             except StreamError:
                 if log.catalog.has_topic(topic.id):
                     raise
@@ -152,14 +153,6 @@ def _remove(target: str, *, is_made: bool) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import re
 from pystream.errors import ConfigError, LogError, NotSupportedError, StorageError
 from pystream.log.os_errors import advice_on
 
-__all__ = ["check_directory", "make_directory", "require_directory", "sync_directory"]
+__all__ = ["check_directory", "make_directory", "require_directory", "sync_path"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
@@ -33,7 +33,7 @@ def make_directory(directory: str) -> None:
     try:
         os.makedirs(directory, exist_ok=True)
         for path in made:
-            sync_directory(os.path.dirname(path))
+            sync_path(os.path.dirname(path))
     except (FileExistsError, NotADirectoryError) as error:
         raise LogError(
             f"{directory} is a file, or lies below one, so it cannot hold a log. Pass a directory.",
@@ -47,9 +47,9 @@ def make_directory(directory: str) -> None:
         ) from error
 
 
-def sync_directory(directory: str) -> None:
-    """Let the names in a directory reach the disk, or raise OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+def sync_path(path: str) -> None:
+    """Let a file, or the names in a directory, reach the disk, or raise OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

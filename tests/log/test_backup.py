@@ -172,7 +172,7 @@ def test_unfinished_backup_is_no_log(
 
     # A process that is killed cleans nothing up; one that fails leaves nothing.
     with monkeypatch.context() as patch:
-        patch.setattr(backup_module, "_sync", die)
+        patch.setattr(backup_module, "sync_path", die)
         patch.setattr(backup_module, "_remove", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             log.backup(copy)
@@ -180,7 +180,7 @@ def test_unfinished_backup_is_no_log(
     with pytest.raises(errors.LogError, match=r"backup\.unfinished"):
         ps.open(copy)
     with monkeypatch.context() as patch:
-        patch.setattr(backup_module, "_sync", die)
+        patch.setattr(backup_module, "sync_path", die)
         with pytest.raises(KeyboardInterrupt):
             log.backup(tmp_path / "other")
     assert not (tmp_path / "other").exists()
