@@ -23,7 +23,7 @@ class CatalogWatch:
     Whoever commits makes the write-ahead log longer, and then lets others see it; the log is only
     ever cut to nothing. So after the log has changed one asks for a while, and otherwise once per
     ``config.CATALOG_ASK_SECONDS``, in case somebody was stopped between the two steps. That is a
-    `stat` of a few microseconds instead of a query of tens, before each batch that is appended.
+    `stat` instead of a query before each batch that is appended.
     """
 
     def __init__(self, path: str) -> None:
