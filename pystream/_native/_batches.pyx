@@ -78,7 +78,7 @@ cdef class BatchRows:
         """Return a column as the core has it; a corrupt one raises CorruptRecordError."""
         column = self._columns.get(index)
         if column is None:
-            column = self._stored.column_rows(index, self._begin, self._num_rows)
+            column = self._stored.column(index, self._begin, self._num_rows)
             self._columns[index] = column
         return column
 

@@ -495,7 +495,6 @@ class PartitionReader:
         The batch may begin before `position` after a seek: slice it.
         """
 
-    def peek(self) -> LogBatch | None: ...
     def seek(self, offset: int) -> None: ...
     def take_skipped(self) -> list[SkippedRange]:
         """Return what was stepped over since the last call."""
@@ -736,11 +735,11 @@ class LogBatch:
     def path(self) -> str: ...
     @property
     def file_position(self) -> int: ...
-    def column(self, index: int) -> Array:
-        """A view unless LZ4-compressed. Raises CorruptRecordError with topic, partition, offset."""
+    def column(self, index: int, begin: int = 0, length: int | None = None) -> Array:
+        """Return rows ``[begin, begin + length)``, by default all.
 
-    def column_rows(self, index: int, begin: int, length: int) -> Array:
-        """Return rows ``[begin, begin + length)`` of ``column(index)``."""
+        A view unless LZ4-compressed. Raises CorruptRecordError with topic, partition, offset.
+        """
 
     def read(self, indices: Sequence[int] | None = None) -> RecordBatch:
         """Return the fields at `indices`, or all."""

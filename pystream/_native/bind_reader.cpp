@@ -71,8 +71,6 @@ void bind_reader(py::module_& module) {
       .def(
           "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
       .def(
-          "peek", [](ReaderHandle& self) { return self.reader->peek(); }, Unlocked())
-      .def(
           "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
           py::arg("offset"), Unlocked())
       .def("take_skipped", [](ReaderHandle& self) { return self.reader->take_skipped(); })

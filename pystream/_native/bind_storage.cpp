@@ -238,13 +238,14 @@ uint16_t column_id(const LogBatch& batch, int64_t index) {
   return static_cast<uint16_t>(index);
 }
 
-Array column_rows(const LogBatch& self, int64_t index, int64_t begin, int64_t length) {
+Array column(const LogBatch& self, int64_t index, int64_t begin, std::optional<int64_t> wanted) {
   const uint16_t id = column_id(self, index);
+  const int64_t length = wanted.value_or(self.record_count() - begin);
   check_range(begin, length, self.record_count());
   std::optional<py::gil_scoped_release> release;
   if (!self.is_at_hand(id)) release.emplace();
-  Array column = self.column(id);
-  return length == column.length ? column : slice(column, begin, length);
+  Array whole = self.column(id);
+  return length == whole.length ? whole : slice(whole, begin, length);
 }
 
 py::object statistics(const LogBatch& self, int64_t index) {
@@ -314,15 +315,8 @@ void bind_log_batch(py::module_& module) {
       .def_property_readonly("path", [](const LogBatch& self) { return self.place().path; })
       .def_property_readonly("file_position",
                              [](const LogBatch& self) { return self.place().file_position; })
-      .def(
-          "column",
-          [](const LogBatch& self, int64_t index) {
-            const uint16_t id = column_id(self, index);
-            const py::gil_scoped_release release;
-            return self.column(id);
-          },
-          py::arg("index"))
-      .def("column_rows", &column_rows, py::arg("index"), py::arg("begin"), py::arg("length"))
+      .def("column", &column, py::arg("index"), py::arg("begin") = 0,
+           py::arg("length") = py::none())
       .def("read", &read, py::arg("indices") = py::none())
       .def(
           "timestamps", [](const LogBatch& self) { return self.timestamps(); }, Unlocked())

@@ -88,6 +88,11 @@ def test_appended_batches_come_back_in_order(partition: _core.Partition) -> None
     assert one.read().equals(rows(100))
     assert two.read([1]).column(0).to_pylist() == list(range(100, 150))
     assert two.column(1).equals(two.read().column(1))
+    assert two.column(1, 10, 5).equals(two.column(1).slice(10, 5))
+    assert two.column(1, 10).equals(two.column(1).slice(10, len(two.column(1)) - 10))
+    for begin, length in ((-1, 1), (0, 1000), (1000, None)):
+        with pytest.raises(IndexError):
+            two.column(1, begin, length)
     assert one.headers() is None
     assert one.flags == 0
 
@@ -168,9 +173,6 @@ class TestReader:
             partition.append(rows(10, first), timestamps=0)
         reader = partition.reader(15)
         assert reader.position == 15
-        peeked = reader.peek()
-        assert peeked is not None
-        assert (peeked.base_offset, reader.position) == (10, 15)
         found = reader.next()
         assert found is not None
         assert (found.base_offset, reader.position) == (10, 20)
