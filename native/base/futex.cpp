@@ -80,6 +80,19 @@ void futex_wake_all(std::atomic<uint32_t>* word) {
   ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+bool futex_wait_bits(const FutexWait& wait, uint32_t bits, int64_t timeout_us) {
+  if (timeout_us <= 0) return false;
+  const timespec deadline = to_timespec(monotonic_us() + timeout_us);
+  const long result =
+      ::syscall(SYS_futex, wait.word, FUTEX_WAIT_BITSET, wait.expected, &deadline, nullptr, bits);
+  return result == 0 || errno != ETIMEDOUT;
+}
+
+int futex_wake_some(std::atomic<uint32_t>* word, uint32_t bits, int count) {
+  const long woken = ::syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, nullptr, nullptr, bits);
+  return static_cast<int>(std::max(0L, woken));
+}
+
 void wake_waiters(std::atomic<uint32_t>* word, std::atomic<uint32_t>* waiters) {
   if (waiters->exchange(0, std::memory_order_seq_cst) == 0) return;
   word->fetch_add(1, std::memory_order_seq_cst);

@@ -26,6 +26,13 @@ void futex_wait_any(std::span<const FutexWait> waits, int64_t timeout_us);
 // Wakes all that wait for `word`.
 void futex_wake_all(std::atomic<uint32_t>* word);
 
+// As futex_wait, woken also by futex_wake_some of one of these bits. False after the timeout.
+bool futex_wait_bits(const FutexWait& wait, uint32_t bits, int64_t timeout_us);
+
+// Wakes at most `count` of those that wait for one of these bits of `word`, or for the word alone;
+// returns how many it woke.
+int futex_wake_some(std::atomic<uint32_t>* word, uint32_t bits, int count);
+
 // A word to sleep on, and a flag that someone may be asleep on it. A flag and not a count: a waiter
 // that was killed leaves nothing behind but one needless wake.
 //

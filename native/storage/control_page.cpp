@@ -1,6 +1,7 @@
 #include "storage/control_page.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
 #include <cstring>
 
@@ -27,6 +28,7 @@ static_assert(offsetof(ControlPage::Words, wake) == 384);
 static_assert(offsetof(ControlPage::Words, sync_failed) == 448);
 static_assert(offsetof(ControlPage::Words, sync_word) == 512);
 static_assert(offsetof(ControlPage::Words, last_sync_us) == 528);
+static_assert(offsetof(ControlPage::Words, syncing_end) == 536);
 static_assert(offsetof(ControlPage::Words, prewritten_segment) == 576);
 
 // Tells a slot from zeros and stray bytes; the version makes a slot of another time differ.
@@ -75,6 +77,8 @@ bool is_plausible(const PublishedState& state) {
          (!has_segment || state.segment_base_offset <= state.data_end_offset);
 }
 
+uint32_t sync_bit(uint32_t end) { return uint32_t{1} << (end % 32); }
+
 template <typename Record>
 uint32_t record_crc(const Record& record) {
   return crc32c(0, reinterpret_cast<const uint8_t*>(&record) + 8, sizeof(Record) - 8);
@@ -118,6 +122,7 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->in_flight.store(kNotInFlight);
   words_->sync_failed.store(0);
   words_->last_sync_us.store(0);
+  words_->syncing_end.store(0);
   words_->prewritten_segment.store(0);
   words_->prewritten_end.store(0);
   publish(state);
@@ -218,11 +223,25 @@ void ControlPage::raise_durable(int64_t offset) const {
 
 void ControlPage::wake() const { wake_waiters(&words_->wake, &words_->waiters); }
 
+// The sync word counts ends of syncs. Who waits for the end that makes the word N + 1 sleeps on bit
+// N modulo 32; who comes too late for the running sync sleeps on the bit of the one after it.
+bool ControlPage::wait_synced(uint32_t seen, bool is_covered, int64_t timeout_us) const {
+  return futex_wait_bits({&words_->sync_word, seen}, sync_bit(is_covered ? seen : seen + 1),
+                         timeout_us);
+}
+
 void ControlPage::wake_synced() const {
-  // As in wake(); and a waiter tries the flush lock after it has raised the flag.
   if (words_->sync_waiters.exchange(0, std::memory_order_seq_cst) == 0) return;
-  words_->sync_word.fetch_add(1, std::memory_order_seq_cst);
-  futex_wake_all(&words_->sync_word);
+  const uint32_t ended = words_->sync_word.fetch_add(1, std::memory_order_seq_cst);
+  futex_wake_some(&words_->sync_word, sync_bit(ended), INT_MAX);
+  if (futex_wake_some(&words_->sync_word, sync_bit(ended + 1), 1) > 0) {
+    words_->sync_waiters.exchange(1, std::memory_order_seq_cst);  // there may be more of them
+  }
+}
+
+void ControlPage::pass_on_wake(uint32_t seen) const {
+  if (words_->sync_word.load(std::memory_order_seq_cst) != seen + 1) return;  // an end woke all
+  futex_wake_some(&words_->sync_word, sync_bit(seen + 1), INT_MAX);
 }
 
 }  // namespace pystream::storage

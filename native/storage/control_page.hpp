@@ -11,7 +11,8 @@
 //   1344  in-flight mark, pid of the lock's holder
 //   1408  wake word, waiter flag
 //   1472  sync failure
-//   1536  sync word, waiter flag, pid of the flush lock's holder, time of the last sync
+//   1536  sync word, waiter flag, pid of the flush lock's holder, time of the last sync, end of the
+//         running one
 //   1600  base offset of a segment, position up to which zeros were written ahead in it
 //
 // Who may write: whoever holds the append lock; of durable_offset (only rises), sync_failed and the
@@ -125,6 +126,7 @@ class ControlPage {
     std::atomic<uint32_t> sync_waiters;             // 1: someone may be asleep on `sync_word`
     std::atomic<uint32_t> sync_pid;                 // who took the flush lock last
     std::atomic<int64_t> last_sync_us;              // monotonic: when the last good sync began
+    std::atomic<int64_t> syncing_end;  // what a running sync makes durable; 0: none runs. A hint
     alignas(64) std::atomic<int64_t> prewritten_segment;
     std::atomic<int64_t> prewritten_end;  // in that segment; INT64_MAX: all of it
   };
@@ -140,8 +142,13 @@ class ControlPage {
   void raise_durable(int64_t offset) const;
   // After publish(): wakes every process that waits for the partition.
   void wake() const;
-  // After the flush lock was released: wakes every process that waits for a sync.
+  // Sleeps until a sync ends whose end had a waiter, and is_covered; or until it is this one's turn
+  // to sync. `seen` is the sync word from before waiters were announced. False after the timeout.
+  bool wait_synced(uint32_t seen, bool is_covered, int64_t timeout_us) const;
+  // After the flush lock was released: wakes all that the sync covered, and one of the others.
   void wake_synced() const;
+  // By one of the others, who found that a sync has covered it all the same: wakes the rest.
+  void pass_on_wake(uint32_t seen) const;
 
  private:
   Mapping mapping_;

@@ -1,8 +1,9 @@
 // What is durable: syncing, alone and together.
 //
 // Whoever needs offsets to be durable either finds that they are, or takes the flush lock and syncs
-// all that is published, or sleeps until its holder is done, and looks again. So of those who wait
-// at the same time, threads and processes alike, one syncs for all.
+// all that is published, or sleeps until its holder is done. The end of a sync wakes those that it
+// covered, and one of those who came too late for it, who syncs for all of them. So of those who
+// wait at the same time, threads and processes alike, one syncs, and each is woken once.
 //
 // Every sync of a segment happens under the flush lock and after a look at sync_failed: none
 // follows a failed one, whose pages the kernel may have dropped and called clean.
@@ -34,6 +35,7 @@ class FlushTurn {
   }
   ~FlushTurn() {
     if (!is_held_) return;
+    state_.control.words().syncing_end.store(0, std::memory_order_relaxed);
     state_.lock.release_flush();
     state_.control.wake_synced();
   }
@@ -93,25 +95,36 @@ bool Partition::State::sync_to(int64_t end_offset, int64_t timeout_us) {
   ControlPage::Words& words = control.words();
   const int64_t deadline_us = monotonic_us() + timeout_us;
   end_offset = std::min(end_offset, read_published().data_end_offset);
+  bool must_try = false;  // whatever the page says: who was syncing may be dead
+  std::optional<uint32_t> late_since;
   for (bool is_announced = false;;) {
     const uint32_t seen = words.sync_word.load(std::memory_order_seq_cst);
-    if (is_durable(end_offset)) return true;
-    require_sound();
-    if (const FlushTurn turn(*this); turn.is_held()) {
-      if (!is_durable(end_offset)) sync_published();
-      continue;
+    // Before the look: an end of a sync that does not see the flag is seen by the look.
+    if (is_announced) words.sync_waiters.exchange(1, std::memory_order_seq_cst);
+    if (is_durable(end_offset)) {
+      if (late_since) control.pass_on_wake(*late_since);
+      return true;
     }
-    // Looks once more after the flag is up: a holder that did not see it has let go by then.
+    require_sound();
+    const int64_t syncing_end = words.syncing_end.load(std::memory_order_acquire);
+    if (syncing_end == 0 || must_try) {
+      if (const FlushTurn turn(*this); turn.is_held()) {
+        if (!is_durable(end_offset)) sync_published();
+        late_since.reset();  // the end of this turn wakes them
+        is_announced = false;
+        continue;
+      }
+    }
     if (!is_announced) {
-      words.sync_waiters.exchange(1, std::memory_order_seq_cst);
       is_announced = true;
       continue;
     }
     const int64_t left_us = deadline_us - monotonic_us();
     if (left_us <= 0) return false;
     if (lock.is_closed()) log->require_usable();
-    futex_wait({&words.sync_word, seen}, std::min(left_us, kLongestSleepUs));
-    is_announced = false;
+    const bool is_covered = end_offset <= syncing_end;
+    late_since = is_covered ? std::nullopt : std::optional(seen);
+    must_try = !control.wait_synced(seen, is_covered, std::min(left_us, kLongestSleepUs));
   }
 }
 
@@ -168,6 +181,7 @@ void Partition::State::sync_published() {
   const PublishedState published = read_published();
   const int64_t active = published.segment_base_offset;
   if (durable >= published.data_end_offset || active == kNoSegment) return;
+  words.syncing_end.store(published.data_end_offset, std::memory_order_release);
   try {
     auto base = segments->at_or_below(durable, active);
     if (!base) base = segments->after(-1, active);

@@ -1,4 +1,5 @@
 include(${CMAKE_CURRENT_LIST_DIR}/storage/format.cmake)
+pystream_test(storage_control_page_test storage/control_page_test.cpp)
 pystream_test(storage_fetcher_test storage/fetcher_test.cpp)
 pystream_test(storage_log_append_test storage/log_append_test.cpp)
 pystream_test(storage_log_backup_test storage/log_backup_test.cpp)

@@ -313,8 +313,8 @@ class Producer:
                 "sequence_id needs a producer with a name, by which its records are known again. "
                 "Make one with log.producer(producer_name=...)."
             )
-        self._sender.drain(None)
-        self._topics.check(encoder)
+        if self._sender.drain(None) or isinstance(table, Iterator):
+            self._topics.check(encoder)  # time has passed since the topic was looked up
         appended: list[BatchMetadata] = []
         begin = 0
         for batch in batches:

@@ -82,8 +82,8 @@ class Sender:
         """Wait until a batch is done, or that long."""
         self._finished.wait_for(self._finished.count + 1, seconds)
 
-    def drain(self, timeout_us: int | None) -> None:
-        """Wait until everything sent so far is appended or has failed.
+    def drain(self, timeout_us: int | None) -> bool:
+        """Wait until everything sent so far is appended or has failed; say if that took a wait.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Sender:
         self._accumulator.seal_older_than(0)
         target = self._accumulator.sealed_count
         if self._finished.count >= target:
-            return
+            return False
         self.wake()
         seconds = None if timeout_us is None else timeout_us / 1e6
         if not self._finished.wait_for(target, seconds):
@@ -104,6 +104,7 @@ class Sender:
                 f"{target - self._finished.count} batches were not appended within {seconds:g} s. "
                 "Flush again; they may yet be."
             )
+        return True
 
     def check_not_inside(self) -> None:
         """Raise ClientError in the background thread, that is, in a delivery callback."""

@@ -19,6 +19,7 @@ GROUPS = {
             "storage_log_damage_test",
             "storage_log_*_test",
             "storage_fetcher_test",
+            "storage_control_page_test",
         ),
         python_tests=("tests/torture/test_power_loss.py",),
     ),

@@ -104,11 +104,15 @@ MUTATIONS = (
         (
             Edit(
                 SYNC,
-                "active == kNoSegment) return;\n  try {\n",
+                "active == kNoSegment) return;\n",
                 "active == kNoSegment) return;\n"
-                "  control.raise_durable(published.data_end_offset);\n  try {\n",
+                "  control.raise_durable(published.data_end_offset);\n",
             ),
         ),
+    ),
+    Mutation(
+        "those who came too late for a sync are forgotten by the next",
+        (Edit(CONTROL, "    words_->sync_waiters.exchange(1, std::memory_order_seq_cst);", ""),),
     ),
     Mutation(
         "only the active segment is synced",
@@ -156,8 +160,8 @@ MUTATIONS = (
         (
             Edit(
                 SYNC,
-                "    if (is_durable(end_offset)) return true;\n    require_sound();\n    if (const",
-                "    if (is_durable(end_offset) || is_announced) return true;\n    if (const",
+                "    if (is_durable(end_offset)) {\n      if (late_since)",
+                "    if (is_durable(end_offset) || late_since) {\n      if (late_since)",
             ),
         ),
     ),

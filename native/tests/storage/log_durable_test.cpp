@@ -12,6 +12,7 @@ namespace pystream::storage {
 namespace {
 
 constexpr std::chrono::seconds kLong(60);
+constexpr int64_t kSyncingEnd = 1560;  // in the control page
 constexpr int64_t kLongUs = std::chrono::microseconds(kLong).count();
 
 // Does what is asked before each fdatasync, while other calls go on.
@@ -119,6 +120,19 @@ TEST_F(LogDurableTest, TheSecondWaiterRidesOnTheFirstOnesSync) {
   for (std::thread& other : others) other.join();
   EXPECT_EQ(files_->calls["sync_data"], 2);
   EXPECT_EQ(partition->ends().durable_offset, 7);
+}
+
+// As one that was killed in its sync leaves it, or a bit that flipped.
+TEST_F(LogDurableTest, AHintThatASyncRunsHoldsUpNobodyForLong) {
+  const auto log = Log::open(directory_.path(), options_with(files_));
+  const auto partition = log->open_partition(test_options());
+  append_first(*partition);
+  for (const int64_t hint : {int64_t{1}, int64_t{-1}, INT64_MAX}) {
+    const std::string bytes(reinterpret_cast<const char*>(&hint), sizeof(hint));
+    write_bytes(partition_directory(directory_.path()) + "/control", kSyncingEnd, bytes);
+    const int64_t end = append_values(*partition, 1, 1, Acks::kDurable).base_offset + 1;
+    EXPECT_EQ(partition->ends().durable_offset, end);
+  }
 }
 
 // A log of its own is to the kernel's locks what another process is.
