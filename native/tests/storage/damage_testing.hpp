@@ -8,6 +8,7 @@
 #include <set>
 
 #include "log_crash_testing.hpp"
+#include "storage/verify.hpp"
 
 namespace pystream::storage {
 
@@ -173,6 +174,24 @@ class DamagedLog {
   std::shared_ptr<Partition> open(uint8_t boot) {
     log_ = Log::open(directory_.path(), after_boot(boot));
     return log_->open_partition(damage_options(segment_bytes_));
+  }
+
+  // "pystream verify" counts what a reader of the whole partition was given, and finds what it was
+  // told it had lost.
+  void expect_verify_agrees(const Delivery& got) const {
+    PartitionVerifier verifier(directory_.path(), "orders", damage_options(segment_bytes_).topic_id,
+                               0);
+    while (verifier.step(1 << 20)) {
+    }
+    int64_t lost = 0;
+    for (const OffsetRange& range : got.lost) lost += range.end - range.begin;
+    EXPECT_EQ(verifier.summary().records, got.records);
+    EXPECT_EQ(verifier.summary().lost_records, lost);
+    const auto& findings = verifier.findings();
+    const bool is_lost = std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
+      return finding.kind == "corrupt-records";
+    });
+    EXPECT_EQ(is_lost, lost > 0);
   }
 
   // The log is left without being closed, and all files become what they were.

@@ -8,7 +8,8 @@ namespace pystream::storage {
 namespace {
 
 constexpr int64_t kSegmentBytes = 64 * 1024;
-constexpr int64_t kEveryNth = 7;  // bit, per commit
+constexpr int64_t kEveryNth = 7;      // bit, per commit
+constexpr uint64_t kVerifyEvery = 4;  // cases
 
 struct Variant {
   const char* name;
@@ -75,6 +76,7 @@ TEST_P(LogDamageTest, AFlippedBitCostsAtMostItsBatch) {
     const Delivery got = read_past_damage(*log->open(is_restarted ? 2 : 1), 0, log->end());
     torture.count();
     ASSERT_EQ(got.wrong, "");
+    if (torture.cases() % kVerifyEvery == 0) log->expect_verify_agrees(got);
     damaged += got.lost.empty() ? 0 : 1;
     if (const int64_t hit = log->batch_at(bit / 8); hit >= 0) {
       ASSERT_LE(got.lost.size(), 1u);
@@ -106,6 +108,7 @@ TEST_P(LogDamageTest, AFlippedBitOfTheControlPageCostsNothing) {
     torture.count();
     ASSERT_EQ(got.wrong, "");
     ASSERT_TRUE(got.lost.empty());
+    if (torture.cases() % kVerifyEvery == 0) log->expect_verify_agrees(got);
     try {
       append_rows(*partition, 10, Codec::kNone);
       ASSERT_EQ(read_past_damage(*partition, partition->ends().log_end_offset - 10,
@@ -157,6 +160,7 @@ TEST_P(LogDamageTest, AFileCutAtAnyByteKeepsWhatCameBefore) {
           if (!is_synced) {
             ASSERT_TRUE(got.lost.empty());
           }
+          if (torture.cases() % kVerifyEvery == 0) log.expect_verify_agrees(got);
           append_rows(*partition, rows, GetParam().codec);
           const int64_t new_end = partition->ends().log_end_offset;
           const Delivery more = read_past_damage(*partition, new_end - rows, new_end);
