@@ -55,6 +55,8 @@ class System:
 
 
 class Pystream(System):
+    """A record that comes alone by ``send``, a group of records as one table."""
+
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.log = ps.open(directory / "log")
@@ -63,8 +65,10 @@ class Pystream(System):
         self.consumer = self.log.consumer("t", auto_offset_reset="earliest")
 
     def send(self, values: list[bytes]) -> None:
-        for value in values:
-            self.producer.send("t", value)
+        if len(values) == 1:
+            self.producer.send("t", values[0])
+        else:
+            self.producer.send_batch("t", {"value": values})
 
     def arrivals(self) -> Iterator[list[int]]:
         for batch in self.consumer.batches():
