@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pystream import _native
 from pystream.errors import ConfigError, SchemaError
+from pystream.log.masked import separate_masks
 from pystream.log.record_batch import RecordBatch
 
 if TYPE_CHECKING:
@@ -63,15 +63,8 @@ def _import(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:
 
 
 def _from_arrays(table: Mapping[str, Any], schema: _native.Schema) -> _native.RecordBatch:
-    columns: dict[str, npt.NDArray[Any]] = {}
-    masks: dict[str, npt.NDArray[np.bool_]] = {}
-    for name, values in table.items():
-        if isinstance(values, np.ma.MaskedArray):
-            columns[name] = values.data
-            masks[name] = np.ma.getmaskarray(values)
-        else:
-            columns[name] = np.asarray(values)
-    return _native.RecordBatch.from_numpy(schema, columns, masks or None)
+    columns, masks = separate_masks(table)
+    return _native.RecordBatch.from_numpy(schema, columns, masks)
 
 
 def row_timestamps(topic: str, given: Any, rows: int) -> int | _native.Array:

@@ -11,6 +11,7 @@ from pystream._native import RecordBatch as NativeBatch
 from pystream._native import Schema, export_stream
 from pystream.errors import ConfigError, SchemaError
 from pystream.log._optional import require
+from pystream.log.masked import separate_masks
 from pystream.log.record_batch import RecordBatch
 from pystream.log.schema import to_schema
 
@@ -95,13 +96,7 @@ def stage_output(output: Any, schema: Schema, name: str) -> list[NativeBatch]:
         return _all_columns([output.to_native()], schema, name)
     if isinstance(output, Mapping):
         _check_columns(output, schema, name)
-        arrays = {key: np.asarray(values) for key, values in output.items()}
-        masks = {
-            key: np.ma.getmaskarray(values)
-            for key, values in output.items()
-            if isinstance(values, np.ma.MaskedArray)
-        }
-        return [NativeBatch.from_numpy(schema, arrays, masks)]
+        return [NativeBatch.from_numpy(schema, *separate_masks(output))]
     if hasattr(output, "__arrow_c_stream__") or hasattr(output, "__arrow_c_array__"):
         return _all_columns(NativeBatch.from_arrow(output), schema, name)
     raise SchemaError(
