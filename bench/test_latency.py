@@ -3,9 +3,9 @@
 One process produces on a schedule, this one consumes. A record carries the time at which it was
 *due*, and its latency counts from there: a producer that falls behind does not make the figure
 better (no coordinated omission). Records that are due are sent together, and one before all others,
-which is not counted: it makes files and tables. 64-byte values, one partition, nothing is synced by any system (``acks="published"``): it is the wake-up that is
-compared. pystream wakes through a futex, Redis through a socket; LMDB and SQLite have no wake-up
-and are polled every 100 µs.
+which is not counted: it makes files and tables. 64-byte values, one partition, nothing is synced by
+any system (``acks="published"``): it is the wake-up that is compared. pystream wakes through a
+futex, Redis through a socket; LMDB and SQLite have no wake-up and are polled every 100 µs.
 
 Informational: a busy machine moves p99 more than anything else.
 """
