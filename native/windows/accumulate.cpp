@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "windows/accumulator_values.hpp"
+#include "windows/moments.hpp"
 
 namespace pystream::windows {
 
@@ -86,6 +87,21 @@ unsigned fields_of(const InputLayout& input) {
 }
 
 template <typename V>
+void add_moments(const InputLayout& input, const RowBlock& rows, const uint32_t* slots,
+                 const V* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (rows.is_large) {
+      const int64_t ahead = std::min(i + kPrefetchDistance, count - 1);
+      __builtin_prefetch(rows.at(slots[ahead]) + input.moments_at, 1);
+    }
+    uint8_t* at = rows.at(slots[i]) + input.moments_at;
+    auto moments = load<Moments>(at);
+    moments.add(static_cast<double>(values[i]));
+    store(at, moments);
+  }
+}
+
+template <typename V>
 void merge_input(const InputLayout& input, const RowBlock& target, const uint32_t* target_slots,
                  const RowBlock& source, const uint32_t* source_slots, int64_t count) {
   using Sum = typename Accumulate<V>::Sum;
@@ -107,6 +123,14 @@ void merge_input(const InputLayout& input, const RowBlock& target, const uint32_
              load<V>(source.at(source_slots[i]) + input.max_at));
     }
   }
+  if (input.moments_at >= 0) {
+    for (int64_t i = 0; i < count; ++i) {
+      uint8_t* at = target.at(target_slots[i]) + input.moments_at;
+      auto moments = load<Moments>(at);
+      moments.add(load<Moments>(source.at(source_slots[i]) + input.moments_at));
+      store(at, moments);
+    }
+  }
 }
 
 }  // namespace
@@ -117,6 +141,7 @@ void accumulate(const InputLayout& input, bool count_rows, const RowBlock& rows,
   static constexpr auto kLoops = loops<V>(std::make_integer_sequence<unsigned, 16>());
   const unsigned fields = fields_of(input) | (count_rows ? kCountRows : 0);
   kLoops[fields][rows.is_large ? 1 : 0](input, rows, slots, values, count);
+  if (input.moments_at >= 0) add_moments(input, rows, slots, values, count);
 }
 
 template <typename V>
@@ -133,6 +158,11 @@ void accumulate_one(const InputLayout& input, uint8_t* row, const V* values, int
   if (input.max_at >= 0) {
     max_at(row + input.max_at, fold(values, count, Accumulate<V>::kLowest,
                                     [](V value, V held) { return held < value ? value : held; }));
+  }
+  if (input.moments_at >= 0) {
+    auto moments = load<Moments>(row + input.moments_at);
+    for (int64_t i = 0; i < count; ++i) moments.add(static_cast<double>(values[i]));
+    store(row + input.moments_at, moments);
   }
 }
 

@@ -5,24 +5,15 @@
 
 #include "base/error.hpp"
 #include "windows/accumulator_values.hpp"
+#include "windows/moments.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
-const char* kind_name(AggregateKind kind) {
-  switch (kind) {
-    case AggregateKind::kCountAll:
-    case AggregateKind::kCount:
-      return "count";
-    case AggregateKind::kSum:
-      return "sum";
-    case AggregateKind::kMean:
-      return "mean";
-    case AggregateKind::kMin:
-      return "min";
-    case AggregateKind::kMax:
-      return "max";
+const char* name_of(AggregateKind kind) {
+  for (const auto& [name, other] : kAggregates) {
+    if (other == kind) return name;
   }
   return "aggregate";
 }
@@ -37,7 +28,7 @@ ValueClass value_class_of(const DataType& type) {
 
 [[noreturn]] void refuse(const AggregateSpec& aggregate, const Field& field, const char* accepted) {
   throw Error(ErrorCode::kSchema,
-              std::string(kind_name(aggregate.kind)) + " does not take column '" + field.name +
+              std::string(name_of(aggregate.kind)) + " does not take column '" + field.name +
                   "' of type " + field.type.to_string() + ". It takes " + accepted +
                   "; cast the column first.",
               {{"column", field.name}, {"aggregate", aggregate.name}});
@@ -45,11 +36,48 @@ ValueClass value_class_of(const DataType& type) {
 
 void check_type(const AggregateSpec& aggregate, const Field& field) {
   const DataType& type = field.type;
-  const bool is_number = type.is_numeric();
-  if (aggregate.kind == AggregateKind::kSum && !is_number && type.id != TypeId::kDuration) {
-    refuse(aggregate, field, "numbers and durations");
+  switch (aggregate.kind) {
+    case AggregateKind::kSum:
+      if (!type.is_numeric() && type.id != TypeId::kDuration) {
+        refuse(aggregate, field, "numbers and durations");
+      }
+      break;
+    case AggregateKind::kMean:
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kVarPop:
+    case AggregateKind::kStddevSamp:
+    case AggregateKind::kStddevPop:
+      if (!type.is_numeric()) refuse(aggregate, field, "numbers");
+      break;
+    case AggregateKind::kAny:
+    case AggregateKind::kAll:
+      if (!type.is_bool()) refuse(aggregate, field, "bool");
+      break;
+    default:
+      break;
   }
-  if (aggregate.kind == AggregateKind::kMean && !is_number) refuse(aggregate, field, "numbers");
+}
+
+// Marks what the aggregate needs of its input; place() replaces the marks.
+void want(AggregateKind kind, InputLayout* input) {
+  if (kind == AggregateKind::kCount) return;
+  input->value_class = value_class_of(input->type);
+  switch (kind) {
+    case AggregateKind::kSum:
+    case AggregateKind::kMean:
+      input->sum_at = 0;
+      break;
+    case AggregateKind::kMin:
+    case AggregateKind::kAll:
+      input->min_at = 0;
+      break;
+    case AggregateKind::kMax:
+    case AggregateKind::kAny:
+      input->max_at = 0;
+      break;
+    default:
+      input->moments_at = 0;
+  }
 }
 
 DataType result_type(AggregateKind kind, const DataType& input) {
@@ -58,6 +86,10 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kCount:
       return DataType::of(TypeId::kInt64);
     case AggregateKind::kMean:
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kVarPop:
+    case AggregateKind::kStddevSamp:
+    case AggregateKind::kStddevPop:
       return DataType::of(TypeId::kFloat64);
     case AggregateKind::kSum: {
       if (input.is_floating()) return DataType::of(TypeId::kFloat64);
@@ -69,6 +101,8 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     }
     case AggregateKind::kMin:
     case AggregateKind::kMax:
+    case AggregateKind::kAny:
+    case AggregateKind::kAll:
       break;
   }
   DataType type = input;
@@ -110,6 +144,7 @@ void place_values(InputLayout* input, RowBuilder* row) {
   if (input->sum_at == 0) input->sum_at = row->add(typename Accumulate<V>::Sum{});
   if (input->min_at == 0) input->min_at = row->add(Accumulate<V>::kHighest);
   if (input->max_at == 0) input->max_at = row->add(Accumulate<V>::kLowest);
+  if (input->moments_at == 0) input->moments_at = row->add(Moments{});
 }
 
 // Replaces the marks (0: wanted) by places.
@@ -167,11 +202,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
       result.input = input_of(&layout, aggregate.input, schema);
       InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
       input_type = input.type;
-      if (aggregate.kind != AggregateKind::kCount) input.value_class = value_class_of(input.type);
-      if (aggregate.kind == AggregateKind::kSum) input.sum_at = 0;
-      if (aggregate.kind == AggregateKind::kMean) input.sum_at = 0;
-      if (aggregate.kind == AggregateKind::kMin) input.min_at = 0;
-      if (aggregate.kind == AggregateKind::kMax) input.max_at = 0;
+      want(aggregate.kind, &input);
     }
     const bool is_count =
         aggregate.kind == AggregateKind::kCountAll || aggregate.kind == AggregateKind::kCount;

@@ -6,7 +6,7 @@
 // a random key touches one cache line. What is rare stands beside the rows (AccumulatorTable):
 // counts of nulls and NaNs, and text.
 //
-//   | rows: int64 | input 0: sum, min, max | input 1: ... | padding |
+//   | rows: int64 | input 0: sum, min, max, moments | input 1: ... | padding |
 //
 // Immutable after construction; any thread may read.
 
@@ -40,6 +40,7 @@ struct InputLayout {
   int sum_at = -1;
   int min_at = -1;
   int max_at = -1;
+  int moments_at = -1;
 };
 
 struct ResultLayout {

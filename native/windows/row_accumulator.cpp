@@ -6,6 +6,7 @@
 #include "windows/accumulate.hpp"
 #include "windows/accumulator_values.hpp"
 #include "windows/load_values.hpp"
+#include "windows/moments.hpp"
 
 namespace pystream::windows {
 
@@ -141,7 +142,7 @@ bool RowAccumulator::add_floats(AccumulatorTable* table, int index, const Array&
 }
 
 // NaN makes a sum NaN and is ignored by min and max, unless there is nothing else: so it is counted
-// and added to the sum here, and the rest goes on as numbers. Returns how many those are.
+// and added to sum and moments here, and the rest goes on as numbers. Returns how many those are.
 int64_t RowAccumulator::set_nans_aside(AccumulatorTable* table, int index, const Chunk& chunk,
                                        const double* values) {
   const InputLayout& input = layout_->inputs[static_cast<size_t>(index)];
@@ -156,7 +157,13 @@ int64_t RowAccumulator::set_nans_aside(AccumulatorTable* table, int index, const
       continue;
     }
     ++nans[chunk.slots[i]];
-    if (input.sum_at >= 0) store(rows.at(chunk.slots[i]) + input.sum_at, value);
+    uint8_t* row = rows.at(chunk.slots[i]);
+    if (input.sum_at >= 0) store(row + input.sum_at, value);
+    if (input.moments_at >= 0) {
+      auto moments = load<Moments>(row + input.moments_at);
+      moments.add(value);
+      store(row + input.moments_at, moments);
+    }
   }
   return static_cast<int64_t>(numbers);
 }

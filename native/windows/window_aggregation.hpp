@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "columns/record_batch.hpp"
@@ -22,7 +23,36 @@ struct WindowSpec {
   int64_t offset = 0;  // of window starts from the epoch
 };
 
-enum class AggregateKind : uint8_t { kCountAll, kCount, kSum, kMean, kMin, kMax };
+enum class AggregateKind : uint8_t {
+  kCountAll,
+  kCount,
+  kSum,
+  kMean,
+  kMin,
+  kMax,
+  kVarSamp,
+  kVarPop,
+  kStddevSamp,
+  kStddevPop,
+  kAny,
+  kAll,
+};
+
+// Their names in plans and messages.
+inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
+    {"count_all", AggregateKind::kCountAll},
+    {"count", AggregateKind::kCount},
+    {"sum", AggregateKind::kSum},
+    {"mean", AggregateKind::kMean},
+    {"min", AggregateKind::kMin},
+    {"max", AggregateKind::kMax},
+    {"var_samp", AggregateKind::kVarSamp},
+    {"var_pop", AggregateKind::kVarPop},
+    {"stddev_samp", AggregateKind::kStddevSamp},
+    {"stddev_pop", AggregateKind::kStddevPop},
+    {"any", AggregateKind::kAny},
+    {"all", AggregateKind::kAll},
+};
 
 struct AggregateSpec {
   AggregateKind kind = AggregateKind::kCountAll;

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "columns/builder.hpp"
 #include "windows/accumulator_values.hpp"
+#include "windows/moments.hpp"
 #include "windows/value_text.hpp"
 
 namespace pystream::windows {
@@ -207,6 +208,34 @@ Array make_mean(const InputLayout& input, int index, const AccumulatorTable& tab
   return array;
 }
 
+bool is_sample(AggregateKind kind) {
+  return kind == AggregateKind::kVarSamp || kind == AggregateKind::kStddevSamp;
+}
+
+bool is_stddev(AggregateKind kind) {
+  return kind == AggregateKind::kStddevSamp || kind == AggregateKind::kStddevPop;
+}
+
+// Of too few values there is none: of no value, and a sample's not of one.
+Array make_variance(AggregateKind kind, const InputLayout& input, const AccumulatorTable& table,
+                    Slots slots) {
+  const RowBlock rows = table.rows();
+  const double spared = is_sample(kind) ? 1 : 0;
+  const double unit =
+      input.value_class == ValueClass::kDecimal ? std::pow(10.0, -2.0 * input.type.scale) : 1.0;
+  BitmapBuilder valid;
+  Array array = make_values<double>(DataType::of(TypeId::kFloat64), slots, [&](uint32_t slot) {
+    const auto moments = load<Moments>(rows.at(slot) + input.moments_at);
+    valid.append(moments.count > spared);
+    const double variance = moments.squares / (moments.count - spared) * unit;
+    if (std::isnan(variance)) return std::nan("");  // of one sign, however it came about
+    return is_stddev(kind) ? std::sqrt(variance) : variance;
+  });
+  array.null_count = valid.length() - valid.ones();
+  if (array.null_count > 0) array.validity = valid.finish();
+  return array;
+}
+
 }  // namespace
 
 WindowResults::WindowResults(const AccumulatorLayout* layout, const Schema& input,
@@ -278,8 +307,15 @@ Array WindowResults::make_result(const ResultLayout& result, const AccumulatorTa
     case AggregateKind::kMean:
       return make_mean(input, result.input, table, slots);
     case AggregateKind::kMin:
+    case AggregateKind::kAll:
       return make_extreme(input, result.input, table, slots, input.min_at, type);
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kVarPop:
+    case AggregateKind::kStddevSamp:
+    case AggregateKind::kStddevPop:
+      return make_variance(result.kind, input, table, slots);
     case AggregateKind::kMax:
+    case AggregateKind::kAny:
       return make_extreme(input, result.input, table, slots, input.max_at, type);
     default:
       return make_values<int64_t>(

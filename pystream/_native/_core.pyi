@@ -930,7 +930,20 @@ class TopicWriter:
 # All times are ticks of the event-time column. A window over the results of a window takes
 # event_time="window_end", event_time_offset=-1 (event time of a result row is window_end - 1).
 
-AggregateKind = Literal["count_all", "count", "sum", "mean", "min", "max"]
+AggregateKind = Literal[
+    "count_all",
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "var_samp",
+    "var_pop",
+    "stddev_samp",
+    "stddev_pop",
+    "any",
+    "all",
+]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 
 @final

@@ -41,15 +41,12 @@ int column_index(const Schema& schema, const std::string& op, const std::string&
 }
 
 windows::AggregateKind parse_aggregate(const std::string& text) {
-  using Kind = windows::AggregateKind;
-  const std::pair<const char*, Kind> kinds[] = {
-      {"count_all", Kind::kCountAll}, {"count", Kind::kCount}, {"sum", Kind::kSum},
-      {"mean", Kind::kMean},          {"min", Kind::kMin},     {"max", Kind::kMax}};
-  for (const auto& [name, kind] : kinds) {
+  std::string names;
+  for (const auto& [name, kind] : windows::kAggregates) {
     if (text == name) return kind;
+    names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  throw Error(ErrorCode::kConfig,
-              "there is no aggregate '" + text + "'. Use count_all, count, sum, mean, min or max.");
+  throw Error(ErrorCode::kConfig, "there is no aggregate '" + text + "'. There are " + names + ".");
 }
 
 const char* kind_name(runtime::RunStatus status) {

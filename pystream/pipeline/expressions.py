@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
-from pystream.pipeline.aggregates import Aggregation
+from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.literals import literal_node
 from pystream.plan.expressions import (
     CallNode,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression:
+class Expression(Aggregations):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
@@ -325,83 +325,6 @@ class Expression:
         (col("price") * col("quantity")).alias("turnover")
         """
         return Expression(self.node, name)
-
-    # -- aggregation ---------------------------------------------------------------------------
-
-    def sum(self) -> Aggregation:
-        """Add up what is not null.
-
-        Returns
-        -------
-        Aggregation
-            int64, uint64 or float64; null when nothing is there. Integer sums never wrap.
-
-        Examples
-        --------
-        >>> col("amount").sum()
-        col("amount").sum()
-        """
-        return Aggregation("sum", self.node)
-
-    def mean(self) -> Aggregation:
-        """Average what is not null.
-
-        Returns
-        -------
-        Aggregation
-            float64, also of integers; null when nothing is there.
-
-        Examples
-        --------
-        >>> col("amount").mean()
-        col("amount").mean()
-        """
-        return Aggregation("mean", self.node)
-
-    def min(self) -> Aggregation:
-        """Find the least value; NaN only when all are NaN.
-
-        Returns
-        -------
-        Aggregation
-            Of the type of the values; null when nothing is there.
-
-        Examples
-        --------
-        >>> col("amount").min()
-        col("amount").min()
-        """
-        return Aggregation("min", self.node)
-
-    def max(self) -> Aggregation:
-        """Find the greatest value; NaN only when all are NaN.
-
-        Returns
-        -------
-        Aggregation
-            Of the type of the values; null when nothing is there.
-
-        Examples
-        --------
-        >>> col("amount").max()
-        col("amount").max()
-        """
-        return Aggregation("max", self.node)
-
-    def count(self) -> Aggregation:
-        """Count the rows where the value is not null.
-
-        Returns
-        -------
-        Aggregation
-            int64.
-
-        Examples
-        --------
-        >>> col("amount").count()
-        col("amount").count()
-        """
-        return Aggregation("count", self.node)
 
     # -- construction --------------------------------------------------------------------------
 

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from pystream.plan.expressions import ExpressionNode
 
 
-AggregateFunction = Literal["count_all", "count", "sum", "mean", "min", "max"]
+AggregateFunction = Literal[
+    "count_all",
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "var_samp",
+    "var_pop",
+    "stddev_samp",
+    "stddev_pop",
+    "any",
+    "all",
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ TABLE = "native/windows/accumulator_table.cpp"
 ACCUMULATE = "native/windows/accumulate.cpp"
 ROWS = "native/windows/row_accumulator.cpp"
 RESULTS = "native/windows/window_results.cpp"
+MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
@@ -198,6 +199,20 @@ MUTATIONS = (
                 ACCUMULATE,
                 "store(at, value < held ? value : held);",
                 "store(at, held < value ? value : held);",
+            ),
+        ),
+    ),
+    Mutation(
+        "merging two variances forgets how far their means are apart",
+        (Edit(MOMENTS, " + distance * distance * (count * other.count / both);", ";"),),
+    ),
+    Mutation(
+        "the variance of a sample is over n",
+        (
+            Edit(
+                RESULTS,
+                "const double spared = is_sample(kind) ? 1 : 0;",
+                "const double spared = 0;",
             ),
         ),
     ),

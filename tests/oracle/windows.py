@@ -17,6 +17,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 
 MIN_TIME = -(2**63)
 MAX_TIME = 2**63 - 1
@@ -220,7 +221,7 @@ def run(
 
 
 def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
-    """Return ``count_all``, ``count``, ``sum``, ``mean``, ``min`` or ``max`` of a pane's column.
+    """Return an aggregate of a pane's column, by the name that the pipeline gives it.
 
     Nulls are skipped by all but ``count_all``; of nulls alone the count is 0 and the rest is null.
 
@@ -247,6 +248,11 @@ def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
         return _extreme(present, smallest=True)
     if kind == "max":
         return _extreme(present, smallest=False)
+    if kind in ("any", "all"):
+        return any(present) if kind == "any" else all(present)
+    if kind.startswith(("var_", "stddev_")):
+        variance = _variance(present, is_sample=kind.endswith("_samp"))
+        return variance if variance is None or kind.startswith("var_") else math.sqrt(variance)
     raise ValueError(f"no such aggregate: {kind}")
 
 
@@ -265,6 +271,29 @@ def _sum(present: Sequence[Scalar]) -> int | float | Decimal:
     for value in present[1:]:
         total += value  # type: ignore[operator]
     return total  # type: ignore[return-value]
+
+
+def _variance(present: Sequence[Scalar], *, is_sample: bool) -> float | None:
+    """Divide the squared distances from the mean by the number of values, of a sample less one.
+
+    Computed with fractions, so that the result is right to the last digit. What is not finite makes
+    it NaN.
+
+    >>> _variance([1, 2, 4], is_sample=True)
+    2.3333333333333335
+    >>> _variance([1e9, 1e9 + 1], is_sample=False), _variance([7], is_sample=False)
+    (0.25, 0.0)
+    >>> _variance([7], is_sample=True) is None
+    True
+    """
+    if len(present) == 1 and is_sample:
+        return None
+    if not all(math.isfinite(value) for value in present):  # type: ignore[arg-type]
+        return math.nan
+    values = [Fraction(value) for value in present]  # type: ignore[arg-type]
+    mean = sum(values) / len(values)
+    squares = sum((value - mean) ** 2 for value in values)
+    return float(squares / (len(values) - is_sample))
 
 
 def _extreme(present: Sequence[Scalar], *, smallest: bool) -> Scalar:

@@ -32,6 +32,13 @@ VALUE_COLUMNS = {
     "whole": (pa.int64(), st.none() | st.integers(-1000, 1000)),
     "half": (pa.float64(), st.none() | st.integers(-1000, 1000).map(lambda n: n / 2)),
     "name": (pa.string(), st.none() | st.sampled_from(["", "x", "y", "xy", "é"])),
+    "flag": (pa.bool_(), st.none() | st.booleans()),
+}
+KINDS = {
+    "whole": ("count", "sum", "mean", "min", "max"),
+    "half": ("count", "sum", "mean", "min", "max"),
+    "name": ("count", "min", "max"),
+    "flag": ("count", "min", "max", "any", "all"),
 }
 SCHEMA = {
     "id": "int64",
@@ -42,16 +49,23 @@ SCHEMA = {
     "whole": "int64",
     "half": "float64",
     "name": "string",
+    "flag": "bool",
 }
 # As (kind, position in VALUE_COLUMNS) for the oracle, and for the pipeline.
-AGGREGATES: dict[str, tuple[tuple[str, int | None], Any]] = {
+Aggregates = dict[str, tuple[tuple[str, int | None], Any]]
+AGGREGATES: Aggregates = {
     "rows": (("count_all", None), ps.count()),
     **{
         f"{kind}_{column}": ((kind, position), getattr(col(column), kind)())
         for position, column in enumerate(VALUE_COLUMNS)
-        for kind in ("count", "sum", "mean", "min", "max")
-        if column != "name" or kind in ("count", "min", "max")
+        for kind in KINDS[column]
     },
+}
+# Of these the last digits depend on the order of records.
+VARIANCES: Aggregates = {
+    f"{kind}_{column}": ((kind, position), getattr(col(column), kind)())
+    for position, column in enumerate(("whole", "half"))
+    for kind in ("var_samp", "var_pop", "stddev_samp", "stddev_pop")
 }
 
 
@@ -133,13 +147,15 @@ def window_of(case: Case) -> Any:
     return ps.hopping(f"{case.size}ms", f"{case.slide}ms", offset=offset)
 
 
-def native(stream: ps.Stream, case: Case) -> tuple[Counter[Any], list[int]]:
+def native(
+    stream: ps.Stream, case: Case, aggregates: Aggregates = AGGREGATES
+) -> tuple[Counter[Any], list[int]]:
     """Return the result rows of a stream and the ids of its late records."""
     late = ps.OutputTag("late")
     window = window_of(case)
     windowed = stream.key_by(*case.keys).window(window) if case.keys else stream.window_all(window)
     result = windowed.side_output_late_data(late).aggregate(
-        **{name: aggregation for name, (_, aggregation) in AGGREGATES.items()}
+        **{name: aggregation for name, (_, aggregation) in aggregates.items()}
     )
     table = result.to_arrow()
     columns = [
@@ -151,7 +167,9 @@ def native(stream: ps.Stream, case: Case) -> tuple[Counter[Any], list[int]]:
     return Counter(comparable(row) for row in found), late_ids
 
 
-def expected(case: Case, partitions: range) -> tuple[Counter[Any], list[int]]:
+def expected(
+    case: Case, partitions: range, aggregates: Aggregates = AGGREGATES
+) -> tuple[Counter[Any], list[int]]:
     result = run(
         case.records,
         size=case.size,
@@ -160,7 +178,7 @@ def expected(case: Case, partitions: range) -> tuple[Counter[Any], list[int]]:
         out_of_orderness=case.out_of_orderness,
         partitions=partitions,
     )
-    table = rows(result, case.records, [kind for kind, _ in AGGREGATES.values()])
+    table = rows(result, case.records, [kind for kind, _ in aggregates.values()])
     return Counter(comparable(row) for row in table), result.late
 
 
@@ -200,6 +218,25 @@ def test_pipeline_over_a_topic_agrees_with_the_oracle(log: ps.Log, case: Case) -
         found, late = native(stream, case)
         assert found == wanted
         assert sorted(late) == wanted_late
+
+
+@given(cases())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_variances_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
+    topic = next(topics)
+    log.create_topic(topic, schema=SCHEMA, partitions=case.partitions)
+    publish(log, topic, case)
+    wanted, _ = expected(case, range(case.partitions), VARIANCES)
+    by_window = {row[: len(case.keys) + 2]: row[len(case.keys) + 2 :] for row in wanted}
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
+        found, _ = native(stream, case, VARIANCES)
+        assert len(found) == len(by_window)
+        for row in found:
+            wanted_row = by_window[row[: len(case.keys) + 2]]
+            for value, other in zip(row[len(case.keys) + 2 :], wanted_row, strict=True):
+                assert value == other or value == pytest.approx(other, rel=1e-9, abs=1e-9)
 
 
 @given(cases())

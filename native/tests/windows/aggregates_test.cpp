@@ -66,6 +66,69 @@ Array column(DataType type, const std::vector<std::optional<T>>& values) {
   return make_column<T>(std::move(type), values);
 }
 
+Array bools(const std::vector<std::optional<bool>>& values) {
+  BitmapBuilder bits;
+  BitmapBuilder valid;
+  for (const std::optional<bool>& value : values) {
+    bits.append(value.value_or(false));
+    valid.append(value.has_value());
+  }
+  Array array;
+  array.type = type_of(TypeId::kBool);
+  array.length = bits.length();
+  array.null_count = valid.length() - valid.ones();
+  array.values = bits.finish();
+  if (array.null_count > 0) array.validity = valid.finish();
+  return array;
+}
+
+const std::vector<AggregateKind> kVariances = {AggregateKind::kVarSamp, AggregateKind::kVarPop,
+                                               AggregateKind::kStddevSamp,
+                                               AggregateKind::kStddevPop};
+
+TEST(Aggregates, VariancesTakeEveryNumericType) {
+  const Texts expected = {"4", "3", "2", "1.7320508075688772"};
+  expect(column<int8_t>(type_of(TypeId::kInt8), {1, nullopt, 1, 1, 5}), kVariances, expected);
+  expect(column<int64_t>(type_of(TypeId::kInt64), {1, nullopt, 1, 1, 5}), kVariances, expected);
+  expect(column<uint64_t>(type_of(TypeId::kUInt64), {1, nullopt, 1, 1, 5}), kVariances, expected);
+  expect(column<float>(type_of(TypeId::kFloat32), {1, nullopt, 1, 1, 5}), kVariances, expected);
+  expect(column<double>(type_of(TypeId::kFloat64), {1, nullopt, 1, 1, 5}), kVariances, expected);
+  expect(column<__int128>(decimal(10, 1), {10, nullopt, 10, 10, 50}), kVariances, expected);
+}
+
+TEST(Aggregates, VariancesOfFewValues) {
+  const DataType type = type_of(TypeId::kFloat64);
+  expect(column<double>(type, {nullopt}), kVariances, {"null", "null", "null", "null"});
+  expect(column<double>(type, {7.5}), kVariances, {"null", "0", "null", "0"});
+  expect(column<double>(type, {7.5, 7.5}), kVariances, {"0", "0", "0", "0"});
+}
+
+// Far from zero, where a difference of sums of squares has no digit left.
+TEST(Aggregates, VariancesFarFromZeroKeepTheirDigits) {
+  const auto far = [](double value) { return std::optional(1e9 + value); };
+  expect(column<double>(type_of(TypeId::kFloat64), {far(1), far(1), far(1), far(5)}), kVariances,
+         {"4", "3", "2", "1.7320508075688772"});
+}
+
+TEST(Aggregates, VariancesOfWhatIsNotFiniteAreNaN) {
+  const DataType type = type_of(TypeId::kFloat64);
+  const Texts nans = {"nan", "nan", "nan", "nan"};
+  expect(column<double>(type, {1, kNaN, 2}), kVariances, nans);
+  expect(column<double>(type, {1, kInfinity, 2}), kVariances, nans);
+  expect(column<double>(type, {kInfinity}), {AggregateKind::kVarPop}, {"nan"});
+  // Beside an extreme, which sets NaN aside.
+  expect(column<double>(type, {1, kNaN, 2}), {AggregateKind::kVarPop, kMax, kCount},
+         {"nan", "2", "3"});
+}
+
+TEST(Aggregates, AnyAndAllTakeBool) {
+  const std::vector<AggregateKind> kinds = {AggregateKind::kAny, AggregateKind::kAll};
+  expect(bools({true, nullopt, false}), kinds, {"true", "false"});
+  expect(bools({true, nullopt}), kinds, {"true", "true"});
+  expect(bools({false}), kinds, {"false", "false"});
+  expect(bools({nullopt}), kinds, {"null", "null"});
+}
+
 TEST(Aggregates, TakeEveryNumericType) {
   const Texts expected = {"3", "4", "1.3333333333333333", "1", "2"};
   expect(column<int8_t>(type_of(TypeId::kInt8), {1, nullopt, 2, 1}), kNumeric, expected);
@@ -206,14 +269,7 @@ TEST(Aggregates, TakeTimesAndBools) {
   expect(column<int32_t>(type_of(TypeId::kDate32), {5, -7}), {kMin, kMax}, {"-7", "5"});
   expect(column<int64_t>(type_of(TypeId::kDuration), {5, -7}), {kSum, kMin, kMax},
          {"-2", "-7", "5"});
-  BitmapBuilder bits;
-  bits.append(true);
-  bits.append(false);
-  Array bools;
-  bools.type = type_of(TypeId::kBool);
-  bools.length = 2;
-  bools.values = bits.finish();
-  expect(bools, {kCount, kMin, kMax}, {"2", "false", "true"});
+  expect(bools({true, false}), {kCount, kMin, kMax}, {"2", "false", "true"});
 }
 
 TEST(Aggregates, ReadEncodedValues) {
