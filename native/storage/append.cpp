@@ -281,24 +281,26 @@ void Partition::State::finish_appends() {
   lock.wait_for_threads();
   if (!has_appended.load()) return;
   sync();
-  // Another process may hold the lock; then the lease stays, which costs nothing but a gap in the
-  // offsets after a power loss.
-  if (!lock.acquire(kLeaseReturnTimeoutUs)) return;
+  // Another process may hold the lock, or the disk fail; then the lease stays, which costs nothing
+  // but a gap in the offsets after a power loss.
   try {
-    const PublishedState published = read_published();
-    const int64_t end = published.log_end_offset;
-    const bool is_durable =
-        control.words().durable_offset.load(std::memory_order_acquire) >= published.data_end_offset;
-    const auto lease = control.lease();
-    if (is_durable && lease && lease->lease_end > end) {
-      control.write_lease(File::open(place->files, control_path(*place), O_RDWR), end, published);
-    }
-    active.reset();
-  } catch (...) {
-    lock.release();
-    throw;
+    return_lease();
+  } catch (const Error&) {
   }
-  lock.release();
+}
+
+void Partition::State::return_lease() {
+  const AppendLock held(*this, kLeaseReturnTimeoutUs);
+  if (!held.is_held()) return;
+  active.reset();
+  const PublishedState published = read_published();
+  const int64_t end = published.log_end_offset;
+  const bool is_durable =
+      control.words().durable_offset.load(std::memory_order_acquire) >= published.data_end_offset;
+  const auto lease = control.lease();
+  if (is_durable && lease && lease->lease_end > end) {
+    control.write_lease(File::open(place->files, control_path(*place), O_RDWR), end, published);
+  }
 }
 
 }  // namespace pystream::storage

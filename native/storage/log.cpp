@@ -1,9 +1,9 @@
 #include "storage/log.hpp"
 
 #include <chrono>
-#include <exception>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/clock.hpp"
@@ -24,6 +24,17 @@ PartitionKey key_of(const PartitionOptions& options) {
   return {std::string(reinterpret_cast<const char*>(options.topic_id.bytes),
                       sizeof(options.topic_id.bytes)),
           options.partition};
+}
+
+// What was lost is said of every partition, not of the first alone.
+Error with_names(const Error& error, const std::vector<std::string>& failed_too) {
+  if (failed_too.empty()) return error;
+  std::string names;
+  for (const std::string& name : failed_too) names += (names.empty() ? "" : ", ") + name;
+  return Error(
+      error.code(),
+      std::string(error.what()) + " Closing failed for these partitions too: " + names + ".",
+      error.facts());
 }
 
 void check_options(const PartitionOptions& options) {
@@ -183,19 +194,22 @@ void Log::close() {
   if (shared.is_closed.exchange(true)) return;
   shared.tail_thread->stop();
   shared.sync_thread.stop();
-  std::exception_ptr failure;
+  std::optional<Error> failure;
+  std::vector<std::string> failed_too;
   for (const auto& [key, partition] : state_->partitions) {
     try {
       partition->state_->finish_appends();
-    } catch (const Error&) {
-      if (!failure && !partition->state_->is_deleted()) failure = std::current_exception();
+    } catch (const Error& error) {
+      const bool is_missed = !partition->state_->is_deleted();
+      if (is_missed && failure) failed_too.push_back(partition->state_->place->name());
+      if (is_missed && !failure) failure = error;
     }
     if (partition->state_->is_writable()) partition->state_->control.wake();  // they see the flag
     partition->state_->close_files();
   }
   state_->partitions.clear();
   shared.order.end_use();
-  if (failure) std::rethrow_exception(failure);
+  if (failure) throw with_names(*failure, failed_too);
 }
 
 bool Log::is_closed() const { return state_->shared->is_closed.load(std::memory_order_acquire); }

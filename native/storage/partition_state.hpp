@@ -91,6 +91,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // After the log was closed to appends: waits for the last one, syncs what this process appended,
   // and gives back what the lease holds beyond the log's end, so that no offset is skipped later.
   void finish_appends();
+  void return_lease();
   // Releases descriptors; readers and batches go on living.
   void close_files();
   [[noreturn]] void throw_lock_timeout() const;

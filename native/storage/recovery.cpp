@@ -239,6 +239,16 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   state.report.log_end_offset = published.log_end_offset;
 }
 
+// What lies in the gap may be in the files, and another boot would take it for the end of the log.
+// Where the disk still fails, the first append behind the gap writes it, before it is published.
+void try_to_write_gap(State& state, const PublishedState& published) {
+  try {
+    const File file = File::open(state.place->files, control_path(*state.place), O_RDWR);
+    state.control.write_lease(file, published.log_end_offset, published);
+  } catch (const Error&) {
+  }
+}
+
 // Under both locks, with a page that is current but for a sync that failed. The publish is the
 // cut: from then on objects of the incarnations before are refused (State::read_published). A crash
 // on the way leaves the failure on the page, and the next one to open does all of it again.
@@ -247,8 +257,7 @@ void cut_to_durable(State& state) {
   const PublishedState before = state.control.read();
   Recovery recovery(state, words.durable_offset.load(), Tail::kCut);
   PublishedState published = recovery.run();
-  // Readers may have seen all that was published. The lease will be renewed, so that the gap
-  // reaches the disk with it, before anything is published behind the gap.
+  // Readers may have seen all that was published, so offsets go on behind the lease.
   const auto lease = state.control.lease();
   published.log_end_offset = std::max({before.log_end_offset, words.synced_lease_end.load(),
                                        lease ? lease->lease_end : int64_t{0}});
@@ -256,6 +265,7 @@ void cut_to_durable(State& state) {
   published.incarnation = before.incarnation + 1;
   state.control.publish(published);
   recovery.set_aside();
+  try_to_write_gap(state, published);
   words.interval_end_offset.store(published.data_end_offset);
   words.sync_failed.store(0, std::memory_order_release);
   state.control.wake();

@@ -99,6 +99,7 @@ class Runs:
                 self._next_boot,
                 is_power_lost=promises.is_sync_failed,
                 is_verified=number % VERIFY_EVERY == 0,
+                has_failed_calls=self._error != 0,
             )
 
         status = in_child(live, errors)

@@ -28,6 +28,7 @@ LOADED = 10**15
 _OF_A_CRASH = frozenset(
     {"control-missing", "control-damaged", "topic-file", "topic-without-directory"}
 )
+_OF_A_FAILED_CALL = frozenset({"sync-failed"})
 
 Records = dict[int, int]  # offset -> number
 
@@ -60,6 +61,10 @@ class Partition:
     end: int = 0  # above every offset that was ever seen
     durable: int = 0  # all below survive power loss
     trying: list[int] = field(default_factory=list)  # numbers under way, in order
+    refused: list[int] = field(default_factory=list)  # since the log was last looked at
+    # What a failed sync cost. Until something is appended behind it, another boot may find some of
+    # it again: when the disk still failed as the partition was opened anew.
+    given_up: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -121,6 +126,7 @@ class Promises:
         sent = range(first, first + count)
         its.trying = [number for number in its.trying if number not in sent]
         its.acknowledged.update(zip(range(offset, offset + count), sent, strict=True))
+        its.given_up = []
         its.end = max(its.end, offset + count)
         if level == "durable":
             its.durable = max(its.durable, offset + count)
@@ -128,6 +134,7 @@ class Promises:
     def _refused(self, topic: str, partition: int, first: int, count: int) -> None:
         its = self.topics[topic].partitions[partition]
         its.trying = [number for number in its.trying if not first <= number < first + count]
+        its.refused += range(first, first + count)
 
     def _durable(self, topic: str, partition: int, offset: int) -> None:
         its = self.topics[topic].partitions[partition]
@@ -157,6 +164,11 @@ class Promises:
         found = dict(records)
         may_be_less = is_new_life or self.is_sync_failed
         check_partition(its, found, is_power_lost=may_be_less)
+        if self.is_sync_failed and not is_new_life:
+            known_numbers = [*its.given_up, *its.acknowledged.values(), *its.refused]
+            back = set(found.values())
+            its.given_up = [number for number in known_numbers if number not in back]
+        its.refused = []
         its.acknowledged = found
         its.end = max([its.end, *(offset + 1 for offset in found)])
         its.durable = durable
@@ -195,9 +207,13 @@ def check_partition(its: Partition, found: Records, *, is_power_lost: bool) -> N
             assert is_power_lost, f"offset {offset} was acknowledged and is lost"
             assert offset >= its.durable, f"offset {offset} was durable and is lost"
             assert offset > last, f"offset {offset} is lost, but offset {last} is there"
-    others = [number for offset, number in found.items() if offset not in its.acknowledged]
-    assert others == its.trying[: len(others)], f"{others} are there, {its.trying} were sent"
-    assert not others or min(found.keys() - its.acknowledged.keys()) >= its.end
+    more = {at: number for at, number in found.items() if at not in its.acknowledged}
+    back = [number for number in more.values() if number in its.given_up]
+    assert back == [number for number in its.given_up if number in back], f"{back} are back"
+    others = {at: number for at, number in more.items() if number not in back}
+    sent = its.trying[: len(others)]
+    assert list(others.values()) == sent, f"{others} are there, {its.trying} were sent"
+    assert not others or min(others) >= its.end
 
 
 def check_catalog(promises: Promises, log: ps.Log) -> None:
@@ -223,18 +239,19 @@ def check_catalog(promises: Promises, log: ps.Log) -> None:
         assert found is None or found <= end, f"{group} committed {found}, the log ends at {end}"
 
 
-def verified(directory: Path) -> VerifyReport | None:
-    """Return what verifying finds in a log as it was left, which is nothing but the crash.
+def verified(directory: Path, *, has_failed_calls: bool = False) -> VerifyReport | None:
+    """Return what verifying finds in a log as it was left: the crash, or calls that failed.
 
     None when there is no log yet, or no longer.
     """
+    known = _OF_A_CRASH | _OF_A_FAILED_CALL if has_failed_calls else _OF_A_CRASH
     try:
         report = verify_log(directory)
     except LogError as error:
         if "is not a log" in str(error):
             return None
         raise
-    others = [finding for finding in report.problems if finding.kind not in _OF_A_CRASH]
+    others = [finding for finding in report.problems if finding.kind not in known]
     assert not others, f"verify found {others}"
     return report
 
@@ -301,6 +318,7 @@ def check(
     *,
     is_power_lost: bool,
     is_verified: bool = False,
+    has_failed_calls: bool = False,
 ) -> None:
     """Open the log as it was left, twice; raise AssertionError when a promise is broken.
 
@@ -315,11 +333,13 @@ def check(
         Whether what was not durable may be lost.
     is_verified : bool
         Whether ``pystream verify`` is asked too, before and after, and must agree.
+    has_failed_calls : bool
+        Whether it may find, before, that a sync failed.
     """
     if not directory.exists():
         assert not promises.topics, "the log's directory is gone"
         return
-    report = verified(directory) if is_verified else None
+    report = verified(directory, has_failed_calls=has_failed_calls) if is_verified else None
     before: dict[tuple[str, int], Records] = {}
     after: dict[tuple[str, int], Records] = {}
     sequences: dict[tuple[str, int], int] = {}

@@ -81,6 +81,32 @@ TEST_F(LogRestartTest, TheLogGoesOnBehindWhatIsDurable) {
   EXPECT_EQ(read_values(*partition_of(later)), iota(0, 11 * kBatch));
 }
 
+// The file still holds them, and a new boot has nothing but the files to go by.
+TEST_F(LogRestartTest, WhatWasGivenUpDoesNotComeBackWithTheNextBoot) {
+  poisoned(3);
+  const auto log = open(std::make_shared<FakeFiles>());
+  const int64_t end = partition_of(log)->ends().log_end_offset;
+  log->close();
+  const auto files = std::make_shared<FakeFiles>();
+  files->boot = {9};
+  const auto next = open(files);
+  const auto partition = partition_of(next);
+  EXPECT_EQ(read_values(*partition), iota(0, 10 * kBatch));
+  EXPECT_EQ(partition->ends().log_end_offset, end);
+}
+
+TEST_F(LogRestartTest, APartitionOpensThoughTheDiskStillFails) {
+  poisoned(3);
+  const auto files = std::make_shared<FakeFiles>();
+  files->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
+  const auto log = open(files);
+  const auto partition = partition_of(log);
+  EXPECT_EQ(read_values(*partition), iota(0, 10 * kBatch));
+  files->set_fail(nullptr);
+  EXPECT_GE(append_values(*partition, 10 * kBatch, kBatch, Acks::kDurable).base_offset,
+            13 * kBatch);
+}
+
 TEST_F(LogRestartTest, OlderObjectsAreToldToOpenTheLogAgain) {
   const auto old = poisoned(1);
   const auto reader = old->reader(0);
@@ -167,9 +193,9 @@ TEST_F(LogRestartTest, ASegmentWhoseSyncFailedIsNeverSyncedAgain) {
   const auto files = std::make_shared<FakeFiles>();
   const auto log = open(files);
   const auto partition = partition_of(log);
-  EXPECT_EQ(files->calls["sync_data"], 0);
+  EXPECT_EQ(files->calls["sync_data"], 1);  // the control page, which says what was given up
   append_values(*partition, 10 * kBatch, kBatch, Acks::kDurable);
-  EXPECT_EQ(files->calls["sync_data"], 2);  // the lease, the new segment
+  EXPECT_EQ(files->calls["sync_data"], 3);  // the lease, the new segment
 }
 
 TEST_F(LogRestartTest, TheDiskMayFailAgainAndAgain) {

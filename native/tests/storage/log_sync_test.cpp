@@ -91,6 +91,43 @@ TEST_F(LogSyncTest, CloseSyncs) {
   EXPECT_EQ(log->open_partition(test_options())->ends().durable_offset, 5);
 }
 
+// Partition 0 has nothing to lose, and its lease stays; 1 and 2 lose what was appended.
+TEST_F(LogSyncTest, CloseNamesEveryPartitionWhoseSyncFails) {
+  const auto log = Log::open(directory_.path(), options_);
+  for (int32_t number = 0; number < 3; ++number) {
+    const auto partition = log->open_partition(test_options(number));
+    append_values(*partition, 0, 5, Acks::kInterval);
+    if (number == 0) partition->sync();
+  }
+  files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
+  try {
+    log->close();
+    FAIL() << "closing lost records in silence";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kStorage);
+    const std::string what = error.what();
+    EXPECT_EQ(what.find("the sync of orders-1 failed"), 0u) << what;
+    EXPECT_NE(what.find("Closing failed for these partitions too: orders-2."), std::string::npos)
+        << what;
+  }
+}
+
+TEST_F(LogSyncTest, CloseLosesNothingWhenOnlyTheLeaseCannotBeReturned) {
+  {
+    const auto log = Log::open(directory_.path(), options_);
+    const auto partition = log->open_partition(test_options());
+    append_values(*partition, 0, 5);
+    partition->sync();
+    files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
+    log->close();
+  }
+  files_->set_fail(nullptr);
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = log->open_partition(test_options());
+  append_values(*partition, 5);
+  EXPECT_EQ(read_values(*partition), iota(0, 6));
+}
+
 TEST_F(LogSyncTest, BatchesCarryTheDurableOffset) {
   const auto log = Log::open(directory_.path(), options_);
   const auto partition = log->open_partition(test_options());
