@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.stream import OutputTag, Stream
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
-    from pystream.pipeline.windows import Window, hopping, tumbling
+    from pystream.pipeline.windows import Window, cumulate, hopping, tumbling
     from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
 
 __version__ = "0.1.0"
@@ -49,6 +49,7 @@ __all__ = [
     "WindowedStream",
     "col",
     "count",
+    "cumulate",
     "errors",
     "hopping",
     "lit",
@@ -82,6 +83,7 @@ _HOMES = {
     "WindowedStream": "pipeline.windowed",
     "col": "pipeline.expressions",
     "count": "pipeline.aggregates",
+    "cumulate": "pipeline.windows",
     "hopping": "pipeline.windows",
     "lit": "pipeline.expressions",
     "open": "log",

@@ -12,6 +12,15 @@
 //   window 0   [---------------------------)              slices 0 to 4
 //   window 1               [---------------------------)  slices 2 to 6
 //
+// Cumulative windows begin every `size` ticks and end at every `slide` after that. They are
+// numbered by their ends, so that window w ends with slice w and begins with the first slice of its
+// cycle:
+//
+//   slices     |  0  |  1  |  2  |  3  |  4  |  5  |      size = 3 slides
+//   windows    [--0--)           [--3--)
+//              [-----1-----)     [-----4-----)
+//              [--------2--------)-------5--------)
+//
 // Immutable after construction; any thread may call.
 
 #include <cstdint>
@@ -28,8 +37,9 @@ struct SliceBounds {
 
 class Slicing {
  public:
-  // Throws kConfig unless 0 < slide <= size and |offset| < slide. [min_time, max_time] is what the
-  // event-time column's type can hold.
+  // Throws kConfig unless 0 < slide <= size and |offset| < slide; of cumulative windows, unless
+  // slide divides size and |offset| < size. [min_time, max_time] is what the event-time column's
+  // type can hold.
   Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time);
 
   // Times whose windows all start and end within the type. Outside of it a row cannot be placed.
@@ -43,20 +53,34 @@ class Slicing {
   // The windows that hold a slice, and the slices of a window.
   int64_t first_window(int64_t slice) const;
   int64_t last_window(int64_t slice) const;
-  int64_t first_slice(int64_t window) const { return window * slices_per_slide_; }
-  int64_t end_slice(int64_t window) const { return first_slice(window) + slices_per_window_; }
-  int64_t slices_per_window() const { return slices_per_window_; }
+  int64_t first_slice(int64_t window) const {
+    return is_cumulative_ ? cycle_begin(window) : window * slices_per_slide_;
+  }
+  int64_t end_slice(int64_t window) const {
+    return is_cumulative_ ? window + 1 : first_slice(window) + slices_per_window_;
+  }
+  int64_t slices_per_window() const {
+    return slices_per_window_;
+  }  // of cumulative ones the longest
 
-  int64_t window_start(int64_t window) const { return offset_ + window * slide_; }
-  int64_t window_end(int64_t window) const { return window_start(window) + size_; }
+  int64_t window_start(int64_t window) const {
+    return offset_ + (is_cumulative_ ? cycle_begin(window) : window) * slide_;
+  }
+  int64_t window_end(int64_t window) const {
+    return is_cumulative_ ? offset_ + window * slide_ + slide_ : window_start(window) + size_;
+  }
 
   // The last window with end - 1 <= watermark; may be one that no row can be in.
   int64_t last_closed_window(int64_t watermark) const;
 
  private:
+  // The first slice, and window, of the cycle that a slice or window is in.
+  int64_t cycle_begin(int64_t slice) const;
+
   int64_t size_;
   int64_t slide_;
   int64_t offset_;
+  bool is_cumulative_;
   int64_t remainder_;  // size mod slide: where ends fall within a slide
   int64_t slices_per_slide_;
   int64_t slices_per_window_;

@@ -21,6 +21,9 @@ struct WindowSpec {
   int64_t size = 0;    // > 0
   int64_t slide = 0;   // == size for tumbling; hopping: 0 < slide, need not divide size
   int64_t offset = 0;  // of window starts from the epoch
+  // Windows begin every `size` and grow by `slide`, which divides it: [0, slide), [0, 2 * slide),
+  // ..., [0, size).
+  bool is_cumulative = false;
 };
 
 enum class AggregateKind : uint8_t {

@@ -1012,6 +1012,7 @@ class Graph:
         size: int,
         slide: int,
         offset: int = 0,
+        is_cumulative: bool = False,
         keys: Sequence[str],
         event_time: str,
         event_time_offset: int = 0,
@@ -1019,6 +1020,7 @@ class Graph:
     ) -> tuple[Port, Port]:
         """Aggregate per key and window; return (results, late rows).
 
+        Cumulative windows begin every `size` and grow by `slide`, which divides it.
         Results: keys, window_start, window_end, aggregates (name, kind, input column). Late rows
         have the schema of the input; they are counted also when nothing consumes them.
         """

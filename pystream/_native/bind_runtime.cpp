@@ -120,10 +120,10 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
                                  int64_t slide, const std::vector<std::string>& keys,
                                  const std::string& event_time,
                                  const std::vector<AggregateTuple>& aggregates, int64_t offset,
-                                 int64_t event_time_offset) {
+                                 bool is_cumulative, int64_t event_time_offset) {
   const SchemaPtr schema = graph.schema(input);
   runtime::WindowSpec spec;
-  spec.aggregation.window = {size, slide, offset};
+  spec.aggregation.window = {size, slide, offset, is_cumulative};
   for (const auto& key : keys) {
     spec.aggregation.key_columns.push_back(column_index(*schema, name, key));
   }
@@ -183,7 +183,8 @@ void bind_graph(py::module_& module) {
       .def("add_project", &add_project, py::arg("name"), py::arg("input"), py::arg("outputs"))
       .def("add_window", &add_window, py::arg("name"), py::arg("input"), py::kw_only(),
            py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
-           py::arg("aggregates"), py::arg("offset") = 0, py::arg("event_time_offset") = 0)
+           py::arg("aggregates"), py::arg("offset") = 0, py::arg("is_cumulative") = false,
+           py::arg("event_time_offset") = 0)
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema) {

@@ -79,6 +79,8 @@ def _window(node: nodes.WindowAggregation) -> str:
     size = f"size={assigner.size}"
     if assigner.kind == "hopping":
         size += f", slide={assigner.slide}"
+    if assigner.kind == "cumulate":
+        size += f", step={assigner.slide}"
     if assigner.offset:
         size += f", offset={assigner.offset}"
     aggregates = ", ".join(

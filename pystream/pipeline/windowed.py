@@ -61,7 +61,8 @@ class WindowedStream:
     ) -> None:
         if not isinstance(window, Window):
             raise ConfigError(
-                f'window() got {window!r}. Pass tumbling("1m") or hopping("1h", "5m").'
+                f'window() got {window!r}. Pass tumbling("1m"), hopping("1h", "5m") or '
+                'cumulate("1d", "1h").'
             )
         if stream._event_time is None:
             raise PipelineError(

@@ -8,19 +8,19 @@ from datetime import timedelta
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
 
-__all__ = ["Window", "hopping", "tumbling"]
+__all__ = ["Window", "cumulate", "hopping", "tumbling"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window assigner; make one with :func:`tumbling` or :func:`hopping`.
+    """A window assigner; make one with :func:`tumbling`, :func:`hopping` or :func:`cumulate`.
 
     Attributes
     ----------
     kind : str
-        ``"tumbling"`` or ``"hopping"``.
+        ``"tumbling"``, ``"hopping"`` or ``"cumulate"``.
     size, slide, offset : int
-        In nanoseconds.
+        In nanoseconds; `slide` is the step of windows that cumulate.
     """
 
     kind: str
@@ -103,11 +103,54 @@ def hopping(
     return Window("hopping", size_ns, slide_ns, _offset(offset, slide_ns))
 
 
-def _offset(value: str | timedelta, slide: int) -> int:
-    nanoseconds = parse_duration_ns(value, name="offset")
-    if abs(nanoseconds) >= slide:
+def cumulate(
+    size: str | timedelta, step: str | timedelta, offset: str | timedelta = "0s"
+) -> Window:
+    """Start windows every `size` that grow by `step`: totals so far, as of each step.
+
+    Windows are ``[start, start + step)``, ``[start, start + 2 * step)`` and so on up to
+    ``[start, start + size)``. A record counts in each of those that end after it; ``CUMULATE`` in
+    Flink's SQL.
+
+    Parameters
+    ----------
+    size : str or timedelta
+        Length of the longest window, and distance from one start to the next.
+    step : str or timedelta
+        By which a window is longer than the one before; divides `size`.
+    offset : str or timedelta, default "0s"
+        Shifts all windows by less than `size`; may be negative.
+
+    Returns
+    -------
+    Window
+
+    Raises
+    ------
+    ConfigError
+        If a duration is not positive or cannot be read, or the step does not divide the size.
+
+    Examples
+    --------
+    >>> day = cumulate("1d", "1h")
+    >>> day.size // day.slide
+    24
+    """
+    size_ns = _positive("size", size)
+    step_ns = _positive("step", step)
+    if size_ns % step_ns != 0:
         raise ConfigError(
-            f"window offset is {value!s}, but windows repeat every {slide} ns. "
+            f"windows that cumulate have the size {size!s}, which their step {step!s} does not "
+            "divide. Use a step that does, so that the last one ends with the longest window."
+        )
+    return Window("cumulate", size_ns, step_ns, _offset(offset, size_ns))
+
+
+def _offset(value: str | timedelta, period: int) -> int:
+    nanoseconds = parse_duration_ns(value, name="offset")
+    if abs(nanoseconds) >= period:
+        raise ConfigError(
+            f"window offset is {value!s}, but windows repeat every {period} ns. "
             "Pass an offset shorter than that, in either direction."
         )
     return nanoseconds

@@ -106,9 +106,12 @@ class MapBatches(UnaryNode):
 
 @dataclass(frozen=True)
 class WindowAssigner:
-    """Windows ``[start, start + size)`` at every ``offset + k * slide``, in ticks."""
+    """Windows ``[start, start + size)`` at every ``offset + k * slide``, in ticks.
 
-    kind: str  # "tumbling" or "hopping"
+    Those that cumulate start at every ``offset + k * size`` and end at every `slide` from there on.
+    """
+
+    kind: str  # "tumbling", "hopping" or "cumulate"
     size: int
     slide: int
     offset: int

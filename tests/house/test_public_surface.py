@@ -37,6 +37,7 @@ SURFACE = [
     "WindowedStream",
     "col",
     "count",
+    "cumulate",
     "errors",
     "hopping",
     "lit",

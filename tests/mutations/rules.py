@@ -216,4 +216,14 @@ MUTATIONS = (
             ),
         ),
     ),
+    Mutation(
+        "windows that cumulate close with the longest of them",
+        (
+            Edit(
+                SLICING,
+                "const int64_t shortest = is_cumulative_ ? slide_ : size_;",
+                "const int64_t shortest = size_;",
+            ),
+        ),
+    ),
 )

@@ -132,6 +132,19 @@ def window_starts(timestamp: int, size: int, slide: int, offset: int) -> list[in
     return starts[::-1]
 
 
+def cumulative_windows(timestamp: int, size: int, step: int, offset: int) -> list[tuple[int, int]]:
+    """Return the windows ``[start, end)`` that hold a time, where they cumulate; shortest first.
+
+    >>> cumulative_windows(4, size=9, step=3, offset=0)
+    [(0, 6), (0, 9)]
+    >>> cumulative_windows(-1, size=9, step=3, offset=0)
+    [(-9, 0)]
+    """
+    start = timestamp - (timestamp - offset) % size
+    ends = range(start + step, start + size + step, step)
+    return [(start, end) for end in ends if timestamp < end]
+
+
 def is_closed(window_end: int, watermark: int) -> bool:
     """Tell whether the watermark has passed the window ``[start, window_end)``.
 
@@ -163,6 +176,7 @@ def run(
     size: int,
     slide: int | None = None,
     offset: int = 0,
+    cumulate: bool = False,
     out_of_orderness: int = 0,
     partitions: Collection[int] | None = None,
     end_of_input: bool = True,
@@ -170,7 +184,8 @@ def run(
     """Window a whole stream.
 
     ``partitions`` are those that the source reads; one that never has a record holds the watermark
-    back until the end of input. By default they are the partitions of the records. Without
+    back until the end of input. By default they are the partitions of the records. With
+    ``cumulate`` windows start every ``size`` and grow by ``slide``. Without
     ``end_of_input`` the job was stopped, and what is open stays open.
 
     A record that comes before the watermark but belongs to an open window is counted there:
@@ -181,18 +196,20 @@ def run(
     ([(0, [0]), (10, [1, 2])], [3])
     """
     slide = size if slide is None else slide
-    if size <= 0 or not 0 < slide <= size or abs(offset) >= slide:
+    period = size if cumulate else slide
+    if size <= 0 or not 0 < slide <= size or abs(offset) >= period or (cumulate and size % slide):
         raise ValueError(f"no such windows: size {size}, slide {slide}, offset {offset}")
     if partitions is None:
         partitions = {record.partition for record in records}
     watermark = Watermark(out_of_orderness, partitions)
-    windows: dict[int, dict[tuple[object, ...], Pane]] = {}  # by start, then by key
+    # By end and start, then by key.
+    windows: dict[tuple[int, int], dict[tuple[object, ...], Pane]] = {}
     result = Result()
 
     def fire(up_to: int, cause: int | None) -> None:
-        for start in sorted(windows):
-            if is_closed(start + size, up_to):
-                for pane in windows.pop(start).values():
+        for end, start in sorted(windows):
+            if is_closed(end, up_to):
+                for pane in windows.pop((end, start)).values():
                     pane.fired_after = cause
                     result.panes.append(pane)
 
@@ -200,13 +217,17 @@ def run(
         # The record is judged by the watermark before it, and moves the watermark afterwards.
         in_force = watermark.current
         entered = False
-        starts = window_starts(record.timestamp, size, slide, offset)
-        for start in [] if record.is_filtered else starts:
-            if is_closed(start + size, in_force):
+        if cumulate:
+            bounds = cumulative_windows(record.timestamp, size, slide, offset)
+        else:
+            starts = window_starts(record.timestamp, size, slide, offset)
+            bounds = [(start, start + size) for start in starts]
+        for start, end in [] if record.is_filtered else bounds:
+            if is_closed(end, in_force):
                 continue
             entered = True
-            panes = windows.setdefault(start, {})
-            pane = panes.setdefault(same_key(record.key), Pane(record.key, start, start + size, []))
+            panes = windows.setdefault((end, start), {})
+            pane = panes.setdefault(same_key(record.key), Pane(record.key, start, end, []))
             pane.members.append(index)
         if not entered and not record.is_filtered:
             result.late.append(index)
@@ -216,7 +237,7 @@ def run(
             fire(watermark.current, index)
     if end_of_input:
         fire(MAX_TIME, None)
-    result.open_panes = [pane for start in sorted(windows) for pane in windows[start].values()]
+    result.open_panes = [pane for bounds in sorted(windows) for pane in windows[bounds].values()]
     return result
 
 

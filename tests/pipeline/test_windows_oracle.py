@@ -74,6 +74,7 @@ class Case:
     size: int
     slide: int
     offset: int
+    cumulate: bool
     out_of_orderness: int
     partitions: int
     keys: tuple[str, ...]
@@ -83,9 +84,14 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    size = draw(st.integers(1, 40))
-    slide = draw(st.just(size) | st.integers(1, size))
-    offset = draw(st.integers(-slide + 1, slide - 1))
+    cumulate = draw(st.booleans())
+    slide = draw(st.integers(1, 40))
+    if cumulate:
+        size = slide * draw(st.integers(1, 6))
+    else:
+        size = draw(st.just(slide) | st.integers(slide, 40))
+    period = size if cumulate else slide
+    offset = draw(st.integers(-period + 1, period - 1))
     partitions = draw(st.integers(1, 3))
     keys = draw(st.lists(st.sampled_from(sorted(KEY_COLUMNS)), unique=True, max_size=2))
     disorder = draw(st.integers(0, 60))
@@ -103,7 +109,17 @@ def cases(draw: st.DrawFn) -> Case:
         )
     cuts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
     bound = draw(st.integers(0, 40))
-    return Case(size, slide, offset, bound, partitions, tuple(keys), tuple(records), tuple(cuts))
+    return Case(
+        size,
+        slide,
+        offset,
+        cumulate,
+        bound,
+        partitions,
+        tuple(keys),
+        tuple(records),
+        tuple(cuts),
+    )
 
 
 def table_of(case: Case, indexes: list[int]) -> pa.Table:
@@ -142,6 +158,8 @@ def publish(log: ps.Log, topic: str, case: Case) -> None:
 
 def window_of(case: Case) -> Any:
     offset = f"{case.offset}ms"
+    if case.cumulate:
+        return ps.cumulate(f"{case.size}ms", f"{case.slide}ms", offset=offset)
     if case.slide == case.size:
         return ps.tumbling(f"{case.size}ms", offset=offset)
     return ps.hopping(f"{case.size}ms", f"{case.slide}ms", offset=offset)
@@ -175,6 +193,7 @@ def expected(
         size=case.size,
         slide=case.slide,
         offset=case.offset,
+        cumulate=case.cumulate,
         out_of_orderness=case.out_of_orderness,
         partitions=partitions,
     )

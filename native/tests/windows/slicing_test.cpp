@@ -80,6 +80,48 @@ TEST(Slicing, AgreesWithTheDefinition) {
   }
 }
 
+// The same of cumulative windows.
+TEST(Slicing, CumulativeWindowsAgreeWithTheDefinition) {
+  for (int64_t step = 1; step <= 4; ++step) {
+    for (int64_t size = step; size <= 12; size += step) {
+      for (int64_t offset = -size + 1; offset < size; ++offset) {
+        const Slicing s({size, step, offset, true}, INT64_MIN, INT64_MAX);
+        for (int64_t time = -40; time <= 40; ++time) {
+          std::set<std::pair<int64_t, int64_t>> expected;
+          for (int64_t start = -80; start <= 80; ++start) {
+            if ((start - offset) % size != 0 || start > time || time >= start + size) continue;
+            for (int64_t end = start + step; end <= start + size; end += step) {
+              if (time < end) expected.insert({start, end});
+            }
+          }
+          const int64_t slice = s.slice_of(time);
+          const SliceBounds bounds = s.bounds(slice);
+          ASSERT_LE(bounds.begin, time);
+          ASSERT_LT(time, bounds.begin + bounds.length);
+          std::set<std::pair<int64_t, int64_t>> windows;
+          for (int64_t w = s.first_window(slice); w <= s.last_window(slice); ++w) {
+            windows.insert({s.window_start(w), s.window_end(w)});
+            ASSERT_LE(s.first_slice(w), slice);
+            ASSERT_LT(slice, s.end_slice(w));
+          }
+          ASSERT_EQ(windows, expected) << size << " " << step << " " << offset << " " << time;
+          const int64_t closed = s.last_closed_window(time);
+          ASSERT_LE(s.window_end(closed) - 1, time);
+          ASSERT_GT(s.window_end(closed + 1) - 1, time);
+        }
+      }
+    }
+  }
+}
+
+TEST(Slicing, CumulativeWindowsFitTheType) {
+  const Slicing s({9, 3, 2, true}, -100, 100);
+  EXPECT_EQ(s.lowest_time(), -97);
+  EXPECT_EQ(s.highest_time(), 91);
+  EXPECT_EQ(s.window_start(s.first_window(s.slice_of(s.lowest_time()))), -97);
+  EXPECT_EQ(s.window_end(s.last_window(s.slice_of(s.highest_time()))), s.highest_time() + 1);
+}
+
 TEST(Slicing, NamesTheTimesWhoseWindowsFitTheType) {
   const Slicing s({10, 4, 1}, -100, 100);
   for (int64_t time = -100; time <= 100; ++time) {
@@ -118,12 +160,13 @@ TEST(Slicing, RefusesWindowsThatDoNotExist) {
   struct Case {
     int64_t size, slide, offset;
     const char* word;
+    bool is_cumulative = false;
   };
-  for (const Case& c :
-       {Case{0, 1, 0, "size"}, Case{-5, 1, 0, "size"}, Case{5, 0, 0, "slide"},
-        Case{5, 6, 0, "slide"}, Case{5, 5, 5, "offset"}, Case{5, 3, -3, "offset"}}) {
+  for (const Case& c : {Case{0, 1, 0, "size"}, Case{-5, 1, 0, "size"}, Case{5, 0, 0, "slide"},
+                        Case{5, 6, 0, "slide"}, Case{5, 5, 5, "offset"}, Case{5, 3, -3, "offset"},
+                        Case{5, 3, 0, "step", true}, Case{6, 3, 6, "offset", true}}) {
     try {
-      slicing(c.size, c.slide, c.offset);
+      Slicing({c.size, c.slide, c.offset, c.is_cumulative}, INT64_MIN, INT64_MAX);
       FAIL() << c.size << " " << c.slide << " " << c.offset;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kConfig);

@@ -172,6 +172,7 @@ class _Compiler:
             size=assigner.size,
             slide=assigner.slide,
             offset=assigner.offset,
+            is_cumulative=assigner.kind == "cumulate",
             keys=node.keys,
             event_time=node.event_time,
             event_time_offset=node.event_time_shift,
