@@ -7,7 +7,11 @@ GROUPS = {
     "windows": Group(
         rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
-        python_tests=("tests/pipeline/test_windows.py", "tests/pipeline/test_windows_oracle.py"),
+        python_tests=(
+            "tests/pipeline/test_windows.py",
+            "tests/conformance/test_engine.py",
+            "tests/pipeline/test_windows_oracle.py",
+        ),
     ),
     "log": Group(
         log_rules.MUTATIONS,

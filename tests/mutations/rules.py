@@ -63,11 +63,11 @@ MUTATIONS = (
     ),
     Mutation(
         "window fires one tick late",
-        (Edit(SLICING, "Wide{watermark} + 1 - size_", "Wide{watermark} - size_"),),
+        (Edit(SLICING, "Wide{watermark} + 1 - shortest", "Wide{watermark} - shortest"),),
     ),
     Mutation(
         "window fires one tick early",
-        (Edit(SLICING, "Wide{watermark} + 1 - size_", "Wide{watermark} + 2 - size_"),),
+        (Edit(SLICING, "Wide{watermark} + 1 - shortest", "Wide{watermark} + 2 - shortest"),),
     ),
     Mutation(
         "window takes rows at the watermark that closes it",

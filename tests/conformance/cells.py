@@ -1,0 +1,71 @@
+"""The cells that the committed cases cover: every combination that a rule could get wrong alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pystream.testing import Spec, WindowSpec
+
+# Sizes are a few milliseconds, so that a few rows meet every edge of a window.
+WINDOWS = {
+    "tumbling": WindowSpec("tumbling", size_ms=10),
+    "tumbling_offset": WindowSpec("tumbling", size_ms=10, offset_ms=-3),
+    "hopping": WindowSpec("hopping", size_ms=12, slide_ms=4),
+    "hopping_uneven": WindowSpec("hopping", size_ms=10, slide_ms=4, offset_ms=1),
+}
+NULLS = {
+    "no_nulls": (False, False),
+    "null_keys": (True, False),
+    "null_values": (False, True),
+    "null_keys_and_values": (True, True),
+}
+# First event time. The far ones need more than 32 bits and lie on no edge of a window.
+ERAS = {
+    "before_1970": -1_999_999_999_993,
+    "across_1970": -30,
+    "after_1970": 1_700_000_000_003,
+}
+ENDS = {"ended": True, "stopped": False}
+DELAYS_MS = (0, 7)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination; ``nulls`` and ``era`` are names of the tables above."""
+
+    name: str
+    group: str
+    spec: Spec
+    nulls: str
+    era: str
+
+
+def cells() -> Iterator[Cell]:
+    """Yield all cells of one partition, then those of several, through which the rest rotates."""
+    for window, nulls, era, end, delay in itertools.product(WINDOWS, NULLS, ERAS, ENDS, DELAYS_MS):
+        yield _cell(window, nulls, era, end, delay=delay, partitions=1)
+    rest = itertools.cycle(itertools.product(ERAS, NULLS))
+    for partitions, window, end, delay in itertools.product((2, 3), WINDOWS, ENDS, DELAYS_MS):
+        era, nulls = next(rest)
+        yield _cell(window, nulls, era, end, delay=delay, partitions=partitions)
+
+
+def _cell(window: str, nulls: str, era: str, end: str, *, delay: int, partitions: int) -> Cell:
+    group = window if partitions == 1 else "partitions"
+    several = [] if partitions == 1 else [f"{partitions}_partitions"]
+    parts = [window, *several, nulls, era, end, f"delay_{delay}"]
+    return Cell(
+        "-".join(parts),
+        group,
+        Spec(
+            WINDOWS[window],
+            watermark_delay_ms=delay,
+            partitions=partitions,
+            end_of_input=ENDS[end],
+            description=", ".join(part.replace("_", " ") for part in parts),
+        ),
+        nulls,
+        era,
+    )

@@ -1,0 +1,136 @@
+"""Draws the rows of a case, and tells whether they meet what the case is there for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from pystream.testing import Case, InputRow, Spec
+from tests.conformance.cells import ERAS, NULLS, Cell
+from tests.conformance.expect import expect, records_of, run_oracle
+from tests.oracle.windows import Result, is_closed, window_starts
+
+ROWS = 24
+KEYS = ("a", "ä", "")  # an empty key is not a null one
+BEYOND_DOUBLES = 2**53 + 1  # a sum that went through a float would lose the 1
+ATTEMPTS = 20_000
+
+Choice = TypeVar("Choice")
+
+
+class Dice:
+    """Random numbers that are the same on every version of Python: all come from ``random()``."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed).random
+
+    def below(self, limit: int) -> int:
+        return int(self._random() * limit)
+
+    def one_in(self, chances: int) -> bool:
+        return self.below(chances) == 0
+
+    def one_of(self, choices: Sequence[Choice]) -> Choice:
+        return choices[self.below(len(choices))]
+
+
+def draw_case(cell: Cell) -> Case:
+    """Return the first case that shows everything which its cell is there for."""
+    for attempt in range(ATTEMPTS):
+        rows = tuple(_rows(cell, Dice(f"{cell.name} {attempt}")))
+        if not lacks(cell, rows):
+            return expect(cell.name, cell.spec, rows)
+    raise AssertionError(f"no rows were found for {cell.name}")
+
+
+def lacks(cell: Cell, rows: tuple[InputRow, ...]) -> list[str]:
+    """Return what the rows do not show."""
+    return [what for what, is_shown in _claims(cell, rows) if not is_shown]
+
+
+def _rows(cell: Cell, dice: Dice) -> Iterator[InputRow]:
+    null_keys, null_values = NULLS[cell.nulls]
+    clock = ERAS[cell.era]
+    partition = 0
+    for _ in range(ROWS):
+        clock += dice.below(6)
+        lag = dice.below(30) if dice.one_in(4) else dice.below(4)
+        value = BEYOND_DOUBLES if dice.one_in(10) else dice.below(100) - 20
+        if dice.one_in(3):  # so that batches of several rows lie between the changes
+            partition = dice.below(cell.spec.partitions)
+        yield InputRow(
+            clock - lag,
+            None if null_keys and dice.one_in(3) else dice.one_of(KEYS),
+            None if null_values and dice.one_in(3) else value,
+            partition,
+        )
+
+
+def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]]:
+    spec = cell.spec
+    result = run_oracle(spec, rows)
+    entered = {index for pane in [*result.panes, *result.open_panes] for index in pane.members}
+    in_force = [None, *result.watermarks[:-1]]
+    behind = {n for n, w in enumerate(in_force) if w is not None and rows[n].ts_ms <= w}
+    null_keys, null_values = NULLS[cell.nulls]
+    times = [row.ts_ms for row in rows]
+
+    yield "a row behind the watermark that is accepted", bool(behind & entered)
+    yield "a late row", bool(result.late)
+    yield "a window that fires before the end", any(p.fired_after is not None for p in result.panes)
+    last = result.open_panes if not spec.end_of_input else result.panes
+    yield "a window that is open at the end", any(p.fired_after is None for p in last)
+    closed, open_ = _nearest_misses(spec, rows, in_force)
+    yield "a row for a window that just closed", closed
+    yield "a row for a window that is about to close", open_
+    if spec.window.kind == "hopping":
+        yield "a row that enters some of its windows", _is_partly_late(spec, rows, result)
+    yield "null keys that are counted", null_keys == any(rows[n].key is None for n in entered)
+    yield "null values that are counted", null_values == any(rows[n].value is None for n in entered)
+    yield (
+        "its era",
+        (times[0] < 0, max(times) >= 0)
+        == {
+            "before_1970": (True, False),
+            "across_1970": (True, True),
+            "after_1970": (False, True),
+        }[cell.era],
+    )
+    if spec.partitions > 1:
+        yield (
+            "rows in every partition",
+            {row.partition for row in rows} == set(range(spec.partitions)),
+        )
+        alone = run_oracle(Spec(spec.window, spec.watermark_delay_ms), rows)
+        yield "a row that one partition would have made late", set(alone.late) > set(result.late)
+
+
+def _nearest_misses(
+    spec: Spec, rows: tuple[InputRow, ...], in_force: Sequence[int | None]
+) -> tuple[bool, bool]:
+    """Tell whether a row comes when a window of its own has just closed, or is about to."""
+    just_closed = about_to_close = False
+    for row, watermark in zip(rows, in_force, strict=True):
+        if watermark is not None:
+            ends = _ends(spec, row)
+            just_closed |= watermark + 1 in ends
+            about_to_close |= watermark + 2 in ends
+    return just_closed, about_to_close
+
+
+def _is_partly_late(spec: Spec, rows: tuple[InputRow, ...], result: Result) -> bool:
+    in_force = result.watermarks
+    return any(
+        len({is_closed(end, in_force[n]) for end in _ends(spec, rows[n + 1])}) == 2
+        for n in range(len(rows) - 1)
+    )
+
+
+def _ends(spec: Spec, row: InputRow) -> list[int]:
+    (record,) = records_of([row])
+    size, slide = spec.window.size_ms, spec.window.distance_ms
+    assert size is not None
+    assert slide is not None
+    starts = window_starts(record.timestamp, size, slide, spec.window.offset_ms)
+    return [start + size for start in starts]

@@ -1,0 +1,74 @@
+"""Cases for single rules, whose rows are chosen and not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pystream.testing import Case, InputRow, Spec, WindowSpec
+from tests.conformance.expect import expect
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+TEN = WindowSpec("tumbling", size_ms=10)
+
+
+def edges() -> Iterator[Case]:
+    for name, spec, times in (
+        ("no_rows", Spec(TEN), []),
+        ("no_rows-stopped", Spec(TEN, end_of_input=False), []),
+        ("one_row", Spec(TEN), [7]),
+        ("one_row-stopped", Spec(TEN, end_of_input=False), [7]),
+        ("equal_times", Spec(TEN), [9, 9, 9, 10, 10, 9]),
+        ("descending_times", Spec(TEN), [29, 28, 20, 19, 11, 10, 9, 0]),
+        ("largest_time_first", Spec(TEN, watermark_delay_ms=5), [1_000_000, 3, 994_999, 999_994]),
+        ("edges_of_windows", Spec(TEN), [-11, -10, -1, 0, 1, 9, 10, 19, 20, -1, 9, 10]),
+        ("bound_is_reached", Spec(TEN, watermark_delay_ms=5), [1, 14, 3, 15, 3]),
+        (
+            "bound_is_reached-stopped",
+            Spec(TEN, watermark_delay_ms=5, end_of_input=False),
+            [1, 14, 3, 15, 3, 24],
+        ),
+        ("windows_of_one_tick", Spec(WindowSpec("tumbling", size_ms=1)), [-1, 0, 1, 0, 1, 2]),
+        ("slide_of_one_tick", Spec(WindowSpec("hopping", size_ms=3, slide_ms=1)), [-1, 4, 2, 1]),
+        (
+            "slide_of_all_but_one_tick",
+            Spec(WindowSpec("hopping", size_ms=5, slide_ms=4)),
+            [-9, -5, -4, 0, 3, 4, 8, 4, 3],
+        ),
+        (
+            "days_east_of_utc",
+            Spec(WindowSpec("tumbling", size_ms=DAY, offset_ms=-8 * HOUR), HOUR),
+            [16 * HOUR - 1, 16 * HOUR, -8 * HOUR, 17 * HOUR, 16 * HOUR - 1, 3 * DAY],
+        ),
+        (
+            "long_gap",
+            Spec(WindowSpec("hopping", size_ms=30, slide_ms=10)),
+            [0, 10**12, 10**12 - 5, 10**12 - 20, 10**12 - 30, 2],
+        ),
+    ):
+        yield expect(name, _described(name, spec), _rows(times))
+    yield from _several_partitions()
+
+
+def _rows(times: list[int]) -> tuple[InputRow, ...]:
+    return tuple(InputRow(ts, "ab"[n % 2], 2**n) for n, ts in enumerate(times))
+
+
+def _several_partitions() -> Iterator[Case]:
+    slow_and_fast = tuple(
+        InputRow(ts, "a", 2**n, partition)
+        for n, (ts, partition) in enumerate(
+            [(100, 0), (200, 0), (5, 1), (120, 0), (50, 1), (45, 0), (45, 1), (130, 1), (100, 0)]
+        )
+    )
+    for name, end_of_input in (("slow_partition", True), ("slow_partition-stopped", False)):
+        spec = Spec(TEN, partitions=2, end_of_input=end_of_input)
+        yield expect(name, _described(name, spec), slow_and_fast)
+    for name, end_of_input in (("silent_partition", True), ("silent_partition-stopped", False)):
+        spec = Spec(TEN, partitions=3, end_of_input=end_of_input)
+        yield expect(name, _described(name, spec), slow_and_fast)
+
+
+def _described(name: str, spec: Spec) -> Spec:
+    settings = {**vars(spec), "description": name.replace("_", " ").replace("-", ", ")}
+    return Spec(**settings)

@@ -1,0 +1,45 @@
+"""What the oracle expects of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pystream.testing import Case, InputRow, PaneRow, Spec
+from tests.oracle.windows import Record, Result, rows, run
+
+AGGREGATES = [("count_all", None), ("count", 0), ("sum", 0), ("min", 0), ("max", 0)]
+COLUMNS = ("key", "window_start", "window_end", "count", "count_nonnull", "sum", "min", "max")
+
+
+def records_of(input_rows: Iterable[InputRow]) -> list[Record]:
+    return [Record(row.ts_ms, (row.key,), (row.value,), row.partition) for row in input_rows]
+
+
+def run_oracle(spec: Spec, input_rows: tuple[InputRow, ...]) -> Result:
+    """Run the oracle; with fewer partitions than the rows have, all are on the first."""
+    records = records_of(input_rows)
+    if spec.partitions == 1:
+        records = [Record(record.timestamp, record.key, record.values) for record in records]
+    size = spec.window.size_ms
+    assert size is not None
+    assert spec.allowed_lateness_ms == 0
+    assert spec.trigger.kind == "on_close"
+    return run(
+        records,
+        size=size,
+        slide=spec.window.distance_ms,
+        offset=spec.window.offset_ms,
+        out_of_orderness=spec.watermark_delay_ms,
+        partitions=range(spec.partitions),
+        end_of_input=spec.end_of_input,
+    )
+
+
+def expect(name: str, spec: Spec, input_rows: tuple[InputRow, ...]) -> Case:
+    """Return the case that the oracle makes of a spec and its input."""
+    result = run_oracle(spec, input_rows)
+    panes = [
+        PaneRow(**dict(zip(COLUMNS, row, strict=True)))  # type: ignore[arg-type]
+        for row in rows(result, records_of(input_rows), AGGREGATES)
+    ]
+    return Case(name, spec, input_rows, tuple(panes), tuple(result.late))

@@ -1,0 +1,192 @@
+"""The cases are right, judged without the oracle and without the generator.
+
+First by answers worked out by hand from Flink's rules, then by a definition that looks at the whole
+input at once: it has no state, no order of firing, and no code in common with the oracle.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import pytest
+
+from pystream.testing import Case, InputRow, PaneRow, Spec, WindowSpec, check_case
+from tests.conformance.committed import COMMITTED
+from tests.conformance.expect import expect
+
+TEN = WindowSpec("tumbling", size_ms=10)
+# Every row has a value of its own power of two, so that a sum tells which rows are in it.
+Panes = dict[tuple[str | None, int, int], int | None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    name: str
+    spec: Spec
+    times: list[int]
+    panes: Panes
+    late: list[int]
+
+
+ANSWERS = [
+    # BoundedOutOfOrdernessWatermarks: 14 gives 14 - 5 - 1 = 8 < 9, the last tick of [0, 10).
+    Answer("open", Spec(TEN, 5), [1, 14, 3], {("a", 0, 10): 1 + 4, ("a", 10, 20): 2}, []),
+    # 15 gives 9, the last tick: EventTimeTrigger fires, and WindowOperator drops the 3.
+    Answer("closed", Spec(TEN, 5), [1, 15, 3], {("a", 0, 10): 1, ("a", 10, 20): 2}, [2]),
+    # The 12 is behind the watermark 17, but [10, 20) is open: late is said of windows, not rows.
+    Answer("behind", Spec(TEN), [18, 12, 9], {("a", 10, 20): 1 + 2}, [2]),
+    # TimeWindow.getWindowStartWithOffset rounds down: -1 is in [-10, 0), -10 too, -11 is not.
+    Answer(
+        "before 1970",
+        Spec(TEN),
+        [-11, -10, -1, 0],
+        {("a", -20, -10): 1, ("a", -10, 0): 2 + 4, ("a", 0, 10): 8},
+        [],
+    ),
+    Answer(
+        "offset",
+        Spec(WindowSpec("tumbling", size_ms=10, offset_ms=-3)),
+        [-4, -3, 6, 7],
+        {("a", -13, -3): 1, ("a", -3, 7): 2 + 4, ("a", 7, 17): 8},
+        [],
+    ),
+    # SlidingEventTimeWindows: 12 is in [4, 14), [8, 18), [12, 22); the slide does not divide.
+    Answer(
+        "slide does not divide",
+        Spec(WindowSpec("hopping", size_ms=10, slide_ms=4)),
+        [12],
+        {("a", 4, 14): 1, ("a", 8, 18): 1, ("a", 12, 22): 1},
+        [],
+    ),
+    # At watermark 34 the windows that end at 10, 20 and 30 have fired; 12 still enters two.
+    Answer(
+        "partly late",
+        Spec(WindowSpec("hopping", size_ms=30, slide_ms=10)),
+        [0, 35, 12, -1],
+        {
+            ("a", -20, 10): 1,
+            ("a", -10, 20): 1,
+            ("a", 0, 30): 1,
+            ("a", 10, 40): 2 + 4,
+            ("a", 20, 50): 2,
+            ("a", 30, 60): 2,
+        },
+        [3],
+    ),
+    # No end of input, no last watermark: [10, 20) stays open.
+    Answer("stopped", Spec(TEN, end_of_input=False), [1, 12], {("a", 0, 10): 1}, []),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+def test_answer_by_hand_is_that_of_generator_and_engine(answer: Answer) -> None:
+    rows = tuple(InputRow(ts, "a", 2**n) for n, ts in enumerate(answer.times))
+    case = expect(answer.name, answer.spec, rows)
+    assert {(p.key, p.window_start, p.window_end): p.sum for p in case.panes} == answer.panes
+    assert list(case.late) == answer.late
+    check_case(case)
+
+
+def test_nulls_by_hand() -> None:
+    """Null keys are one group; null values are counted as rows and not as values."""
+    rows = (InputRow(1, None, 5), InputRow(2, "", None), InputRow(3, None, None))
+    case = expect("nulls", Spec(TEN), rows)
+    assert case.panes == (
+        PaneRow(None, 0, 10, count=2, count_nonnull=1, sum=5, min=5, max=5),
+        PaneRow("", 0, 10, count=1, count_nonnull=0),
+    )
+    check_case(case)
+
+
+def test_slowest_partition_by_hand() -> None:
+    """Partition 0 is at 49 - 1, partition 1 at 7 - 1, so [0, 10) is open for the last row."""
+    rows = (InputRow(5, "a", 1), InputRow(49, "a", 2), InputRow(7, "a", 4, 1), InputRow(6, "a", 8))
+    case = expect("slow", Spec(TEN, partitions=2, end_of_input=False), rows)
+    assert (case.panes, case.late) == ((), ())
+    case = expect("fast", Spec(TEN, end_of_input=False), tuple(r for r in rows if not r.partition))
+    assert [(pane.window_start, pane.sum) for pane in case.panes] == [(0, 1)]
+    assert case.late == (2,)
+
+
+def bound(case: Case, rows: tuple[InputRow, ...]) -> int | None:
+    """Return what the least of the partitions' largest times leaves; None while one has none.
+
+    A window is closed when its end is at most that.
+    """
+    largest = [
+        max((row.ts_ms for row in rows if row.partition == partition), default=None)
+        for partition in range(case.spec.partitions)
+    ]
+    present = [time for time in largest if time is not None]
+    return min(present) - case.spec.watermark_delay_ms if len(present) == len(largest) else None
+
+
+def by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
+    window = case.spec.window
+    size, slide = window.size_ms or 0, window.distance_ms or 0
+    contents: dict[tuple[str | None, int], list[int | None]] = defaultdict(list)
+    late = set()
+    for number, row in enumerate(case.rows):
+        before = bound(case, case.rows[:number])
+        covering = [
+            start
+            for start in range(row.ts_ms - size + 1, row.ts_ms + 1)
+            if (start - window.offset_ms) % slide == 0
+        ]
+        entered = [start for start in covering if before is None or start + size > before]
+        for start in entered:
+            contents[row.key, start].append(row.value)
+        if not entered:
+            late.add(number)
+    last = bound(case, case.rows)
+    return {
+        pane(key, start, start + size, values)
+        for (key, start), values in contents.items()
+        if case.spec.end_of_input or (last is not None and start + size <= last)
+    }, late
+
+
+def pane(key: str | None, start: int, end: int, values: list[int | None]) -> PaneRow:
+    present = sorted(value for value in values if value is not None)
+    if not present:
+        return PaneRow(key, start, end, count=len(values), count_nonnull=0)
+    return PaneRow(
+        *(key, start, end),
+        count=len(values),
+        count_nonnull=len(present),
+        sum=sum(present),
+        min=present[0],
+        max=present[-1],
+    )
+
+
+# A window of a day covers more starts than can be tried one by one.
+SMALL = [case for case in COMMITTED if (case.spec.window.size_ms or 0) < 1000]
+
+
+@pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
+def test_committed_case_is_right_by_definition(case: Case) -> None:
+    panes, late = by_definition(case)
+    assert set(case.panes) == panes
+    assert len(case.panes) == len(panes)
+    assert set(case.late) == late
+
+
+def test_one_committed_case_by_hand() -> None:
+    """Days of UTC+8, one hour of delay: 17:00 takes the watermark to the end of the first day."""
+    (case,) = (case for case in COMMITTED if case.name == "days_east_of_utc")
+    hour = 3_600_000
+    assert [row.ts_ms for row in case.rows[:5]] == [
+        16 * hour - 1,
+        16 * hour,
+        -8 * hour,
+        17 * hour,
+        16 * hour - 1,
+    ]
+    assert case.late == (4,)
+    assert [(p.key, p.window_start, p.window_end, p.sum) for p in case.panes] == [
+        ("a", -8 * hour, 16 * hour, 1 + 4),
+        ("b", 16 * hour, 40 * hour, 2 + 8),
+        ("b", 64 * hour, 88 * hour, 32),
+    ]
