@@ -144,9 +144,12 @@ def _window(spec: Spec) -> ps.Window:
             return ps.tumbling(size, offset=offset)
         case "hopping":
             return ps.hopping(size, f"{window.slide_ms}ms", offset=offset)
+        case "cumulate":
+            return ps.cumulate(size, f"{window.step_ms}ms", offset=offset)
         case kind:
             raise NotSupportedError(
-                f'windows of kind "{kind}" are not built yet. Use "tumbling" or "hopping".'
+                f'windows of kind "{kind}" are not built yet. Use "tumbling", "hopping" or '
+                '"cumulate".'
             )
 
 

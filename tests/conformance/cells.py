@@ -14,6 +14,7 @@ WINDOWS = {
     "tumbling_offset": WindowSpec("tumbling", size_ms=10, offset_ms=-3),
     "hopping": WindowSpec("hopping", size_ms=12, slide_ms=4),
     "hopping_uneven": WindowSpec("hopping", size_ms=10, slide_ms=4, offset_ms=1),
+    "cumulate": WindowSpec("cumulate", size_ms=12, step_ms=4, offset_ms=3),
 }
 NULLS = {
     "no_nulls": (False, False),

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pystream.testing import Case, InputRow, Spec
 from tests.conformance.cells import ERAS, NULLS, Cell
 from tests.conformance.expect import expect, records_of, run_oracle
-from tests.oracle.windows import Result, is_closed, window_starts
+from tests.oracle.windows import Result, cumulative_windows, is_closed, window_starts
 
 ROWS = 24
 KEYS = ("a", "ä", "")  # an empty key is not a null one
@@ -84,7 +84,7 @@ def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]
     closed, open_ = _nearest_misses(spec, rows, in_force)
     yield "a row for a window that just closed", closed
     yield "a row for a window that is about to close", open_
-    if spec.window.kind == "hopping":
+    if spec.window.kind in ("hopping", "cumulate"):
         yield "a row that enters some of its windows", _is_partly_late(spec, rows, result)
     yield "null keys that are counted", null_keys == any(rows[n].key is None for n in entered)
     yield "null values that are counted", null_values == any(rows[n].value is None for n in entered)
@@ -132,5 +132,10 @@ def _ends(spec: Spec, row: InputRow) -> list[int]:
     size, slide = spec.window.size_ms, spec.window.distance_ms
     assert size is not None
     assert slide is not None
+    if spec.window.step_ms is not None:
+        windows = cumulative_windows(
+            record.timestamp, size, spec.window.step_ms, spec.window.offset_ms
+        )
+        return [end for _, end in windows]
     starts = window_starts(record.timestamp, size, slide, spec.window.offset_ms)
     return [start + size for start in starts]

@@ -27,7 +27,8 @@ def run_oracle(spec: Spec, input_rows: tuple[InputRow, ...]) -> Result:
     return run(
         records,
         size=size,
-        slide=spec.window.distance_ms,
+        slide=spec.window.step_ms or spec.window.distance_ms,
+        cumulate=spec.window.kind == "cumulate",
         offset=spec.window.offset_ms,
         out_of_orderness=spec.watermark_delay_ms,
         partitions=range(spec.partitions),

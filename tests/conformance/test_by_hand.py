@@ -74,6 +74,14 @@ ANSWERS = [
         },
         [3],
     ),
+    # At watermark 5 the windows that end at 3 and 6 have fired; 4 enters the last of its cycle.
+    Answer(
+        "cumulating",
+        Spec(WindowSpec("cumulate", size_ms=9, step_ms=3)),
+        [1, 6, 4, -1],
+        {("a", 0, 3): 1, ("a", 0, 6): 1, ("a", 0, 9): 1 + 2 + 4},
+        [3],
+    ),
     # No end of input, no last watermark: [10, 20) stays open.
     Answer("stopped", Spec(TEN, end_of_input=False), [1, 12], {("a", 0, 10): 1}, []),
 ]
@@ -125,25 +133,28 @@ def bound(case: Case, rows: tuple[InputRow, ...]) -> int | None:
 def by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
     window = case.spec.window
     size, slide = window.size_ms or 0, window.distance_ms or 0
-    contents: dict[tuple[str | None, int], list[int | None]] = defaultdict(list)
+    lengths = range(window.step_ms or size, size + 1, window.step_ms or size)
+    contents: dict[tuple[str | None, int, int], list[int | None]] = defaultdict(list)
     late = set()
     for number, row in enumerate(case.rows):
         before = bound(case, case.rows[:number])
         covering = [
-            start
+            (start, start + length)
             for start in range(row.ts_ms - size + 1, row.ts_ms + 1)
             if (start - window.offset_ms) % slide == 0
+            for length in lengths
+            if row.ts_ms < start + length
         ]
-        entered = [start for start in covering if before is None or start + size > before]
-        for start in entered:
-            contents[row.key, start].append(row.value)
+        entered = [(start, end) for start, end in covering if before is None or end > before]
+        for start, end in entered:
+            contents[row.key, start, end].append(row.value)
         if not entered:
             late.add(number)
     last = bound(case, case.rows)
     return {
-        pane(key, start, start + size, values)
-        for (key, start), values in contents.items()
-        if case.spec.end_of_input or (last is not None and start + size <= last)
+        pane(key, start, end, values)
+        for (key, start, end), values in contents.items()
+        if case.spec.end_of_input or (last is not None and end <= last)
     }, late
 
 

@@ -33,7 +33,7 @@ def test_cells_are_all_combinations() -> None:
         (c.group, c.nulls, c.era, c.spec.end_of_input, c.spec.watermark_delay_ms) for c in alone
     }
     assert found == set(itertools.product(WINDOWS, NULLS, ERAS, ENDS.values(), DELAYS_MS))
-    assert len(found) == len(alone) == 192
+    assert len(found) == len(alone) == 240
 
 
 @pytest.mark.parametrize("cell", list(cells()), ids=lambda cell: cell.name)
