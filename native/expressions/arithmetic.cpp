@@ -10,7 +10,7 @@
 namespace pystream::expressions::detail {
 namespace {
 
-const char* name_of(Function function) {
+const char* symbol_of(Function function) {
   switch (function) {
     case Function::kAdd:
       return "+";
@@ -122,7 +122,7 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
   }
   if (!a->type().is_numeric() || !b->type().is_numeric()) {
     throw_type_error(text,
-                     std::string(name_of(function)) + " does not take " + left.describe() +
+                     std::string(symbol_of(function)) + " does not take " + left.describe() +
                          " and " + right.describe(),
                      "Arithmetic takes numbers and times; cast the other side first");
   }

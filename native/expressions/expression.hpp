@@ -2,9 +2,11 @@
 // Expressions over the columns of a batch: an untyped tree as the user wrote it, and a typed,
 // bound form that is evaluated batch by batch.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -44,6 +46,19 @@ enum class Function : uint8_t {
               // duration, or int64 in the unit of the time)
   kCast,      // target in Expression::cast_type
 };
+
+// In the order of the enumeration: what the plan calls them, and mostly what the user writes.
+inline constexpr std::array<std::string_view, 24> kFunctionNames = {
+    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
+    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
+    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
+    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",     "cast",
+};
+static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kCast) + 1);
+
+constexpr std::string_view name_of(Function function) {
+  return kFunctionNames[static_cast<size_t>(function)];
+}
 
 struct Expression;
 using ExpressionPtr = std::shared_ptr<const Expression>;

@@ -140,28 +140,16 @@ std::string_view symbol(Function function) {
 std::string method_text(const Expression& expression) {
   const auto& arguments = expression.arguments;
   const std::string self = operand_text(*arguments.at(0));
-  switch (expression.function) {
-    case Function::kIsNull:
-      return self + ".is_null()";
-    case Function::kIsNotNull:
-      return self + ".is_not_null()";
-    case Function::kIsNaN:
-      return self + ".is_nan()";
-    case Function::kFillNull:
-      return join({self, ".fill_null(", arguments.at(1)->to_string(), ")"});
-    case Function::kTruncate:
-      return join({self, ".truncate(", arguments.at(1)->to_string(), ")"});
-    case Function::kCast:
-      return join({self, ".cast('", expression.cast_type.to_string(), "')"});
-    default:
-      break;
+  if (expression.function == Function::kCast) {
+    return join({self, ".cast('", expression.cast_type.to_string(), "')"});
   }
-  std::string text = self + ".isin([";
+  std::string listed;
   for (size_t i = 1; i < arguments.size(); ++i) {
-    if (i > 1) text += ", ";
-    text += arguments[i]->to_string();
+    if (i > 1) listed += ", ";
+    listed += arguments[i]->to_string();
   }
-  return text + "])";
+  if (expression.function == Function::kIsIn) return join({self, ".isin([", listed, "])"});
+  return join({self, ".", name_of(expression.function), "(", listed, ")"});
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 // Expression, BoundExpression, select_true. The contract is _core.pyi.
 
-#include <array>
-#include <string_view>
-
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "expressions/expression.hpp"
@@ -21,18 +18,10 @@ struct Bound {
   Schema schema;
 };
 
-// In the order of the enumeration; cast has a constructor of its own.
-constexpr std::array<std::string_view, 23> kFunctions = {
-    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
-    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
-    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",
-};
-static_assert(kFunctions.size() == static_cast<size_t>(Function::kCast));
-
 Function function_of(const std::string& name) {
-  for (size_t i = 0; i < kFunctions.size(); ++i) {
-    if (kFunctions[i] == name) return static_cast<Function>(i);
+  // The cast comes last and has a constructor of its own.
+  for (size_t i = 0; i < static_cast<size_t>(Function::kCast); ++i) {
+    if (expressions::kFunctionNames[i] == name) return static_cast<Function>(i);
   }
   throw Error(ErrorCode::kNotSupported,
               "function '" + name + "' does not exist. Use one of those that Expression offers.");
@@ -45,9 +34,9 @@ void check_arity(Function function, size_t count) {
                      function == Function::kIsNotNull || function == Function::kIsNaN;
   const bool fits = function == Function::kIsIn ? count >= 1 : count == (unary ? 1u : 2u);
   if (fits) return;
-  throw Error(ErrorCode::kSchema,
-              "function '" + std::string(kFunctions[static_cast<size_t>(function)]) + "' got " +
-                  std::to_string(count) + " arguments. Pass as many as it takes.");
+  throw Error(ErrorCode::kSchema, "function '" + std::string(name_of(function)) + "' got " +
+                                      std::to_string(count) +
+                                      " arguments. Pass as many as it takes.");
 }
 
 ExpressionHandle make(Expression::Kind kind) {
