@@ -112,6 +112,9 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
   if (is_temporal(left) || is_temporal(right)) {
     return bind_time_arithmetic(function, std::move(left), std::move(right), std::move(text));
   }
+  if (function == Function::kAdd && is_concat(left, right)) {
+    return bind_concat(std::move(left), std::move(right), std::move(text));
+  }
   const DataType left_alone = left.node                        ? left.node->type()
                               : is_null_literal(*left.literal) ? DataType::of(TypeId::kInt64)
                                                                : natural_type(*left.literal);

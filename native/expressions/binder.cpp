@@ -134,6 +134,19 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
       return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
     case Function::kTruncate:
       return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kLength:
+    case Function::kStrip:
+    case Function::kLStrip:
+    case Function::kRStrip:
+      return bind_text(call.function, bind_as(first, schema, TypeId::kString), text);
+    case Function::kSubstring:
+      return bind_substring(bind_as(first, schema, TypeId::kString),
+                            std::span(call.arguments).subspan(1), text);
+    case Function::kContains:
+    case Function::kStartsWith:
+    case Function::kEndsWith:
+      return bind_text_test(call.function, bind_as(first, schema, TypeId::kString),
+                            bind_operand(*call.arguments.at(1), schema), text);
     case Function::kCast:
       return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type, text);
   }

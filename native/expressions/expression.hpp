@@ -41,18 +41,28 @@ enum class Function : uint8_t {
   kIsNotNull,
   kFillNull,
   kIsNaN,
-  kIsIn,      // argument 0 in the literals that follow
-  kTruncate,  // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
-              // duration, or int64 in the unit of the time)
-  kCast,      // target in Expression::cast_type
+  kIsIn,       // argument 0 in the literals that follow
+  kTruncate,   // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
+               // duration, or int64 in the unit of the time)
+  kLength,     // of strings, as the rest below: in code points
+  kSubstring,  // arguments: string, literal start, literal length (optional)
+  kStrip,
+  kLStrip,
+  kRStrip,
+  kContains,
+  kStartsWith,
+  kEndsWith,
+  kCast,  // target in Expression::cast_type
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 24> kFunctionNames = {
+inline constexpr std::array<std::string_view, 32> kFunctionNames = {
     "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
     "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
     "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",     "cast",
+    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",     "length",
+    "substring",   "strip",         "lstrip",   "rstrip",    "contains",     "starts_with",
+    "ends_with",   "cast",
 };
 static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kCast) + 1);
 

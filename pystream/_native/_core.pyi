@@ -236,7 +236,8 @@ class Expression:
     def call(function: str, arguments: Sequence[Expression]) -> Expression:
         """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
-        ``is_in`` (its members follow as literals) or ``truncate``.
+        ``is_in`` (its members follow as literals), ``truncate length substring strip lstrip``,
+        ``rstrip contains starts_with ends_with``.
         """
 
     @staticmethod

@@ -27,13 +27,37 @@ Function function_of(const std::string& name) {
               "function '" + name + "' does not exist. Use one of those that Expression offers.");
 }
 
+struct Arity {
+  size_t least;
+  size_t most;
+};
+
+Arity arity_of(Function function) {
+  switch (function) {
+    case Function::kNegate:
+    case Function::kAbs:
+    case Function::kNot:
+    case Function::kIsNull:
+    case Function::kIsNotNull:
+    case Function::kIsNaN:
+    case Function::kLength:
+    case Function::kStrip:
+    case Function::kLStrip:
+    case Function::kRStrip:
+      return {1, 1};
+    case Function::kIsIn:
+      return {1, SIZE_MAX};
+    case Function::kSubstring:
+      return {2, 3};
+    default:
+      return {2, 2};
+  }
+}
+
 // Arguments beyond what the function takes would be ignored, and missing ones read past the end.
 void check_arity(Function function, size_t count) {
-  const bool unary = function == Function::kNegate || function == Function::kAbs ||
-                     function == Function::kNot || function == Function::kIsNull ||
-                     function == Function::kIsNotNull || function == Function::kIsNaN;
-  const bool fits = function == Function::kIsIn ? count >= 1 : count == (unary ? 1u : 2u);
-  if (fits) return;
+  const Arity arity = arity_of(function);
+  if (arity.least <= count && count <= arity.most) return;
   throw Error(ErrorCode::kSchema, "function '" + std::string(name_of(function)) + "' got " +
                                       std::to_string(count) +
                                       " arguments. Pass as many as it takes.");

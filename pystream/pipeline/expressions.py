@@ -15,6 +15,7 @@ from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation
 from pystream.pipeline.literals import literal_node
+from pystream.pipeline.text_functions import TextFunctions
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression:
+class Expression(TextFunctions):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
-    comparisons, ``& | ~``. An expression is neither true nor false, so ``and``, ``or``, ``not`` and
-    chained comparisons raise TypeError: write ``(a > 1) & (b < 2)``.
+    comparisons, ``& | ~``; ``+`` also joins strings. An expression is neither true nor
+    false, so ``and``, ``or``, ``not`` and chained comparisons raise TypeError: write
+    ``(a > 1) & (b < 2)``.
 
     Attributes
     ----------
@@ -111,10 +113,10 @@ class Expression:
         return self._infix("modulo", other, reflected=True)
 
     def __neg__(self) -> Expression:
-        return self._call("negate")
+        return self._method("negate")
 
     def __abs__(self) -> Expression:
-        return self._call("abs")
+        return self._method("abs")
 
     # -- comparison ----------------------------------------------------------------------------
 
@@ -151,7 +153,7 @@ class Expression:
         return self._infix("or", other, reflected=True)
 
     def __invert__(self) -> Expression:
-        return self._call("not")
+        return self._method("not")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -174,7 +176,7 @@ class Expression:
         >>> col("amount").is_null()
         col("amount").is_null()
         """
-        return self._call("is_null")
+        return self._method("is_null")
 
     def is_not_null(self) -> Expression:
         """Test for a value; never null itself.
@@ -189,7 +191,7 @@ class Expression:
         >>> col("amount").is_not_null()
         col("amount").is_not_null()
         """
-        return self._call("is_not_null")
+        return self._method("is_not_null")
 
     def fill_null(self, value: Operand) -> Expression:
         """Replace nulls.
@@ -209,7 +211,7 @@ class Expression:
         >>> col("amount").fill_null(0)
         col("amount").fill_null(0)
         """
-        return self._call("fill_null", _node(value, "fill_null"))
+        return self._method("fill_null", value)
 
     def is_nan(self) -> Expression:
         """Test floats for NaN; null where the value is null.
@@ -224,7 +226,7 @@ class Expression:
         >>> col("score").is_nan()
         col("score").is_nan()
         """
-        return self._call("is_nan")
+        return self._method("is_nan")
 
     def isin(self, values: Iterable[object]) -> Expression:
         """Test whether the value equals one of `values`.
@@ -407,6 +409,9 @@ class Expression:
 
     def _call(self, function: str, *arguments: ExpressionNode) -> Expression:
         return Expression(CallNode(function, (self.node, *arguments)))
+
+    def _method(self, function: str, *arguments: Operand) -> Expression:
+        return self._call(function, *(_node(argument, function) for argument in arguments))
 
     def _infix(self, function: str, other: Operand, *, reflected: bool = False) -> Expression:
         node = _node(other, function)

@@ -99,6 +99,8 @@ def _call(function: str, values: list[Value]) -> Value:
         return Value(first.type, fill_value(first, values[1]))
     if function == "is_in":
         return Value("bool", is_in(first, values[1:]))
+    if function in TEXT:
+        return text_function(function, first, [settle(value) for value in values[1:]])
     return unary(function, first)
 
 
@@ -126,6 +128,32 @@ def is_in(value: Value, members: list[Value]) -> bool | None:
     for member in members:
         result = kleene("or", result, compare("equal", value, member).value)
     return result
+
+
+# -- strings -------------------------------------------------------------------------------------
+
+
+def substring(text: str, start: int, length: int | None = None) -> str:
+    begin = max(len(text) + start, 0) if start < 0 else start
+    return text[begin:] if length is None else text[begin : begin + length]
+
+
+TEXT: dict[str, tuple[str, Any]] = {
+    "length": ("int64", len),
+    "strip": ("string", str.strip),
+    "lstrip": ("string", str.lstrip),
+    "rstrip": ("string", str.rstrip),
+    "contains": ("bool", operator.contains),
+    "starts_with": ("bool", str.startswith),
+    "ends_with": ("bool", str.endswith),
+    "substring": ("string", substring),
+}
+
+
+def text_function(function: str, value: Value, arguments: list[Value]) -> Value:
+    kind, python = TEXT[function]
+    contents = [value.value, *(argument.value for argument in arguments)]
+    return Value(kind, None if None in contents else python(*contents))
 
 
 # -- comparison ----------------------------------------------------------------------------------
@@ -157,6 +185,9 @@ def comparable(value: Value, beside: str) -> Any:
 
 
 def arithmetic(function: str, a: Value, b: Value) -> Value:
+    if "string" in (settle(a).type, settle(b).type) and not (is_time(a.type) or is_time(b.type)):
+        joined = None if a.value is None or b.value is None else a.value + b.value
+        return Value("string", joined)
     if is_time(a.type) or is_time(b.type):
         return time_arithmetic(function, a, b)
     left, right = meet(a, b), meet(b, a)
@@ -349,8 +380,19 @@ def as_text(value: Value) -> str:
     if value.type == "bool":
         return "true" if value.value else "false"
     if value.type == "date32":
-        return str(date(1970, 1, 1) + timedelta(days=value.value))
+        year, day = civil(value.value)
+        return f"{year:04}-{day:%m-%d}"
     return str(value.value)
+
+
+def civil(days: int) -> tuple[int, date]:
+    """Return the year, and the day in a year that Python's dates reach.
+
+    The Gregorian calendar repeats every 400 years, weekdays included.
+    """
+    cycles, rest = divmod(days, 146_097)
+    day = date(1970, 1, 1) + timedelta(days=rest)
+    return day.year + 400 * cycles, day
 
 
 # -- numbers and units ---------------------------------------------------------------------------

@@ -33,6 +33,8 @@ TYPES = {
 }
 DTYPES = {"date32": "datetime64[D]", "bool": "bool"}
 WORDS = ["", "a", "ab", "b", "é", "z\x00", "longer than sixteen bytes"]
+WORDS += [" a\t", "\u2003é \x1f", "𝄞a日é", "bab"]
+SHORT = ["", "a", "b", "é", "𝄞", "日é", "ab", " "]
 COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
 ARITHMETIC = ["__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__"]
 
@@ -182,7 +184,8 @@ def numbers() -> st.SearchStrategy[Expression]:
         columns(["i8", "i64", "f64", "g64"]),
         st.sampled_from(["float64", "float32"]),
     )
-    return st.recursive(columns(NUMBERS) | literals() | parsed, deeper, max_leaves=4)
+    lengths = texts().map(lambda e: e.length())
+    return st.recursive(columns(NUMBERS) | literals() | parsed | lengths, deeper, max_leaves=4)
 
 
 @cache
@@ -219,6 +222,27 @@ def texts() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, word: e.fill_null(word), columns(STRINGS), st.sampled_from(WORDS)),
         st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
         columns(["i8", "u64", "a", "day", "f64"]).map(lambda e: e.cast("string")),
+        parts_of_texts(columns(STRINGS)),
+        infix(["__add__", "__radd__"], columns(STRINGS), st.sampled_from(SHORT) | columns(STRINGS)),
+        parts_of_texts(infix(["__add__"], columns(STRINGS), columns(STRINGS) | st.just(lit(None)))),
+        st.builds(lambda a, b: lit(a) + lit(b), st.sampled_from(SHORT), st.sampled_from(SHORT)),
+    )
+
+
+def parts_of_texts(texts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    position = st.integers(-4, 4) | integers(64, signed=True)
+    return st.one_of(
+        st.builds(
+            lambda e, start, length: e.substring(start, length),
+            texts,
+            position,
+            st.none() | st.integers(0, 4) | st.just(2**63 - 1),
+        ),
+        st.builds(
+            lambda e, name: getattr(e, name)(),
+            texts,
+            st.sampled_from(["strip", "lstrip", "rstrip"]),
+        ),
     )
 
 
@@ -245,6 +269,11 @@ def conditions() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, v: e.isin(v), texts(), words),
         st.builds(lambda e, v: e.isin(v), columns(["a"]), st.lists(st.none() | st.booleans())),
         columns(["i8", "f32", "f64", "u64"]).map(lambda e: e.cast("bool")),
+        infix(
+            ["contains", "starts_with", "ends_with"],
+            texts() | st.sampled_from(WORDS).map(lit),
+            st.sampled_from(SHORT) | columns(STRINGS) | st.just(lit(None)),
+        ),
     )
 
     def deeper(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:

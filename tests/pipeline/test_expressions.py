@@ -30,6 +30,7 @@ FLIGHTS = pa.record_batch(
         "cancelled": pa.array([True, False, None, False, True]),
         "scheduled": pa.array([0, 3_599_999, -1, None, 7_200_000], pa.timestamp("ms")),
         "price": pa.array([Decimal("1.50"), None, Decimal("-1.50"), Decimal(0), Decimal("9.99")]),
+        "blob": pa.array([b"UA", b"\xff", None, b"", b"\x00"], pa.binary()),
     }
 )
 BATCH = RecordBatch.from_arrow(FLIGHTS)[0]
@@ -127,6 +128,45 @@ def test_casts() -> None:
     assert run(lit("true").cast("bool"))[0] is True
 
 
+def test_strings_count_characters() -> None:
+    assert run(col("carrier").length()) == [2, 2, None, 2, 2]
+    assert run(lit("aé日𝄞").length())[0] == 4
+    assert run(lit("aé日𝄞").substring(1, 2))[0] == "é日"
+    assert run(lit("aé日𝄞").substring(-3, 2))[0] == "é日"
+    assert run(lit("aé日𝄞").substring(-9, 2))[0] == "aé"
+    assert run(lit("aé日𝄞").substring(4))[0] == ""
+    assert run(lit("aé日𝄞").substring(-(2**63), 2**63 - 1))[0] == "aé日𝄞"
+    assert run(lit("\u3000 a b\n").strip())[0] == "a b"
+    assert run(lit(" a ").lstrip() + "|" + lit(" a ").rstrip())[0] == "a | a"
+
+
+def test_strings_join_and_are_searched() -> None:
+    assert run(col("carrier") + "!") == ["UA!", "AA!", None, "B6!", "UA!"]
+    assert run("<" + col("carrier").substring(1)) == ["<A", "<A", None, "<6", "<A"]
+    assert run(col("carrier") + col("carrier").substring(0, 1))[:3] == ["UAU", "AAA", None]
+    assert run(col("carrier") + lit(None)) == [None] * 5
+    assert run(col("carrier").contains("A")) == [True, True, None, False, True]
+    assert run(col("carrier").starts_with("")) == [True, True, None, True, True]
+    assert run(col("carrier").ends_with(col("carrier").substring(1)))[:3] == [True, True, None]
+    assert run(lit("UA, AA").contains(col("carrier"))) == [True, True, None, False, True]
+    assert run(lit(None).length()) == [None] * 5
+
+
+def test_strings_of_an_encoded_column_stay_encoded() -> None:
+    encoded = col("carrier").cast("dictionary<string>")
+    for part in (encoded.substring(0, 1), encoded + "", encoded.strip()):
+        array = lower(part.node).bind(BATCH.schema).evaluate(BATCH)
+        assert str(array.type) == "string"
+        assert array.to_pylist() == run(part)
+        assert run(part == "U") == run(part.isin(["U"]))
+    assert run(encoded.length()) == [2, 2, None, 2, 2]
+    nulls = RecordBatch.from_arrow(
+        pa.record_batch({"s": pa.array([None] * 3, pa.string()).dictionary_encode()})
+    )[0]
+    for none in (col("s").length(), col("s") + "x", col("s").strip(), col("s").contains("")):
+        assert run(none, nulls) == [None] * 3
+
+
 # -- how they read --------------------------------------------------------------------------------
 
 
@@ -149,6 +189,8 @@ def test_casts() -> None:
         "col(\"k\") == b'\\x00'",
         'col("price") > Decimal("1.50")',
         'col("a").is_null() | (~col("b").is_not_null())',
+        'col("s").substring(1, 2).strip().length() + 1',
+        'lit("a,b").contains(col("s") + ",")',
         'col("amount").sum()',
         '(col("amount") * 2).max()',
         "count()",
@@ -236,6 +278,13 @@ def test_none_hints_at_the_null_tests() -> None:
         (col("scheduled") > "yesterday", "'yesterday' is not a time"),
         (col("cancelled").cast("timestamp[s]"), r"no cast from bool \(cancelled\) to timestamp"),
         (lit(300).cast("int8"), "300 does not fit int8"),
+        (col("blob").length(), "length takes string, but blob is binary. Cast it to string"),
+        (col("blob").contains("x"), "contains takes string, but blob is binary"),
+        (col("carrier").starts_with(col("blob")), "starts_with takes string, but blob is binary"),
+        (col("carrier").ends_with(1), "1 is not a string"),
+        (col("delay").substring(1), "substring takes string, but delay is int64"),
+        (col("carrier") + col("blob"), r"\+ does not take string and binary"),
+        (col("delay") + "x", r"\+ does not take int64 and literal 'x'"),
         (lit(None), "a null literal has no type of its own"),
     ],
 )
@@ -268,6 +317,11 @@ def test_decimal_arithmetic_is_not_supported() -> None:
         (lambda: col("a").isin("abc"), TypeError, "not a list of values"),
         (lambda: col("a").truncate("soon"), ConfigError, "not a duration"),
         (lambda: col("a").truncate("0s"), ConfigError, "above zero"),
+        (lambda: col("a").substring("x"), TypeError, "the start 'x'. Pass an int"),  # type: ignore[arg-type]
+        (lambda: col("a").substring(0, True), TypeError, "the length True. Pass an int"),
+        (lambda: col("a").substring(0, -1), ConfigError, "the length -1. Pass zero or more"),
+        (lambda: col("a").substring(2**63), ConfigError, "Pass one of 64 bits"),
+        (lambda: col("a").contains(None), TypeError, "contains got None"),  # type: ignore[arg-type]
         (lambda: col(1), TypeError, "not a name"),  # type: ignore[arg-type]
         (lambda: col("a") + count(), TypeError, "is an aggregation"),
         (lambda: lower(col("a").cast("int7").node), ConfigError, "not a column type"),

@@ -22,6 +22,9 @@ NodePtr bind_fill_null(NodePtr child, Operand fill, std::string text);
 NodePtr bind_is_nan(NodePtr child, std::string text);
 NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
+NodePtr bind_text(Function function, NodePtr child, std::string text);
+NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
+NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
 NodePtr bind_cast(NodePtr child, const DataType& target, std::string text);
 
 // Parts that families lend to each other.
@@ -32,7 +35,10 @@ NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std
 // uint64); the result has the type `result`.
 NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType result,
                         std::string text);
-// string or binary on both sides.
+// Whether an addition is one of strings, and then that.
+bool is_concat(const Operand& left, const Operand& right);
+NodePtr bind_concat(Operand left, Operand right, std::string text);
+// string or binary on both sides; also contains, starts_with and ends_with.
 NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, std::string text);
 // A bitmap of the rows whose value is one of some members; arbitrary below nulls.
 using Finder = std::function<Buffer(const Array&)>;
