@@ -40,6 +40,10 @@ enum class Function : uint8_t {
   kIsNull,
   kIsNotNull,
   kFillNull,
+  kNullIf,  // argument 0, null where it equals argument 1
+  // Arguments: condition, value, condition, value, ..., and perhaps the value of all other rows.
+  kCase,
+  kCoalesce,  // the first argument that is not null
   kIsNaN,
   kIsIn,       // argument 0 in the literals that follow
   kTruncate,   // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
@@ -56,13 +60,12 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 32> kFunctionNames = {
-    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
-    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
-    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",     "length",
-    "substring",   "strip",         "lstrip",   "rstrip",    "contains",     "starts_with",
-    "ends_with",   "cast",
+inline constexpr std::array<std::string_view, 35> kFunctionNames = {
+    "add",   "subtract", "multiply",  "divide",   "floor_divide", "modulo",    "negate",
+    "abs",   "equal",    "not_equal", "less",     "less_equal",   "greater",   "greater_equal",
+    "and",   "or",       "not",       "is_null",  "is_not_null",  "fill_null", "null_if",
+    "case",  "coalesce", "is_nan",    "is_in",    "truncate",     "length",    "substring",
+    "strip", "lstrip",   "rstrip",    "contains", "starts_with",  "ends_with", "cast",
 };
 static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kCast) + 1);
 

@@ -46,7 +46,10 @@ Arity arity_of(Function function) {
     case Function::kRStrip:
       return {1, 1};
     case Function::kIsIn:
+    case Function::kCoalesce:
       return {1, SIZE_MAX};
+    case Function::kCase:
+      return {2, SIZE_MAX};
     case Function::kSubstring:
       return {2, 3};
     default:

@@ -213,6 +213,26 @@ class Expression(TextFunctions):
         """
         return self._method("fill_null", value)
 
+    def null_if(self, value: Operand) -> Expression:
+        """Make a null of one value, such as -1 for unknown; as SQL's NULLIF.
+
+        Parameters
+        ----------
+        value : value or Expression
+            Whatever the value may be compared with.
+
+        Returns
+        -------
+        Expression
+            Of the same type; null where ``==`` is true.
+
+        Examples
+        --------
+        >>> col("delay").null_if(-1)
+        col("delay").null_if(-1)
+        """
+        return self._method("null_if", value)
+
     def is_nan(self) -> Expression:
         """Test floats for NaN; null where the value is null.
 
@@ -411,10 +431,10 @@ class Expression(TextFunctions):
         return Expression(CallNode(function, (self.node, *arguments)))
 
     def _method(self, function: str, *arguments: Operand) -> Expression:
-        return self._call(function, *(_node(argument, function) for argument in arguments))
+        return self._call(function, *(operand_node(argument, function) for argument in arguments))
 
     def _infix(self, function: str, other: Operand, *, reflected: bool = False) -> Expression:
-        node = _node(other, function)
+        node = operand_node(other, function)
         pair = (node, self.node) if reflected else (self.node, node)
         return Expression(CallNode(function, pair))
 
@@ -470,7 +490,8 @@ def lit(value: object) -> Expression:
     return value if isinstance(value, Expression) else Expression(literal_node(value))
 
 
-def _node(value: object, function: str) -> ExpressionNode:
+def operand_node(value: object, function: str) -> ExpressionNode:
+    """Return what stands beside an expression as a node; `function` asks for it."""
     if isinstance(value, Expression):
         return value.node
     if isinstance(value, Aggregation):

@@ -35,6 +35,7 @@ SURFACE = [
     "WatermarkStrategy",
     "Window",
     "WindowedStream",
+    "coalesce",
     "col",
     "count",
     "errors",
@@ -42,6 +43,7 @@ SURFACE = [
     "lit",
     "open",
     "tumbling",
+    "when",
 ]
 
 

@@ -47,7 +47,10 @@ class Value:
 
 
 def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -> Value:
-    """Return the value of an expression in one row; every part of it is computed."""
+    """Return the value of an expression in one row.
+
+    Every part of it is computed, but what case and coalesce do not come to.
+    """
     match node:
         case ColumnNode(name):
             return Value(types[name], row[name])
@@ -57,6 +60,10 @@ def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -
             return cast(settle(evaluate(operand, types, row)), target)
         case CallNode("truncate", (operand, step)):
             return truncate(evaluate(operand, types, row), step)
+        case CallNode("case", arguments):
+            return case(arguments, types, row)
+        case CallNode("coalesce", arguments):
+            return coalesce(arguments, types, row)
         case CallNode(function, arguments):
             values = [evaluate(argument, types, row) for argument in arguments]
             return _call(function, values)
@@ -97,6 +104,9 @@ def _call(function: str, values: list[Value]) -> Value:
         return Value("bool", None if first.value is None else math.isnan(first.value))
     if function == "fill_null":
         return Value(first.type, fill_value(first, values[1]))
+    if function == "null_if":
+        is_equal = compare("equal", first, values[1]).value
+        return Value(first.type, None if is_equal else first.value)
     if function == "is_in":
         return Value("bool", is_in(first, values[1:]))
     if function in TEXT:
@@ -117,9 +127,13 @@ def kleene(function: str, a: bool | None, b: bool | None) -> bool | None:
 def fill_value(value: Value, fill: Value) -> Any:
     if value.value is not None:
         return value.value
-    if fill.type == LITERAL and fill.value is not None and value.type.startswith("float"):
-        return rounded(float(fill.value), value.type)
-    return fill.value
+    return adapted(fill, value.type)
+
+
+def adapted(value: Value, kind: str) -> Any:
+    if value.type == LITERAL and value.value is not None and kind.startswith("float"):
+        return rounded(float(value.value), kind)
+    return value.value
 
 
 def is_in(value: Value, members: list[Value]) -> bool | None:
@@ -128,6 +142,41 @@ def is_in(value: Value, members: list[Value]) -> bool | None:
     for member in members:
         result = kleene("or", result, compare("equal", value, member).value)
     return result
+
+
+# -- choices -------------------------------------------------------------------------------------
+
+
+def case(
+    arguments: tuple[ExpressionNode, ...], types: dict[str, str], row: dict[str, Any]
+) -> Value:
+    arms = list(zip(arguments[::2], arguments[1::2], strict=False))
+    otherwise = arguments[-1] if len(arguments) % 2 else LiteralNode(None)
+    kind = common_type([*(value for _, value in arms), otherwise], types)
+    for condition, value in arms:
+        if evaluate(condition, types, row).value:
+            return Value(kind, adapted(evaluate(value, types, row), kind))
+    return Value(kind, adapted(evaluate(otherwise, types, row), kind))
+
+
+def coalesce(
+    arguments: tuple[ExpressionNode, ...], types: dict[str, str], row: dict[str, Any]
+) -> Value:
+    kind = common_type(list(arguments), types)
+    for argument in arguments:
+        value = evaluate(argument, types, row)
+        if value.value is not None:
+            return Value(kind, adapted(value, kind))
+    return Value(kind, None)
+
+
+def common_type(values: list[ExpressionNode], types: dict[str, str]) -> str:
+    """Return the type of the first expression, else of the first literal that is not null."""
+    for value in values:
+        if not isinstance(value, LiteralNode):
+            return settle(evaluate(value, types, dict.fromkeys(types))).type
+    literals = [settle(evaluate(value, types, {})) for value in values]
+    return next(literal.type for literal in literals if literal.value is not None)
 
 
 # -- strings -------------------------------------------------------------------------------------

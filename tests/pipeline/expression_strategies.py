@@ -11,6 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from pystream._native import Array, DataType, RecordBatch, Schema
+from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode
 
@@ -300,5 +301,49 @@ def fills() -> st.SearchStrategy[Expression]:
 
 
 @cache
+def families() -> list[tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]]:
+    """Expressions of one type each, some of which fail in some rows, and literals that fit it."""
+    whole, double = columns(["i8", "i32", "i64", "j64"]), columns(["f64", "g64"])
+    return [
+        (
+            infix(["__add__", "__mul__", "__floordiv__", "__mod__"], whole, whole)
+            | columns(["i64", "j64"])
+            | double.map(lambda e: e.cast("int64")),
+            integers(64, signed=True),
+        ),
+        (double | infix(["__truediv__"], whole, whole), floats(64) | st.integers(-3, 3)),
+        (columns(["f32", "g32"]), floats(64)),
+        (texts(), st.sampled_from(WORDS)),
+        (columns(["a", "b"]), st.booleans()),
+        (columns(["blob"]), st.sampled_from([b"", b"\xff"])),
+        (columns(["t_ms"]), st.just(lit(None))),
+        (columns(["encoded_int"]), integers(64, signed=True)),
+    ]
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Expression:
+    family, literal = draw(st.sampled_from(families()))
+    value = draw(st.sampled_from([family, family | literal, literal]))
+    if draw(st.booleans()):
+        first = draw(family | value.map(lit).filter(lambda e: repr(e) != "lit(None)"))
+        others = draw(st.lists(value | st.just(lit(None)), max_size=3))
+        return first.null_if(others[0]) if len(others) == 1 else coalesce(first, *others)
+    whole = columns(["i8", "i64"])
+    condition = st.one_of(
+        columns(["a", "b"]),
+        infix(COMPARISONS, whole, whole | st.integers(-2, 2)),
+        infix(COMPARISONS, infix(["__floordiv__"], whole, whole), st.integers(-2, 2)),
+        columns(STRINGS).map(lambda e: e.is_null()),
+        st.booleans() | st.just(lit(None)),
+    )
+    inner = st.builds(lambda c, v: when(c).then(v), condition, family)
+    case = when(draw(condition)).then(draw(family if draw(st.booleans()) else inner))
+    for _ in range(draw(st.integers(0, 2))):
+        case = case.when(draw(condition)).then(draw(value | inner | st.none()))
+    return case.otherwise(draw(value | inner)) if draw(st.booleans()) else case
+
+
+@cache
 def expressions() -> st.SearchStrategy[Expression]:
-    return st.one_of(numbers(), conditions(), times(), texts(), fills())
+    return st.one_of(numbers(), conditions(), times(), texts(), fills(), choices())

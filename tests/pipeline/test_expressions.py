@@ -18,6 +18,7 @@ from pystream._native import Expression as Native
 from pystream.engines.local.expressions import infer, lower
 from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError
 from pystream.pipeline.aggregates import count
+from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
 from tests.oracle import expressions as oracle
 from tests.pipeline.expression_strategies import TYPES, Case, cases
@@ -167,6 +168,62 @@ def test_strings_of_an_encoded_column_stay_encoded() -> None:
         assert run(none, nulls) == [None] * 3
 
 
+def test_when_takes_the_first_condition_that_is_true() -> None:
+    late = when(col("delay") > 60).then("late").when(col("delay") > 0).then("soon")
+    assert run(late) == ["soon", None, None, "late", "late"]
+    assert run(late.otherwise("on time")) == ["soon", "on time", "on time", "late", "late"]
+    assert type_of(late) == "string"
+    assert run(when(col("cancelled")).then(0).otherwise(col("delay")))[:4] == [0, None, -3, 120]
+    assert run(when(col("distance") > 0).then(1.5).otherwise(1)) == [1.5, 1.0, 1.0, 1.0, 1.0]
+    assert repr(when(col("n") > 0).then(1).when(col("n") < 0)) == (
+        'when(col("n") > 0).then(1).when(col("n") < 0)'
+    )
+
+
+def test_a_part_cannot_fail_in_rows_that_do_not_come_to_it() -> None:
+    zero = BATCH.select([1]).slice(0, 3)
+    minus = col("delay") + 3
+    assert run(when(minus != 0).then(10 // minus).otherwise(-1), zero) == [2, -1, -1]
+    assert run(when(minus == 0).then(0).when(10 // minus > 1).then(1), zero) == [1, None, 0]
+    # Neither may a part without nulls, nor one of literals alone.
+    filled = minus.fill_null(0)
+    assert run(when(filled != 0).then(10 // filled), zero) == [2, None, None]
+    assert run(when(lit(False)).then(lit(1) // lit(0)).otherwise(2), zero) == [2, 2, 2]
+    assert run(coalesce(col("delay"), lit(1) // (col("delay").fill_null(1))), zero) == [2, 1, -3]
+
+
+def test_a_part_that_fails_names_the_row_of_the_batch() -> None:
+    inner = when(col("distance").is_null()).then(1 // (col("delay") + 3)).otherwise(0)
+    with pytest.raises(OperatorError, match=r"in 1 // \(delay \+ 3\) at row 2") as caught:
+        run(when(col("delay") < 1000).then(inner).otherwise(0))
+    assert caught.value.row == 2
+
+
+def test_coalesce_and_null_if() -> None:
+    assert run(coalesce(col("delay"), 7))[:3] == [2, 7, -3]
+    assert run(coalesce(col("distance").null_if(0.0), col("delay").cast("float64"), 9)) == [
+        100.0,
+        9.0,
+        -3.0,
+        pytest.approx(math.nan, nan_ok=True),
+        -0.5,
+    ]
+    assert run(col("carrier").null_if("UA")) == [None, "AA", None, "B6", None]
+    assert run(col("delay").null_if(2.0))[:3] == [None, None, -3]
+    assert run(col("carrier").null_if(col("carrier"))) == [None] * 5
+    assert run(col("delay").null_if(lit(None)))[:3] == [2, None, -3]
+    assert run(coalesce(lit(None), lit(None), 1)) == [1] * 5
+
+
+def test_choices_keep_a_declared_dictionary() -> None:
+    encoded = col("carrier").cast("dictionary<string>")
+    chosen = when(col("cancelled")).then(encoded).otherwise(col("carrier") + "!")
+    assert type_of(chosen) == "dictionary<string>"
+    assert run(chosen) == ["UA", "AA!", None, "B6!", "UA"]
+    array = lower(coalesce(encoded, "?").node).bind(BATCH.schema).evaluate(BATCH)
+    assert pa.array(array).to_pylist() == ["UA", "AA", "?", "B6", "UA"]
+
+
 # -- how they read --------------------------------------------------------------------------------
 
 
@@ -191,6 +248,9 @@ def test_strings_of_an_encoded_column_stay_encoded() -> None:
         'col("a").is_null() | (~col("b").is_not_null())',
         'col("s").substring(1, 2).strip().length() + 1',
         'lit("a,b").contains(col("s") + ",")',
+        'when(col("n") > 0).then("more").when(col("n") < 0).then(None).otherwise(col("s"))',
+        '(when(col("n") > 0).then(1) + 1).alias("n")',
+        'coalesce(col("a"), 0).null_if(-1)',
         'col("amount").sum()',
         '(col("amount") * 2).max()',
         "count()",
@@ -285,6 +345,20 @@ def test_none_hints_at_the_null_tests() -> None:
         (col("delay").substring(1), "substring takes string, but delay is int64"),
         (col("carrier") + col("blob"), r"\+ does not take string and binary"),
         (col("delay") + "x", r"\+ does not take int64 and literal 'x'"),
+        (when(col("delay")).then(1), "when takes bool, but delay is int64. Compare first"),
+        (
+            when(col("cancelled")).then(col("delay")).otherwise(col("distance")),
+            r"its values are of different types: delay is int64 and distance is float64\. Cast one",
+        ),
+        (when(col("cancelled")).then("late").otherwise(col("delay")), "'late' is not a int64"),
+        (when(col("cancelled")).then(1).otherwise(0.5), "0.5 does not fit int64"),
+        (when(col("cancelled")).then(None), "a null literal has no type of its own"),
+        (
+            when(col("cancelled")).then(1).otherwise(col("dellay")),
+            "column 'dellay' does not exist",
+        ),
+        (coalesce(col("delay"), col("carrier")), "delay is int64 and carrier is string"),
+        (col("carrier").null_if(col("delay")), r"compare carrier \(string\) with delay \(int64\)"),
         (lit(None), "a null literal has no type of its own"),
     ],
 )
@@ -321,6 +395,9 @@ def test_decimal_arithmetic_is_not_supported() -> None:
         (lambda: col("a").substring(0, True), TypeError, "the length True. Pass an int"),
         (lambda: col("a").substring(0, -1), ConfigError, "the length -1. Pass zero or more"),
         (lambda: col("a").substring(2**63), ConfigError, "Pass one of 64 bits"),
+        (lambda: coalesce(col("a"), None), TypeError, "coalesce got None"),
+        (lambda: when(None), TypeError, "when got None"),  # type: ignore[arg-type]
+        (lambda: when(col("a") > 0).then(count()), TypeError, "then got count.*is an aggregation"),  # type: ignore[arg-type]
         (lambda: col("a").contains(None), TypeError, "contains got None"),  # type: ignore[arg-type]
         (lambda: col(1), TypeError, "not a name"),  # type: ignore[arg-type]
         (lambda: col("a") + count(), TypeError, "is an aggregation"),

@@ -11,6 +11,17 @@
 
 namespace pystream::expressions::detail {
 
+// One of several values, and the columns it reads, ascending: it may meet a batch of these alone.
+struct Part {
+  NodePtr node;
+  std::vector<int> columns;
+};
+// The same before its type is known.
+struct PartOperand {
+  Operand operand;
+  std::vector<int> columns;
+};
+
 NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_negate(NodePtr child, std::string text);
 NodePtr bind_absolute(NodePtr child, std::string text);
@@ -19,8 +30,12 @@ NodePtr bind_logic(Function function, NodePtr left, NodePtr right, std::string t
 NodePtr bind_not(NodePtr child, std::string text);
 NodePtr bind_null_test(bool is_null, NodePtr child, std::string text);
 NodePtr bind_fill_null(NodePtr child, Operand fill, std::string text);
+NodePtr bind_null_if(NodePtr child, Operand value, std::string text);
 NodePtr bind_is_nan(NodePtr child, std::string text);
 NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::string text);
+// As many values as conditions, or one more, for the rows where none is true.
+NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text);
+NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
@@ -29,6 +44,9 @@ NodePtr bind_cast(NodePtr child, const DataType& target, std::string text);
 
 // Parts that families lend to each other.
 
+// Whether values of both types may stand in one column of type `type`: they are equal, or differ in
+// a declared dictionary encoding alone.
+bool is_same_kind(const DataType& type, const DataType& other);
 // Arithmetic of times; `left` or `right` is temporal.
 NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std::string text);
 // Both operands of one computing type (int64, uint64, float32, float64, or one int64 and one
