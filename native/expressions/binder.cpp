@@ -191,7 +191,10 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
       return bind_text_test(call.function, bind_as(first, schema, TypeId::kString),
                             bind_operand(*call.arguments.at(1), schema), text);
     case Function::kCast:
-      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type, text);
+    case Function::kTryCast:
+      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type,
+                       call.function == Function::kCast ? OnFailure::kError : OnFailure::kNull,
+                       text);
   }
   throw_schema_error(text + ": unknown function.");
 }

@@ -56,18 +56,20 @@ enum class Function : uint8_t {
   kContains,
   kStartsWith,
   kEndsWith,
-  kCast,  // target in Expression::cast_type
+  kCast,     // target in Expression::cast_type
+  kTryCast,  // the same; null where the cast would fail
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 35> kFunctionNames = {
-    "add",   "subtract", "multiply",  "divide",   "floor_divide", "modulo",    "negate",
-    "abs",   "equal",    "not_equal", "less",     "less_equal",   "greater",   "greater_equal",
-    "and",   "or",       "not",       "is_null",  "is_not_null",  "fill_null", "null_if",
-    "case",  "coalesce", "is_nan",    "is_in",    "truncate",     "length",    "substring",
-    "strip", "lstrip",   "rstrip",    "contains", "starts_with",  "ends_with", "cast",
+inline constexpr std::array<std::string_view, 36> kFunctionNames = {
+    "add",         "subtract",      "multiply",    "divide",    "floor_divide", "modulo",
+    "negate",      "abs",           "equal",       "not_equal", "less",         "less_equal",
+    "greater",     "greater_equal", "and",         "or",        "not",          "is_null",
+    "is_not_null", "fill_null",     "null_if",     "case",      "coalesce",     "is_nan",
+    "is_in",       "truncate",      "length",      "substring", "strip",        "lstrip",
+    "rstrip",      "contains",      "starts_with", "ends_with", "cast",         "try_cast",
 };
-static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kCast) + 1);
+static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kTryCast) + 1);
 
 constexpr std::string_view name_of(Function function) {
   return kFunctionNames[static_cast<size_t>(function)];
@@ -84,7 +86,7 @@ struct Expression {
   bool has_literal_type = false;
   Function function = Function::kAdd;    // kCall
   std::vector<ExpressionPtr> arguments;  // kCall
-  DataType cast_type;                    // kCall of kCast
+  DataType cast_type;                    // kCall of kCast and kTryCast
 
   std::string to_string() const;  // as the user would write it: (amount * 2) > 100
 };

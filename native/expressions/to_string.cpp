@@ -149,8 +149,9 @@ std::string listed(const std::vector<ExpressionPtr>& arguments, size_t begin) {
 std::string method_text(const Expression& expression) {
   const auto& arguments = expression.arguments;
   const std::string self = operand_text(*arguments.at(0));
-  if (expression.function == Function::kCast) {
-    return join({self, ".cast('", expression.cast_type.to_string(), "')"});
+  if (expression.function >= Function::kCast) {
+    return join(
+        {self, ".", name_of(expression.function), "('", expression.cast_type.to_string(), "')"});
   }
   const std::string others = listed(arguments, 1);
   if (expression.function == Function::kIsIn) return join({self, ".isin([", others, "])"});

@@ -242,7 +242,9 @@ class Expression:
         """
 
     @staticmethod
-    def cast(child: Expression, type: DataType) -> Expression: ...
+    def cast(child: Expression, type: DataType, *, or_null: bool = False) -> Expression:
+        """Convert; values that the type does not hold are errors, or null with `or_null`."""
+
     def bind(self, schema: Schema) -> BoundExpression:
         """Check the types. Raises SchemaError; NotSupportedError for decimal arithmetic."""
 

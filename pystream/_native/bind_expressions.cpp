@@ -19,7 +19,7 @@ struct Bound {
 };
 
 Function function_of(const std::string& name) {
-  // The cast comes last and has a constructor of its own.
+  // The casts come last and have a constructor of their own.
   for (size_t i = 0; i < static_cast<size_t>(Function::kCast); ++i) {
     if (expressions::kFunctionNames[i] == name) return static_cast<Function>(i);
   }
@@ -94,9 +94,9 @@ ExpressionHandle make_call(const std::string& function, std::vector<ExpressionHa
   return expression;
 }
 
-ExpressionHandle make_cast(ExpressionHandle child, DataType type) {
+ExpressionHandle make_cast(ExpressionHandle child, DataType type, bool or_null) {
   ExpressionHandle expression = make(Expression::Kind::kCall);
-  expression->function = Function::kCast;
+  expression->function = or_null ? Function::kTryCast : Function::kCast;
   expression->arguments.push_back(std::move(child));
   expression->cast_type = std::move(type);
   return expression;
@@ -134,7 +134,8 @@ void bind_expressions(py::module_& module) {
       .def_static("column", &make_column, py::arg("name"))
       .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
       .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))
-      .def_static("cast", &make_cast, py::arg("child"), py::arg("type"))
+      .def_static("cast", &make_cast, py::arg("child"), py::arg("type"), py::kw_only(),
+                  py::arg("or_null") = false)
       .def(
           "bind",
           [](const Expression& self, const Schema& schema) {

@@ -330,6 +330,25 @@ class Expression(TextFunctions):
         """
         return Expression(CastNode(self.node, str(type)), self.name)
 
+    def try_cast(self, type: str) -> Expression:
+        """Convert to another type, with null where :meth:`cast` would fail.
+
+        Parameters
+        ----------
+        type : str
+            As in `cast`. Types between which there is no cast are a SchemaError here too.
+
+        Returns
+        -------
+        Expression
+
+        Examples
+        --------
+        >>> col("answer").try_cast("int64").fill_null(-1)
+        col("answer").try_cast("int64").fill_null(-1)
+        """
+        return Expression(CastNode(self.node, str(type), or_null=True), self.name)
+
     def alias(self, name: str) -> Expression:
         """Name the result column.
 

@@ -112,13 +112,15 @@ class CallNode(ExpressionNode):
 
 @dataclass(frozen=True)
 class CastNode(ExpressionNode):
-    """The same values as another type."""
+    """The same values as another type; with `or_null`, null where that does not hold them."""
 
     operand: ExpressionNode
     type: str
+    or_null: bool = False
 
     def __str__(self) -> str:
-        return f"{receiver_text(self.operand)}.cast({_quote(self.type)})"
+        name = "try_cast" if self.or_null else "cast"
+        return f"{receiver_text(self.operand)}.{name}({_quote(self.type)})"
 
 
 def receiver_text(node: ExpressionNode) -> str:

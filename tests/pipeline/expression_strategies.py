@@ -89,7 +89,7 @@ def columns_of(node: ExpressionNode) -> set[str]:
     match node:
         case ColumnNode(name):
             return {name}
-        case CastNode(operand, _):
+        case CastNode(operand, _, _):
             return columns_of(operand)
         case CallNode(_, arguments):
             return set().union(*(columns_of(argument) for argument in arguments))
@@ -301,6 +301,34 @@ def fills() -> st.SearchStrategy[Expression]:
 
 
 @cache
+def attempts() -> st.SearchStrategy[Expression]:
+    texts_of = columns(["i16", "u64", "f64", "a"]).map(lambda e: e.cast("string"))
+    words = st.sampled_from(
+        [*WORDS, "true", "-7", "1.5", "1970-01-02", "1970-01-02T00:00:01", "1e99"]
+    )
+    mixed = st.builds(lambda e, word: e.fill_null(word), columns(STRINGS) | texts_of, words)
+    return st.one_of(
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            numbers(),
+            st.sampled_from([f"{sign}int{bits}" for sign in ("", "u") for bits in BITS] + ["bool"]),
+        ),
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            mixed | words.map(lit),
+            st.sampled_from(["int8", "int64", "uint16", "float64", "bool", "date32"]),
+        ),
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            columns(INSTANTS),
+            st.sampled_from([*INSTANTS.values(), "int8"]),
+        ),
+        columns(["blob"]).map(lambda e: e.try_cast("string") + "!"),
+        columns(["blob"]).map(lambda e: e.try_cast("string").length()),
+    )
+
+
+@cache
 def families() -> list[tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]]:
     """Expressions of one type each, some of which fail in some rows, and literals that fit it."""
     whole, double = columns(["i8", "i32", "i64", "j64"]), columns(["f64", "g64"])
@@ -346,4 +374,4 @@ def choices(draw: st.DrawFn) -> Expression:
 
 @cache
 def expressions() -> st.SearchStrategy[Expression]:
-    return st.one_of(numbers(), conditions(), times(), texts(), fills(), choices())
+    return st.one_of(numbers(), conditions(), times(), texts(), fills(), choices(), attempts())

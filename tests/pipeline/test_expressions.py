@@ -224,6 +224,20 @@ def test_choices_keep_a_declared_dictionary() -> None:
     assert pa.array(array).to_pylist() == ["UA", "AA", "?", "B6", "UA"]
 
 
+def test_try_cast_gives_null_where_cast_fails() -> None:
+    assert run(col("distance").try_cast("int8")) == [100, 0, None, None, 0]
+    assert run(col("delay").try_cast("uint8")) == [2, None, None, 120, None]
+    assert run(col("carrier").substring(1).try_cast("int32")) == [None, None, None, 6, None]
+    assert run((col("delay").cast("string") + "").try_cast("date32")) == [None] * 5
+    assert run(col("blob").try_cast("string")) == ["UA", None, None, "", "\x00"]
+    assert run(col("price").cast("string").try_cast("bool")) == [None] * 5
+    assert run(col("price").try_cast("uint8")) == [1, None, None, 0, 9]
+    assert run(lit("1 ").try_cast("int8")) == [None] * 5
+    assert run(lit(300).try_cast("int8")) == [None] * 5
+    assert run(lit("2013-02-30").try_cast("date32")) == [None] * 5
+    assert col("a").try_cast("int8").name == "a"
+
+
 # -- how they read --------------------------------------------------------------------------------
 
 
@@ -251,6 +265,7 @@ def test_choices_keep_a_declared_dictionary() -> None:
         'when(col("n") > 0).then("more").when(col("n") < 0).then(None).otherwise(col("s"))',
         '(when(col("n") > 0).then(1) + 1).alias("n")',
         'coalesce(col("a"), 0).null_if(-1)',
+        'col("a").try_cast("int8") + 1',
         'col("amount").sum()',
         '(col("amount") * 2).max()',
         "count()",
@@ -337,6 +352,7 @@ def test_none_hints_at_the_null_tests() -> None:
         (col("scheduled") + col("scheduled"), r"does not take timestamp\[ms\] and timestamp\[ms\]"),
         (col("scheduled") > "yesterday", "'yesterday' is not a time"),
         (col("cancelled").cast("timestamp[s]"), r"no cast from bool \(cancelled\) to timestamp"),
+        (col("cancelled").try_cast("timestamp[s]"), r"no cast from bool \(cancelled\)"),
         (lit(300).cast("int8"), "300 does not fit int8"),
         (col("blob").length(), "length takes string, but blob is binary. Cast it to string"),
         (col("blob").contains("x"), "contains takes string, but blob is binary"),

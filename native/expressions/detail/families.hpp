@@ -40,7 +40,9 @@ NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string tex
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
 NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
-NodePtr bind_cast(NodePtr child, const DataType& target, std::string text);
+// What a cast makes of a value that the target does not hold.
+enum class OnFailure : uint8_t { kError, kNull };
+NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, std::string text);
 
 // Parts that families lend to each other.
 
