@@ -177,6 +177,8 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
       return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
     case Function::kTruncate:
       return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kExtract:
+      return bind_extract(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
     case Function::kLength:
     case Function::kStrip:
     case Function::kLStrip:

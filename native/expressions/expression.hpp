@@ -48,6 +48,7 @@ enum class Function : uint8_t {
   kIsIn,       // argument 0 in the literals that follow
   kTruncate,   // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
                // duration, or int64 in the unit of the time)
+  kExtract,    // arguments: time, literal name of the part
   kLength,     // of strings, as the rest below: in code points
   kSubstring,  // arguments: string, literal start, literal length (optional)
   kStrip,
@@ -61,13 +62,13 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 36> kFunctionNames = {
-    "add",         "subtract",      "multiply",    "divide",    "floor_divide", "modulo",
-    "negate",      "abs",           "equal",       "not_equal", "less",         "less_equal",
-    "greater",     "greater_equal", "and",         "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "null_if",     "case",      "coalesce",     "is_nan",
-    "is_in",       "truncate",      "length",      "substring", "strip",        "lstrip",
-    "rstrip",      "contains",      "starts_with", "ends_with", "cast",         "try_cast",
+inline constexpr std::array<std::string_view, 37> kFunctionNames = {
+    "add",       "subtract", "multiply",  "divide",  "floor_divide", "modulo",      "negate",
+    "abs",       "equal",    "not_equal", "less",    "less_equal",   "greater",     "greater_equal",
+    "and",       "or",       "not",       "is_null", "is_not_null",  "fill_null",   "null_if",
+    "case",      "coalesce", "is_nan",    "is_in",   "truncate",     "extract",     "length",
+    "substring", "strip",    "lstrip",    "rstrip",  "contains",     "starts_with", "ends_with",
+    "cast",      "try_cast",
 };
 static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kTryCast) + 1);
 

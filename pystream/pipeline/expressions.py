@@ -11,11 +11,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from pystream.config import parse_duration_ns
-from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation
 from pystream.pipeline.literals import literal_node
 from pystream.pipeline.text_functions import TextFunctions
+from pystream.pipeline.time_functions import TimeFunctions
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression(TextFunctions):
+class Expression(TextFunctions, TimeFunctions):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
@@ -274,40 +273,7 @@ class Expression(TextFunctions):
             )
         return self._call("is_in", *(literal_node(value) for value in values))
 
-    # -- types and times -----------------------------------------------------------------------
-
-    def truncate(self, every: str | timedelta | int) -> Expression:
-        """Round down to a multiple of a duration since 1970 in UTC, also before 1970.
-
-        Parameters
-        ----------
-        every : str, timedelta or int
-            Positive: ``"1h"``, or a number in the unit of the column. Weeks and months have no
-            fixed start in it; ``"7d"`` starts on Thursdays.
-
-        Returns
-        -------
-        Expression
-            Of the type of the column.
-
-        Raises
-        ------
-        ConfigError
-            If it is no duration.
-
-        Examples
-        --------
-        >>> col("ts").truncate("1h")
-        col("ts").truncate("1h")
-        """
-        if isinstance(every, int):
-            return self._call("truncate", LiteralNode(int(every)))
-        nanoseconds = parse_duration_ns(every, name="truncate")
-        if not 0 < nanoseconds < 2**63:
-            raise ConfigError(
-                f'truncate got {every!s}, but it takes a duration above zero. Pass "1h", say.'
-            )
-        return self._call("truncate", LiteralNode(nanoseconds, "duration[ns]"))
+    # -- types and names -----------------------------------------------------------------------
 
     def cast(self, type: str) -> Expression:
         """Convert to another type.

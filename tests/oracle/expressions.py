@@ -61,6 +61,8 @@ def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -
             return try_cast(value, target) if or_null else cast(value, target)
         case CallNode("truncate", (operand, step)):
             return truncate(evaluate(operand, types, row), step)
+        case CallNode("extract", (operand, LiteralNode(part))):
+            return extract(evaluate(operand, types, row), str(part))
         case CallNode("case", arguments):
             return case(arguments, types, row)
         case CallNode("coalesce", arguments):
@@ -402,6 +404,34 @@ def truncate(value: Value, step: ExpressionNode) -> Value:
     if value.value is None:
         return Value(kind, None)
     return Value(kind, in_range(value.value - value.value % every, kind))
+
+
+def extract(value: Value, part: str) -> Value:
+    if value.value is None:
+        return Value("int64", None)
+    nanos = value.value * tick(value.type)
+    days, of_day = divmod(nanos, DAY)
+    year, day = civil(days)
+    of_second = of_day % 10**9
+    iso = day.isocalendar()
+    parts = {
+        "year": year,
+        "quarter": (day.month + 2) // 3,
+        "month": day.month,
+        "day": day.day,
+        "day_of_week": day.isoweekday(),
+        "day_of_year": day.timetuple().tm_yday,
+        "week": iso.week,
+        "iso_year": year + iso.year - day.year,
+        "hour": of_day // (3600 * 10**9),
+        "minute": of_day // (60 * 10**9) % 60,
+        "second": of_day // 10**9 % 60,
+        "millisecond": of_second // 10**6,
+        "microsecond": of_second // 10**3,
+        "nanosecond": of_second,
+        "epoch": nanos // 10**9,
+    }
+    return Value("int64", parts[part])
 
 
 # -- casts ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pystream._native import Array, DataType, RecordBatch, Schema
 from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
+from pystream.pipeline.time_functions import TimePart
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode
 
 BITS = (8, 16, 32, 64)
@@ -212,6 +213,7 @@ def times() -> st.SearchStrategy[Expression]:
         st.builds(
             lambda e, kind: e.cast(kind), instants, st.sampled_from([*INSTANTS.values(), "int64"])
         ),
+        st.builds(lambda e, part: e.extract(part), instants, st.sampled_from(get_args(TimePart))),
         st.builds(lambda e, kind: e.cast(kind), durations, st.sampled_from([*DURATIONS.values()])),
     )
 

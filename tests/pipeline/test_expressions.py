@@ -6,7 +6,7 @@ import math
 import struct
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pystream.errors import ConfigError, NotSupportedError, OperatorError, Schem
 from pystream.pipeline.aggregates import count
 from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
+from pystream.pipeline.time_functions import TimePart
 from tests.oracle import expressions as oracle
 from tests.pipeline.expression_strategies import TYPES, Case, cases
 
@@ -82,6 +83,37 @@ def test_truncate_floors_also_before_1970() -> None:
     assert hours[:3] == [datetime(1970, 1, 1), datetime(1970, 1, 1), datetime(1969, 12, 31, 23)]
     assert run(col("scheduled").truncate(timedelta(hours=1))) == hours
     assert run(col("scheduled").truncate(3_600_000)) == hours
+
+
+def test_parts_of_times_before_1970_and_far_away() -> None:
+    before = lit("1969-12-29T23:59:58.001002003Z").cast("timestamp[ns]")
+    expected = {
+        "year": 1969,
+        "quarter": 4,
+        "month": 12,
+        "day": 29,
+        "day_of_week": 1,
+        "day_of_year": 363,
+        "week": 1,
+        "iso_year": 1970,
+        "hour": 23,
+        "minute": 59,
+        "second": 58,
+        "millisecond": 1,
+        "microsecond": 1002,
+        "nanosecond": 1002003,
+        "epoch": -172802,
+    }
+    assert set(expected) == set(get_args(TimePart))
+    assert {part: run(before.extract(part))[0] for part in expected} == expected  # type: ignore[arg-type]
+    assert run(col("scheduled").extract("second")) == [0, 59, 59, None, 0]
+    assert run(col("scheduled").cast("date32").extract("hour")) == [0, 0, 0, None, 0]
+    first, last = lit(-(2**63)).cast("timestamp[s]"), lit(2**31 - 1).cast("int32").cast("date32")
+    assert run(first.extract("year"))[0] == -292277022657
+    assert run(first.extract("nanosecond"))[0] == 0
+    assert run(lit(-(2**63)).cast("timestamp[ns]").extract("nanosecond"))[0] == 145224192
+    assert run(last.extract("year"))[0] == 5881580
+    assert run(last.extract("epoch"))[0] == (2**31 - 1) * 86400
 
 
 def test_times_meet_values_of_python_and_numpy() -> None:
@@ -266,6 +298,7 @@ def test_try_cast_gives_null_where_cast_fails() -> None:
         '(when(col("n") > 0).then(1) + 1).alias("n")',
         'coalesce(col("a"), 0).null_if(-1)',
         'col("a").try_cast("int8") + 1',
+        'col("ts").extract("hour")',
         'col("amount").sum()',
         '(col("amount") * 2).max()',
         "count()",
@@ -353,6 +386,11 @@ def test_none_hints_at_the_null_tests() -> None:
         (col("scheduled") > "yesterday", "'yesterday' is not a time"),
         (col("cancelled").cast("timestamp[s]"), r"no cast from bool \(cancelled\) to timestamp"),
         (col("cancelled").try_cast("timestamp[s]"), r"no cast from bool \(cancelled\)"),
+        (col("delay").extract("hour"), "takes timestamps and dates, but delay is int64. Cast it"),
+        (
+            (col("scheduled") - "1970-01-01").extract("hour"),
+            r"is duration\[ms\]. Divide it by a duration",
+        ),
         (lit(300).cast("int8"), "300 does not fit int8"),
         (col("blob").length(), "length takes string, but blob is binary. Cast it to string"),
         (col("blob").contains("x"), "contains takes string, but blob is binary"),
@@ -411,6 +449,7 @@ def test_decimal_arithmetic_is_not_supported() -> None:
         (lambda: col("a").substring(0, True), TypeError, "the length True. Pass an int"),
         (lambda: col("a").substring(0, -1), ConfigError, "the length -1. Pass zero or more"),
         (lambda: col("a").substring(2**63), ConfigError, "Pass one of 64 bits"),
+        (lambda: col("a").extract("hours"), ConfigError, "Use one of year, quarter"),  # type: ignore[arg-type]
         (lambda: coalesce(col("a"), None), TypeError, "coalesce got None"),
         (lambda: when(None), TypeError, "when got None"),  # type: ignore[arg-type]
         (lambda: when(col("a") > 0).then(count()), TypeError, "then got count.*is an aggregation"),  # type: ignore[arg-type]
@@ -460,6 +499,9 @@ def test_dictionary_columns_stay_what_they_are() -> None:
 def test_the_core_refuses_calls_that_no_one_writes() -> None:
     with pytest.raises(NotSupportedError, match="function 'sin' does not exist"):
         Native.call("sin", [Native.column("a")])
+    century = Native.call("extract", [Native.column("scheduled"), Native.literal("century")])
+    with pytest.raises(SchemaError, match=r"'century' is not a part of a time\. Use one of year"):
+        century.bind(BATCH.schema)
     with pytest.raises(SchemaError, match="function 'add' got 1 arguments"):
         Native.call("add", [Native.column("a")])
     with pytest.raises(SchemaError, match="select_true got a column of int64"):

@@ -37,6 +37,7 @@ NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::s
 NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text);
 NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
+NodePtr bind_extract(NodePtr child, const Expression& part, std::string text);
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
 NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
