@@ -11,9 +11,13 @@ import pytest
 from pystream._native import RecordBatch
 from pystream.engines.local.expressions import lower
 from pystream.errors import OperatorError
+from pystream.pipeline.aggregates import count
 from pystream.pipeline.case import coalesce, when
+from pystream.pipeline.environment import Environment
 from pystream.pipeline.expressions import col, lit
 from pystream.pipeline.time_functions import TimePart
+from pystream.pipeline.watermarks import WatermarkStrategy
+from pystream.pipeline.windows import tumbling
 from tests.pipeline.flights import BATCH, run, type_of
 
 
@@ -155,3 +159,23 @@ def test_parts_of_times_before_1970_and_far_away() -> None:
     assert run(lit(-(2**63)).cast("timestamp[ns]").extract("nanosecond"))[0] == 145224192
     assert run(last.extract("year"))[0] == 5881580
     assert run(last.extract("epoch"))[0] == (2**31 - 1) * 86400
+
+
+def test_equal_entries_of_a_dictionary_are_one_key() -> None:
+    flights = pa.table(
+        {
+            "flight": pa.array(["UA1", "UA2", "AA1", None, "UA1"]).dictionary_encode(),
+            "ts": pa.array(range(5), pa.timestamp("ms")),
+        }
+    )
+    watermark = WatermarkStrategy.for_bounded_out_of_orderness("0s", timestamp="ts")
+    stream = Environment().from_arrow(flights, watermark=watermark)
+    kind = when(col("flight") == "AA1").then("x").when(col("flight") == "UA2").then("y")
+    keyed = stream.with_columns(carrier=col("flight").substring(0, 2), kind=kind.otherwise("x"))
+    for key, expected in (
+        ("carrier", [("AA", 1), ("UA", 3), (None, 1)]),
+        ("kind", [("x", 4), ("y", 1)]),
+    ):
+        counted = keyed.key_by(key).window(tumbling("1s")).aggregate(n=count()).to_arrow()
+        rows = [(row[key], row["n"]) for row in counted.to_pylist()]
+        assert sorted(rows, key=str) == sorted(expected, key=str)
