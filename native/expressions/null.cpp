@@ -234,11 +234,13 @@ bool is_same_kind(const DataType& type, const DataType& other) {
 NodePtr bind_null_if(NodePtr child, Operand value, std::string text) {
   const Operand left{std::make_shared<InputNode>(0, *child), nullptr};
   Operand right = value;
-  if (value.node && value.node->constant() == nullptr) {
+  const bool right_is_input = value.node != nullptr && value.node->constant() == nullptr;
+  if (right_is_input) {
     right.node = std::make_shared<InputNode>(1, *value.node);
   }
   NodePtr condition = bind_comparison(Function::kEqual, left, std::move(right), text);
-  return std::make_shared<NullIfNode>(std::move(child), std::move(value.node), std::move(condition),
+  NodePtr other = right_is_input ? std::move(value.node) : nullptr;
+  return std::make_shared<NullIfNode>(std::move(child), std::move(other), std::move(condition),
                                       std::move(text));
 }
 

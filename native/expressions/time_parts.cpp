@@ -2,6 +2,7 @@
 
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "expressions/detail/bitmap_words.hpp"
 #include "expressions/detail/families.hpp"
@@ -45,6 +46,18 @@ constexpr std::array<DayPart, 8> kDayParts = {{
     {"day_of_year", day_of_year},
     {"week", [](int64_t days) { return (day_of_year(thursday(days)) - 1) / 7 + 1; }},
     {"iso_year", [](int64_t days) { return civil(thursday(days)).year; }},
+}};
+
+// The first day of what the calendar is divided into.
+constexpr std::array<DayPart, 4> kUnits = {{
+    {"week", [](int64_t days) { return days - day_of_week(days) + 1; }},
+    {"month", [](int64_t days) { return days - civil(days).day + 1; }},
+    {"quarter",
+     [](int64_t days) {
+       const Civil date = civil(days);
+       return days_from_civil(date.year, (date.month - 1) / 3 * 3 + 1, 1);
+     }},
+    {"year", [](int64_t days) { return days_from_civil(civil(days).year, 1, 1); }},
 }};
 
 // A part of the day: its nanoseconds / size % count.
@@ -138,6 +151,38 @@ class ExtractNode final : public Node {
   Extract extract_;
 };
 
+// `part` gives a day, at or before that of the time.
+template <typename T>
+class CalendarTruncateNode final : public Node {
+ public:
+  CalendarTruncateNode(NodePtr child, const DayPart& part, std::string text)
+      : Node(child->type(), child->nullable(), std::move(text)),
+        child_(std::move(child)),
+        part_(part),
+        ticks_per_day_(kNanosPerDay / nanos_per_tick(type())) {}
+
+  Array evaluate(const RecordBatch& batch) const override {
+    const Array in = child_->evaluate(batch);
+    MutableBuffer days(in.length * static_cast<int64_t>(sizeof(int64_t)));
+    day_loop(in.data<T>(), in.length, part_, ticks_per_day_, days.as<int64_t>());
+    MutableBuffer out(in.length * static_cast<int64_t>(sizeof(T)));
+    for (int64_t i = 0; i < in.length; ++i) {
+      int64_t ticks = 0;
+      const bool overflows =
+          __builtin_mul_overflow(days.as<int64_t>()[i], ticks_per_day_, &ticks) ||
+          !std::in_range<T>(ticks);
+      if (overflows && in.is_valid(i)) throw_truncate_error(*this, i, in.data<T>()[i]);
+      out.as<T>()[i] = static_cast<T>(ticks);
+    }
+    return fixed_array(type(), in.length, out.freeze(), validity_of(in));
+  }
+
+ private:
+  NodePtr child_;
+  const DayPart& part_;
+  int64_t ticks_per_day_;
+};
+
 std::string part_names() {
   std::string names;
   for (const DayPart& part : kDayParts) names += std::string(part.name) + ", ";
@@ -146,6 +191,19 @@ std::string part_names() {
 }
 
 }  // namespace
+
+NodePtr bind_calendar_truncate(NodePtr child, std::string_view unit, const std::string& text) {
+  const TypeId id = child->type().id;
+  if (id != TypeId::kTimestamp && id != TypeId::kDate32) return nullptr;
+  for (const DayPart& part : kUnits) {
+    if (part.name != unit) continue;
+    if (id == TypeId::kDate32) {
+      return std::make_shared<CalendarTruncateNode<int32_t>>(std::move(child), part, text);
+    }
+    return std::make_shared<CalendarTruncateNode<int64_t>>(std::move(child), part, text);
+  }
+  return nullptr;
+}
 
 NodePtr bind_extract(NodePtr child, const Expression& part, std::string text) {
   const DataType& type = child->type();

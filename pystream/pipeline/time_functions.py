@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from pystream.pipeline.expressions import Expression
     from pystream.plan.expressions import ExpressionNode
+
+_CALENDAR: Final = ("week", "month", "quarter", "year")
 
 __all__ = ["TimeFunctions", "TimePart"]
 
@@ -41,13 +43,14 @@ class TimeFunctions:
     __slots__ = ()
 
     def truncate(self, every: str | timedelta | int) -> Expression:
-        """Round down to a multiple of a duration since 1970 in UTC, also before 1970.
+        """Round down to a multiple of a duration since 1970 in UTC, or to a unit of the calendar.
 
         Parameters
         ----------
         every : str, timedelta or int
-            Positive: ``"1h"``, or a number in the unit of the column. Weeks and months have no
-            fixed start in it; ``"7d"`` starts on Thursdays.
+            A duration above zero, such as ``"1h"``, or a number in the unit of the column. Or
+            ``"week"`` (which begins on Monday; ``"7d"`` does on Thursday), ``"month"``,
+            ``"quarter"`` or ``"year"``, for timestamps and dates.
 
         Returns
         -------
@@ -63,7 +66,11 @@ class TimeFunctions:
         --------
         >>> ps.col("ts").truncate("1h")
         col("ts").truncate("1h")
+        >>> ps.col("ts").truncate("month")
+        col("ts").truncate("month")
         """
+        if every in _CALENDAR:
+            return self._call("truncate", LiteralNode(str(every)))
         if isinstance(every, int):
             return self._call("truncate", LiteralNode(int(every)))
         nanoseconds = parse_duration_ns(every, name="truncate")

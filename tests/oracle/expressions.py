@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -394,6 +395,8 @@ def in_unit(value: Value, unit: str) -> int | None:
 
 def truncate(value: Value, step: ExpressionNode) -> Value:
     assert isinstance(step, LiteralNode)
+    if isinstance(step.value, str):
+        return calendar_truncate(value, step.value)
     assert isinstance(step.value, int)
     kind = value.type
     if not is_time(kind):
@@ -402,6 +405,21 @@ def truncate(value: Value, step: ExpressionNode) -> Value:
     if value.value is None:
         return Value(kind, None)
     return Value(kind, in_range(value.value - value.value % every, kind))
+
+
+def calendar_truncate(value: Value, unit: str) -> Value:
+    if value.value is None:
+        return value
+    days = value.value * tick(value.type) // DAY
+    _, day = civil(days)
+    first = {
+        "week": day - timedelta(days=day.weekday()),
+        "month": day.replace(day=1),
+        "quarter": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
+        "year": day.replace(month=1, day=1),
+    }
+    nanos = (days - (day - first[unit]).days) * DAY
+    return Value(value.type, in_range(nanos // tick(value.type), value.type))
 
 
 def extract(value: Value, part: str) -> Value:

@@ -204,7 +204,11 @@ def times() -> st.SearchStrategy[Expression]:
         ),
         infix(["__mul__", "__floordiv__"], durations, counts),
         infix(["__mul__"], counts, durations),
-        st.builds(lambda e, span: e.truncate(span), instants, st.sampled_from(["1d", "5d", "2d"])),
+        st.builds(
+            lambda e, span: e.truncate(span),
+            instants,
+            st.sampled_from(["1d", "5d", "2d", "week", "month", "quarter", "year"]),
+        ),
         st.builds(
             lambda e, span: e.truncate(span),
             columns(["t_ms", "t_us", "t_ns"]),

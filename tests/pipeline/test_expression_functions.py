@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime
 from typing import get_args
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from pystream._native import RecordBatch
 from pystream.engines.local.expressions import lower
-from pystream.errors import OperatorError
+from pystream.errors import OperatorError, SchemaError
 from pystream.pipeline.aggregates import count
 from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.environment import Environment
@@ -159,6 +160,18 @@ def test_parts_of_times_before_1970_and_far_away() -> None:
     assert run(lit(-(2**63)).cast("timestamp[ns]").extract("nanosecond"))[0] == 145224192
     assert run(last.extract("year"))[0] == 5881580
     assert run(last.extract("epoch"))[0] == (2**31 - 1) * 86400
+
+
+def test_truncate_to_a_unit_of_the_calendar() -> None:
+    before = lit("1969-12-31T23:00:00.5").cast("timestamp[ms]")
+    firsts = {"week": (1969, 12, 29), "month": (1969, 12, 1), "quarter": (1969, 10, 1)}
+    for unit, first in {**firsts, "year": (1969, 1, 1)}.items():
+        assert run(before.truncate(unit))[0] == datetime(*first)
+        assert run(before.cast("date32").truncate(unit))[0] == date(*first)
+    with pytest.raises(OperatorError, match="the multiple below -9223372036854775808 does not fit"):
+        run((col("delay") * 0 + (-(2**63))).cast("timestamp[ns]").truncate("week"))
+    with pytest.raises(SchemaError, match="'month' is not a duration"):
+        run((col("scheduled") - "1970-01-01").truncate("month"))
 
 
 def test_equal_entries_of_a_dictionary_are_one_key() -> None:

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "expressions/detail/node.hpp"
@@ -37,6 +38,8 @@ NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::s
 NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text);
 NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
+// Down to the first day of a week, month, quarter or year; null when `unit` is none of them.
+NodePtr bind_calendar_truncate(NodePtr child, std::string_view unit, const std::string& text);
 NodePtr bind_extract(NodePtr child, const Expression& part, std::string text);
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
@@ -59,6 +62,8 @@ NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType
 // Whether an addition is one of strings, and then that.
 bool is_concat(const Operand& left, const Operand& right);
 NodePtr bind_concat(Operand left, Operand right, std::string text);
+// For a time whose truncation lies before the first that its type holds.
+[[noreturn]] void throw_truncate_error(const Node& node, int64_t row, int64_t value);
 // string or binary on both sides; also contains, starts_with and ends_with.
 NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, std::string text);
 // A bitmap of the rows whose value is one of some members; arbitrary below nulls.
