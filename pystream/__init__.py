@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pystream.log.producer import Producer
     from pystream.log.record_batch import RecordBatch
     from pystream.pipeline.aggregates import Aggregation, count
+    from pystream.pipeline.case import coalesce, when
     from pystream.pipeline.environment import Environment
     from pystream.pipeline.expressions import Expression, col, lit
     from pystream.pipeline.stream import OutputTag, Stream
@@ -47,6 +48,7 @@ __all__ = [
     "WatermarkStrategy",
     "Window",
     "WindowedStream",
+    "coalesce",
     "col",
     "count",
     "cumulate",
@@ -55,6 +57,7 @@ __all__ = [
     "lit",
     "open",
     "tumbling",
+    "when",
 ]
 
 # Where each name lives. Modules load when a name is first used (PEP 562), so that a program that
@@ -81,6 +84,7 @@ _HOMES = {
     "WatermarkStrategy": "pipeline.watermarks",
     "Window": "pipeline.windows",
     "WindowedStream": "pipeline.windowed",
+    "coalesce": "pipeline.case",
     "col": "pipeline.expressions",
     "count": "pipeline.aggregates",
     "cumulate": "pipeline.windows",
@@ -88,6 +92,7 @@ _HOMES = {
     "lit": "pipeline.expressions",
     "open": "log",
     "tumbling": "pipeline.windows",
+    "when": "pipeline.case",
 }
 
 

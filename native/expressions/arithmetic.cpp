@@ -10,7 +10,7 @@
 namespace pystream::expressions::detail {
 namespace {
 
-const char* name_of(Function function) {
+const char* symbol_of(Function function) {
   switch (function) {
     case Function::kAdd:
       return "+";
@@ -112,6 +112,9 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
   if (is_temporal(left) || is_temporal(right)) {
     return bind_time_arithmetic(function, std::move(left), std::move(right), std::move(text));
   }
+  if (function == Function::kAdd && is_concat(left, right)) {
+    return bind_concat(std::move(left), std::move(right), std::move(text));
+  }
   const DataType left_alone = left.node                        ? left.node->type()
                               : is_null_literal(*left.literal) ? DataType::of(TypeId::kInt64)
                                                                : natural_type(*left.literal);
@@ -122,7 +125,7 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
   }
   if (!a->type().is_numeric() || !b->type().is_numeric()) {
     throw_type_error(text,
-                     std::string(name_of(function)) + " does not take " + left.describe() +
+                     std::string(symbol_of(function)) + " does not take " + left.describe() +
                          " and " + right.describe(),
                      "Arithmetic takes numbers and times; cast the other side first");
   }

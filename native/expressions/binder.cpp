@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "expressions/detail/families.hpp"
 #include "expressions/detail/literal.hpp"
@@ -91,6 +92,38 @@ NodePtr bind_as(const Expression& expression, const Schema& schema, TypeId id) {
   return bind_node(expression, schema);
 }
 
+void find_columns(const Expression& expression, const Schema& schema, std::set<int>* found) {
+  if (expression.kind == Expression::Kind::kColumn) {
+    found->insert(schema.index_of(expression.column));
+  }
+  for (const ExpressionPtr& argument : expression.arguments) {
+    find_columns(*argument, schema, found);
+  }
+}
+
+PartOperand bind_part(const Expression& expression, const Schema& schema) {
+  Operand operand = bind_operand(expression, schema);  // so that every column exists
+  std::set<int> columns;
+  find_columns(expression, schema, &columns);
+  return {std::move(operand), {columns.begin(), columns.end()}};
+}
+
+NodePtr bind_case_call(const Expression& call, const Schema& schema, std::string text) {
+  std::vector<Part> conditions;
+  std::vector<PartOperand> values;
+  const auto& arguments = call.arguments;
+  for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    PartOperand condition = bind_part(*arguments[i], schema);
+    if (condition.operand.literal) {
+      condition.operand.node = bind_as(*arguments[i], schema, TypeId::kBool);
+    }
+    conditions.push_back({std::move(condition.operand.node), std::move(condition.columns)});
+    values.push_back(bind_part(*arguments[i + 1], schema));
+  }
+  if (arguments.size() % 2 == 1) values.push_back(bind_part(*arguments.back(), schema));
+  return bind_case(std::move(conditions), std::move(values), std::move(text));
+}
+
 NodePtr bind_call(const Expression& call, const Schema& schema) {
   const std::string text = call.to_string();
   const Expression& first = *call.arguments.at(0);
@@ -128,14 +161,42 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kFillNull:
       return bind_fill_null(bind_node(first, schema), bind_operand(*call.arguments.at(1), schema),
                             text);
+    case Function::kNullIf:
+      return bind_null_if(bind_node(first, schema), bind_operand(*call.arguments.at(1), schema),
+                          text);
+    case Function::kCase:
+      return bind_case_call(call, schema, text);
+    case Function::kCoalesce: {
+      std::vector<PartOperand> values;
+      for (const ExpressionPtr& value : call.arguments) values.push_back(bind_part(*value, schema));
+      return bind_coalesce(std::move(values), text);
+    }
     case Function::kIsNaN:
       return bind_is_nan(bind_as(first, schema, TypeId::kFloat64), text);
     case Function::kIsIn:
       return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
     case Function::kTruncate:
       return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kExtract:
+      return bind_extract(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
+    case Function::kLength:
+    case Function::kStrip:
+    case Function::kLStrip:
+    case Function::kRStrip:
+      return bind_text(call.function, bind_as(first, schema, TypeId::kString), text);
+    case Function::kSubstring:
+      return bind_substring(bind_as(first, schema, TypeId::kString),
+                            std::span(call.arguments).subspan(1), text);
+    case Function::kContains:
+    case Function::kStartsWith:
+    case Function::kEndsWith:
+      return bind_text_test(call.function, bind_as(first, schema, TypeId::kString),
+                            bind_operand(*call.arguments.at(1), schema), text);
     case Function::kCast:
-      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type, text);
+    case Function::kTryCast:
+      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type,
+                       call.function == Function::kCast ? OnFailure::kError : OnFailure::kNull,
+                       text);
   }
   throw_schema_error(text + ": unknown function.");
 }

@@ -27,7 +27,7 @@ std::string text_of(T value) {
 
 // out[i] = convert(in[i], bad), where bad is set for values without a result.
 template <typename From, typename To, typename Convert>
-Array map_values(const Array& in, const DataType& type, const std::string& text,
+Array map_values(const Array& in, const DataType& type, CastFailures& failures,
                  const Convert& convert) {
   MutableBuffer out(in.length * static_cast<int64_t>(sizeof(To)));
   const From* values = in.data<From>();
@@ -38,7 +38,9 @@ Array map_values(const Array& in, const DataType& type, const std::string& text,
     for (int64_t row = 0; row < in.length; ++row) {
       bad = false;
       convert(values[row], bad);
-      if (bad && in.is_valid(row)) throw_cast_error(text, row, text_of(values[row]), type);
+      if (bad && in.is_valid(row) && !failures.become_null(row)) {
+        throw_cast_error(failures.text(), row, text_of(values[row]), type);
+      }
     }
   }
   return fixed_array(type, in.length, out.freeze(), validity_of(in));
@@ -112,7 +114,7 @@ Array floats_from_decimals(const Array& in, const DataType& type) {
   });
 }
 
-Array integers_from_decimals(const Array& in, const DataType& type, const std::string& text) {
+Array integers_from_decimals(const Array& in, const DataType& type, CastFailures& failures) {
   __int128 unit = 1;
   for (int i = 0; i < in.type.scale; ++i) unit *= 10;
   const auto [least, greatest] = integer_range(type);
@@ -121,8 +123,8 @@ Array integers_from_decimals(const Array& in, const DataType& type, const std::s
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(T)));
     for (int64_t i = 0; i < in.length; ++i) {
       const __int128 whole = decimal_at(in, i) / unit;
-      if ((whole < least || whole > greatest) && in.is_valid(i)) {
-        throw_cast_error(text, i, decimal_text(decimal_at(in, i), in.type.scale), type);
+      if ((whole < least || whole > greatest) && in.is_valid(i) && !failures.become_null(i)) {
+        throw_cast_error(failures.text(), i, decimal_text(decimal_at(in, i), in.type.scale), type);
       }
       out.template as<T>()[i] = static_cast<T>(whole);
     }
@@ -132,7 +134,7 @@ Array integers_from_decimals(const Array& in, const DataType& type, const std::s
 
 // The same bytes under another type.
 CastKernel relabel(const DataType& to) {
-  return [to](const Array& in, const std::string&) {
+  return [to](const Array& in, CastFailures&) {
     Array out = in;
     out.type = to;
     return out;
@@ -145,22 +147,18 @@ int64_t multiply(int64_t value, int64_t factor, bool& bad) {
   return product;
 }
 
-int64_t floor_divide(int64_t value, int64_t divisor) {
-  return value / divisor - (value % divisor < 0);
-}
-
 // Finer units multiply, coarser ones take the floor.
 template <typename From, typename To>
 CastKernel scale_times(const DataType& to, int64_t from_nanos, int64_t to_nanos) {
-  return [=](const Array& in, const std::string& text) {
+  return [=](const Array& in, CastFailures& failures) {
     if (from_nanos >= to_nanos) {
       const int64_t factor = from_nanos / to_nanos;
-      return map_values<From, To>(in, to, text, [factor](From value, bool& bad) {
+      return map_values<From, To>(in, to, failures, [factor](From value, bool& bad) {
         return static_cast<To>(multiply(value, factor, bad));
       });
     }
     const int64_t divisor = to_nanos / from_nanos;
-    return map_values<From, To>(in, to, text, [divisor](From value, bool& bad) {
+    return map_values<From, To>(in, to, failures, [divisor](From value, bool& bad) {
       const int64_t result = floor_divide(value, divisor);
       bad |= !std::in_range<To>(result);
       return static_cast<To>(result);
@@ -173,17 +171,17 @@ CastKernel scale_times(const DataType& to, int64_t from_nanos, int64_t to_nanos)
 CastKernel find_number_cast(const DataType& from, const DataType& to) {
   const auto plain = [](const DataType& type) { return type.is_integer() || type.is_floating(); };
   if (from.is_bool() && plain(to)) {
-    return [to](const Array& in, const std::string&) { return numbers_from_bools(in, to); };
+    return [to](const Array& in, CastFailures&) { return numbers_from_bools(in, to); };
   }
   if (plain(from) && to.is_bool()) {
-    return [](const Array& in, const std::string&) { return bools_from_numbers(in); };
+    return [](const Array& in, CastFailures&) { return bools_from_numbers(in); };
   }
   if (from.id == TypeId::kDecimal128 && to.is_floating()) {
-    return [to](const Array& in, const std::string&) { return floats_from_decimals(in, to); };
+    return [to](const Array& in, CastFailures&) { return floats_from_decimals(in, to); };
   }
   if (from.id == TypeId::kDecimal128 && to.is_integer()) {
-    return [to](const Array& in, const std::string& text) {
-      return integers_from_decimals(in, to, text);
+    return [to](const Array& in, CastFailures& failures) {
+      return integers_from_decimals(in, to, failures);
     };
   }
   if (!plain(from) || !plain(to)) return nullptr;
@@ -191,8 +189,8 @@ CastKernel find_number_cast(const DataType& from, const DataType& to) {
     return visit_fixed(to, [&](auto to_zero) -> CastKernel {
       using From = decltype(from_zero);
       using To = decltype(to_zero);
-      return [to](const Array& in, const std::string& text) {
-        return map_values<From, To>(in, to, text, [](From value, bool& bad) {
+      return [to](const Array& in, CastFailures& failures) {
+        return map_values<From, To>(in, to, failures, [](From value, bool& bad) {
           return convert_number<From, To>(value, bad);
         });
       };
@@ -224,8 +222,8 @@ CastKernel find_time_cast(const DataType& from, const DataType& to) {
     const bool is_date = to.id == TypeId::kDate32;
     const DataType ticks = DataType::of(is_date ? TypeId::kInt32 : TypeId::kInt64);
     if (from == ticks) return relabel(to);
-    return [count = find_number_cast(from, ticks), to](const Array& in, const std::string& text) {
-      Array out = count(in, text);
+    return [count = find_number_cast(from, ticks), to](const Array& in, CastFailures& failures) {
+      Array out = count(in, failures);
       out.type = to;
       return out;
     };

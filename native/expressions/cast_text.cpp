@@ -11,34 +11,10 @@
 #include "expressions/detail/numbers.hpp"
 #include "expressions/detail/string_reader.hpp"
 #include "expressions/detail/time_text.hpp"
+#include "expressions/detail/utf8.hpp"
 
 namespace pystream::expressions::detail {
 namespace {
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool is_utf8(std::string_view text) {
-  size_t i = 0;
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-  while (i < text.size()) {
-    const unsigned lead = byte(i);
-    const size_t length = lead < 0x80                   ? 1
-                          : lead >= 0xc2 && lead < 0xe0 ? 2
-                          : lead >= 0xe0 && lead < 0xf0 ? 3
-                          : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                        : 0;
-    if (length == 0 || i + length > text.size()) return false;
-    for (size_t j = 1; j < length; ++j) {
-      if ((byte(i + j) & 0xc0) != 0x80) return false;
-    }
-    const unsigned second = length > 2 ? byte(i + 1) : 0x80;
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second >= 0xa0) ||
-        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second >= 0x90)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
 
 // The whole text as a number; Python's spellings of the special floats are from_chars' too.
 template <typename T>
@@ -71,7 +47,7 @@ std::optional<int64_t> parse_ticks(std::string_view text, const DataType& type) 
 }
 
 template <typename T, typename Parse>
-Array parse_rows(const Array& in, const DataType& type, const std::string& text,
+Array parse_rows(const Array& in, const DataType& type, CastFailures& failures,
                  const Parse& parse) {
   const StringReader read(in);
   FixedBuilder<T> out(type);
@@ -81,13 +57,15 @@ Array parse_rows(const Array& in, const DataType& type, const std::string& text,
       continue;
     }
     const auto value = parse(read[row]);
-    if (!value) throw_parse_error(text, row, read[row], type);
-    out.append(static_cast<T>(*value));
+    if (!value && !failures.become_null(row)) {
+      throw_parse_error(failures.text(), row, read[row], type);
+    }
+    out.append(static_cast<T>(value.value_or(0)));
   }
   return out.finish();
 }
 
-Array parse_bools(const Array& in, const DataType& type, const std::string& text) {
+Array parse_bools(const Array& in, const DataType& type, CastFailures& failures) {
   const StringReader read(in);
   Buffer bits = make_bitmap(in.length, [&](int64_t word) {
     uint64_t value = 0;
@@ -96,7 +74,9 @@ Array parse_bools(const Array& in, const DataType& type, const std::string& text
     for (int64_t row = begin; row < end; ++row) {
       if (!in.is_valid(row)) continue;
       const std::string_view entry = read[row];
-      if (entry != "true" && entry != "false") throw_parse_error(text, row, entry, type);
+      if (entry != "true" && entry != "false" && !failures.become_null(row)) {
+        throw_parse_error(failures.text(), row, entry, type);
+      }
       value |= static_cast<uint64_t>(entry == "true") << (row - begin);
     }
     return value;
@@ -106,25 +86,25 @@ Array parse_bools(const Array& in, const DataType& type, const std::string& text
 
 CastKernel parser(const DataType& to) {
   if (to.is_bool()) {
-    return [to](const Array& in, const std::string& text) { return parse_bools(in, to, text); };
+    return [to](const Array& in, CastFailures& failures) { return parse_bools(in, to, failures); };
   }
   if (to.id == TypeId::kTimestamp) {
-    return [to](const Array& in, const std::string& text) {
-      return parse_rows<int64_t>(in, to, text,
+    return [to](const Array& in, CastFailures& failures) {
+      return parse_rows<int64_t>(in, to, failures,
                                  [&](std::string_view value) { return parse_ticks(value, to); });
     };
   }
   if (to.id == TypeId::kDate32) {
-    return [to](const Array& in, const std::string& text) {
-      return parse_rows<int32_t>(in, to, text,
+    return [to](const Array& in, CastFailures& failures) {
+      return parse_rows<int32_t>(in, to, failures,
                                  [&](std::string_view value) { return parse_ticks(value, to); });
     };
   }
   if (!to.is_integer() && !to.is_floating()) return nullptr;
   return visit_fixed(to, [&](auto zero) -> CastKernel {
     using T = decltype(zero);
-    return [to](const Array& in, const std::string& text) {
-      return parse_rows<T>(in, to, text,
+    return [to](const Array& in, CastFailures& failures) {
+      return parse_rows<T>(in, to, failures,
                            [](std::string_view value) { return parse_number<T>(value); });
     };
   });
@@ -145,7 +125,7 @@ Array format_rows(const Array& in, const DataType& type, const Format& format) {
 
 CastKernel formatter(const DataType& from, const DataType& to) {
   const auto by_row = [&](auto format) -> CastKernel {
-    return [format, to](const Array& in, const std::string&) {
+    return [format, to](const Array& in, CastFailures&) {
       return format_rows(in, to, [&](int64_t row) { return format(in, row); });
     };
   };
@@ -217,22 +197,38 @@ Array relabel(const Array& in, const DataType& type) {
   return out;
 }
 
+// Empty in the rows that failed: no other bytes may stand in a string column, below nulls neither.
+Array with_utf8_only(const Array& in, CastFailures& failures) {
+  const StringReader read(in);
+  for (int64_t row = 0; row < in.length; ++row) {
+    if (in.is_valid(row) && !is_utf8(read[row]) && !failures.become_null(row)) {
+      throw_row_error(failures.text(), row, "the bytes are not UTF-8",
+                      "Keep them binary, or filter such rows out");
+    }
+  }
+  if (failures.rows().empty()) return in;
+  VarBinaryBuilder out(DataType::of(in.type.id));
+  auto failed = failures.rows().begin();
+  for (int64_t row = 0; row < in.length; ++row) {
+    const bool has_failed = failed != failures.rows().end() && *failed == row;
+    if (has_failed) ++failed;
+    if (in.is_valid(row)) {
+      out.append(has_failed ? std::string_view() : read[row]);
+    } else {
+      out.append_null();
+    }
+  }
+  return out.finish();
+}
+
 }  // namespace
 
 CastKernel find_text_cast(const DataType& from, const DataType& to) {
   if (from.is_var_binary() && to.is_var_binary()) {
     const bool must_check = from.id == TypeId::kBinary && to.id == TypeId::kString;
-    return [to, must_check](const Array& in, const std::string& text) {
-      if (must_check) {
-        const StringReader read(in);
-        for (int64_t row = 0; row < in.length; ++row) {
-          if (in.is_valid(row) && !is_utf8(read[row])) {
-            throw_row_error(text, row, "the bytes are not UTF-8",
-                            "Keep them binary, or filter such rows out");
-          }
-        }
-      }
-      return to.is_dictionary && !in.is_encoded() ? encode(in, to) : relabel(in, to);
+    return [to, must_check](const Array& in, CastFailures& failures) {
+      const Array checked = must_check ? with_utf8_only(in, failures) : in;
+      return to.is_dictionary && !checked.is_encoded() ? encode(checked, to) : relabel(checked, to);
     };
   }
   if (from.id == TypeId::kString) return parser(to);

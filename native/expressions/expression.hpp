@@ -2,9 +2,11 @@
 // Expressions over the columns of a batch: an untyped tree as the user wrote it, and a typed,
 // bound form that is evaluated batch by batch.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -38,12 +40,41 @@ enum class Function : uint8_t {
   kIsNull,
   kIsNotNull,
   kFillNull,
+  kNullIf,  // argument 0, null where it equals argument 1
+  // Arguments: condition, value, condition, value, ..., and perhaps the value of all other rows.
+  kCase,
+  kCoalesce,  // the first argument that is not null
   kIsNaN,
-  kIsIn,      // argument 0 in the literals that follow
-  kTruncate,  // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
-              // duration, or int64 in the unit of the time)
-  kCast,      // target in Expression::cast_type
+  kIsIn,       // argument 0 in the literals that follow
+  kTruncate,   // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
+               // duration, or int64 in the unit of the time)
+  kExtract,    // arguments: time, literal name of the part
+  kLength,     // of strings, as the rest below: in code points
+  kSubstring,  // arguments: string, literal start, literal length (optional)
+  kStrip,
+  kLStrip,
+  kRStrip,
+  kContains,
+  kStartsWith,
+  kEndsWith,
+  kCast,     // target in Expression::cast_type
+  kTryCast,  // the same; null where the cast would fail
 };
+
+// In the order of the enumeration: what the plan calls them, and mostly what the user writes.
+inline constexpr std::array<std::string_view, 37> kFunctionNames = {
+    "add",       "subtract", "multiply",  "divide",  "floor_divide", "modulo",      "negate",
+    "abs",       "equal",    "not_equal", "less",    "less_equal",   "greater",     "greater_equal",
+    "and",       "or",       "not",       "is_null", "is_not_null",  "fill_null",   "null_if",
+    "case",      "coalesce", "is_nan",    "is_in",   "truncate",     "extract",     "length",
+    "substring", "strip",    "lstrip",    "rstrip",  "contains",     "starts_with", "ends_with",
+    "cast",      "try_cast",
+};
+static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kTryCast) + 1);
+
+constexpr std::string_view name_of(Function function) {
+  return kFunctionNames[static_cast<size_t>(function)];
+}
 
 struct Expression;
 using ExpressionPtr = std::shared_ptr<const Expression>;
@@ -56,7 +87,7 @@ struct Expression {
   bool has_literal_type = false;
   Function function = Function::kAdd;    // kCall
   std::vector<ExpressionPtr> arguments;  // kCall
-  DataType cast_type;                    // kCall of kCast
+  DataType cast_type;                    // kCall of kCast and kTryCast
 
   std::string to_string() const;  // as the user would write it: (amount * 2) > 100
 };

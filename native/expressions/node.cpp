@@ -21,6 +21,15 @@ std::string Operand::describe() const {
   return node ? node->type().to_string() : "literal " + literal->to_string();
 }
 
+RowError::RowError(std::string text, int64_t row, std::string problem, std::string advice)
+    : Error(ErrorCode::kOperator,
+            problem + " in " + text + " at row " + std::to_string(row) + ". " + advice + ".",
+            {{"expression", text}, {"row", row}}),
+      text_(std::move(text)),
+      row_(row),
+      problem_(std::move(problem)),
+      advice_(std::move(advice)) {}
+
 void throw_schema_error(const std::string& message) { throw Error(ErrorCode::kSchema, message); }
 
 void throw_type_error(const std::string& text, const std::string& problem,
@@ -31,9 +40,7 @@ void throw_type_error(const std::string& text, const std::string& problem,
 
 void throw_row_error(const std::string& text, int64_t row, const std::string& problem,
                      const std::string& advice) {
-  throw Error(ErrorCode::kOperator,
-              problem + " in " + text + " at row " + std::to_string(row) + ". " + advice + ".",
-              {{"expression", text}, {"row", row}});
+  throw RowError(text, row, problem, advice);
 }
 
 }  // namespace pystream::expressions::detail

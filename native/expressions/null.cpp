@@ -1,4 +1,4 @@
-// Tests for null and NaN, and filling nulls.
+// Tests for null and NaN, filling nulls and making them.
 
 #include <cmath>
 
@@ -183,7 +183,66 @@ class FillNullNode final : public Node {
   NodePtr fill_;
 };
 
+// A column that another node has computed.
+class InputNode final : public Node {
+ public:
+  InputNode(size_t index, const Node& of)
+      : Node(of.type(), of.nullable(), of.text()), index_(index) {}
+  Array evaluate(const RecordBatch& batch) const override { return batch.columns[index_]; }
+
+ private:
+  size_t index_;
+};
+
+class NullIfNode final : public Node {
+ public:
+  // `condition` reads the values of `child` and, unless that is null, of `other` as columns 0 and
+  // 1, so that neither is computed twice.
+  NullIfNode(NodePtr child, NodePtr other, NodePtr condition, std::string text)
+      : Node(child->type(), true, std::move(text)),
+        child_(std::move(child)),
+        other_(std::move(other)),
+        condition_(std::move(condition)) {}
+
+  Array evaluate(const RecordBatch& batch) const override {
+    RecordBatch inputs{batch.schema, batch.num_rows, {child_->evaluate(batch)}};
+    if (other_) inputs.columns.push_back(other_->evaluate(batch));
+    const Array is_equal = condition_->evaluate(inputs);
+    Array result = std::move(inputs.columns[0]);
+    const BitmapReader valid = validity_reader(result);
+    const BitmapReader equal(is_equal.values.data, result.length);
+    const BitmapReader known = validity_reader(is_equal);
+    Validity validity = make_validity(
+        result.length, [&](int64_t i) { return valid.word(i) & ~(equal.word(i) & known.word(i)); });
+    result.validity = std::move(validity.bits);
+    result.null_count = validity.null_count;
+    return result;
+  }
+
+ private:
+  NodePtr child_;
+  NodePtr other_;
+  NodePtr condition_;
+};
+
 }  // namespace
+
+bool is_same_kind(const DataType& type, const DataType& other) {
+  return type == other || (type.is_var_binary() && type.id == other.id);
+}
+
+NodePtr bind_null_if(NodePtr child, Operand value, std::string text) {
+  const Operand left{std::make_shared<InputNode>(0, *child), nullptr};
+  Operand right = value;
+  const bool right_is_input = value.node != nullptr && value.node->constant() == nullptr;
+  if (right_is_input) {
+    right.node = std::make_shared<InputNode>(1, *value.node);
+  }
+  NodePtr condition = bind_comparison(Function::kEqual, left, std::move(right), text);
+  NodePtr other = right_is_input ? std::move(value.node) : nullptr;
+  return std::make_shared<NullIfNode>(std::move(child), std::move(other), std::move(condition),
+                                      std::move(text));
+}
 
 NodePtr bind_null_test(bool is_null, NodePtr child, std::string text) {
   return std::make_shared<NullTestNode>(is_null, std::move(child), std::move(text));
@@ -206,8 +265,7 @@ NodePtr bind_fill_null(NodePtr child, Operand fill, std::string text) {
   if (is_null_constant(*fill.node)) return child;
   const DataType& type = child->type();
   const DataType& other = fill.node->type();
-  const bool same_text = type.is_var_binary() && type.id == other.id;
-  if (!same_text && !(type == other)) {
+  if (!is_same_kind(type, other)) {
     throw_type_error(text,
                      "cannot fill nulls of " + child->text() + " (" + type.to_string() + ") with " +
                          fill.node->text() + " (" + other.to_string() + ")",

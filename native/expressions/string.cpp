@@ -1,4 +1,5 @@
-// Strings and binary compare bytewise. Against a constant the work is done once per dictionary
+// Strings and binary compare bytewise, and are searched bytewise: in UTF-8 no code point begins
+// within another. Against a constant the work is done once per dictionary
 // entry where the column is encoded, and the codes are mapped.
 
 #include <unordered_set>
@@ -68,11 +69,7 @@ Buffer test_entries(const Array& array, const Predicate& predicate) {
 // A bitmap of predicate(value) per row, arbitrary below nulls.
 template <typename Predicate>
 Buffer test_strings(const Array& array, const Predicate& predicate) {
-  // A short slice of a batch with a large dictionary is cheaper row by row.
-  if (array.is_encoded() && array.dictionary->length <= array.length) {
-    return test_entries(array, predicate);
-  }
-  return test_rows(array, predicate);
+  return pays_per_entry(array) ? test_entries(array, predicate) : test_rows(array, predicate);
 }
 
 bool holds(Function function, std::string_view left, std::string_view right) {
@@ -87,6 +84,12 @@ bool holds(Function function, std::string_view left, std::string_view right) {
       return left <= right;
     case Function::kGreater:
       return left > right;
+    case Function::kContains:
+      return left.find(right) != std::string_view::npos;
+    case Function::kStartsWith:
+      return left.starts_with(right);
+    case Function::kEndsWith:
+      return left.ends_with(right);
     default:
       return left >= right;
   }
@@ -151,7 +154,8 @@ NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, s
   if (is_null_constant(*left) || is_null_constant(*right)) {
     return make_constant(DataType::of(TypeId::kBool), {}, std::move(text));
   }
-  if (left->constant() != nullptr && right->constant() == nullptr) {
+  const bool can_swap = function <= Function::kGreaterEqual;
+  if (can_swap && left->constant() != nullptr && right->constant() == nullptr) {
     std::swap(left, right);
     function = mirrored(function);
   }

@@ -161,11 +161,7 @@ class TruncateNode final : public Node {
     for (int64_t row = 0; row < in.length; ++row) {
       const T value = in.data<T>()[row];
       if (floor(value) > value && in.is_valid(row)) {
-        throw_row_error(text(), row,
-                        "integer overflow: the multiple below " +
-                            number_text(static_cast<int64_t>(value)) + " does not fit " +
-                            type().to_string(),
-                        "Filter out times so far in the past");
+        throw_truncate_error(*this, row, static_cast<int64_t>(value));
       }
     }
   }
@@ -191,7 +187,17 @@ NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std
                    "* // with durations or whole numbers");
 }
 
+void throw_truncate_error(const Node& node, int64_t row, int64_t value) {
+  throw_row_error(node.text(), row,
+                  "integer overflow: the multiple below " + number_text(value) + " does not fit " +
+                      node.type().to_string(),
+                  "Filter out times so far in the past");
+}
+
 NodePtr bind_truncate(NodePtr child, const Expression& step, std::string text) {
+  if (const auto* unit = std::get_if<std::string>(&step.literal)) {
+    if (NodePtr node = bind_calendar_truncate(child, *unit, text)) return node;
+  }
   DataType type = child->type();
   if (!type.is_temporal() && !type.is_integer()) {
     throw_type_error(text, "truncate takes times, but " + child->text() + " is " + type.to_string(),

@@ -137,31 +137,35 @@ std::string_view symbol(Function function) {
   }
 }
 
+std::string listed(const std::vector<ExpressionPtr>& arguments, size_t begin) {
+  std::string text;
+  for (size_t i = begin; i < arguments.size(); ++i) {
+    if (i > begin) text += ", ";
+    text += arguments[i]->to_string();
+  }
+  return text;
+}
+
 std::string method_text(const Expression& expression) {
   const auto& arguments = expression.arguments;
   const std::string self = operand_text(*arguments.at(0));
-  switch (expression.function) {
-    case Function::kIsNull:
-      return self + ".is_null()";
-    case Function::kIsNotNull:
-      return self + ".is_not_null()";
-    case Function::kIsNaN:
-      return self + ".is_nan()";
-    case Function::kFillNull:
-      return join({self, ".fill_null(", arguments.at(1)->to_string(), ")"});
-    case Function::kTruncate:
-      return join({self, ".truncate(", arguments.at(1)->to_string(), ")"});
-    case Function::kCast:
-      return join({self, ".cast('", expression.cast_type.to_string(), "')"});
-    default:
-      break;
+  if (expression.function >= Function::kCast) {
+    return join(
+        {self, ".", name_of(expression.function), "('", expression.cast_type.to_string(), "')"});
   }
-  std::string text = self + ".isin([";
-  for (size_t i = 1; i < arguments.size(); ++i) {
-    if (i > 1) text += ", ";
-    text += arguments[i]->to_string();
+  const std::string others = listed(arguments, 1);
+  if (expression.function == Function::kIsIn) return join({self, ".isin([", others, "])"});
+  return join({self, ".", name_of(expression.function), "(", others, ")"});
+}
+
+std::string case_text(const std::vector<ExpressionPtr>& arguments) {
+  std::string text;
+  for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    text += join({i > 0 ? "." : "", "when(", arguments[i]->to_string(), ").then(",
+                  arguments[i + 1]->to_string(), ")"});
   }
-  return text + "])";
+  if (arguments.size() % 2 == 0) return text;
+  return join({text, ".otherwise(", arguments.back()->to_string(), ")"});
 }
 
 }  // namespace
@@ -177,6 +181,10 @@ std::string Expression::to_string() const {
       return join({"-", operand_text(*arguments.at(0))});
     case Function::kNot:
       return join({"~", operand_text(*arguments.at(0))});
+    case Function::kCase:
+      return case_text(arguments);
+    case Function::kCoalesce:
+      return join({"coalesce(", listed(arguments, 0), ")"});
     case Function::kAbs:
       return join({"abs(", arguments.at(0)->to_string(), ")"});
     default:

@@ -236,11 +236,15 @@ class Expression:
     def call(function: str, arguments: Sequence[Expression]) -> Expression:
         """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
-        ``is_in`` (its members follow as literals) or ``truncate``.
+        ``is_in`` (its members follow as literals), ``truncate extract length substring strip``,
+        ``lstrip rstrip contains starts_with ends_with null_if``, ``case`` (condition, value,
+        condition, value, ..., and perhaps the value of all other rows) or ``coalesce``.
         """
 
     @staticmethod
-    def cast(child: Expression, type: DataType) -> Expression: ...
+    def cast(child: Expression, type: DataType, *, or_null: bool = False) -> Expression:
+        """Convert; values that the type does not hold are errors, or null with `or_null`."""
+
     def bind(self, schema: Schema) -> BoundExpression:
         """Check the types. Raises SchemaError; NotSupportedError for decimal arithmetic."""
 

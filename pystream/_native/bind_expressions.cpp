@@ -1,8 +1,5 @@
 // Expression, BoundExpression, select_true. The contract is _core.pyi.
 
-#include <array>
-#include <string_view>
-
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "expressions/expression.hpp"
@@ -21,33 +18,52 @@ struct Bound {
   Schema schema;
 };
 
-// In the order of the enumeration; cast has a constructor of its own.
-constexpr std::array<std::string_view, 23> kFunctions = {
-    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
-    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
-    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "is_nan",   "is_in",     "truncate",
-};
-static_assert(kFunctions.size() == static_cast<size_t>(Function::kCast));
-
 Function function_of(const std::string& name) {
-  for (size_t i = 0; i < kFunctions.size(); ++i) {
-    if (kFunctions[i] == name) return static_cast<Function>(i);
+  // The casts come last and have a constructor of their own.
+  for (size_t i = 0; i < static_cast<size_t>(Function::kCast); ++i) {
+    if (expressions::kFunctionNames[i] == name) return static_cast<Function>(i);
   }
   throw Error(ErrorCode::kNotSupported,
               "function '" + name + "' does not exist. Use one of those that Expression offers.");
 }
 
+struct Arity {
+  size_t least;
+  size_t most;
+};
+
+Arity arity_of(Function function) {
+  switch (function) {
+    case Function::kNegate:
+    case Function::kAbs:
+    case Function::kNot:
+    case Function::kIsNull:
+    case Function::kIsNotNull:
+    case Function::kIsNaN:
+    case Function::kLength:
+    case Function::kStrip:
+    case Function::kLStrip:
+    case Function::kRStrip:
+      return {1, 1};
+    case Function::kIsIn:
+    case Function::kCoalesce:
+      return {1, SIZE_MAX};
+    case Function::kCase:
+      return {2, SIZE_MAX};
+    case Function::kSubstring:
+      return {2, 3};
+    default:
+      return {2, 2};
+  }
+}
+
 // Arguments beyond what the function takes would be ignored, and missing ones read past the end.
 void check_arity(Function function, size_t count) {
-  const bool unary = function == Function::kNegate || function == Function::kAbs ||
-                     function == Function::kNot || function == Function::kIsNull ||
-                     function == Function::kIsNotNull || function == Function::kIsNaN;
-  const bool fits = function == Function::kIsIn ? count >= 1 : count == (unary ? 1u : 2u);
-  if (fits) return;
-  throw Error(ErrorCode::kSchema,
-              "function '" + std::string(kFunctions[static_cast<size_t>(function)]) + "' got " +
-                  std::to_string(count) + " arguments. Pass as many as it takes.");
+  const Arity arity = arity_of(function);
+  if (arity.least <= count && count <= arity.most) return;
+  throw Error(ErrorCode::kSchema, "function '" + std::string(name_of(function)) + "' got " +
+                                      std::to_string(count) +
+                                      " arguments. Pass as many as it takes.");
 }
 
 ExpressionHandle make(Expression::Kind kind) {
@@ -78,9 +94,9 @@ ExpressionHandle make_call(const std::string& function, std::vector<ExpressionHa
   return expression;
 }
 
-ExpressionHandle make_cast(ExpressionHandle child, DataType type) {
+ExpressionHandle make_cast(ExpressionHandle child, DataType type, bool or_null) {
   ExpressionHandle expression = make(Expression::Kind::kCall);
-  expression->function = Function::kCast;
+  expression->function = or_null ? Function::kTryCast : Function::kCast;
   expression->arguments.push_back(std::move(child));
   expression->cast_type = std::move(type);
   return expression;
@@ -118,7 +134,8 @@ void bind_expressions(py::module_& module) {
       .def_static("column", &make_column, py::arg("name"))
       .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
       .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))
-      .def_static("cast", &make_cast, py::arg("child"), py::arg("type"))
+      .def_static("cast", &make_cast, py::arg("child"), py::arg("type"), py::kw_only(),
+                  py::arg("or_null") = false)
       .def(
           "bind",
           [](const Expression& self, const Schema& schema) {

@@ -11,10 +11,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from pystream.config import parse_duration_ns
-from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.literals import literal_node
+from pystream.pipeline.text_functions import TextFunctions
+from pystream.pipeline.time_functions import TimeFunctions
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression(Aggregations):
+class Expression(Aggregations, TextFunctions, TimeFunctions):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
-    comparisons, ``& | ~``. An expression is neither true nor false, so ``and``, ``or``, ``not`` and
-    chained comparisons raise TypeError: write ``(a > 1) & (b < 2)``.
+    comparisons, ``& | ~``; ``+`` also joins strings. An expression is neither true nor
+    false, so ``and``, ``or``, ``not`` and chained comparisons raise TypeError: write
+    ``(a > 1) & (b < 2)``.
 
     Attributes
     ----------
@@ -111,10 +112,10 @@ class Expression(Aggregations):
         return self._infix("modulo", other, reflected=True)
 
     def __neg__(self) -> Expression:
-        return self._call("negate")
+        return self._method("negate")
 
     def __abs__(self) -> Expression:
-        return self._call("abs")
+        return self._method("abs")
 
     # -- comparison ----------------------------------------------------------------------------
 
@@ -151,7 +152,7 @@ class Expression(Aggregations):
         return self._infix("or", other, reflected=True)
 
     def __invert__(self) -> Expression:
-        return self._call("not")
+        return self._method("not")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -174,7 +175,7 @@ class Expression(Aggregations):
         >>> col("amount").is_null()
         col("amount").is_null()
         """
-        return self._call("is_null")
+        return self._method("is_null")
 
     def is_not_null(self) -> Expression:
         """Test for a value; never null itself.
@@ -189,7 +190,7 @@ class Expression(Aggregations):
         >>> col("amount").is_not_null()
         col("amount").is_not_null()
         """
-        return self._call("is_not_null")
+        return self._method("is_not_null")
 
     def fill_null(self, value: Operand) -> Expression:
         """Replace nulls.
@@ -209,7 +210,27 @@ class Expression(Aggregations):
         >>> col("amount").fill_null(0)
         col("amount").fill_null(0)
         """
-        return self._call("fill_null", _node(value, "fill_null"))
+        return self._method("fill_null", value)
+
+    def null_if(self, value: Operand) -> Expression:
+        """Make a null of one value, such as -1 for unknown; as SQL's NULLIF.
+
+        Parameters
+        ----------
+        value : value or Expression
+            Whatever the value may be compared with.
+
+        Returns
+        -------
+        Expression
+            Of the same type; null where ``==`` is true.
+
+        Examples
+        --------
+        >>> col("delay").null_if(-1)
+        col("delay").null_if(-1)
+        """
+        return self._method("null_if", value)
 
     def is_nan(self) -> Expression:
         """Test floats for NaN; null where the value is null.
@@ -224,7 +245,7 @@ class Expression(Aggregations):
         >>> col("score").is_nan()
         col("score").is_nan()
         """
-        return self._call("is_nan")
+        return self._method("is_nan")
 
     def isin(self, values: Iterable[object]) -> Expression:
         """Test whether the value equals one of `values`.
@@ -252,40 +273,7 @@ class Expression(Aggregations):
             )
         return self._call("is_in", *(literal_node(value) for value in values))
 
-    # -- types and times -----------------------------------------------------------------------
-
-    def truncate(self, every: str | timedelta | int) -> Expression:
-        """Round down to a multiple of a duration since 1970 in UTC, also before 1970.
-
-        Parameters
-        ----------
-        every : str, timedelta or int
-            Positive: ``"1h"``, or a number in the unit of the column. Weeks and months have no
-            fixed start in it; ``"7d"`` starts on Thursdays.
-
-        Returns
-        -------
-        Expression
-            Of the type of the column.
-
-        Raises
-        ------
-        ConfigError
-            If it is no duration.
-
-        Examples
-        --------
-        >>> col("ts").truncate("1h")
-        col("ts").truncate("1h")
-        """
-        if isinstance(every, int):
-            return self._call("truncate", LiteralNode(int(every)))
-        nanoseconds = parse_duration_ns(every, name="truncate")
-        if not 0 < nanoseconds < 2**63:
-            raise ConfigError(
-                f'truncate got {every!s}, but it takes a duration above zero. Pass "1h", say.'
-            )
-        return self._call("truncate", LiteralNode(nanoseconds, "duration[ns]"))
+    # -- types and names -----------------------------------------------------------------------
 
     def cast(self, type: str) -> Expression:
         """Convert to another type.
@@ -307,6 +295,25 @@ class Expression(Aggregations):
         col("delay").cast("float64") / 60
         """
         return Expression(CastNode(self.node, str(type)), self.name)
+
+    def try_cast(self, type: str) -> Expression:
+        """Convert to another type, with null where :meth:`cast` would fail.
+
+        Parameters
+        ----------
+        type : str
+            As in `cast`. Types between which there is no cast are a SchemaError here too.
+
+        Returns
+        -------
+        Expression
+
+        Examples
+        --------
+        >>> col("answer").try_cast("int64").fill_null(-1)
+        col("answer").try_cast("int64").fill_null(-1)
+        """
+        return Expression(CastNode(self.node, str(type), or_null=True), self.name)
 
     def alias(self, name: str) -> Expression:
         """Name the result column.
@@ -331,8 +338,11 @@ class Expression(Aggregations):
     def _call(self, function: str, *arguments: ExpressionNode) -> Expression:
         return Expression(CallNode(function, (self.node, *arguments)))
 
+    def _method(self, function: str, *arguments: Operand) -> Expression:
+        return self._call(function, *(operand_node(argument, function) for argument in arguments))
+
     def _infix(self, function: str, other: Operand, *, reflected: bool = False) -> Expression:
-        node = _node(other, function)
+        node = operand_node(other, function)
         pair = (node, self.node) if reflected else (self.node, node)
         return Expression(CallNode(function, pair))
 
@@ -388,7 +398,8 @@ def lit(value: object) -> Expression:
     return value if isinstance(value, Expression) else Expression(literal_node(value))
 
 
-def _node(value: object, function: str) -> ExpressionNode:
+def operand_node(value: object, function: str) -> ExpressionNode:
+    """Return what stands beside an expression as a node; `function` asks for it."""
     if isinstance(value, Expression):
         return value.node
     if isinstance(value, Aggregation):

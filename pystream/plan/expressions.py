@@ -94,23 +94,33 @@ class CallNode(ExpressionNode):
             return f"{_operand(first)} {_INFIX[self.function]} {_operand(rest[0])}"
         if self.function in _PREFIX:
             return f"{_PREFIX[self.function]}{_operand(first)}"
-        if self.function == "abs":
-            return f"abs({first})"
+        if self.function == "case":
+            return self._case_text()
+        if self.function in ("abs", "coalesce"):
+            return f"{self.function}({', '.join(str(argument) for argument in self.arguments)})"
         listed = ", ".join(str(argument) for argument in rest)
         if self.function == "is_in":
             return f"{receiver_text(first)}.isin([{listed}])"
         return f"{receiver_text(first)}.{self.function}({listed})"
 
+    def _case_text(self) -> str:
+        parts = [str(argument) for argument in self.arguments]
+        arms = zip(parts[::2], parts[1::2], strict=False)
+        text = ".".join(f"when({condition}).then({value})" for condition, value in arms)
+        return f"{text}.otherwise({parts[-1]})" if len(parts) % 2 else text
+
 
 @dataclass(frozen=True)
 class CastNode(ExpressionNode):
-    """The same values as another type."""
+    """The same values as another type; with `or_null`, null where that does not hold them."""
 
     operand: ExpressionNode
     type: str
+    or_null: bool = False
 
     def __str__(self) -> str:
-        return f"{receiver_text(self.operand)}.cast({_quote(self.type)})"
+        name = "try_cast" if self.or_null else "cast"
+        return f"{receiver_text(self.operand)}.{name}({_quote(self.type)})"
 
 
 def receiver_text(node: ExpressionNode) -> str:

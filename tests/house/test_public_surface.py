@@ -35,6 +35,7 @@ SURFACE = [
     "WatermarkStrategy",
     "Window",
     "WindowedStream",
+    "coalesce",
     "col",
     "count",
     "cumulate",
@@ -43,6 +44,7 @@ SURFACE = [
     "lit",
     "open",
     "tumbling",
+    "when",
 ]
 
 

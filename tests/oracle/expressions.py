@@ -10,19 +10,29 @@ Value(type='int64', value=-2, is_literal=False)
 
 from __future__ import annotations
 
-import ctypes
 import math
 import operator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode, LiteralNode
+from tests.oracle.expression_values import (
+    DAY,
+    NANOS,
+    UNITS,
+    Failure,
+    Value,
+    civil,
+    duration_nanos,
+    in_range,
+    is_time,
+    iso_nanos,
+    rounded,
+    tick,
+    unit_of,
+)
 
-NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-UNITS = list(NANOS)  # coarse to fine
-DAY = 86_400 * 10**9
 LITERAL = "literal"  # the type of a bare Python value, before it meets a column
 COMPARE = {
     "equal": operator.eq,
@@ -35,28 +45,27 @@ COMPARE = {
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "floor_divide", "modulo")
 
 
-class Failure(Exception):
-    """What raises OperatorError when the pipeline runs."""
-
-
-@dataclass(frozen=True)
-class Value:
-    type: str
-    value: Any
-    is_literal: bool = False
-
-
 def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -> Value:
-    """Return the value of an expression in one row; every part of it is computed."""
+    """Return the value of an expression in one row.
+
+    Every part of it is computed, but what case and coalesce do not come to.
+    """
     match node:
         case ColumnNode(name):
             return Value(types[name], row[name])
         case LiteralNode(value, declared):
             return _literal(value, declared)
-        case CastNode(operand, target):
-            return cast(settle(evaluate(operand, types, row)), target)
+        case CastNode(operand, target, or_null):
+            value = settle(evaluate(operand, types, row))
+            return try_cast(value, target) if or_null else cast(value, target)
         case CallNode("truncate", (operand, step)):
             return truncate(evaluate(operand, types, row), step)
+        case CallNode("extract", (operand, LiteralNode(part))):
+            return extract(evaluate(operand, types, row), str(part))
+        case CallNode("case", arguments):
+            return case(arguments, types, row)
+        case CallNode("coalesce", arguments):
+            return coalesce(arguments, types, row)
         case CallNode(function, arguments):
             values = [evaluate(argument, types, row) for argument in arguments]
             return _call(function, values)
@@ -97,8 +106,13 @@ def _call(function: str, values: list[Value]) -> Value:
         return Value("bool", None if first.value is None else math.isnan(first.value))
     if function == "fill_null":
         return Value(first.type, fill_value(first, values[1]))
+    if function == "null_if":
+        is_equal = compare("equal", first, values[1]).value
+        return Value(first.type, None if is_equal else first.value)
     if function == "is_in":
         return Value("bool", is_in(first, values[1:]))
+    if function in TEXT:
+        return text_function(function, first, [settle(value) for value in values[1:]])
     return unary(function, first)
 
 
@@ -115,9 +129,13 @@ def kleene(function: str, a: bool | None, b: bool | None) -> bool | None:
 def fill_value(value: Value, fill: Value) -> Any:
     if value.value is not None:
         return value.value
-    if fill.type == LITERAL and fill.value is not None and value.type.startswith("float"):
-        return rounded(float(fill.value), value.type)
-    return fill.value
+    return adapted(fill, value.type)
+
+
+def adapted(value: Value, kind: str) -> Any:
+    if value.type == LITERAL and value.value is not None and kind.startswith("float"):
+        return rounded(float(value.value), kind)
+    return value.value
 
 
 def is_in(value: Value, members: list[Value]) -> bool | None:
@@ -126,6 +144,67 @@ def is_in(value: Value, members: list[Value]) -> bool | None:
     for member in members:
         result = kleene("or", result, compare("equal", value, member).value)
     return result
+
+
+# -- choices -------------------------------------------------------------------------------------
+
+
+def case(
+    arguments: tuple[ExpressionNode, ...], types: dict[str, str], row: dict[str, Any]
+) -> Value:
+    arms = list(zip(arguments[::2], arguments[1::2], strict=False))
+    otherwise = arguments[-1] if len(arguments) % 2 else LiteralNode(None)
+    kind = common_type([*(value for _, value in arms), otherwise], types)
+    for condition, value in arms:
+        if evaluate(condition, types, row).value:
+            return Value(kind, adapted(evaluate(value, types, row), kind))
+    return Value(kind, adapted(evaluate(otherwise, types, row), kind))
+
+
+def coalesce(
+    arguments: tuple[ExpressionNode, ...], types: dict[str, str], row: dict[str, Any]
+) -> Value:
+    kind = common_type(list(arguments), types)
+    for argument in arguments:
+        value = evaluate(argument, types, row)
+        if value.value is not None:
+            return Value(kind, adapted(value, kind))
+    return Value(kind, None)
+
+
+def common_type(values: list[ExpressionNode], types: dict[str, str]) -> str:
+    """Return the type of the first expression, else of the first literal that is not null."""
+    for value in values:
+        if not isinstance(value, LiteralNode):
+            return settle(evaluate(value, types, dict.fromkeys(types))).type
+    literals = [settle(evaluate(value, types, {})) for value in values]
+    return next(literal.type for literal in literals if literal.value is not None)
+
+
+# -- strings -------------------------------------------------------------------------------------
+
+
+def substring(text: str, start: int, length: int | None = None) -> str:
+    begin = max(len(text) + start, 0) if start < 0 else start
+    return text[begin:] if length is None else text[begin : begin + length]
+
+
+TEXT: dict[str, tuple[str, Any]] = {
+    "length": ("int64", len),
+    "strip": ("string", str.strip),
+    "lstrip": ("string", str.lstrip),
+    "rstrip": ("string", str.rstrip),
+    "contains": ("bool", operator.contains),
+    "starts_with": ("bool", str.startswith),
+    "ends_with": ("bool", str.endswith),
+    "substring": ("string", substring),
+}
+
+
+def text_function(function: str, value: Value, arguments: list[Value]) -> Value:
+    kind, python = TEXT[function]
+    contents = [value.value, *(argument.value for argument in arguments)]
+    return Value(kind, None if None in contents else python(*contents))
 
 
 # -- comparison ----------------------------------------------------------------------------------
@@ -157,6 +236,9 @@ def comparable(value: Value, beside: str) -> Any:
 
 
 def arithmetic(function: str, a: Value, b: Value) -> Value:
+    if "string" in (settle(a).type, settle(b).type) and not (is_time(a.type) or is_time(b.type)):
+        joined = None if a.value is None or b.value is None else a.value + b.value
+        return Value("string", joined)
     if is_time(a.type) or is_time(b.type):
         return time_arithmetic(function, a, b)
     left, right = meet(a, b), meet(b, a)
@@ -313,6 +395,8 @@ def in_unit(value: Value, unit: str) -> int | None:
 
 def truncate(value: Value, step: ExpressionNode) -> Value:
     assert isinstance(step, LiteralNode)
+    if isinstance(step.value, str):
+        return calendar_truncate(value, step.value)
     assert isinstance(step.value, int)
     kind = value.type
     if not is_time(kind):
@@ -321,6 +405,49 @@ def truncate(value: Value, step: ExpressionNode) -> Value:
     if value.value is None:
         return Value(kind, None)
     return Value(kind, in_range(value.value - value.value % every, kind))
+
+
+def calendar_truncate(value: Value, unit: str) -> Value:
+    if value.value is None:
+        return value
+    days = value.value * tick(value.type) // DAY
+    _, day = civil(days)
+    first = {
+        "week": day - timedelta(days=day.weekday()),
+        "month": day.replace(day=1),
+        "quarter": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
+        "year": day.replace(month=1, day=1),
+    }
+    nanos = (days - (day - first[unit]).days) * DAY
+    return Value(value.type, in_range(nanos // tick(value.type), value.type))
+
+
+def extract(value: Value, part: str) -> Value:
+    if value.value is None:
+        return Value("int64", None)
+    nanos = value.value * tick(value.type)
+    days, of_day = divmod(nanos, DAY)
+    year, day = civil(days)
+    of_second = of_day % 10**9
+    iso = day.isocalendar()
+    parts = {
+        "year": year,
+        "quarter": (day.month + 2) // 3,
+        "month": day.month,
+        "day": day.day,
+        "day_of_week": day.isoweekday(),
+        "day_of_year": day.timetuple().tm_yday,
+        "week": iso.week,
+        "iso_year": year + iso.year - day.year,
+        "hour": of_day // (3600 * 10**9),
+        "minute": of_day // (60 * 10**9) % 60,
+        "second": of_day // 10**9 % 60,
+        "millisecond": of_second // 10**6,
+        "microsecond": of_second // 10**3,
+        "nanosecond": of_second,
+        "epoch": nanos // 10**9,
+    }
+    return Value("int64", parts[part])
 
 
 # -- casts ---------------------------------------------------------------------------------------
@@ -332,67 +459,50 @@ def cast(value: Value, target: str) -> Value:
         return Value(target, content)
     if is_time(value.type) and is_time(target):
         return Value(target, in_range(content * tick(value.type) // tick(target), target))
+    if isinstance(content, str | bytes):
+        return Value(target, parsed(content, target))
     if target == "bool":
-        return Value(target, {"true": True, "false": False}.get(content, bool(content)))
+        return Value(target, bool(content))
     if target == "string":
         return Value(target, as_text(value))
     if target.startswith("float"):
         return Value(target, rounded(float(content), target))
-    if is_time(target) and isinstance(content, str):
-        return Value(target, in_range(iso_nanos(content) // tick(target), target))
     if isinstance(content, float) and not math.isfinite(content):
         raise Failure(f"{content} is no integer")
     return Value(target, in_range(int(content), target))
+
+
+def parsed(content: str | bytes, target: str) -> Any:
+    """Return what a whole text says; texts in tests have no more digits than Python takes."""
+    try:
+        if target in ("string", "binary"):
+            raw = content if isinstance(content, bytes) else content.encode()
+            return raw if target == "binary" else raw.decode()
+        assert isinstance(content, str)
+        if target == "bool":
+            return {"true": True, "false": False}[content]
+        if is_time(target):
+            return in_range(iso_nanos(content) // tick(target), target)
+        if content != content.strip() or content.startswith("+"):
+            raise ValueError(content)
+        if target.startswith("float"):
+            return rounded(float(content), target)
+        return in_range(int(content), target)
+    except (ValueError, KeyError):
+        raise Failure(f"{content!r} is not a {target}") from None
+
+
+def try_cast(value: Value, target: str) -> Value:
+    try:
+        return cast(value, target)
+    except Failure:
+        return Value(target, None)
 
 
 def as_text(value: Value) -> str:
     if value.type == "bool":
         return "true" if value.value else "false"
     if value.type == "date32":
-        return str(date(1970, 1, 1) + timedelta(days=value.value))
+        year, day = civil(value.value)
+        return f"{year:04}-{day:%m-%d}"
     return str(value.value)
-
-
-# -- numbers and units ---------------------------------------------------------------------------
-
-
-def in_range(number: int, kind: str) -> int:
-    if kind == "date32":
-        kind = "int32"
-    elif is_time(kind):
-        kind = "int64"
-    bits = int(kind.strip("uint"))
-    low, high = (0, 2**bits) if kind.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
-    if not low <= number < high:
-        raise Failure(f"{number} does not fit {kind}")
-    return number
-
-
-def rounded(number: float, kind: str) -> float:
-    return ctypes.c_float(number).value if kind == "float32" else number
-
-
-def is_time(kind: str) -> bool:
-    return kind == "date32" or kind.startswith(("timestamp", "duration"))
-
-
-def unit_of(kind: str) -> str:
-    return "s" if kind == "date32" else kind[kind.index("[") + 1 :].rstrip("]").split(",")[0]
-
-
-def tick(kind: str) -> int:
-    """Nanoseconds of one tick."""
-    return DAY if kind == "date32" else NANOS[unit_of(kind)]
-
-
-def iso_nanos(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is not None:
-        moment = moment.replace(tzinfo=None) - moment.utcoffset()  # type: ignore[operator]
-    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000
-
-
-def duration_nanos(text: str) -> int | None:
-    sizes = {"d": DAY, "h": DAY // 24, "m": 60 * 10**9, **NANOS}
-    unit = text.lstrip("-0123456789")
-    return int(text.removesuffix(unit)) * sizes[unit] if unit in sizes else None

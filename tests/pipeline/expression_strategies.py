@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
 from pystream._native import Array, DataType, RecordBatch, Schema
+from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
+from pystream.pipeline.time_functions import TimePart
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode
 
 BITS = (8, 16, 32, 64)
@@ -33,6 +35,8 @@ TYPES = {
 }
 DTYPES = {"date32": "datetime64[D]", "bool": "bool"}
 WORDS = ["", "a", "ab", "b", "é", "z\x00", "longer than sixteen bytes"]
+WORDS += [" a\t", "\u2003é \x1f", "𝄞a日é", "bab"]
+SHORT = ["", "a", "b", "é", "𝄞", "日é", "ab", " "]
 COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
 ARITHMETIC = ["__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__"]
 
@@ -86,7 +90,7 @@ def columns_of(node: ExpressionNode) -> set[str]:
     match node:
         case ColumnNode(name):
             return {name}
-        case CastNode(operand, _):
+        case CastNode(operand, _, _):
             return columns_of(operand)
         case CallNode(_, arguments):
             return set().union(*(columns_of(argument) for argument in arguments))
@@ -182,7 +186,8 @@ def numbers() -> st.SearchStrategy[Expression]:
         columns(["i8", "i64", "f64", "g64"]),
         st.sampled_from(["float64", "float32"]),
     )
-    return st.recursive(columns(NUMBERS) | literals() | parsed, deeper, max_leaves=4)
+    lengths = texts().map(lambda e: e.length())
+    return st.recursive(columns(NUMBERS) | literals() | parsed | lengths, deeper, max_leaves=4)
 
 
 @cache
@@ -199,7 +204,11 @@ def times() -> st.SearchStrategy[Expression]:
         ),
         infix(["__mul__", "__floordiv__"], durations, counts),
         infix(["__mul__"], counts, durations),
-        st.builds(lambda e, span: e.truncate(span), instants, st.sampled_from(["1d", "5d", "2d"])),
+        st.builds(
+            lambda e, span: e.truncate(span),
+            instants,
+            st.sampled_from(["1d", "5d", "2d", "week", "month", "quarter", "year"]),
+        ),
         st.builds(
             lambda e, span: e.truncate(span),
             columns(["t_ms", "t_us", "t_ns"]),
@@ -208,6 +217,7 @@ def times() -> st.SearchStrategy[Expression]:
         st.builds(
             lambda e, kind: e.cast(kind), instants, st.sampled_from([*INSTANTS.values(), "int64"])
         ),
+        st.builds(lambda e, part: e.extract(part), instants, st.sampled_from(get_args(TimePart))),
         st.builds(lambda e, kind: e.cast(kind), durations, st.sampled_from([*DURATIONS.values()])),
     )
 
@@ -219,6 +229,27 @@ def texts() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, word: e.fill_null(word), columns(STRINGS), st.sampled_from(WORDS)),
         st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
         columns(["i8", "u64", "a", "day", "f64"]).map(lambda e: e.cast("string")),
+        parts_of_texts(columns(STRINGS)),
+        infix(["__add__", "__radd__"], columns(STRINGS), st.sampled_from(SHORT) | columns(STRINGS)),
+        parts_of_texts(infix(["__add__"], columns(STRINGS), columns(STRINGS) | st.just(lit(None)))),
+        st.builds(lambda a, b: lit(a) + lit(b), st.sampled_from(SHORT), st.sampled_from(SHORT)),
+    )
+
+
+def parts_of_texts(texts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    position = st.integers(-4, 4) | integers(64, signed=True)
+    return st.one_of(
+        st.builds(
+            lambda e, start, length: e.substring(start, length),
+            texts,
+            position,
+            st.none() | st.integers(0, 4) | st.just(2**63 - 1),
+        ),
+        st.builds(
+            lambda e, name: getattr(e, name)(),
+            texts,
+            st.sampled_from(["strip", "lstrip", "rstrip"]),
+        ),
     )
 
 
@@ -245,6 +276,11 @@ def conditions() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, v: e.isin(v), texts(), words),
         st.builds(lambda e, v: e.isin(v), columns(["a"]), st.lists(st.none() | st.booleans())),
         columns(["i8", "f32", "f64", "u64"]).map(lambda e: e.cast("bool")),
+        infix(
+            ["contains", "starts_with", "ends_with"],
+            texts() | st.sampled_from(WORDS).map(lit),
+            st.sampled_from(SHORT) | columns(STRINGS) | st.just(lit(None)),
+        ),
     )
 
     def deeper(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
@@ -271,5 +307,77 @@ def fills() -> st.SearchStrategy[Expression]:
 
 
 @cache
+def attempts() -> st.SearchStrategy[Expression]:
+    texts_of = columns(["i16", "u64", "f64", "a"]).map(lambda e: e.cast("string"))
+    words = st.sampled_from(
+        [*WORDS, "true", "-7", "1.5", "1970-01-02", "1970-01-02T00:00:01", "1e99"]
+    )
+    mixed = st.builds(lambda e, word: e.fill_null(word), columns(STRINGS) | texts_of, words)
+    return st.one_of(
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            numbers(),
+            st.sampled_from([f"{sign}int{bits}" for sign in ("", "u") for bits in BITS] + ["bool"]),
+        ),
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            mixed | words.map(lit),
+            st.sampled_from(["int8", "int64", "uint16", "float64", "bool", "date32"]),
+        ),
+        st.builds(
+            lambda e, kind: e.try_cast(kind),
+            columns(INSTANTS),
+            st.sampled_from([*INSTANTS.values(), "int8"]),
+        ),
+        columns(["blob"]).map(lambda e: e.try_cast("string") + "!"),
+        columns(["blob"]).map(lambda e: e.try_cast("string").length()),
+    )
+
+
+@cache
+def families() -> list[tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]]:
+    """Expressions of one type each, some of which fail in some rows, and literals that fit it."""
+    whole, double = columns(["i8", "i32", "i64", "j64"]), columns(["f64", "g64"])
+    return [
+        (
+            infix(["__add__", "__mul__", "__floordiv__", "__mod__"], whole, whole)
+            | columns(["i64", "j64"])
+            | double.map(lambda e: e.cast("int64")),
+            integers(64, signed=True),
+        ),
+        (double | infix(["__truediv__"], whole, whole), floats(64) | st.integers(-3, 3)),
+        (columns(["f32", "g32"]), floats(64)),
+        (texts(), st.sampled_from(WORDS)),
+        (columns(["a", "b"]), st.booleans()),
+        (columns(["blob"]), st.sampled_from([b"", b"\xff"])),
+        (columns(["t_ms"]), st.just(lit(None))),
+        (columns(["encoded_int"]), integers(64, signed=True)),
+    ]
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Expression:
+    family, literal = draw(st.sampled_from(families()))
+    value = draw(st.sampled_from([family, family | literal, literal]))
+    if draw(st.booleans()):
+        first = draw(family | value.map(lit).filter(lambda e: repr(e) != "lit(None)"))
+        others = draw(st.lists(value | st.just(lit(None)), max_size=3))
+        return first.null_if(others[0]) if len(others) == 1 else coalesce(first, *others)
+    whole = columns(["i8", "i64"])
+    condition = st.one_of(
+        columns(["a", "b"]),
+        infix(COMPARISONS, whole, whole | st.integers(-2, 2)),
+        infix(COMPARISONS, infix(["__floordiv__"], whole, whole), st.integers(-2, 2)),
+        columns(STRINGS).map(lambda e: e.is_null()),
+        st.booleans() | st.just(lit(None)),
+    )
+    inner = st.builds(lambda c, v: when(c).then(v), condition, family)
+    case = when(draw(condition)).then(draw(family if draw(st.booleans()) else inner))
+    for _ in range(draw(st.integers(0, 2))):
+        case = case.when(draw(condition)).then(draw(value | inner | st.none()))
+    return case.otherwise(draw(value | inner)) if draw(st.booleans()) else case
+
+
+@cache
 def expressions() -> st.SearchStrategy[Expression]:
-    return st.one_of(numbers(), conditions(), times(), texts(), fills())
+    return st.one_of(numbers(), conditions(), times(), texts(), fills(), choices(), attempts())

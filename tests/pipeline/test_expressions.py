@@ -13,35 +13,16 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 
-from pystream._native import Array, RecordBatch, select_true
+from pystream._native import Array, select_true
 from pystream._native import Expression as Native
 from pystream.engines.local.expressions import infer, lower
 from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError
 from pystream.pipeline.aggregates import count
+from pystream.pipeline.case import coalesce, when
 from pystream.pipeline.expressions import Expression, col, lit
 from tests.oracle import expressions as oracle
 from tests.pipeline.expression_strategies import TYPES, Case, cases
-
-FLIGHTS = pa.record_batch(
-    {
-        "carrier": pa.array(["UA", "AA", None, "B6", "UA"]),
-        "delay": pa.array([2, None, -3, 120, 2**61], pa.int64()),
-        "distance": pa.array([100.0, 0.0, None, float("nan"), -0.5]),
-        "cancelled": pa.array([True, False, None, False, True]),
-        "scheduled": pa.array([0, 3_599_999, -1, None, 7_200_000], pa.timestamp("ms")),
-        "price": pa.array([Decimal("1.50"), None, Decimal("-1.50"), Decimal(0), Decimal("9.99")]),
-    }
-)
-BATCH = RecordBatch.from_arrow(FLIGHTS)[0]
-
-
-def run(expression: Expression, batch: RecordBatch = BATCH) -> list[Any]:
-    return lower(expression.node).bind(batch.schema).evaluate(batch).to_pylist()
-
-
-def type_of(expression: Expression) -> str:
-    return str(infer(expression.node, BATCH.schema))
-
+from tests.pipeline.flights import BATCH, run, type_of
 
 # -- examples -------------------------------------------------------------------------------------
 
@@ -149,6 +130,13 @@ def test_casts() -> None:
         "col(\"k\") == b'\\x00'",
         'col("price") > Decimal("1.50")',
         'col("a").is_null() | (~col("b").is_not_null())',
+        'col("s").substring(1, 2).strip().length() + 1',
+        'lit("a,b").contains(col("s") + ",")',
+        'when(col("n") > 0).then("more").when(col("n") < 0).then(None).otherwise(col("s"))',
+        '(when(col("n") > 0).then(1) + 1).alias("n")',
+        'coalesce(col("a"), 0).null_if(-1)',
+        'col("a").try_cast("int8") + 1',
+        'col("ts").extract("hour")',
         'col("amount").sum()',
         '(col("amount") * 2).max()',
         "count()",
@@ -235,7 +223,34 @@ def test_none_hints_at_the_null_tests() -> None:
         (col("scheduled") + col("scheduled"), r"does not take timestamp\[ms\] and timestamp\[ms\]"),
         (col("scheduled") > "yesterday", "'yesterday' is not a time"),
         (col("cancelled").cast("timestamp[s]"), r"no cast from bool \(cancelled\) to timestamp"),
+        (col("cancelled").try_cast("timestamp[s]"), r"no cast from bool \(cancelled\)"),
+        (col("delay").extract("hour"), "takes timestamps and dates, but delay is int64. Cast it"),
+        (
+            (col("scheduled") - "1970-01-01").extract("hour"),
+            r"is duration\[ms\]. Divide it by a duration",
+        ),
         (lit(300).cast("int8"), "300 does not fit int8"),
+        (col("blob").length(), "length takes string, but blob is binary. Cast it to string"),
+        (col("blob").contains("x"), "contains takes string, but blob is binary"),
+        (col("carrier").starts_with(col("blob")), "starts_with takes string, but blob is binary"),
+        (col("carrier").ends_with(1), "1 is not a string"),
+        (col("delay").substring(1), "substring takes string, but delay is int64"),
+        (col("carrier") + col("blob"), r"\+ does not take string and binary"),
+        (col("delay") + "x", r"\+ does not take int64 and literal 'x'"),
+        (when(col("delay")).then(1), "when takes bool, but delay is int64. Compare first"),
+        (
+            when(col("cancelled")).then(col("delay")).otherwise(col("distance")),
+            r"its values are of different types: delay is int64 and distance is float64\. Cast one",
+        ),
+        (when(col("cancelled")).then("late").otherwise(col("delay")), "'late' is not a int64"),
+        (when(col("cancelled")).then(1).otherwise(0.5), "0.5 does not fit int64"),
+        (when(col("cancelled")).then(None), "a null literal has no type of its own"),
+        (
+            when(col("cancelled")).then(1).otherwise(col("dellay")),
+            "column 'dellay' does not exist",
+        ),
+        (coalesce(col("delay"), col("carrier")), "delay is int64 and carrier is string"),
+        (col("carrier").null_if(col("delay")), r"compare carrier \(string\) with delay \(int64\)"),
         (lit(None), "a null literal has no type of its own"),
     ],
 )
@@ -268,6 +283,15 @@ def test_decimal_arithmetic_is_not_supported() -> None:
         (lambda: col("a").isin("abc"), TypeError, "not a list of values"),
         (lambda: col("a").truncate("soon"), ConfigError, "not a duration"),
         (lambda: col("a").truncate("0s"), ConfigError, "above zero"),
+        (lambda: col("a").substring("x"), TypeError, "the start 'x'. Pass an int"),  # type: ignore[arg-type]
+        (lambda: col("a").substring(0, True), TypeError, "the length True. Pass an int"),
+        (lambda: col("a").substring(0, -1), ConfigError, "the length -1. Pass zero or more"),
+        (lambda: col("a").substring(2**63), ConfigError, "Pass one of 64 bits"),
+        (lambda: col("a").extract("hours"), ConfigError, "Use one of year, quarter"),  # type: ignore[arg-type]
+        (lambda: coalesce(col("a"), None), TypeError, "coalesce got None"),
+        (lambda: when(None), TypeError, "when got None"),  # type: ignore[arg-type]
+        (lambda: when(col("a") > 0).then(count()), TypeError, "then got count.*is an aggregation"),  # type: ignore[arg-type]
+        (lambda: col("a").contains(None), TypeError, "contains got None"),  # type: ignore[arg-type]
         (lambda: col(1), TypeError, "not a name"),  # type: ignore[arg-type]
         (lambda: col("a") + count(), TypeError, "is an aggregation"),
         (lambda: lower(col("a").cast("int7").node), ConfigError, "not a column type"),
@@ -313,6 +337,9 @@ def test_dictionary_columns_stay_what_they_are() -> None:
 def test_the_core_refuses_calls_that_no_one_writes() -> None:
     with pytest.raises(NotSupportedError, match="function 'sin' does not exist"):
         Native.call("sin", [Native.column("a")])
+    century = Native.call("extract", [Native.column("scheduled"), Native.literal("century")])
+    with pytest.raises(SchemaError, match=r"'century' is not a part of a time\. Use one of year"):
+        century.bind(BATCH.schema)
     with pytest.raises(SchemaError, match="function 'add' got 1 arguments"):
         Native.call("add", [Native.column("a")])
     with pytest.raises(SchemaError, match="select_true got a column of int64"):

@@ -3,14 +3,37 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
-#include "expressions/detail/node.hpp"
+#include "expressions/detail/families.hpp"
 
 namespace pystream::expressions::detail {
 
-// Converts a column; throws kOperator, beginning with `text`, on a value that the target does not
-// hold.
-using CastKernel = std::function<Array(const Array& in, const std::string& text)>;
+// The rows whose value the target does not hold.
+class CastFailures {
+ public:
+  // `text` is the cast as the user would write it.
+  CastFailures(const std::string& text, OnFailure on_failure)
+      : text_(text), on_failure_(on_failure) {}
+
+  // Notes a row, ascending, which becomes null; false when it is an error, for the caller to throw.
+  bool become_null(int64_t row) {
+    if (on_failure_ == OnFailure::kError) return false;
+    rows_.push_back(row);
+    return true;
+  }
+  const std::string& text() const { return text_; }
+  const std::vector<int64_t>& rows() const { return rows_; }
+
+ private:
+  const std::string& text_;
+  OnFailure on_failure_;
+  std::vector<int64_t> rows_;
+};
+
+// Converts a column. What it gives for the rows that failed, which are no nulls yet, is arbitrary;
+// throws kOperator on the first of them where they are errors.
+using CastKernel = std::function<Array(const Array& in, CastFailures& failures)>;
 
 // Between numbers (no decimals as target), bool and times; empty when there is no such cast.
 CastKernel find_number_cast(const DataType& from, const DataType& to);

@@ -5,11 +5,23 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "expressions/detail/node.hpp"
 
 namespace pystream::expressions::detail {
+
+// One of several values, and the columns it reads, ascending: it may meet a batch of these alone.
+struct Part {
+  NodePtr node;
+  std::vector<int> columns;
+};
+// The same before its type is known.
+struct PartOperand {
+  Operand operand;
+  std::vector<int> columns;
+};
 
 NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_negate(NodePtr child, std::string text);
@@ -19,20 +31,40 @@ NodePtr bind_logic(Function function, NodePtr left, NodePtr right, std::string t
 NodePtr bind_not(NodePtr child, std::string text);
 NodePtr bind_null_test(bool is_null, NodePtr child, std::string text);
 NodePtr bind_fill_null(NodePtr child, Operand fill, std::string text);
+NodePtr bind_null_if(NodePtr child, Operand value, std::string text);
 NodePtr bind_is_nan(NodePtr child, std::string text);
 NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::string text);
+// As many values as conditions, or one more, for the rows where none is true.
+NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text);
+NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
-NodePtr bind_cast(NodePtr child, const DataType& target, std::string text);
+// Down to the first day of a week, month, quarter or year; null when `unit` is none of them.
+NodePtr bind_calendar_truncate(NodePtr child, std::string_view unit, const std::string& text);
+NodePtr bind_extract(NodePtr child, const Expression& part, std::string text);
+NodePtr bind_text(Function function, NodePtr child, std::string text);
+NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
+NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
+// What a cast makes of a value that the target does not hold.
+enum class OnFailure : uint8_t { kError, kNull };
+NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, std::string text);
 
 // Parts that families lend to each other.
 
+// Whether values of both types may stand in one column of type `type`: they are equal, or differ in
+// a declared dictionary encoding alone.
+bool is_same_kind(const DataType& type, const DataType& other);
 // Arithmetic of times; `left` or `right` is temporal.
 NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std::string text);
 // Both operands of one computing type (int64, uint64, float32, float64, or one int64 and one
 // uint64); the result has the type `result`.
 NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType result,
                         std::string text);
-// string or binary on both sides.
+// Whether an addition is one of strings, and then that.
+bool is_concat(const Operand& left, const Operand& right);
+NodePtr bind_concat(Operand left, Operand right, std::string text);
+// For a time whose truncation lies before the first that its type holds.
+[[noreturn]] void throw_truncate_error(const Node& node, int64_t row, int64_t value);
+// string or binary on both sides; also contains, starts_with and ends_with.
 NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, std::string text);
 // A bitmap of the rows whose value is one of some members; arbitrary below nulls.
 using Finder = std::function<Buffer(const Array&)>;

@@ -75,13 +75,30 @@ struct Operand {
   std::string describe() const;
 };
 
+// What only the data can show, in one row: "<problem> in <text> at row <row>. <advice>", with the
+// facts expression and row.
+class RowError final : public Error {
+ public:
+  RowError(std::string text, int64_t row, std::string problem, std::string advice);
+
+  int64_t row() const { return row_; }
+  // The same for the batch that the failing rows were taken from.
+  RowError at_row(int64_t row) const { return {text_, row, problem_, advice_}; }
+
+ private:
+  std::string text_;
+  int64_t row_;
+  std::string problem_;
+  std::string advice_;
+};
+
 [[noreturn]] void throw_schema_error(const std::string& message);
 
 // "<text>: <problem>. <advice>"
 [[noreturn]] void throw_type_error(const std::string& text, const std::string& problem,
                                    const std::string& advice);
 
-// "<problem> in <text> at row <row>. <advice>", with the facts expression and row.
+// Throws RowError.
 [[noreturn]] void throw_row_error(const std::string& text, int64_t row, const std::string& problem,
                                   const std::string& advice);
 

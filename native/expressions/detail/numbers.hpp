@@ -21,6 +21,11 @@ std::pair<__int128, __int128> integer_range(const DataType& type);
 // Nanoseconds in one tick of a temporal type; a date32 ticks once a day.
 int64_t nanos_per_tick(const DataType& type);
 
+// Of a positive divisor.
+inline int64_t floor_divide(int64_t value, int64_t divisor) {
+  return value / divisor - (value % divisor < 0);
+}
+
 // "-12.50" for -1250 at scale 2.
 std::string decimal_text(__int128 unscaled, int scale);
 

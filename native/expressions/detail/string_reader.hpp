@@ -7,6 +7,13 @@
 
 namespace pystream::expressions::detail {
 
+// Whether to work on dictionary entries and map the codes, none of which is then out of range. A
+// short slice of a batch with a large dictionary is cheaper row by row.
+inline bool pays_per_entry(const Array& array) {
+  return array.is_encoded() && array.dictionary->length > 0 &&
+         array.dictionary->length <= array.length;
+}
+
 class StringReader {
  public:
   explicit StringReader(const Array& array)

@@ -67,6 +67,6 @@ def _lower(node: ExpressionNode) -> NativeExpression:
             return NativeExpression.literal(value, DataType(declared))
         case CallNode(function, arguments):
             return NativeExpression.call(function, [_lower(argument) for argument in arguments])
-        case CastNode(operand, target):
-            return NativeExpression.cast(_lower(operand), DataType(target))
+        case CastNode(operand, target, or_null):
+            return NativeExpression.cast(_lower(operand), DataType(target), or_null=or_null)
     raise AssertionError(f"unknown expression {node!r}")
