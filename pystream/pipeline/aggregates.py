@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pystream.plan.expressions import ExpressionNode, receiver_text
-from pystream.plan.nodes import AggregateFunction
+from pystream.errors import ConfigError
+from pystream.plan.expressions import CallNode, ExpressionNode, LiteralNode, receiver_text
+from pystream.plan.nodes import Aggregate, AggregateFunction
+
+if TYPE_CHECKING:
+    from pystream.pipeline.expressions import Expression
 
 __all__ = ["Aggregation", "Aggregations", "count"]
 
@@ -23,6 +28,8 @@ class Aggregation:
         The name of a method of :class:`Expression` that makes one, or ``count_all``.
     operand : ExpressionNode or None
         What is aggregated; None counts rows.
+    where : ExpressionNode or None
+        The rows that count; None: all.
 
     Examples
     --------
@@ -33,11 +40,21 @@ class Aggregation:
 
     function: AggregateFunction
     operand: ExpressionNode | None = None
+    where: ExpressionNode | None = None
 
     def __repr__(self) -> str:
+        where = "" if self.where is None else f"where={self.where}"
         if self.operand is None:
-            return "count()"
-        return f"{receiver_text(self.operand)}.{self.function}()"
+            return f"count({where})"
+        return f"{receiver_text(self.operand)}.{self.function}({where})"
+
+    def to_plan(self, name: str) -> Aggregate:
+        """Return the result column of that name. Rows that do not count are null in its operand."""
+        if self.where is None:
+            return Aggregate(name, self.function, self.operand)
+        if self.operand is None:
+            return Aggregate(name, "count", CallNode("case", (self.where, LiteralNode(True))))
+        return Aggregate(name, self.function, CallNode("case", (self.where, self.operand)))
 
 
 class Aggregations:
@@ -50,8 +67,13 @@ class Aggregations:
 
     node: ExpressionNode
 
-    def sum(self) -> Aggregation:
+    def sum(self, *, where: Expression | None = None) -> Aggregation:
         """Add up what is not null.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -64,10 +86,15 @@ class Aggregations:
         >>> col("amount").sum()
         col("amount").sum()
         """
-        return Aggregation("sum", self.node)
+        return Aggregation("sum", self.node, _condition(where))
 
-    def mean(self) -> Aggregation:
+    def mean(self, *, where: Expression | None = None) -> Aggregation:
         """Average what is not null.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -80,10 +107,15 @@ class Aggregations:
         >>> col("amount").mean()
         col("amount").mean()
         """
-        return Aggregation("mean", self.node)
+        return Aggregation("mean", self.node, _condition(where))
 
-    def min(self) -> Aggregation:
+    def min(self, *, where: Expression | None = None) -> Aggregation:
         """Find the least value; NaN only when all are NaN.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -96,10 +128,15 @@ class Aggregations:
         >>> col("amount").min()
         col("amount").min()
         """
-        return Aggregation("min", self.node)
+        return Aggregation("min", self.node, _condition(where))
 
-    def max(self) -> Aggregation:
+    def max(self, *, where: Expression | None = None) -> Aggregation:
         """Find the greatest value; NaN only when all are NaN.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -112,10 +149,15 @@ class Aggregations:
         >>> col("amount").max()
         col("amount").max()
         """
-        return Aggregation("max", self.node)
+        return Aggregation("max", self.node, _condition(where))
 
-    def count(self) -> Aggregation:
+    def count(self, *, where: Expression | None = None) -> Aggregation:
         """Count the rows where the value is not null.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -128,10 +170,15 @@ class Aggregations:
         >>> col("amount").count()
         col("amount").count()
         """
-        return Aggregation("count", self.node)
+        return Aggregation("count", self.node, _condition(where))
 
-    def var_samp(self) -> Aggregation:
+    def var_samp(self, *, where: Expression | None = None) -> Aggregation:
         """Estimate the variance of what the values are a sample of: over n - 1.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -144,10 +191,15 @@ class Aggregations:
         >>> col("amount").var_samp()
         col("amount").var_samp()
         """
-        return Aggregation("var_samp", self.node)
+        return Aggregation("var_samp", self.node, _condition(where))
 
-    def var_pop(self) -> Aggregation:
+    def var_pop(self, *, where: Expression | None = None) -> Aggregation:
         """Compute the variance of the values themselves: over n.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -160,10 +212,15 @@ class Aggregations:
         >>> col("amount").var_pop()
         col("amount").var_pop()
         """
-        return Aggregation("var_pop", self.node)
+        return Aggregation("var_pop", self.node, _condition(where))
 
-    def stddev_samp(self) -> Aggregation:
+    def stddev_samp(self, *, where: Expression | None = None) -> Aggregation:
         """Take the square root of :meth:`var_samp`.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -176,10 +233,15 @@ class Aggregations:
         >>> col("amount").stddev_samp()
         col("amount").stddev_samp()
         """
-        return Aggregation("stddev_samp", self.node)
+        return Aggregation("stddev_samp", self.node, _condition(where))
 
-    def stddev_pop(self) -> Aggregation:
+    def stddev_pop(self, *, where: Expression | None = None) -> Aggregation:
         """Take the square root of :meth:`var_pop`.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -192,10 +254,15 @@ class Aggregations:
         >>> col("amount").stddev_pop()
         col("amount").stddev_pop()
         """
-        return Aggregation("stddev_pop", self.node)
+        return Aggregation("stddev_pop", self.node, _condition(where))
 
-    def any(self) -> Aggregation:
+    def any(self, *, where: Expression | None = None) -> Aggregation:
         """Say whether any of the values, which are bool, is true.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -208,10 +275,15 @@ class Aggregations:
         >>> col("failed").any()
         col("failed").any()
         """
-        return Aggregation("any", self.node)
+        return Aggregation("any", self.node, _condition(where))
 
-    def all(self) -> Aggregation:
+    def all(self, *, where: Expression | None = None) -> Aggregation:
         """Say whether all of the values, which are bool, are true.
+
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
 
         Returns
         -------
@@ -224,11 +296,16 @@ class Aggregations:
         >>> col("paid").all()
         col("paid").all()
         """
-        return Aggregation("all", self.node)
+        return Aggregation("all", self.node, _condition(where))
 
 
-def count() -> Aggregation:
+def count(*, where: Expression | None = None) -> Aggregation:
     """Count rows, whatever is in them.
+
+    Parameters
+    ----------
+    where : Expression, optional
+        Of type bool: only rows in which it is true count.
 
     Returns
     -------
@@ -237,7 +314,18 @@ def count() -> Aggregation:
 
     Examples
     --------
-    >>> count()
-    count()
+    >>> from pystream import col
+    >>> count(where=col("amount") > 100)
+    count(where=col("amount") > 100)
     """
-    return Aggregation("count_all")
+    return Aggregation("count_all", None, _condition(where))
+
+
+def _condition(where: Expression | None) -> ExpressionNode | None:
+    if where is None:
+        return None
+    if not isinstance(where, Aggregations):
+        raise ConfigError(
+            f'where={where!r} is not an expression. Write, for example, where=col("amount") > 100.'
+        )
+    return where.node

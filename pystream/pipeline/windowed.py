@@ -158,8 +158,7 @@ class WindowedStream:
             event_time_shift=self._event_time.shift,
             assigner=self._assigner,
             aggregates=tuple(
-                nodes.Aggregate(name, aggregation.function, aggregation.operand)
-                for name, aggregation in aggregations.items()
+                aggregation.to_plan(name) for name, aggregation in aggregations.items()
             ),
             late_tag=None if self._late_tag is None else self._late_tag.name,
         )

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 MIN_TIME = -(2**63)
 MAX_TIME = 2**63 - 1
@@ -349,12 +350,12 @@ def _ordered(value: Scalar) -> Scalar:
 
 
 def rows(
-    result: Result, records: Sequence[Record], aggregates: Sequence[tuple[str, int | None]]
+    result: Result, records: Sequence[Record], aggregates: Sequence[tuple[Any, ...]]
 ) -> list[tuple[Scalar, ...]]:
     """Return the result rows: key parts, window start, window end, one value per aggregate.
 
     An aggregate is a kind and the position of its input in ``Record.values`` (None for
-    ``count_all``).
+    ``count_all``); a third item is the position of the bool that must be true in rows that count.
 
     >>> stream = [Record(1, ("a",), (10,)), Record(7, ("a",), (None,))]
     >>> rows(run(stream, size=10), stream, [("count_all", None), ("count", 0), ("sum", 0)])
@@ -363,10 +364,11 @@ def rows(
     table = []
     for pane in result.panes:
         row = [*pane.key, pane.start, pane.end]
-        for kind, position in aggregates:
-            column = [
-                None if position is None else records[i].values[position] for i in pane.members
+        for kind, position, *where in aggregates:
+            members = [
+                i for i in pane.members if all(records[i].values[at] is True for at in where)
             ]
+            column = [None if position is None else records[i].values[position] for i in members]
             row.append(aggregate(kind, column))
         table.append(tuple(row))
     return table

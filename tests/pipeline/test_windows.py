@@ -85,6 +85,18 @@ def test_late_rows_go_to_the_side_output_unchanged_and_are_counted(log: ps.Log) 
     assert [(row["user"], row["amount"]) for row in rows] == [("ann", 3), ("cid", None)]
 
 
+def test_side_output_of_computed_aggregates_may_go_nowhere() -> None:
+    table = pa.table({"ts": pa.array([1, 20, 2], pa.int64()), "n": [1, 2, 3]})
+    late = ps.OutputTag("late")
+    stream = ps.Environment().from_arrow(
+        table, watermark=ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    )
+    windows = stream.window_all(ps.tumbling("10ms")).side_output_late_data(late)
+    totals = windows.aggregate(twice=(col("n") * 2).sum())
+    assert totals.to_arrow()["twice"].to_pylist() == [2, 4]
+    assert totals.side_output(late).to_arrow().to_pylist() == [{"ts": 2, "n": 3}]
+
+
 def test_late_rows_are_counted_without_a_side_output(log: ps.Log) -> None:
     publish(log, [("ann", 1, 5_000), ("bob", 2, 20_000), ("ann", 3, 6_000)])
     env = ps.Environment(log)

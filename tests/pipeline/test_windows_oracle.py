@@ -52,11 +52,21 @@ SCHEMA = {
     "flag": "bool",
 }
 # As (kind, position in VALUE_COLUMNS) for the oracle, and for the pipeline.
-Aggregates = dict[str, tuple[tuple[str, int | None], Any]]
+Aggregates = dict[str, tuple[tuple[Any, ...], Any]]
+FLAG = list(VALUE_COLUMNS).index("flag")
 AGGREGATES: Aggregates = {
     "rows": (("count_all", None), ps.count()),
     **{
         f"{kind}_{column}": ((kind, position), getattr(col(column), kind)())
+        for position, column in enumerate(VALUE_COLUMNS)
+        for kind in KINDS[column]
+    },
+    "rows_where": (("count_all", None, FLAG), ps.count(where=col("flag"))),
+    **{
+        f"{kind}_{column}_where": (
+            (kind, position, FLAG),
+            getattr(col(column), kind)(where=col("flag")),
+        )
         for position, column in enumerate(VALUE_COLUMNS)
         for kind in KINDS[column]
     },

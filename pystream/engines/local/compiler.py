@@ -72,7 +72,8 @@ class _Compiler:
         self._make_stage = make_stage
         self._job = CompiledJob()
         self._ports = self._job.ports
-        self._late: dict[int, Port] = {}  # late output, by id of the window
+        # By id of the window: its late output and, where that has columns to hide, the others.
+        self._late: dict[int, tuple[Port, Schema | None]] = {}
 
     def compile(self, sinks: tuple[nodes.Node, ...]) -> CompiledJob:
         for number, node in enumerate(nodes.walk(sinks), start=1):
@@ -99,7 +100,7 @@ class _Compiler:
             case nodes.WindowAggregation():
                 self._window(node, f"window-{number}")
             case nodes.LateRows():
-                self._ports[id(node)] = self._late[id(node.input)]
+                self._ports[id(node)] = self._late_rows(node, f"late-{number}")
             case nodes.TopicSink():
                 self._topic_sink(node, f"sink_to_topic-{number}")
             case nodes.Collect():
@@ -179,10 +180,13 @@ class _Compiler:
             aggregates=[(a.name, a.function, operands.get(a.name)) for a in node.aggregates],
         )
         self._ports[id(node)] = results
-        self._late[id(node)] = late
-        if computed and node.late_tag is not None:
-            outputs = _pass_through(input_schema)
-            self._late[id(node)] = graph.add_project(f"{name}-late", late, outputs)
+        self._late[id(node)] = late, input_schema if computed else None
+
+    def _late_rows(self, node: nodes.LateRows, name: str) -> Port:
+        port, schema = self._late[id(node.input)]
+        if schema is None:
+            return port
+        return self._job.graph.add_project(name, port, _pass_through(schema))
 
     def _topic_sink(self, node: nodes.TopicSink, name: str) -> None:
         topics = self._require_topics(node.topic)
