@@ -121,10 +121,11 @@ expressions::ExpressionPtr column(std::string name) {
   return node;
 }
 
-expressions::ExpressionPtr call(expressions::Function function, std::string name, double operand) {
+expressions::ExpressionPtr call(expressions::Function function, std::string name,
+                                expressions::Literal operand) {
   auto literal = std::make_shared<expressions::Expression>();
   literal->kind = expressions::Expression::Kind::kLiteral;
-  literal->literal = operand;
+  literal->literal = std::move(operand);
   auto node = std::make_shared<expressions::Expression>();
   node->kind = expressions::Expression::Kind::kCall;
   node->function = function;
@@ -142,22 +143,33 @@ Work filter(const RecordBatch& batch) {
   };
 }
 
+Work contains(const RecordBatch& batch) {
+  auto found = expressions::bind(*call(expressions::Function::kContains, "key", std::string("7")),
+                                 *batch.schema);
+  return [batch, found] { (void)found->evaluate(batch); };
+}
+
 Work multiply(const RecordBatch& batch) {
   auto product =
       expressions::bind(*call(expressions::Function::kMultiply, "value", 2.0), *batch.schema);
   return [batch, product] { (void)product->evaluate(batch); };
 }
 
+const std::vector<windows::AggregateSpec> kPlainAggregates = {
+    {windows::AggregateKind::kCountAll, -1, "n"},
+    {windows::AggregateKind::kSum, 2, "s"},
+    {windows::AggregateKind::kMin, 2, "lo"},
+    {windows::AggregateKind::kMax, 2, "hi"}};
+const std::vector<windows::AggregateSpec> kVariance = {{windows::AggregateKind::kVarSamp, 2, "v"}};
+
 // Ten rounds of one batch and a close, so that probing outweighs the first filling of tables.
-Work window(const RecordBatch& batch) {
+Work window(const RecordBatch& batch, windows::WindowSpec window = {10'000, 10'000, 0},
+            std::vector<windows::AggregateSpec> aggregates = kPlainAggregates) {
   windows::WindowAggregationSpec spec;
-  spec.window = {10'000, 10'000, 0};
+  spec.window = window;
   spec.key_columns = {1};
   spec.event_time_column = 0;
-  spec.aggregates = {{windows::AggregateKind::kCountAll, -1, "n"},
-                     {windows::AggregateKind::kSum, 2, "s"},
-                     {windows::AggregateKind::kMin, 2, "lo"},
-                     {windows::AggregateKind::kMax, 2, "hi"}};
+  spec.aggregates = std::move(aggregates);
   return [batch, spec] {
     windows::WindowAggregation job(spec, batch.schema, 1);
     std::vector<int32_t> late;
@@ -222,10 +234,14 @@ const std::vector<Kernel>& kernels() {
          });
        }},
       {"filter", [] { return filter(events(1000, false)); }},
+      {"contains", [] { return contains(events(10'000, true)); }},
       {"multiply", [] { return multiply(events(1000, false)); }},
       {"window_1k_keys", [] { return window(events(1000, false)); }},
       {"window_1m_keys", [] { return window(events(1'000'000, false)); }},
       {"window_encoded_text", [] { return window(encoded_key(events(10'000, true))); }},
+      {"window_variance",
+       [] { return window(events(1000, false), {10'000, 10'000, 0}, kVariance); }},
+      {"window_cumulate", [] { return window(events(1000, false), {10'000, 500, 0, true}); }},
   };
   return all;
 }
