@@ -85,6 +85,29 @@ def test_late_rows_go_to_the_side_output_unchanged_and_are_counted(log: ps.Log) 
     assert [(row["user"], row["amount"]) for row in rows] == [("ann", 3), ("cid", None)]
 
 
+def test_aggregates_of_expressions_are_named_by_them_and_told_apart() -> None:
+    table = pa.table({"ts": pa.array([1, 2], pa.int64()), "n": [1, 2], 'col("n") * 2': [5, 7]})
+    stream = ps.Environment().from_arrow(
+        table, watermark=ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    )
+    windows = stream.window_all(ps.tumbling("10ms"))
+    twice = col("n") * 2
+    (row,) = (
+        windows.aggregate(
+            whole=twice.sum(),
+            mean=twice.mean(),
+            real=(col("n") * 2.0).sum(),
+            stored=col('col("n") * 2').sum(),
+        )
+        .to_arrow()
+        .to_pylist()
+    )
+    assert [row[name] for name in ("whole", "mean", "real", "stored")] == [6, 3.0, 6.0, 12]
+    assert isinstance(row["real"], float)
+    with pytest.raises(errors.SchemaError, match=r"any does not take column 'col\(\"n\"\) \+ 1'"):
+        windows.aggregate(bad=(col("n") + 1).any())
+
+
 def test_side_output_of_computed_aggregates_may_go_nowhere() -> None:
     table = pa.table({"ts": pa.array([1, 20, 2], pa.int64()), "n": [1, 2, 3]})
     late = ps.OutputTag("late")

@@ -152,19 +152,22 @@ class _Compiler:
     def _window(self, node: nodes.WindowAggregation, name: str) -> None:
         graph, port = self._job.graph, self._ports[id(node.input)]
         input_schema = graph.schema(port)
-        # An aggregate over an expression gets a column of its own in front of the window, which
-        # late rows then must not show.
+        # Each expression that is aggregated gets a column in front of the window, which late rows
+        # then must not show. By what repr() tells apart: 1 and True are equal, and not the same.
         operands: dict[str, str] = {}  # input column by name of the aggregate
-        computed = []
+        computed: dict[str, tuple[str, Any]] = {}
         for aggregate in node.aggregates:
-            if isinstance(aggregate.operand, ColumnNode):
-                operands[aggregate.name] = aggregate.operand.name
-            elif aggregate.operand is not None:
-                column = _unused(f"__{aggregate.name}", input_schema)
-                operands[aggregate.name] = column
-                computed.append((column, lower(aggregate.operand)))
+            operand = aggregate.operand
+            if isinstance(operand, ColumnNode):
+                operands[aggregate.name] = operand.name
+            elif operand is not None:
+                taken = {*input_schema.names, *(name for name, _ in computed.values())}
+                column = computed.setdefault(
+                    repr(operand), (_unused(str(operand), taken), lower(operand))
+                )
+                operands[aggregate.name] = column[0]
         if computed:
-            outputs = [*_pass_through(input_schema), *computed]
+            outputs = [*_pass_through(input_schema), *computed.values()]
             port = graph.add_project(f"{name}-operands", port, outputs)
         assigner = node.assigner
         results, late = graph.add_window(
@@ -209,7 +212,7 @@ def _pass_through(schema: Schema) -> list[tuple[str, Any]]:
     return [(name, lower(ColumnNode(name))) for name in schema.names]
 
 
-def _unused(name: str, schema: Schema) -> str:
-    while schema.index_of(name) >= 0:
+def _unused(name: str, taken: set[str]) -> str:
+    while name in taken:
         name = f"_{name}"
     return name
