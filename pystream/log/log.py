@@ -538,6 +538,8 @@ replication_factor
         ------
         StreamError
             The first error of a producer's last records; everything is closed all the same.
+        StorageError
+            If a sync fails. It names every partition whose records that may cost.
         """
         with self._mutex:
             if self._is_closed:
