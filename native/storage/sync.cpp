@@ -96,13 +96,14 @@ bool Partition::State::sync_to(int64_t end_offset, int64_t timeout_us) {
   const int64_t deadline_us = monotonic_us() + timeout_us;
   end_offset = std::min(end_offset, read_published().data_end_offset);
   bool must_try = false;  // whatever the page says: who was syncing may be dead
-  std::optional<uint32_t> late_since;
+  bool came_late = false;  // when it last slept, with that sync word
+  uint32_t late_since = 0;
   for (bool is_announced = false;;) {
     const uint32_t seen = words.sync_word.load(std::memory_order_seq_cst);
     // Before the look: an end of a sync that does not see the flag is seen by the look.
     if (is_announced) words.sync_waiters.exchange(1, std::memory_order_seq_cst);
     if (is_durable(end_offset)) {
-      if (late_since) control.pass_on_wake(*late_since);
+      if (came_late) control.pass_on_wake(late_since);
       return true;
     }
     require_sound();
@@ -110,7 +111,7 @@ bool Partition::State::sync_to(int64_t end_offset, int64_t timeout_us) {
     if (syncing_end == 0 || must_try) {
       if (const FlushTurn turn(*this); turn.is_held()) {
         if (!is_durable(end_offset)) sync_published();
-        late_since.reset();  // the end of this turn wakes them
+        came_late = false;  // the end of this turn wakes them
         is_announced = false;
         continue;
       }
@@ -123,7 +124,8 @@ bool Partition::State::sync_to(int64_t end_offset, int64_t timeout_us) {
     if (left_us <= 0) return false;
     if (lock.is_closed()) log->require_usable();
     const bool is_covered = end_offset <= syncing_end;
-    late_since = is_covered ? std::nullopt : std::optional(seen);
+    came_late = !is_covered;
+    late_since = seen;
     must_try = !control.wait_synced(seen, is_covered, std::min(left_us, kLongestSleepUs));
   }
 }

@@ -160,8 +160,8 @@ MUTATIONS = (
         (
             Edit(
                 SYNC,
-                "    if (is_durable(end_offset)) {\n      if (late_since)",
-                "    if (is_durable(end_offset) || late_since) {\n      if (late_since)",
+                "    if (is_durable(end_offset)) {\n      if (came_late)",
+                "    if (is_durable(end_offset) || came_late) {\n      if (came_late)",
             ),
         ),
     ),
