@@ -95,7 +95,7 @@ bool Partition::State::sync_to(int64_t end_offset, int64_t timeout_us) {
   ControlPage::Words& words = control.words();
   const int64_t deadline_us = monotonic_us() + timeout_us;
   end_offset = std::min(end_offset, read_published().data_end_offset);
-  bool must_try = false;  // whatever the page says: who was syncing may be dead
+  bool must_try = false;   // whatever the page says: who was syncing may be dead
   bool came_late = false;  // when it last slept, with that sync word
   uint32_t late_since = 0;
   for (bool is_announced = false;;) {
