@@ -59,9 +59,8 @@ class Slicing {
   int64_t end_slice(int64_t window) const {
     return is_cumulative_ ? window + 1 : first_slice(window) + slices_per_window_;
   }
-  int64_t slices_per_window() const {
-    return slices_per_window_;
-  }  // of cumulative ones the longest
+  // Of cumulative windows, the longest one's.
+  int64_t slices_per_window() const { return slices_per_window_; }
 
   int64_t window_start(int64_t window) const {
     return offset_ + (is_cumulative_ ? cycle_begin(window) : window) * slide_;
