@@ -20,12 +20,13 @@ def separate_masks(
     A mask is true where the value is null. ``numpy.ma`` takes milliseconds to import, and who has
     not done so has no masked array.
     """
+    columns = {name: np.asarray(values) for name, values in table.items()}
     masked = sys.modules.get("numpy.ma")
     if masked is None:
-        return {name: np.asarray(values) for name, values in table.items()}, None
+        return columns, None
     masks = {
         name: masked.getmaskarray(values)
         for name, values in table.items()
         if isinstance(values, masked.MaskedArray)
     }
-    return {name: np.asarray(values) for name, values in table.items()}, masks or None
+    return columns, masks or None

@@ -82,6 +82,7 @@ class Promises:
     making_partitions: int = 0
     deleting: str | None = None
     is_sync_failed: bool = False
+    has_sync_just_failed: bool = False  # since the log was last looked at
     commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
 
@@ -108,7 +109,7 @@ class Promises:
         self.commits = {key: value for key, value in self.commits.items() if key[1] != topic}
 
     def _sync_failed(self) -> None:
-        self.is_sync_failed = True
+        self.is_sync_failed = self.has_sync_just_failed = True
 
     def _try_send(self, topic: str, partition: int, first: int, count: int) -> None:
         if topic == self.making:  # its creation failed behind the commit
@@ -164,7 +165,7 @@ class Promises:
         found = dict(records)
         may_be_less = is_new_life or self.is_sync_failed
         check_partition(its, found, is_power_lost=may_be_less)
-        if self.is_sync_failed and not is_new_life:
+        if self.has_sync_just_failed and not is_new_life:
             known_numbers = [*its.given_up, *its.acknowledged.values(), *its.refused]
             back = set(found.values())
             its.given_up = [number for number in known_numbers if number not in back]
@@ -178,6 +179,7 @@ class Promises:
         known = set(self.topics) - {self.deleting}
         assert is_new_life or known <= set(topics), f"topics are {topics}, were {known}"
         self.making = self.deleting = None
+        self.has_sync_just_failed = False
         self.topics = {name: topic for name, topic in self.topics.items() if name in topics}
         self.commits = {key: value for key, value in self.commits.items() if key[1] in topics}
 

@@ -79,6 +79,16 @@ def test_notes_tell_what_a_failed_sync_cost() -> None:
         promises.note(note)
     (its,) = promises.topics["ants"].partitions
     assert its.given_up == [8, 5]
+    # What is refused for another reason leaves nothing.
+    for note in (
+        '{"do": "found_topics", "topics": ["ants"], "is_new_life": false}',
+        f'{{"do": "try_send", {where}, "first": 6, "count": 1}}',
+        f'{{"do": "refused", {where}, "first": 6, "count": 1}}',
+        f'{{"do": "found", {where}, "partitions": 1, "records": [[0, 7]], "durable": 1, '
+        '"is_new_life": false}',
+    ):
+        promises.note(note)
+    assert its.given_up == [8, 5]
     promises.note(f'{{"do": "try_send", {where}, "first": 9, "count": 1}}')
     assert its.given_up == [8, 5]
     promises.note(
