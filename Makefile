@@ -19,10 +19,10 @@ bench:
 bench-gate:
 	@ci/bench_gate
 
-# make torture MINUTES=60 [SEED=1] [ONLY=power]
+# make torture MINUTES=60 [SEED=1] [ONLY=power] [JOBS=2]
 torture:
 	@ci/torture $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(ONLY),--only "$(ONLY)")
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs $(JOBS))
 
 build:
 	@ci/setup build

@@ -1,25 +1,28 @@
 """Run the harnesses in turn for some minutes, and say how far each is.
 
-Usage: make torture MINUTES=10 [SEED=1] [ONLY=power]
+Usage: make torture MINUTES=10 [SEED=1] [ONLY=power] [JOBS=2]
 
 Each harness goes on at the seed where it was left (``build/torture/progress.json``), or at SEED.
-ONLY takes the harnesses whose name contains it. The exit status is 1 when anything failed; the
-command that repeats it is printed.
+ONLY takes the harnesses whose name contains it, JOBS lets so many run side by side. Those that have
+reached their aim rest until all have. The exit status is 1 when anything failed; the command that
+repeats it is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.torture import calls, native, power_loss, sequences, soak
-from tests.torture.harness import Harness
-from tests.torture.progress import Progress, Tally
+from tests.torture import calls, fuzz, native, power_loss, sequences, soak
+from tests.torture.harness import Harness, Outcome
+from tests.torture.progress import Progress
 
 TURN_SECONDS = 20.0  # of one harness, before the next has its turn
 STATE = Path(__file__).resolve().parents[2] / "build" / "torture" / "progress.json"
@@ -29,19 +32,56 @@ HARNESSES: tuple[Harness, ...] = (
     *calls.HARNESSES,
     sequences.HARNESS,
     soak.HARNESS,
+    *fuzz.HARNESSES,
 )
 
 
-def take_turn(harness: Harness, tally: Tally, seconds: float, console: Console) -> None:
-    """Let a harness run for a while, and add what came of it."""
-    started = time.monotonic()
-    outcome = harness.run(tally.next_seed, seconds)
-    tally.add(outcome, time.monotonic() - started)
-    console.print(f"{harness.name}: {outcome.cases} {harness.unit}", style="dim", highlight=False)
-    if outcome.failure is not None:
-        console.print(f"{harness.name} failed:", style="bold red")
-        console.print(outcome.failure, markup=False, highlight=False)
-        console.print(f"Repeat it: {outcome.repeat}", markup=False, highlight=False)
+class Turns:
+    """Lets harnesses run for a while each, one after another or several side by side."""
+
+    def __init__(self, harnesses: list[Harness], progress: Progress, console: Console) -> None:
+        self._harnesses = harnesses
+        self._progress = progress
+        self._console = console
+        self._running: set[str] = set()
+        self._lock = threading.Lock()  # of all above
+        self.failures = 0
+
+    def take(self, seconds: float, deadline: float) -> None:
+        """Take turns until the deadline."""
+        while (left := deadline - time.monotonic()) > 0:
+            with self._lock:
+                harness = self._next()
+                if harness is None:  # the others are all at it
+                    return
+                self._running.add(harness.name)
+                seed = self._progress.of(harness.name).next_seed
+            started = time.monotonic()
+            outcome = harness.run(seed, min(seconds, left))
+            with self._lock:
+                self._running.remove(harness.name)
+                self._note(harness, outcome, time.monotonic() - started)
+
+    def _next(self) -> Harness | None:
+        free = [harness for harness in self._harnesses if harness.name not in self._running]
+        unfinished = [it for it in free if self._progress.of(it.name).cases < it.aim]
+        # The one that had the least time comes first, so that short runs reach all of them too.
+        return min(
+            unfinished or free, key=lambda it: self._progress.of(it.name).seconds, default=None
+        )
+
+    def _note(self, harness: Harness, outcome: Outcome, seconds: float) -> None:
+        self._progress.of(harness.name).add(outcome, seconds)
+        self._progress.save()
+        console = self._console
+        console.print(
+            f"{harness.name}: {outcome.cases} {harness.unit}", style="dim", highlight=False
+        )
+        if outcome.failure is not None:
+            self.failures += 1
+            console.print(f"{harness.name} failed:", style="bold red")
+            console.print(outcome.failure, markup=False, highlight=False)
+            console.print(f"Repeat it: {outcome.repeat}", markup=False, highlight=False)
 
 
 def make_table(harnesses: list[Harness], progress: Progress) -> Table:
@@ -68,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, help="the first seed of each harness")
     parser.add_argument("--only", default="", help="a part of the harnesses' names")
+    parser.add_argument("--jobs", type=int, default=1, help="how many run side by side")
     parser.add_argument("--state", type=Path, default=STATE)
     wanted = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -80,21 +121,13 @@ def main(arguments: list[str] | None = None) -> int:
         for harness in chosen:
             progress.of(harness.name).next_seed = wanted.seed
     deadline = time.monotonic() + 60 * wanted.minutes
-    failures = 0
-    turn = min(TURN_SECONDS, 60 * wanted.minutes / len(chosen))
-    while time.monotonic() < deadline:
-        # Those that had the least time come first, so that short runs reach all of them too.
-        for harness in sorted(chosen, key=lambda harness: progress.of(harness.name).seconds):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            tally = progress.of(harness.name)
-            before = tally.failures
-            take_turn(harness, tally, min(turn, left), console)
-            failures += tally.failures - before
-            progress.save()
+    turn = min(TURN_SECONDS, 60 * wanted.minutes * wanted.jobs / len(chosen))
+    turns = Turns(chosen, progress, console)
+    with ThreadPoolExecutor(wanted.jobs) as pool:
+        for job in [pool.submit(turns.take, turn, deadline) for _ in range(wanted.jobs)]:
+            job.result()
     console.print(make_table(chosen, progress))
-    return 1 if failures else 0
+    return 1 if turns.failures else 0
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from pathlib import Path
 from tests.torture import recorder
 from tests.torture.harness import Harness, Outcome, scratch_directory
 from tests.torture.promises import Promises, allow_small_segments, check
+from tests.torture.sequences import warm_up
 from tests.torture.workload import Workload, into_file
 
 STEPS = 25
@@ -129,6 +130,7 @@ def main(seed: str, kind: str, runs: str = "1000000", first: str = "1") -> int:
     done, number, wrong = 0, int(first), None
     with scratch_directory() as scratch:
         its = Runs(int(seed), kind, Path(scratch))
+        warm_up()
         while done < int(runs) and wrong is None:
             is_reached, wrong = its.run(number)
             done += 1
@@ -165,7 +167,7 @@ def run(kind: str, seed: int, seconds: float) -> Outcome:
     deadline = time.monotonic() + seconds
     cases, first = 0, 1
     while True:
-        outcome = run_calls(seed, kind, 50, first)
+        outcome = run_calls(seed, kind, 200, first)
         cases += outcome.cases
         if outcome.failure:
             return Outcome(cases, seed + 1, outcome.failure, outcome.repeat)

@@ -345,7 +345,7 @@ def check(
     before: dict[tuple[str, int], Records] = {}
     after: dict[tuple[str, int], Records] = {}
     sequences: dict[tuple[str, int], int] = {}
-    with ps.open(directory) as log:
+    with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
         for name in log.topics():
             topic = promises.topics.get(name)
@@ -355,7 +355,7 @@ def check(
                 before[name, number] = found = read(log, name, number)
                 try:
                     check_partition(its, found, is_power_lost=is_power_lost)
-                    after[name, number] = {**found, **_append(log, name, number, its, found)}
+                    after[name, number] = {**found, **_append(producer, name, number, its, found)}
                 except AssertionError as error:
                     raise AssertionError(f"{where}: {error}") from None
                 assert read(log, name, number) == after[name, number], f"{where}: after an append"
@@ -370,19 +370,19 @@ def check(
         assert report.is_clean, f"verify found {report.problems} in a log that was closed"
         check_verified(report, after)
     next_boot()
-    with ps.open(directory) as log:
+    with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
         for (name, number), records in after.items():
             where = f"{name}-{number}"
             assert read(log, name, number) == records, f"{where} differs when it is opened again"
-            with log.producer(acks="published") as producer:
-                producer.send_batch(name, _table([-2]), partition=number)
+            producer.send_batch(name, _table([-2]), partition=number)
             assert _last_sequence(log, name, number) > sequences[name, number], where
 
 
-def _append(log: ps.Log, name: str, number: int, its: Partition, found: Records) -> Records:
-    with log.producer(acks="published") as producer:
-        (appended,) = producer.send_batch(name, _table([-1]), partition=number)
+def _append(
+    producer: ps.Producer, name: str, number: int, its: Partition, found: Records
+) -> Records:
+    (appended,) = producer.send_batch(name, _table([-1]), partition=number)
     end = max([its.end, *(offset + 1 for offset in found)])
     assert appended.base_offset >= end, (
         f"offset {appended.base_offset} was used before, below {end}"

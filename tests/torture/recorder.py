@@ -57,6 +57,8 @@ def environment(
         "TORTURE_ERROR": error,
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TORTURE_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling the modules took half of a short program
+    kept["PYTHONPYCACHEPREFIX"] = str(BUILD / "pycache")
     return {**kept, **{name: str(value) for name, value in wanted.items() if value is not None}}
 
 

@@ -3,8 +3,9 @@
 Usage: python -m tests.torture.sequences SEED [SEQUENCES]
 
 A sequence is lived by several processes, one after another: each opens the log, does some of the
-operations and compares every answer, and then closes the log or is killed. What the model says
-does not depend on that. A sequence that goes wrong is shortened as long as it still does.
+operations and compares every answer, and is killed; the last one, which is this, closes the log.
+What the model says does not depend on that. A sequence that goes wrong is shortened as long as it
+still does.
 """
 
 from __future__ import annotations
@@ -264,45 +265,53 @@ def go_through(operations: list[Operation]) -> str | None:
     """Let the processes live; return what went wrong."""
     with scratch_directory() as scratch:
         pair = Pair(Path(scratch) / "log")
-        said = Path(scratch) / "said"
-        lives = list(lives_of(operations))
-        for number, life in enumerate(lives):
-            is_last = number == len(lives) - 1
+        *killed, last = lives_of(operations)
+        for number, life in enumerate(killed):
+            said = Path(scratch) / "said"
             child = os.fork()
             if child == 0:
-                is_verified = len(operations) % VERIFY_EVERY == 0
-                _live(pair, life, said, is_last=is_last, is_verified=is_verified)
+                _live_and_die(pair, life, said)
             _, status = os.waitpid(child, 0)
             ended = os.waitstatus_to_exitcode(status)
-            if ended != (0 if is_last else KILLED):
+            if ended != KILLED:
                 return said.read_text() if said.exists() else f"life {number} ended with {ended}"
             for operation in life:  # the same on the model alone
                 pair.do(operation)
-    return None
+        try:
+            _live_to_the_end(pair, last, is_verified=len(operations) % VERIFY_EVERY == 0)
+        except Exception:
+            return traceback.format_exc(limit=-3)
+        return None
 
 
-def _live(
-    pair: Pair, life: list[Operation], said: Path, *, is_last: bool, is_verified: bool
-) -> None:
+def _live(pair: Pair, life: list[Operation]) -> None:
+    pair.open()
+    for operation in life:
+        try:
+            pair.do(operation)
+        except AssertionError as error:
+            raise AssertionError(f"{operation}: {error}") from None
+
+
+def _live_and_die(pair: Pair, life: list[Operation], said: Path) -> None:
     try:
-        pair.open()
-        for operation in life:
-            try:
-                pair.do(operation)
-            except AssertionError as error:
-                raise AssertionError(f"{operation}: {error}") from None
-        if not is_last:
-            os.kill(os.getpid(), signal.SIGKILL)
+        _live(pair, life)
+        os.kill(os.getpid(), signal.SIGKILL)
+    except BaseException:
+        said.write_text(traceback.format_exc(limit=-3))
+    os._exit(1)
+
+
+def _live_to_the_end(pair: Pair, life: list[Operation], *, is_verified: bool) -> None:
+    try:
+        _live(pair, life)
         for topic, model in pair.model.topics.items():
             for partition in range(len(model.partitions)):
                 pair.do(Operation("read", topic, partition))
+    finally:
         pair.close()
-        if is_verified:
-            pair.verify()
-    except BaseException:
-        said.write_text(traceback.format_exc(limit=-3))
-        os._exit(1)
-    os._exit(0)
+    if is_verified:
+        pair.verify()
 
 
 def shorten(
@@ -370,7 +379,8 @@ def run(seed: int, seconds: float) -> Outcome:
     deadline = time.monotonic() + seconds
     cases = 0
     while True:
-        outcome = run_sequences(seed, 100)
+        # A process costs as much as fifty sequences.
+        outcome = run_sequences(seed, 500)
         cases += outcome.cases
         seed = outcome.next_seed
         if outcome.failure or time.monotonic() >= deadline:

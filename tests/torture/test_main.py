@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.torture import __main__ as torture
-from tests.torture import native
+from tests.torture import fuzz, native
 from tests.torture.harness import Harness, Outcome
 from tests.torture.progress import Progress, Tally
 
@@ -61,6 +62,35 @@ def test_a_failure_is_told_with_the_command_that_repeats_it(
     assert Progress(tmp_path / "state").of("two").failures == 1
 
 
+def test_a_harness_that_reached_its_aim_leaves_its_turns_to_the_others(
+    harnesses: tuple[Recording, Recording], tmp_path: Path
+) -> None:
+    one, two = harnesses
+    progress = Progress(tmp_path / "state")
+    progress.of("one").cases = 1000
+    progress.of("two").seconds = 100.0
+    progress.save()
+    assert run(tmp_path / "state", "--seed", "100") == 0
+    assert not one.seeds
+    assert two.seeds
+
+
+def test_two_jobs_never_run_one_harness_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    meeting = threading.Barrier(2)
+
+    def meet(seed: int, seconds: float) -> Outcome:
+        meeting.wait(timeout=20)  # the other one is running now
+        return Outcome(10, seed + 1)
+
+    chosen = tuple(Harness(name, "cases", 1000, meet) for name in ("one", "two"))
+    monkeypatch.setattr(torture, "HARNESSES", chosen)
+    assert run(tmp_path / "state", "--jobs", "2") == 0
+    progress = Progress(tmp_path / "state")
+    assert progress.of("one").cases == progress.of("two").cases >= 10
+
+
 def test_an_unknown_name_lists_those_that_there_are(
     harnesses: tuple[Recording, Recording], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,3 +136,29 @@ def test_a_native_test_that_says_nothing_or_fails_has_failed(
     assert outcome.failure
     assert outcome.next_seed == 13
     assert "PYSTREAM_TORTURE_SEED=12 " in outcome.repeat
+
+
+def fuzzer(directory: Path, script: str) -> None:
+    path = directory / "fuzz" / "a_fuzz"
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_a_fuzzer_reports_how_many_inputs_it_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYSTREAM_FUZZ_BUILD", str(tmp_path))
+    fuzzer(tmp_path, 'echo "stat::number_of_executed_units: 123" >&2')
+    assert fuzz.run("a_fuzz", 7, 1.0) == Outcome(123, 8)
+
+
+def test_a_fuzzer_that_fails_names_the_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYSTREAM_FUZZ_BUILD", str(tmp_path))
+    fuzzer(tmp_path, 'echo "a leak. Test unit written to /some/crash-1" >&2; exit 77')
+    outcome = fuzz.run("a_fuzz", 7, 1.0)
+    assert "a leak" in (outcome.failure or "")
+    assert outcome.repeat.endswith("a_fuzz /some/crash-1")
+    assert outcome.next_seed == 8

@@ -1,6 +1,8 @@
 // Bits flipped, files cut: whatever is done to the bytes of a log, no wrong record is delivered, a
 // reader is told what it cannot have, and only the batch that was hit is lost.
 
+#include <map>
+
 #include "damage_testing.hpp"
 #include "torture.hpp"
 
@@ -173,39 +175,66 @@ TEST_P(LogDamageTest, AFileCutAtAnyByteKeepsWhatCameBefore) {
   torture.report();
 }
 
-// Anywhere in a large log. A commit tries it on a smaller one.
+// Anywhere in a large log. A commit tries it on a smaller one. Opening a large log costs more than
+// reading three of its batches, so many are hit at once, each with its neighbours whole.
 TEST(LargeLogDamageTest, AFlippedBitCostsAtMostItsBatch) {
   constexpr int64_t kSegment = int64_t{16} << 20;
-  constexpr int64_t kRows = 2'000;
-  Torture torture(500);
-  const bool is_large = torture.wanted() > 500;
-  const int64_t wanted_bytes = is_large ? int64_t{1} << 30 : int64_t{8} << 20;
+  constexpr int64_t kRows = 500;
+  constexpr uint64_t kUsual = 500;
+  constexpr int64_t kApart = 3;  // batches
+  Torture torture(kUsual);
+  const bool is_large = torture.wanted() > kUsual;
+  const int64_t batches = (is_large ? int64_t{1} << 30 : int64_t{32} << 20) / 17'500;
   DamagedLog log(kSegment, true, [&](Partition& partition) {
-    const int64_t batches = wanted_bytes / 70'000;
     for (int64_t i = 0; i < batches; ++i) append_rows(partition, kRows, Codec::kNone);
   });
+  const auto at_once = static_cast<size_t>(batches / (4 * kApart));
+  struct Place {
+    BatchPlace place;
+    uint64_t bits;
+  };
+  std::vector<Place> places;
+  {
+    const auto reader = log.open(1)->reader(0);
+    while (const auto batch = reader->next()) {
+      places.push_back({batch->place(), 8 * static_cast<uint64_t>(batch->header().total_length)});
+    }
+  }
+  ASSERT_EQ(places.size(), static_cast<size_t>(batches));
   while (torture.goes_on()) {
     const uint64_t seed = torture.next_seed();
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    const auto number = static_cast<int64_t>(random() % (log.bases().size() - 1));
-    const OffsetRange hit = log.batch(number);
-    const auto partition = log.open(1);
-    const auto victim = partition->reader(hit.begin)->next();
-    ASSERT_TRUE(victim.has_value());
-    const auto length = static_cast<uint64_t>(victim->header().total_length);
-    const auto bit = static_cast<int64_t>(random() % (8 * length));
-    flip_bit(victim->place().path, victim->place().file_position * 8 + bit);
-    const int64_t begin = std::max<int64_t>(0, hit.begin - kRows);
-    const int64_t end = std::min(log.end(), hit.end + kRows);
-    const Delivery got = read_past_damage(*log.open(1), begin, end);
-    torture.count();
-    ASSERT_EQ(got.wrong, "");
-    ASSERT_LE(got.lost.size(), 1u);
-    if (!got.lost.empty()) {
-      ASSERT_EQ(got.lost[0], hit);
+    std::map<int64_t, int64_t> bits;  // by batch: which bit of its file
+    while (bits.size() < at_once) {
+      const auto number = static_cast<int64_t>(random() % static_cast<uint64_t>(batches));
+      const auto next = bits.lower_bound(number);
+      if (next != bits.end() && next->first < number + kApart) continue;
+      if (next != bits.begin() && std::prev(next)->first > number - kApart) continue;
+      const Place& hit = places[static_cast<size_t>(number)];
+      bits[number] = hit.place.file_position * 8 + static_cast<int64_t>(random() % hit.bits);
     }
-    flip_bit(victim->place().path, victim->place().file_position * 8 + bit);
+    const auto flip_all = [&] {
+      for (const auto& [number, bit] : bits) {
+        flip_bit(places[static_cast<size_t>(number)].place.path, bit);
+      }
+    };
+    flip_all();
+    const auto partition = log.open(1);
+    for (const auto& [number, bit] : bits) {
+      SCOPED_TRACE("batch " + std::to_string(number) + ", bit " + std::to_string(bit));
+      const OffsetRange hit = log.batch(number);
+      const int64_t begin = std::max<int64_t>(0, hit.begin - kRows);
+      const int64_t end = std::min(log.end(), hit.end + kRows);
+      const Delivery got = read_past_damage(*partition, begin, end);
+      torture.count();
+      ASSERT_EQ(got.wrong, "");
+      ASSERT_LE(got.lost.size(), 1u);
+      if (!got.lost.empty()) {
+        ASSERT_EQ(got.lost[0], hit);
+      }
+    }
+    flip_all();
   }
   torture.report();
 }
