@@ -9,6 +9,7 @@ from pystream import errors
 
 if TYPE_CHECKING:
     from pystream._native import Delivery, Record
+    from pystream.engines.local import Job, JobMetrics, JobResult, OperatorMetrics
     from pystream.log import Log, PartitionEnds, Topic, open
     from pystream.log.array import Array
     from pystream.log.consumer import Consumer
@@ -34,8 +35,12 @@ __all__ = [
     "Delivery",
     "Environment",
     "Expression",
+    "Job",
+    "JobMetrics",
+    "JobResult",
     "KeyedStream",
     "Log",
+    "OperatorMetrics",
     "OutputTag",
     "PartitionEnds",
     "Producer",
@@ -70,8 +75,12 @@ _HOMES = {
     "Delivery": "_native",
     "Environment": "pipeline.environment",
     "Expression": "pipeline.expressions",
+    "Job": "engines.local",
+    "JobMetrics": "engines.local",
+    "JobResult": "engines.local",
     "KeyedStream": "pipeline.windowed",
     "Log": "log",
+    "OperatorMetrics": "engines.local",
     "OutputTag": "pipeline.stream",
     "PartitionEnds": "log",
     "Producer": "log.producer",

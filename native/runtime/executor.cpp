@@ -135,12 +135,12 @@ void Executor::State::deliver() {
   for (SourceBatch& batch : round) {
     serial_batch = &batch;
     for (Emission& emission : batch.emissions) {
-      serial.current = emission.target;
+      serial.enter(emission.target);
       emission.target->deliver(std::move(emission.rows), serial);
     }
   }
   serial_batch = nullptr;
-  serial.current = nullptr;
+  serial.leave(nullptr);
 }
 
 void Executor::State::advance(PlannedSource* source, int64_t watermark) {
@@ -151,11 +151,11 @@ void Executor::State::advance(PlannedSource* source, int64_t watermark) {
 bool Executor::State::run_round(size_t index) {
   PlannedSource& source = plan.sources[index];
   round.clear();
-  serial.current = source.root;
+  serial.enter(source.root);
   source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
                             &round);
   OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
-  serial.current = nullptr;
+  serial.leave(nullptr);
   const bool had_any = !round.empty();
   if (had_any) {
     process(&source);

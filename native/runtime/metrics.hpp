@@ -1,11 +1,14 @@
 #pragma once
 // Counters of one operator: written by the threads of the executor, readable by any thread at any
-// time. A reading is not a consistent cut over several counters.
+// time. A reading is not a consistent cut over several counters. docs/metrics.md says what each
+// means and what Flink calls it.
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "columns/data_type.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::runtime {
@@ -18,6 +21,7 @@ struct OperatorMetrics {
   std::atomic<int64_t> skipped_records{0};  // of a source: stepped over, for they were damaged
   std::atomic<int64_t> watermark{windows::kMinWatermark};
   std::atomic<int64_t> state_bytes{0};
+  std::atomic<int64_t> busy_ns{0};  // at work, over all threads, without the operators below
 
   static void add(std::atomic<int64_t>& counter, int64_t count) {
     counter.fetch_add(count, std::memory_order_relaxed);
@@ -38,6 +42,12 @@ struct MetricsSnapshot {
   int64_t skipped_records = 0;
   int64_t watermark = windows::kMinWatermark;
   int64_t state_bytes = 0;
+  int64_t busy_ns = 0;
+  int threads = 1;  // that may be at work in it at once
+  // Of a topic source: records that are there and not yet taken.
+  std::optional<int64_t> pending_records;
+  // Type of the event-time column in whose ticks the watermark counts; none without a watermark.
+  std::optional<DataType> watermark_type;
 };
 
 }  // namespace pystream::runtime

@@ -1,6 +1,15 @@
 #include "runtime/operator.hpp"
 
+#include "base/clock.hpp"
+
 namespace pystream::runtime {
+
+Operator* Lane::enter(Operator* op) {
+  const int64_t now = monotonic_ns();
+  if (current != nullptr) OperatorMetrics::add(current->metrics().busy_ns, now - since_ns);
+  since_ns = now;
+  return std::exchange(current, op);
+}
 
 void Operator::connect(int output, Operator* consumer) {
   if (static_cast<size_t>(output) >= outputs_.size())
@@ -17,12 +26,11 @@ void Operator::emit(int output, Rows&& rows, Lane& lane) {
 }
 
 void Operator::advance(int64_t watermark, Lane& lane) {
-  const Operator* caller = lane.current;
-  lane.current = this;
+  Operator* caller = lane.enter(this);
   OperatorMetrics::set(metrics_.watermark, watermark);
   on_watermark(watermark, lane);
   if (forwards_watermark()) forward_watermark(watermark, lane);
-  lane.current = caller;
+  lane.leave(caller);
 }
 
 void Operator::on_watermark(int64_t, Lane&) {}
@@ -34,13 +42,12 @@ void Operator::forward_watermark(int64_t watermark, Lane& lane) {
 }
 
 void Operator::flush(Lane& lane) {
-  const Operator* caller = lane.current;
-  lane.current = this;
+  Operator* caller = lane.enter(this);
   on_flush();
   for (const auto& consumers : outputs_) {
     for (Operator* consumer : consumers) consumer->flush(lane);
   }
-  lane.current = caller;
+  lane.leave(caller);
 }
 
 MetricsSnapshot Operator::snapshot() const {
@@ -54,6 +61,10 @@ MetricsSnapshot Operator::snapshot() const {
   reading.skipped_records = metrics_.skipped_records.load(std::memory_order_relaxed);
   reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);
   reading.state_bytes = metrics_.state_bytes.load(std::memory_order_relaxed);
+  reading.busy_ns = metrics_.busy_ns.load(std::memory_order_relaxed);
+  reading.threads = threads_;
+  reading.pending_records = pending_records();
+  reading.watermark_type = watermark_type_;
   return reading;
 }
 

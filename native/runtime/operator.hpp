@@ -8,7 +8,9 @@
 // Operators whose input passes a window or Python stage see the serial phase only.
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "columns/record_batch.hpp"
@@ -35,9 +37,16 @@ struct Emission {
 
 // One thread's way through the operators.
 struct Lane {
+  // Goes on as `op` and returns the operator that was at work. The time since the last change is
+  // that operator's. Once per batch: two readings of the clock for each operator that it passes.
+  Operator* enter(Operator* op);
+  // Goes back to what enter() returned; not called on an error.
+  void leave(Operator* caller) { enter(caller); }
+
   int thread = 0;
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
-  const Operator* current = nullptr;           // at work, or failed
+  Operator* current = nullptr;                 // at work, or failed
+  int64_t since_ns = 0;                        // when it began
   std::vector<int32_t> indices;                // scratch of one process() call, not kept
 };
 
@@ -50,12 +59,11 @@ class Operator {
 
   // Takes rows in. On an error, lane.current stays at the operator that failed.
   void push(Rows&& rows, Lane& lane) {
-    const Operator* caller = lane.current;
-    lane.current = this;
+    Operator* caller = lane.enter(this);
     OperatorMetrics::add(metrics_.records_in, rows.batch.num_rows);
     OperatorMetrics::add(metrics_.batches_in, 1);
     process(std::move(rows), lane);
-    lane.current = caller;
+    lane.leave(caller);
   }
 
   // Serial phase: no row at or below this watermark comes any more. Never goes back.
@@ -68,7 +76,13 @@ class Operator {
 
   const std::string& name() const { return name_; }
   OperatorMetrics& metrics() { return metrics_; }
+  // Any thread.
   MetricsSnapshot snapshot() const;
+  // What the plan knows of it, for the snapshot; before the job starts.
+  void set_place(int threads, std::optional<DataType> watermark_type) {
+    threads_ = threads;
+    watermark_type_ = std::move(watermark_type);
+  }
 
  protected:
   virtual void process(Rows&& rows, Lane& lane) = 0;
@@ -77,6 +91,8 @@ class Operator {
   // Whether operators below are told of the watermark by this one, now.
   virtual bool forwards_watermark() const { return true; }
   virtual void on_flush() {}
+  // For the snapshot; any thread.
+  virtual std::optional<int64_t> pending_records() const { return std::nullopt; }
 
   void emit(int output, Rows&& rows, Lane& lane);
   bool has_consumer(int output) const {
@@ -90,6 +106,8 @@ class Operator {
  private:
   std::string name_;
   const char* kind_;
+  int threads_ = 1;
+  std::optional<DataType> watermark_type_;
   std::vector<std::vector<Operator*>> outputs_;
 };
 

@@ -39,6 +39,7 @@ class Planner {
       edges_[i].resize(node().outputs.size());
       plan_.operators.push_back(
           std::visit([this](const auto& spec) { return make(spec); }, node().spec));
+      set_place(plan_.operators.back().get());
       if (node().input) {
         const Port input = *node().input;
         plan_.operators[static_cast<size_t>(input.node)]->connect(input.output,
@@ -61,6 +62,16 @@ class Planner {
   Edge& output(int index) { return edges_[static_cast<size_t>(node_)][static_cast<size_t>(index)]; }
   const std::set<std::string>& needed(int index) const {
     return needed_[static_cast<size_t>(node_)][static_cast<size_t>(index)];
+  }
+
+  void set_place(Operator* op) const {
+    if (!node().input) {
+      op->set_place(plan_.sources.back().threads, node().watermark_type);
+      return;
+    }
+    const bool is_ordered = dynamic_cast<OrderedOperator*>(op) != nullptr;
+    op->set_place(is_ordered ? 1 : input().threads,
+                  graph_.nodes()[static_cast<size_t>(node().input->node)].watermark_type);
   }
 
   void check_consumers() const {

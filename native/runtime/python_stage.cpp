@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 
 namespace pystream::runtime {
@@ -35,6 +36,7 @@ std::optional<RecordBatch> PythonStageOperator::take() {
   }
   if (queue_.empty()) return std::nullopt;
   is_taken_ = true;
+  taken_at_ns_ = monotonic_ns();
   taken_watermark_ = queue_.front().watermark;
   std::optional<RecordBatch> batch = std::move(queue_.front().batch);
   queue_.pop_front();
@@ -57,6 +59,7 @@ void PythonStageOperator::give(std::vector<RecordBatch> outputs) {
                 {{"operator", name()}});
   }
   is_taken_ = false;
+  OperatorMetrics::add(metrics_.busy_ns, monotonic_ns() - taken_at_ns_);
   for (RecordBatch& batch : outputs) {
     if (batch.num_rows > 0) outbox_.push_back({std::move(batch), taken_watermark_});
   }
@@ -64,7 +67,7 @@ void PythonStageOperator::give(std::vector<RecordBatch> outputs) {
 }
 
 void PythonStageOperator::drain(Lane& lane) {
-  const Operator* caller = std::exchange(lane.current, this);
+  Operator* caller = lane.enter(this);
   for (Entry& entry : std::exchange(outbox_, {})) {
     if (!entry.batch) {
       forward_watermark(entry.watermark, lane);
@@ -74,7 +77,7 @@ void PythonStageOperator::drain(Lane& lane) {
     watermarks.all = entry.watermark;
     emit(0, {std::move(*entry.batch), std::move(watermarks)}, lane);
   }
-  lane.current = caller;
+  lane.leave(caller);
 }
 
 }  // namespace pystream::runtime

@@ -44,6 +44,7 @@ class PythonStageOperator final : public OrderedOperator {
   SchemaPtr output_;
   std::deque<Entry> queue_;  // input; a watermark at the head only while a batch is taken
   bool is_taken_ = false;
+  int64_t taken_at_ns_ = 0;  // Python is at work since then
   int64_t taken_watermark_ = windows::kMinWatermark;
   std::deque<Entry> outbox_;
 };

@@ -32,31 +32,38 @@ void SourceOperator::skip(const SourceBatch& batch) {
 }
 
 void SourceOperator::run(SourceBatch* batch, Lane& lane) {
-  lane.current = this;
+  Operator* caller = lane.enter(this);
   lane.emissions = &batch->emissions;
   OperatorMetrics::add(metrics_.batches_in, 1);
   OperatorMetrics::add(metrics_.records_in, batch->num_rows);
-  if (can_skip(*batch)) return skip(*batch);
-  const RecordBatch rows = reader_->read(*batch);
-  const bool exact = needs_row_watermarks(batch->marks);
-  const Array time = exact ? reader_->event_time(*batch) : Array{};
-  int64_t own_before = batch->marks.own_before;
+  if (can_skip(*batch)) {
+    skip(*batch);
+  } else {
+    run_rows(*batch, lane);
+  }
+  lane.leave(caller);
+}
+
+void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
+  const RecordBatch rows = reader_->read(batch);
+  const bool exact = needs_row_watermarks(batch.marks);
+  const Array time = exact ? reader_->event_time(batch) : Array{};
+  int64_t own_before = batch.marks.own_before;
   for (int64_t begin = 0; begin < rows.num_rows; begin += plan_.chunk_rows) {
     const int64_t length = std::min(plan_.chunk_rows, rows.num_rows - begin);
     Rows chunk;
     chunk.batch = length == rows.num_rows ? rows : rows.slice(begin, length);
     // Not above any row's own watermark: where no row is late, it makes none late.
-    chunk.watermarks.all = batch->marks.before;
+    chunk.watermarks.all = batch.marks.before;
     if (exact) {
       const Array part = length == rows.num_rows ? time : slice(time, begin, length);
       if (plan_.has_rewritten_event_time || !keeps_to_delay(part, &own_before, plan_.delay)) {
         chunk.watermarks.per_row =
-            row_watermarks(part, &own_before, batch->marks.others, plan_.delay);
+            row_watermarks(part, &own_before, batch.marks.others, plan_.delay);
       }
     }
     emit(0, std::move(chunk), lane);
   }
-  lane.current = nullptr;
 }
 
 }  // namespace pystream::runtime

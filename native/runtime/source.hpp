@@ -45,6 +45,8 @@ class SourceReader {
   virtual int partition_count() const { return 1; }
   // The next offset per partition; empty without offsets.
   virtual std::vector<int64_t> positions() const { return {}; }
+  // Records that are there and not handed out yet; none where that is not known. Any thread.
+  virtual std::optional<int64_t> pending_records() const { return std::nullopt; }
   // Records that were stepped over because they cannot be read.
   virtual int64_t skipped_records() const { return 0; }
   // The columns of a batch that the operators need: those of the source operator's schema. Any
@@ -82,11 +84,13 @@ class SourceOperator final : public Operator {
 
  protected:
   void process(Rows&&, Lane&) override {}
+  std::optional<int64_t> pending_records() const override { return reader_->pending_records(); }
 
  private:
   // Whether, by the batch's extremes, the rows' own watermarks can make a difference to some
   // window.
   bool needs_row_watermarks(const BatchWatermarks& marks) const;
+  void run_rows(const SourceBatch& batch, Lane& lane);
   bool can_skip(const SourceBatch& batch) const;
   void skip(const SourceBatch& batch);
 

@@ -1,6 +1,7 @@
 #include "runtime/topic_reader.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/error.hpp"
@@ -60,6 +61,23 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
     input.reader->set_on_corruption(spec_.on_corruption);
     inputs_.push_back(std::move(input));
   }
+  note_positions();
+}
+
+void TopicReader::note_positions() {
+  int64_t sum = 0;
+  for (const Input& input : inputs_) sum += input.position;
+  positions_sum_.store(sum, std::memory_order_relaxed);
+}
+
+std::optional<int64_t> TopicReader::pending_records() const {
+  const int64_t position = positions_sum_.load(std::memory_order_relaxed);
+  int64_t end = ends_sum_.load(std::memory_order_relaxed);
+  if (end < 0) {
+    end = 0;
+    for (const auto& partition : spec_.partitions) end += partition->ends().log_end_offset;
+  }
+  return std::max<int64_t>(0, end - position);
 }
 
 std::vector<int64_t> TopicReader::positions() const {
@@ -85,6 +103,11 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
   if (!has_ends_) {
     for (size_t p = 0; p < inputs_.size(); ++p) inputs_[p].end = frontier_.log_end_offsets[p];
     has_ends_ = true;
+    if (spec_.bounded) {
+      ends_sum_.store(std::accumulate(frontier_.log_end_offsets.begin(),
+                                      frontier_.log_end_offsets.end(), int64_t{0}),
+                      std::memory_order_relaxed);
+    }
   }
   for (Input& input : inputs_) fill_head(&input);
   int64_t rows = 0;
@@ -99,6 +122,7 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
     ++batches;
     fill_head(input);
   }
+  note_positions();
 }
 
 void TopicReader::fill_head(Input* input) {

@@ -3,6 +3,7 @@
 // smaller append sequence can appear any more on any of the partitions; so every run, live or in
 // replay, sees one order.
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ class TopicReader final : public SourceReader {
   int64_t watermark() const override { return tracker_.current(); }
   int partition_count() const override { return static_cast<int>(spec_.partitions.size()); }
   std::vector<int64_t> positions() const override;
+  std::optional<int64_t> pending_records() const override;
   int64_t skipped_records() const override { return skipped_records_; }
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
@@ -46,6 +48,7 @@ class TopicReader final : public SourceReader {
   // Fills the head where something is to be had; skips what holds no records.
   void fill_head(Input* input);
   Input* first_in_order();
+  void note_positions();
   SourceBatch hand_out(int partition, Input* input);
   BatchWatermarks observe(const SourceBatch& batch);
   void check_schema(Input* input, const storage::LogBatch& batch) const;
@@ -61,6 +64,9 @@ class TopicReader final : public SourceReader {
   DataType time_type_;
   std::vector<Input> inputs_;
   int64_t skipped_records_ = 0;
+  // For pending_records(): sums over the partitions.
+  std::atomic<int64_t> positions_sum_{0};
+  std::atomic<int64_t> ends_sum_{-1};  // bounded: once they are known
   bool has_ends_ = false;
   storage::OrderFrontier frontier_;
   WatermarkTracker tracker_;

@@ -79,7 +79,6 @@ void WindowOperator::emit_late(const Rows& rows, Lane& lane) {
 void WindowOperator::on_watermark(int64_t watermark, Lane& lane) {
   aggregation_.advance(watermark,
                        [&](RecordBatch&& result) { emit_result(std::move(result), lane); });
-  OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
 }
 
 // A result of window [s, e) exists from the first watermark >= e - 1 on. The rows below see the

@@ -27,6 +27,10 @@ class WindowOperator final : public Operator {
  protected:
   void process(Rows&& rows, Lane& lane) override;
   void on_watermark(int64_t watermark, Lane& lane) override;
+  // Also where no watermark moves.
+  void on_flush() override {
+    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
+  }
 
  private:
   void emit_late(const Rows& rows, Lane& lane);

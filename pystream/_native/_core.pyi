@@ -1078,6 +1078,22 @@ class OperatorMetrics:
         """None before the first and after the last."""
 
     @property
+    def watermark_type(self) -> DataType | None:
+        """Of the event-time column, in whose ticks the watermark counts."""
+
+    @property
+    def pending_records(self) -> int | None:
+        """Records of a topic source that are there and not yet taken."""
+
+    @property
+    def busy_ns(self) -> int:
+        """At work, over all threads, without the operators below."""
+
+    @property
+    def threads(self) -> int:
+        """How many may be at work in it at once."""
+
+    @property
     def state_bytes(self) -> int: ...
 
 @final

@@ -255,6 +255,10 @@ void bind_metrics(py::module_& module) {
                                                     self.watermark != windows::kMaxWatermark;
                                return is_open ? std::optional(self.watermark) : std::nullopt;
                              })
+      .def_readonly("watermark_type", &MetricsSnapshot::watermark_type)
+      .def_readonly("pending_records", &MetricsSnapshot::pending_records)
+      .def_readonly("busy_ns", &MetricsSnapshot::busy_ns)
+      .def_readonly("threads", &MetricsSnapshot::threads)
       .def_readonly("state_bytes", &MetricsSnapshot::state_bytes);
 }
 

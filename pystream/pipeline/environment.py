@@ -9,13 +9,14 @@ from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.pipeline.event_time import EventTime, check_event_time, ticks
 from pystream.pipeline.explain import explain
+from pystream.pipeline.run_context import current_run_context
 from pystream.pipeline.stream import Stream
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pystream.engines.local import JobResult, Progress
+    from pystream.engines.local import Job, JobResult, Progress
     from pystream.log import Log
     from pystream.pipeline.watermarks import WatermarkStrategy
 
@@ -163,6 +164,42 @@ class Environment:
             If a step fails; names the operator and the batch. A user function's exception is
             its ``__cause__``.
         """
+        context = current_run_context()
+        job = self._prepare(until, runner)
+        if context is None:
+            return job.run(on_progress)[0]
+        with context.watch(job):
+            return job.run(on_progress)[0]
+
+    def execute_async(self, *, until: str | None = None, runner: str = "local") -> Job:
+        """Start all streams that end in a sink, and return at once.
+
+        Parameters
+        ----------
+        until, runner : str, optional
+            As of :meth:`execute`.
+
+        Returns
+        -------
+        Job
+            To watch (:meth:`Job.metrics`), cancel and wait for. It runs in a thread of its own,
+            at the latest until the program ends; errors are raised by :meth:`Job.result`.
+        """
+        job = self._prepare(until, runner)
+        job.start()
+        return job
+
+    def explain(self) -> str:
+        """Describe the plan of all sinks, one line per operator, sources last.
+
+        Returns
+        -------
+        str
+            Each line says ``[native]`` or ``[python]``.
+        """
+        return explain(tuple(self._sinks))
+
+    def _prepare(self, until: str | None, runner: str) -> Job:
         if runner != "local":
             raise NotSupportedError(
                 f'runner {runner!r} does not exist yet. Leave it out, or pass runner="local".'
@@ -174,19 +211,11 @@ class Environment:
                 "the environment has no sink, so there is nothing to execute. End a stream with "
                 "sink_to_topic(), or call to_arrow() on it."
             )
-        return self._engine.execute(
-            tuple(self._sinks), bounded=until == "latest", on_progress=on_progress
-        )
-
-    def explain(self) -> str:
-        """Describe the plan of all sinks, one line per operator, sources last.
-
-        Returns
-        -------
-        str
-            Each line says ``[native]`` or ``[python]``.
-        """
-        return explain(tuple(self._sinks))
+        context = current_run_context()
+        if context is not None:
+            context.jobs += 1
+            until = until or context.until
+        return self._engine.prepare(tuple(self._sinks), bounded=until == "latest")
 
     # -- for streams -----------------------------------------------------------------------
 

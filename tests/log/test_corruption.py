@@ -202,8 +202,8 @@ def test_pipeline_raises_or_skips_and_counts(directory: Path) -> None:
         env = ps.Environment(log, name="job")
         env.from_topic("t", on_corruption="skip").sink_to_topic("kept")
         result = env.execute(until="latest")
-        source = next(o for o in result.operators if o.kind.endswith("source"))
-        assert source.skipped_records == ROWS
+        source = next(o for o in result.operators if o.is_source)
+        assert source.num_skipped_records == ROWS
         assert result.records_in == (BATCHES - 1) * ROWS
         with pytest.raises(ConfigError, match="on_corruption is"):
             env.from_topic("t", on_corruption="drop")  # type: ignore[arg-type]

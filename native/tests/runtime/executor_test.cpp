@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 
 #include "base/error.hpp"
@@ -40,6 +41,28 @@ TEST(Executor, WindowsCloseAndALateRowGoesToTheSideOutput) {
   EXPECT_EQ(metrics[1].records_out, 4);
   EXPECT_EQ(metrics[1].late_records, 1);
   EXPECT_EQ(metrics[1].watermark, windows::kMaxWatermark);
+}
+
+TEST(Executor, TimeAtWorkIsThatOfEachOperatorAlone) {
+  std::vector<Event> events;
+  for (int64_t i = 0; i < 20'000; ++i) events.push_back({i, i % 7, i});
+  Graph graph;
+  const Port source = graph.add_batch_source("events", batch_source({batch_of(events)}, 0));
+  const Port kept = graph.add_filter("kept", source, greater("value", 10));
+  graph.add_collect("results", graph.add_window("totals", kept, count_and_sum(100, 10)));
+  Executor executor(graph);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(executor.run(60'000'000), RunStatus::kFinished);
+  const std::chrono::nanoseconds passed = std::chrono::steady_clock::now() - begin;
+  int64_t sum = 0;
+  for (const MetricsSnapshot& reading : executor.metrics()) {
+    EXPECT_GT(reading.busy_ns, 0) << reading.name;
+    EXPECT_EQ(reading.threads, 1);
+    EXPECT_EQ(reading.watermark_type->id, TypeId::kTimestamp);
+    EXPECT_FALSE(reading.pending_records);
+    sum += reading.busy_ns;
+  }
+  EXPECT_LE(sum, passed.count());
 }
 
 TEST(Executor, LateRowsAreCountedWhenNothingConsumesThem) {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pystream._native import Graph, Schema
 from pystream._native import RecordBatch as NativeBatch
 from pystream.engines.local.compiler import CompiledJob, PythonStage, compile_plan
 from pystream.engines.local.expressions import infer, lower
-from pystream.engines.local.job import JobResult, Progress, run_job
+from pystream.engines.local.job import Job
 from pystream.engines.local.table import (
     CollectedTable,
     import_table,
@@ -91,23 +90,18 @@ class LocalEngine:
 
     # -- execution -------------------------------------------------------------------------
 
-    def execute(
-        self,
-        sinks: tuple[nodes.Node, ...],
-        *,
-        bounded: bool,
-        on_progress: Callable[[Progress], None] | None = None,
-    ) -> JobResult:
-        """Run all sinks in one job."""
-        job = self._compile(sinks, bounded=bounded)
-        result, _ = run_job(job, self._parallelism, on_progress)
-        return result
+    def prepare(self, sinks: tuple[nodes.Node, ...], *, bounded: bool) -> Job:
+        """Return a job over all sinks that has not begun."""
+        return self._job(self._compile(sinks, bounded=bounded))
 
     def collect(self, node: nodes.Collect, schema: Schema) -> CollectedTable:
         """Run the plan below a collect over what is there now."""
         job = self._compile((node,), bounded=True)
-        _, batches = run_job(job, self._parallelism)
+        _, batches = self._job(job).run()
         return CollectedTable(schema, batches)
+
+    def _job(self, job: CompiledJob) -> Job:
+        return Job(job, self._name, self._parallelism)
 
     def _compile(self, sinks: tuple[nodes.Node, ...], *, bounded: bool) -> CompiledJob:
         return compile_plan(sinks, self._topics, bounded=bounded, make_stage=_python_stage)

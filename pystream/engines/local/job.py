@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pystream._native import Executor, RecordBatch
+from pystream.config import parse_duration_ns
 from pystream.engines.local.compiler import CompiledJob
-from pystream.errors import OperatorError, StreamError
+from pystream.engines.local.metrics import JobMetrics, OperatorMetrics, read_operator
+from pystream.errors import OperatorError, RequestTimeoutError, StreamError
 
-__all__ = ["JobResult", "OperatorStatus", "Progress", "run_job"]
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+__all__ = ["Job", "JobResult", "Progress"]
 
 _BUDGET_US = 100_000  # how long the core works before Python looks for Ctrl-C
-
-
-@dataclass(frozen=True)
-class OperatorStatus:
-    """Counters of one operator.
-
-    Attributes
-    ----------
-    name, kind : str
-    records_in, records_out, late_records, skipped_records : int
-        Rows; late rows entered no window, skipped ones are damaged.
-    watermark : int or None
-        In ticks of the event-time column; None before the first and after the last.
-    state_bytes : int
-        Held by keys and accumulators.
-    """
-
-    name: str
-    kind: str
-    records_in: int
-    records_out: int
-    late_records: int
-    skipped_records: int
-    watermark: int | None
-    state_bytes: int
+_END_SECONDS = 10.0  # how long the end of the program waits for a job that was left running
 
 
 @dataclass(frozen=True)
@@ -71,38 +56,175 @@ class JobResult:
         Rows that entered no window.
     seconds : float
         From start to end.
-    operators : list of OperatorStatus
+    operators : list of OperatorMetrics
         In plan order.
     """
 
     records_in: int
     late_records: int
     seconds: float
-    operators: list[OperatorStatus] = field(repr=False)
+    operators: list[OperatorMetrics] = field(repr=False)
 
 
-def run_job(
-    job: CompiledJob,
-    parallelism: int,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> tuple[JobResult, list[RecordBatch]]:
-    """Run a job to its end and return its result and what its collect holds.
+class Job:
+    """A job, while it runs and afterwards; made by ``Environment.execute_async``.
 
-    An exception in a Python stage or Ctrl-C stops the job; what the sinks appended stays.
+    Attributes
+    ----------
+    name : str
+        Of the environment.
+
+    Notes
+    -----
+    Every method may be called by any thread. As a context manager it is cancelled and waited for
+    at the end of the block. A job that still runs when the program ends is cancelled.
+
+    Examples
+    --------
+    >>> log = ps.open("job-data")
+    >>> _ = log.create_topic("numbers", schema={"n": "int64"})
+    >>> env = ps.Environment(log, name="copy")
+    >>> env.from_topic("numbers").sink_to_topic("copies")
+    >>> with env.execute_async(until="latest") as job:
+    ...     result = job.result()
+    ...     [operator.name for operator in job.metrics().operators]
+    ['from_topic-1', 'sink_to_topic-2']
+    >>> result.records_in
+    0
+    >>> log.close()
     """
-    started = time.monotonic()
-    executor = Executor(job.graph, threads=parallelism)
-    collected: list[RecordBatch] = []
-    while True:
-        status = executor.run(_BUDGET_US)
-        for stage in executor.pending():
-            _run_stage(executor, stage, job)
-        if job.collect is not None:
-            collected += executor.take_collected(job.collect)
-        if on_progress is not None:
-            on_progress(_progress(executor, started))
-        if status in ("finished", "stopped"):
-            return _result(executor, started), collected
+
+    def __init__(
+        self,
+        job: CompiledJob,
+        name: str,
+        parallelism: int,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.name = name
+        self._job = job
+        self._clock = clock
+        self._started = time.monotonic()
+        self._seconds: float | None = None  # once it has ended
+        self._executor = Executor(job.graph, threads=parallelism)
+        self._has_ended = threading.Event()
+        self._result: JobResult | None = None
+        self._error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name!r}, {'running' if self.is_running else 'ended'}>"
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+        self._has_ended.wait()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has neither finished nor failed nor been cancelled."""
+        return not self._has_ended.is_set()
+
+    def metrics(self) -> JobMetrics:
+        """Return one reading of the counters of every operator.
+
+        Returns
+        -------
+        JobMetrics
+        """
+        seconds = time.monotonic() - self._started if self._seconds is None else self._seconds
+        now_ns = self._clock()
+        return JobMetrics(
+            self.name, seconds, [read_operator(m, now_ns) for m in self._executor.metrics()]
+        )
+
+    def cancel(self) -> None:
+        """End the job after what it has in hand; windows that are open stay unfired."""
+        self._executor.request_stop()
+
+    def result(self, timeout: str | timedelta | None = None) -> JobResult:
+        """Wait for the end of the job.
+
+        Parameters
+        ----------
+        timeout : str or timedelta, optional
+            How long to wait at most. Default: as long as it takes.
+
+        Returns
+        -------
+        JobResult
+
+        Raises
+        ------
+        OperatorError
+            If a step failed, and any other error that ended the job.
+        RequestTimeoutError
+            If it still runs then; it goes on.
+        """
+        seconds = None if timeout is None else parse_duration_ns(timeout, name="timeout") / 1e9
+        if not self._has_ended.wait(seconds):
+            raise RequestTimeoutError(
+                f"job {self.name!r} still runs after {timeout}. Wait longer, or cancel() it."
+            )
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def start(self) -> None:
+        """Run in a thread of its own, which ends at the latest with the program."""
+        thread = threading.Thread(target=self._run_aside, name=f"job {self.name}", daemon=True)
+        # A daemon, so that a job without end does not keep the program: it is asked to end, and
+        # waited for, before the interpreter goes away under it.
+        weakref.finalize(thread, _end, self._executor, self._has_ended)
+        thread.start()
+
+    def run(
+        self, on_progress: Callable[[Progress], None] | None = None
+    ) -> tuple[JobResult, list[RecordBatch]]:
+        """Run in this thread; return the result and what the collect holds.
+
+        An exception in a Python stage or Ctrl-C stops the job; what the sinks appended stays.
+        """
+        try:
+            collected = self._drive(on_progress)
+            self._seconds = time.monotonic() - self._started
+            metrics = self.metrics()
+            self._result = JobResult(
+                metrics.records_in, metrics.late_records, metrics.seconds, metrics.operators
+            )
+            return self._result, collected
+        except BaseException as error:
+            self._seconds = time.monotonic() - self._started
+            self._error = error
+            raise
+        finally:
+            self._has_ended.set()
+
+    def _run_aside(self) -> None:
+        with contextlib.suppress(BaseException):  # result() raises it
+            self.run()
+
+    def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
+        job, executor = self._job, self._executor
+        collected: list[RecordBatch] = []
+        while True:
+            status = executor.run(_BUDGET_US)
+            for stage in executor.pending():
+                _run_stage(executor, stage, job)
+            if job.collect is not None:
+                collected += executor.take_collected(job.collect)
+            if on_progress is not None:
+                metrics = self.metrics()
+                on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
+            if status in ("finished", "stopped"):
+                return collected
+
+
+def _end(executor: Executor, has_ended: threading.Event) -> None:
+    executor.request_stop()
+    has_ended.wait(_END_SECONDS)
 
 
 def _run_stage(executor: Executor, stage: int, job: CompiledJob) -> None:
@@ -119,35 +241,3 @@ def _run_stage(executor: Executor, stage: int, job: CompiledJob) -> None:
                 operator=python.name,
             ) from error
         executor.give(stage, outputs)
-
-
-def _operators(executor: Executor) -> list[OperatorStatus]:
-    return [
-        OperatorStatus(
-            name=m.name,
-            kind=m.kind,
-            records_in=m.records_in,
-            records_out=m.records_out,
-            late_records=m.late_records,
-            skipped_records=m.skipped_records,
-            watermark=m.watermark,
-            state_bytes=m.state_bytes,
-        )
-        for m in executor.metrics()
-    ]
-
-
-def _totals(operators: list[OperatorStatus]) -> tuple[int, int]:
-    read = sum(o.records_out for o in operators if o.kind.endswith("source"))
-    return read, sum(o.late_records for o in operators)
-
-
-def _progress(executor: Executor, started: float) -> Progress:
-    read, late = _totals(_operators(executor))
-    return Progress(read, late, time.monotonic() - started)
-
-
-def _result(executor: Executor, started: float) -> JobResult:
-    operators = _operators(executor)
-    read, late = _totals(operators)
-    return JobResult(read, late, time.monotonic() - started, operators)
