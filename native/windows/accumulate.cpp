@@ -201,7 +201,6 @@ void merge_rows(const AccumulatorLayout& layout, const RowBlock& target,
         merge_input<__int128>(input, target, target_slots, source, source_slots, count);
         break;
       case ValueClass::kNone:
-      case ValueClass::kText:
         break;
     }
   }

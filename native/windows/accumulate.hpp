@@ -33,7 +33,7 @@ void accumulate_one(const InputLayout& input, uint8_t* row, const V* values, int
 void count_rows(const RowBlock& rows, const uint32_t* slots, int64_t count);
 
 // Merges rows: target row target_slots[i] takes source row source_slots[i]; for each target the
-// source comes after what is there. Text is merged by AccumulatorTable.
+// source comes after what is there.
 void merge_rows(const AccumulatorLayout& layout, const RowBlock& target,
                 const uint32_t* target_slots, const RowBlock& source, const uint32_t* source_slots,
                 int64_t count);

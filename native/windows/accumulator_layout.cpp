@@ -1,7 +1,9 @@
 #include "windows/accumulator_layout.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "base/error.hpp"
 #include "windows/accumulator_values.hpp"
@@ -19,7 +21,6 @@ const char* name_of(AggregateKind kind) {
 }
 
 ValueClass value_class_of(const DataType& type) {
-  if (type.is_var_binary()) return ValueClass::kText;
   if (type.is_floating()) return ValueClass::kFloat64;
   if (type.id == TypeId::kDecimal128) return ValueClass::kDecimal;
   if (type.is_integer() && !type.is_signed_integer()) return ValueClass::kUInt64;
@@ -58,7 +59,33 @@ void check_type(const AggregateSpec& aggregate, const Field& field) {
   }
 }
 
-// Marks what the aggregate needs of its input; place() replaces the marks.
+// What the aggregate keeps beside the rows, if anything.
+std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
+  switch (kind) {
+    case AggregateKind::kMin:
+      if (type.is_var_binary()) return SideKind::kMinText;
+      break;
+    case AggregateKind::kMax:
+      if (type.is_var_binary()) return SideKind::kMaxText;
+      break;
+    default:
+      break;
+  }
+  return std::nullopt;
+}
+
+// The index of the side, which aggregates share that need the same.
+int side_of(AccumulatorLayout* layout, const SideLayout& wanted) {
+  const auto found = std::find(layout->sides.begin(), layout->sides.end(), wanted);
+  const auto side = static_cast<int>(found - layout->sides.begin());
+  if (found == layout->sides.end()) {
+    layout->sides.push_back(wanted);
+    layout->inputs[static_cast<size_t>(wanted.input)].sides.push_back(side);
+  }
+  return side;
+}
+
+// Marks what the aggregate needs in the row; place() replaces the marks.
 void want(AggregateKind kind, InputLayout* input) {
   if (kind == AggregateKind::kCount) return;
   input->value_class = value_class_of(input->type);
@@ -167,10 +194,6 @@ void place(AccumulatorLayout* layout) {
       case ValueClass::kDecimal:
         place_values<__int128>(&input, &row);
         break;
-      case ValueClass::kText:
-        if (input.min_at == 0) input.min_at = layout->text_columns++;
-        if (input.max_at == 0) input.max_at = layout->text_columns++;
-        break;
     }
   }
   // Rows of up to a cache line never straddle two.
@@ -202,7 +225,11 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
       result.input = input_of(&layout, aggregate.input, schema);
       InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
       input_type = input.type;
-      want(aggregate.kind, &input);
+      if (const auto side = side_kind_of(aggregate.kind, input_type)) {
+        result.side = side_of(&layout, {*side, result.input});
+      } else {
+        want(aggregate.kind, &input);
+      }
     }
     const bool is_count =
         aggregate.kind == AggregateKind::kCountAll || aggregate.kind == AggregateKind::kCount;

@@ -3,8 +3,8 @@
 //
 // One row per key: the number of rows, then per distinct input column only what its aggregates
 // need. A row of count, sum, min and max over one float64 column is 32 bytes, so that an update at
-// a random key touches one cache line. What is rare stands beside the rows (AccumulatorTable):
-// counts of nulls and NaNs, and text.
+// a random key touches one cache line. What is rare or of no fixed size stands beside the rows
+// (AccumulatorTable): counts of nulls and NaNs, and SideStates.
 //
 //   | rows: int64 | input 0: sum, min, max, moments | input 1: ... | padding |
 //
@@ -22,16 +22,28 @@ namespace pystream::windows {
 
 // How values are held while they are accumulated.
 enum class ValueClass : uint8_t {
-  kNone,     // only counted; any type
+  kNone,     // not in the row: only counted, or beside it; any type
   kInt64,    // signed integers, times, bool; sum in 128 bits
   kUInt64,   // unsigned integers; sum in 128 bits
   kFloat64,  // float32 and float64
   kDecimal,  // decimal128; sum in 192 bits
-  kText,     // string and binary: min and max, bytewise
 };
 
-// One input column. Offsets are bytes within a row; for text, indexes of AccumulatorTable::text();
-// -1 where no aggregate asks for it.
+// What is kept beside the rows.
+enum class SideKind : uint8_t {
+  kMinText,
+  kMaxText,
+};
+
+// One SideState per key and slice; aggregates that need the same share it.
+struct SideLayout {
+  SideKind kind = SideKind::kMinText;
+  int input = 0;  // index of AccumulatorLayout::inputs
+
+  bool operator==(const SideLayout&) const = default;
+};
+
+// One input column. Offsets are bytes within a row; -1 where no aggregate asks for it.
 struct InputLayout {
   int column = -1;
   std::string name;
@@ -41,19 +53,21 @@ struct InputLayout {
   int min_at = -1;
   int max_at = -1;
   int moments_at = -1;
+  std::vector<int> sides;  // indexes of AccumulatorLayout::sides
 };
 
 struct ResultLayout {
   AggregateKind kind = AggregateKind::kCountAll;
   int input = -1;  // index of AccumulatorLayout::inputs; -1 for kCountAll
+  int side = -1;   // index of AccumulatorLayout::sides; -1 where the result is in the row
   Field field;
 };
 
 struct AccumulatorLayout {
   int stride = 0;
-  int text_columns = 0;
   bool is_keyed = true;  // without key columns there is one row only
   std::vector<InputLayout> inputs;
+  std::vector<SideLayout> sides;
   std::vector<ResultLayout> results;
   std::vector<uint8_t> empty_row;  // `stride` bytes
 };

@@ -24,7 +24,6 @@ constexpr int64_t kCompressPart = 4;
 // Rows beyond this size do not stay in the second-level cache.
 constexpr int64_t kLargeBytes = int64_t{1} << 20;
 constexpr int64_t kBlockRows = 1024;
-constexpr size_t kInlineText = 15;  // what a std::string holds without a block of its own
 
 uint32_t hash_id(uint32_t id) { return id * 0x9E3779B1u; }
 
@@ -35,9 +34,11 @@ AccumulatorTable::AccumulatorTable(const AccumulatorLayout* layout,
     : layout_(layout),
       rows_(std::move(storage)),
       nulls_(layout->inputs.size()),
-      nans_(layout->inputs.size()),
-      texts_(static_cast<size_t>(layout->text_columns)) {
+      nans_(layout->inputs.size()) {
   rows_.clear();
+  for (const SideLayout& side : layout->sides) {
+    sides_.emplace_back(make_side(side, layout->inputs[static_cast<size_t>(side.input)]));
+  }
 }
 
 void AccumulatorTable::prepare(uint32_t universe, bool expects_dense) {
@@ -75,14 +76,6 @@ int64_t AccumulatorTable::value_count(int input, uint32_t slot) const {
   return load<int64_t>(rows().at(slot)) - (null_counts == nullptr ? 0 : null_counts[slot]);
 }
 
-void AccumulatorTable::set_text(int column, uint32_t slot, std::string_view value) {
-  std::optional<std::string>& held = texts_[static_cast<size_t>(column)][slot];
-  const size_t before = held ? held->capacity() : kInlineText;
-  held = value;
-  // A text never gives its block back.
-  text_bytes_ += static_cast<int64_t>(held->capacity() - before);
-}
-
 void AccumulatorTable::add_rows(int64_t count) {
   const int64_t stride = layout_->stride;
   const int64_t begin = rows_.size();
@@ -104,7 +97,7 @@ void AccumulatorTable::add_rows(int64_t count) {
   for (std::vector<int64_t>& counts : nans_) {
     if (!counts.empty()) counts.resize(slots);
   }
-  for (Texts& texts : texts_) texts.resize(slots);
+  for (Side& side : sides_) side->resize(slot_count());
 }
 
 uint32_t AccumulatorTable::insert(uint32_t id) {
@@ -150,12 +143,14 @@ int64_t AccumulatorTable::compress(state::LargeArray<uint8_t>* freed) {
   sparse.is_started_ = true;
   sparse.add_rows(keys);
   sparse.ids_.reserve(static_cast<size_t>(keys));
+  SlotPairs pairs;
   for_each_block([&](uint32_t* ids, const uint32_t* slots, int64_t count) {
     uint32_t sparse_slots[kBlockRows];
     std::iota(sparse_slots, sparse_slots + count, static_cast<uint32_t>(sparse.ids_.size()));
     sparse.ids_.insert(sparse.ids_.end(), ids, ids + count);
-    sparse.merge_block(*this, sparse_slots, slots, count);
+    sparse.merge_block(*this, sparse_slots, slots, count, &pairs);
   });
+  sparse.merge_sides(*this, pairs);
   std::swap(*this, sparse);
   *freed = std::move(sparse.rows_);
   return keys;
@@ -172,20 +167,31 @@ void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* new_
                              uint32_t universe) {
   prepare(universe,
           other.is_dense_ || is_worth_dense(static_cast<int64_t>(other.ids_.size()), universe));
+  SlotPairs pairs;
   other.for_each_block([&](uint32_t* ids, const uint32_t* other_slots, int64_t count) {
     if (new_ids != nullptr) {
       for (int64_t i = 0; i < count; ++i) ids[i] = new_ids[ids[i]];
     }
     uint32_t scratch[kBlockRows];
-    merge_block(other, slots(ids, count, scratch), other_slots, count);
+    merge_block(other, slots(ids, count, scratch), other_slots, count, &pairs);
   });
+  merge_sides(other, pairs);
 }
 
-// Merges the rows of `other` at other_slots into mine at `slots`, one for one.
+// Merges the rows of `other` at other_slots into mine at `slots`, one for one. merge_sides() is to
+// be called with all `pairs`.
 void AccumulatorTable::merge_block(const AccumulatorTable& other, const uint32_t* slots,
-                                   const uint32_t* other_slots, int64_t count) {
+                                   const uint32_t* other_slots, int64_t count, SlotPairs* pairs) {
   merge_beside(other, slots, other_slots, count);
   merge_rows(*layout_, rows(), slots, other.rows(), other_slots, count);
+  if (!sides_.empty()) pairs->append(slots, other_slots, count);
+}
+
+void AccumulatorTable::merge_sides(const AccumulatorTable& other, const SlotPairs& pairs) {
+  for (size_t i = 0; i < sides_.size(); ++i) {
+    sides_[i]->merge(*other.sides_[i], pairs.slots.data(), pairs.other_slots.data(),
+                     static_cast<int64_t>(pairs.slots.size()));
+  }
 }
 
 // Calls visit(ids, slots, count) with the ids that have rows and their slots, block by block; the
@@ -212,10 +218,6 @@ void AccumulatorTable::for_each_block(Visit visit) const {
 void AccumulatorTable::merge_beside(const AccumulatorTable& other, const uint32_t* slots,
                                     const uint32_t* other_slots, int64_t count) {
   for (int input = 0; input < static_cast<int>(layout_->inputs.size()); ++input) {
-    const InputLayout& layout = layout_->inputs[static_cast<size_t>(input)];
-    if (layout.value_class == ValueClass::kText) {
-      merge_text(other, layout, slots, other_slots, count);
-    }
     if (const int64_t* theirs = other.nulls(input)) {
       int64_t* counts = add_nulls(input);
       for (int64_t i = 0; i < count; ++i) counts[slots[i]] += theirs[other_slots[i]];
@@ -223,25 +225,6 @@ void AccumulatorTable::merge_beside(const AccumulatorTable& other, const uint32_
     if (const int64_t* theirs = other.nans(input)) {
       int64_t* counts = add_nans(input);
       for (int64_t i = 0; i < count; ++i) counts[slots[i]] += theirs[other_slots[i]];
-    }
-  }
-}
-
-void AccumulatorTable::merge_text(const AccumulatorTable& other, const InputLayout& input,
-                                  const uint32_t* slots, const uint32_t* other_slots,
-                                  int64_t count) {
-  if (input.min_at >= 0) {
-    for (int64_t i = 0; i < count; ++i) {
-      const std::optional<std::string>& theirs = other.text(input.min_at)[other_slots[i]];
-      const std::optional<std::string>& held = text(input.min_at)[slots[i]];
-      if (theirs && (!held || *theirs < *held)) set_text(input.min_at, slots[i], *theirs);
-    }
-  }
-  if (input.max_at >= 0) {
-    for (int64_t i = 0; i < count; ++i) {
-      const std::optional<std::string>& theirs = other.text(input.max_at)[other_slots[i]];
-      const std::optional<std::string>& held = text(input.max_at)[slots[i]];
-      if (theirs && (!held || *held < *theirs)) set_text(input.max_at, slots[i], *theirs);
     }
   }
 }
@@ -302,10 +285,8 @@ int64_t AccumulatorTable::bytes() const {
       rows_.bytes() + table_.bytes() + static_cast<int64_t>(ids_.capacity() * sizeof(uint32_t));
   for (const auto& counts : nulls_) total += static_cast<int64_t>(counts.capacity() * 8);
   for (const auto& counts : nans_) total += static_cast<int64_t>(counts.capacity() * 8);
-  for (const Texts& texts : texts_) {
-    total += static_cast<int64_t>(texts.capacity() * sizeof(texts[0]));
-  }
-  return total + text_bytes_;
+  for (const Side& side : sides_) total += side->bytes();
+  return total;
 }
 
 }  // namespace pystream::windows

@@ -6,19 +6,17 @@
 // table turns from sparse to dense by itself, never back.
 //
 // Owned by one thread while its slice is open, afterwards by the operator; never used by two
-// threads at once. Snapshotable: rows(), nulls, NaNs and text are the content, the id table is
+// threads at once. Snapshotable: rows(), nulls, NaNs and sides are the content, the id table is
 // rebuilt.
 
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "state/large_array.hpp"
 #include "windows/accumulate.hpp"
 #include "windows/accumulator_layout.hpp"
+#include "windows/side_state.hpp"
 
 namespace pystream::windows {
 
@@ -45,10 +43,9 @@ class AccumulatorTable {
   int64_t* add_nans(int input) { return side(&nans_[static_cast<size_t>(input)]); }
   const int64_t* nulls(int input) const { return side_or_null(nulls_, input); }
   const int64_t* nans(int input) const { return side_or_null(nans_, input); }
-  // Text extremes by slot.
-  using Texts = std::vector<std::optional<std::string>>;
-  void set_text(int column, uint32_t slot, std::string_view value);
-  const Texts& text(int column) const { return texts_[static_cast<size_t>(column)]; }
+  // By index of AccumulatorLayout::sides.
+  Side& side(int index) { return sides_[static_cast<size_t>(index)]; }
+  const Side& side(int index) const { return sides_[static_cast<size_t>(index)]; }
   // Values of an input in a row, nulls not counted.
   int64_t value_count(int input, uint32_t slot) const;
 
@@ -89,6 +86,18 @@ class AccumulatorTable {
     uint32_t slot;
   };
 
+  // Slots here and those of another table that go to them. Sides are merged once per table, and
+  // not block by block as the rows are.
+  struct SlotPairs {
+    std::vector<uint32_t> slots;
+    std::vector<uint32_t> other_slots;
+
+    void append(const uint32_t* here, const uint32_t* there, int64_t count) {
+      slots.insert(slots.end(), here, here + count);
+      other_slots.insert(other_slots.end(), there, there + count);
+    }
+  };
+
   int64_t slot_count() const { return rows_.size() / layout_->stride; }
   void add_rows(int64_t count);
   uint32_t insert(uint32_t id);
@@ -97,12 +106,11 @@ class AccumulatorTable {
   template <typename Visit>
   void for_each_block(Visit visit) const;
   void merge_block(const AccumulatorTable& other, const uint32_t* slots,
-                   const uint32_t* other_slots, int64_t count);
+                   const uint32_t* other_slots, int64_t count, SlotPairs* pairs);
   void densify(uint32_t universe);
   void merge_beside(const AccumulatorTable& other, const uint32_t* slots,
                     const uint32_t* other_slots, int64_t count);
-  void merge_text(const AccumulatorTable& other, const InputLayout& input, const uint32_t* slots,
-                  const uint32_t* other_slots, int64_t count);
+  void merge_sides(const AccumulatorTable& other, const SlotPairs& pairs);
   int64_t* side(std::vector<int64_t>* counts);
   static const int64_t* side_or_null(const std::vector<std::vector<int64_t>>& all, int input) {
     const std::vector<int64_t>& counts = all[static_cast<size_t>(input)];
@@ -119,8 +127,7 @@ class AccumulatorTable {
   std::vector<uint32_t> ids_;                // sparse: by slot
   std::vector<std::vector<int64_t>> nulls_;  // by input, then by slot; empty until the first
   std::vector<std::vector<int64_t>> nans_;
-  std::vector<Texts> texts_;
-  int64_t text_bytes_ = 0;  // of texts that have a block of their own
+  std::vector<Side> sides_;
 
   // State that is rebuilt.
   state::LargeArray<Slot> table_;  // sparse: id to slot; empty until ids are looked up

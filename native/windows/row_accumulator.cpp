@@ -71,6 +71,9 @@ bool RowAccumulator::add_input(AccumulatorTable* table, int index, const Array& 
     if (valid.count < chunk.count) should_count = false;
     chunk = valid;
   }
+  for (const int side : input.sides) {
+    table->side(side)->add({column, chunk.indices, chunk.begin, chunk.count, chunk.slots});
+  }
   switch (input.value_class) {
     case ValueClass::kNone:
       return false;
@@ -85,9 +88,6 @@ bool RowAccumulator::add_input(AccumulatorTable* table, int index, const Array& 
       break;
     case ValueClass::kFloat64:
       return add_floats(table, index, column, chunk, should_count);
-    case ValueClass::kText:
-      add_text(table, input, column, chunk);
-      return false;
   }
   return should_count;
 }
@@ -166,25 +166,6 @@ int64_t RowAccumulator::set_nans_aside(AccumulatorTable* table, int index, const
     }
   }
   return static_cast<int64_t>(numbers);
-}
-
-void RowAccumulator::add_text(AccumulatorTable* table, const InputLayout& input,
-                              const Array& column, const Chunk& chunk) {
-  const bool is_encoded = column.is_encoded();
-  const Array& texts = is_encoded ? *column.dictionary : column;
-  for (int64_t i = 0; i < chunk.count; ++i) {
-    const int64_t row = chunk.indices == nullptr ? chunk.begin + i : chunk.indices[i];
-    const std::string_view value = texts.view(is_encoded ? column.codes()[row] : row);
-    const uint32_t slot = chunk.slots[i];
-    if (input.min_at >= 0) {
-      const std::optional<std::string>& held = table->text(input.min_at)[slot];
-      if (!held || value < *held) table->set_text(input.min_at, slot, value);
-    }
-    if (input.max_at >= 0) {
-      const std::optional<std::string>& held = table->text(input.max_at)[slot];
-      if (!held || *held < value) table->set_text(input.max_at, slot, value);
-    }
-  }
 }
 
 }  // namespace pystream::windows

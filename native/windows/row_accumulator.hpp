@@ -1,6 +1,6 @@
 #pragma once
 // Adds rows of a batch to an accumulator table: loads each input column chunk by chunk into one of
-// four value types, sets nulls and NaNs aside, and calls the kernels.
+// four value types, sets nulls and NaNs aside, and calls the kernels and side states.
 //
 // Owned by one thread of the operator; holds scratch only, so nothing of it survives or needs to.
 
@@ -45,8 +45,6 @@ class RowAccumulator {
                   const Chunk& chunk, bool should_count);
   bool add_floats(AccumulatorTable* table, int index, const Array& column, Chunk chunk,
                   bool should_count);
-  void add_text(AccumulatorTable* table, const InputLayout& input, const Array& column,
-                const Chunk& chunk);
   int64_t set_nans_aside(AccumulatorTable* table, int index, const Chunk& chunk,
                          const double* values);
 

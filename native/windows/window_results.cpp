@@ -76,18 +76,6 @@ void with_type(const DataType& type, Body body) {
   }
 }
 
-Array make_text(const DataType& type, const AccumulatorTable::Texts& texts, Slots slots) {
-  VarBinaryBuilder builder(type);
-  for (const uint32_t slot : slots) {
-    if (texts[slot]) {
-      builder.append(*texts[slot]);
-    } else {
-      builder.append_null();
-    }
-  }
-  return builder.finish();
-}
-
 Array make_bools(const DataType& type, const RowBlock& rows, Slots slots, int at) {
   BitmapBuilder bits;
   for (const uint32_t slot : slots) bits.append(load<int64_t>(rows.at(slot) + at) == 1);
@@ -104,8 +92,6 @@ Array make_extreme(const InputLayout& input, int index, const AccumulatorTable& 
   const RowBlock rows = table.rows();
   Array array;
   switch (input.value_class) {
-    case ValueClass::kText:
-      return make_text(type, table.text(at), slots);
     case ValueClass::kDecimal:
       array = make_values<__int128>(
           type, slots, [&](uint32_t slot) { return load<__int128>(rows.at(slot) + at); });
@@ -300,6 +286,7 @@ Array WindowResults::make_result(const ResultLayout& result, const AccumulatorTa
     return make_values<int64_t>(type, slots,
                                 [&](uint32_t slot) { return load<int64_t>(rows.at(slot)); });
   }
+  if (result.side >= 0) return table.side(result.side)->emit(result, slots);
   const InputLayout& input = layout_->inputs[static_cast<size_t>(result.input)];
   switch (result.kind) {
     case AggregateKind::kSum:

@@ -1,0 +1,131 @@
+// State beside the accumulator rows: what every kind must do when slots are copied, merged and
+// emptied.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "window_rows.hpp"
+#include "windows/side_state.hpp"
+#include "windows/slot_arena.hpp"
+
+namespace pystream::windows {
+namespace {
+
+TEST(SlotArena, KeepsWhatIsInARunThatGrowsAndReusesThePlaceItLeaves) {
+  SlotArena<int32_t> arena;
+  arena.resize(2);
+  EXPECT_FALSE(arena.has(0));
+  const int32_t first[] = {1, 2, 3};
+  arena.assign(0, first, 3);
+  arena.assign(1, nullptr, 0);  // nothing, but there
+  EXPECT_TRUE(arena.has(1));
+  EXPECT_EQ(arena.size(1), 0);
+  const int64_t left = arena.data(0) - arena.data(1);
+  arena.reserve(0, 100);
+  EXPECT_EQ(arena.capacity(0), 128);
+  EXPECT_EQ(std::vector<int32_t>(arena.data(0), arena.data(0) + arena.size(0)),
+            (std::vector<int32_t>{1, 2, 3}));
+  arena.resize(3);
+  arena.assign(2, first, 1);
+  EXPECT_EQ(arena.data(2) - arena.data(1), left);
+  const int64_t bytes = arena.bytes();
+  arena.clear(0);
+  EXPECT_FALSE(arena.has(0));
+  arena.reserve(1, 128);
+  EXPECT_LE(arena.bytes(), bytes + 64);
+}
+
+struct Kind {
+  SideLayout side;
+  Array values;                       // v0, v1, v2, v3
+  std::vector<std::string> expected;  // of v0 and v1, of v2, of v0, v1, v2
+};
+
+std::vector<Kind> kinds() {
+  const Array texts = make_strings({"b", "a", "c", "a longer text than fits anywhere"});
+  return {{{SideKind::kMinText, 0}, texts, {"'a'", "'c'", "'a'"}},
+          {{SideKind::kMaxText, 0}, texts, {"'b'", "'c'", "'c'"}}};
+}
+
+class SideStates : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    InputLayout input;
+    input.type = GetParam().values.type;
+    side = make_side(GetParam().side, input);
+    side->resize(4);
+    result.field = {"r", GetParam().values.type, true};
+  }
+
+  static void add(SideState* to, const std::vector<int32_t>& rows,
+                  const std::vector<uint32_t>& slots) {
+    to->add({GetParam().values, rows.data(), 0, static_cast<int64_t>(rows.size()), slots.data()});
+  }
+  std::string at(const SideState& state, uint32_t slot) const {
+    return value_text(state.emit(result, {&slot, 1}), 0);
+  }
+  static void merge(SideState* to, uint32_t slot, const SideState& from, uint32_t other) {
+    to->merge(from, &slot, &other, 1);
+  }
+
+  std::unique_ptr<SideState> side;
+  ResultLayout result;
+};
+
+TEST_P(SideStates, AddsRowsToTheirSlots) {
+  add(side.get(), {0, 2, 1}, {1, 3, 1});
+  EXPECT_EQ(at(*side, 1), GetParam().expected[0]);
+  EXPECT_EQ(at(*side, 3), GetParam().expected[1]);
+}
+
+TEST_P(SideStates, CopyIsIndependent) {
+  add(side.get(), {0, 1}, {0, 0});
+  const auto copy = side->clone();
+  add(side.get(), {2, 3}, {0, 0});
+  side->clear(0);
+  EXPECT_EQ(at(*copy, 0), GetParam().expected[0]);
+}
+
+TEST_P(SideStates, MergesInEitherDirection) {
+  add(side.get(), {0, 1}, {0, 0});
+  const auto other = side->clone();
+  other->clear(0);
+  add(other.get(), {2}, {2});
+  const auto copy = side->clone();
+  merge(side.get(), 0, *other, 2);
+  EXPECT_EQ(at(*side, 0), GetParam().expected[2]);
+  merge(other.get(), 2, *copy, 0);
+  EXPECT_EQ(at(*other, 2), GetParam().expected[2]);
+  merge(other.get(), 1, *copy, 0);  // into an empty slot
+  EXPECT_EQ(at(*other, 1), GetParam().expected[0]);
+  merge(other.get(), 1, *copy, 3);  // of an empty slot
+  EXPECT_EQ(at(*other, 1), GetParam().expected[0]);
+}
+
+TEST_P(SideStates, MergesSlotsOfOneState) {
+  add(side.get(), {0, 1, 2}, {0, 0, 3});
+  merge(side.get(), 3, *side, 0);
+  EXPECT_EQ(at(*side, 3), GetParam().expected[2]);
+  EXPECT_EQ(at(*side, 0), GetParam().expected[0]);
+}
+
+TEST_P(SideStates, ClearedSlotIsAsNewAndItsMemoryIsUsedAgain) {
+  const std::string empty = at(*side, 0);
+  int64_t bytes = 0;
+  for (int round = 0; round < 1000; ++round) {
+    add(side.get(), {3, 0, 1, 2}, {0, 0, 1, 2});
+    for (uint32_t slot = 0; slot < 4; ++slot) side->clear(slot);
+    if (round == 10) bytes = side->bytes();
+  }
+  EXPECT_EQ(at(*side, 0), empty);
+  EXPECT_LE(side->bytes(), bytes);
+  add(side.get(), {0, 1}, {0, 0});
+  EXPECT_EQ(at(*side, 0), GetParam().expected[0]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SideStates, ::testing::ValuesIn(kinds()),
+                         [](const auto& info) { return std::to_string(info.index); });
+
+}  // namespace
+}  // namespace pystream::windows
