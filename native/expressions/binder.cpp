@@ -180,6 +180,8 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kExtract:
       return bind_extract(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
     case Function::kLength:
+    case Function::kLower:
+    case Function::kUpper:
     case Function::kStrip:
     case Function::kLStrip:
     case Function::kRStrip:

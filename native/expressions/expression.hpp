@@ -51,6 +51,8 @@ enum class Function : uint8_t {
   kExtract,    // arguments: time, literal name of the part
   kLength,     // of strings, as the rest below: in code points
   kSubstring,  // arguments: string, literal start, literal length (optional)
+  kLower,      // full Unicode mapping
+  kUpper,
   kStrip,
   kLStrip,
   kRStrip,
@@ -62,13 +64,14 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 37> kFunctionNames = {
-    "add",       "subtract", "multiply",  "divide",  "floor_divide", "modulo",      "negate",
-    "abs",       "equal",    "not_equal", "less",    "less_equal",   "greater",     "greater_equal",
-    "and",       "or",       "not",       "is_null", "is_not_null",  "fill_null",   "null_if",
-    "case",      "coalesce", "is_nan",    "is_in",   "truncate",     "extract",     "length",
-    "substring", "strip",    "lstrip",    "rstrip",  "contains",     "starts_with", "ends_with",
-    "cast",      "try_cast",
+inline constexpr std::array<std::string_view, 39> kFunctionNames = {
+    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
+    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
+    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
+    "is_not_null", "fill_null",     "null_if",  "case",      "coalesce",     "is_nan",
+    "is_in",       "truncate",      "extract",  "length",    "substring",    "lower",
+    "upper",       "strip",         "lstrip",   "rstrip",    "contains",     "starts_with",
+    "ends_with",   "cast",          "try_cast",
 };
 static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kTryCast) + 1);
 

@@ -1,44 +1,16 @@
-// Functions of strings. Strings are valid UTF-8, and lengths and positions count code points. In an
-// encoded column the work is done once per dictionary entry, and the codes stay, so that entries of
-// a result may be equal.
+// Functions of strings. Strings are valid UTF-8, and lengths and positions count code points.
 
 #include <algorithm>
 #include <optional>
 #include <vector>
 
-#include "columns/builder.hpp"
-#include "expressions/detail/bitmap_words.hpp"
 #include "expressions/detail/families.hpp"
 #include "expressions/detail/literal.hpp"
-#include "expressions/detail/string_reader.hpp"
+#include "expressions/detail/map_texts.hpp"
 #include "expressions/detail/utf8.hpp"
 
 namespace pystream::expressions::detail {
 namespace {
-
-DataType string_type() { return DataType::of(TypeId::kString); }
-
-// function(value) per row; what it returns must stay valid until the next call.
-template <typename Function>
-Array map_texts(const Array& in, const Function& function) {
-  VarBinaryBuilder out(string_type());
-  if (pays_per_entry(in)) {
-    for (int64_t i = 0; i < in.dictionary->length; ++i)
-      out.append(function(in.dictionary->view(i)));
-    Array result = fixed_array(string_type(), in.length, in.values, validity_of(in));
-    result.dictionary = std::make_shared<Array>(out.finish());
-    return result;
-  }
-  const StringReader read(in);
-  for (int64_t i = 0; i < in.length; ++i) {
-    if (in.is_valid(i)) {
-      out.append(function(read[i]));
-    } else {
-      out.append_null();
-    }
-  }
-  return out.finish();
-}
 
 class LengthNode final : public Node {
  public:
@@ -188,6 +160,9 @@ NodePtr bind_text(Function function, NodePtr child, std::string text) {
       return make_strip(std::move(child), {true, false}, std::move(text));
     case Function::kRStrip:
       return make_strip(std::move(child), {false, true}, std::move(text));
+    case Function::kLower:
+    case Function::kUpper:
+      return make_case_change(function, std::move(child), std::move(text));
     default:
       return std::make_shared<LengthNode>(std::move(child), std::move(text));
   }

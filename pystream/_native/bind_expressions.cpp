@@ -41,6 +41,8 @@ Arity arity_of(Function function) {
     case Function::kIsNotNull:
     case Function::kIsNaN:
     case Function::kLength:
+    case Function::kLower:
+    case Function::kUpper:
     case Function::kStrip:
     case Function::kLStrip:
     case Function::kRStrip:

@@ -137,6 +137,38 @@ class TextFunctions:
         """
         return self._method("ends_with", text)
 
+    def lower(self) -> Expression:
+        """Change to lower case, as :meth:`str.lower` does.
+
+        Returns
+        -------
+        Expression
+            string; null where the value is null. Unicode's full mapping, in no language's own
+            rules; a Greek sigma at the end of a word is a final one.
+
+        Examples
+        --------
+        >>> ps.col("email").lower()
+        col("email").lower()
+        """
+        return self._method("lower")
+
+    def upper(self) -> Expression:
+        """Change to upper case, as :meth:`str.upper` does.
+
+        Returns
+        -------
+        Expression
+            string; null where the value is null. A letter may become several: ``"ß"`` gives
+            ``"SS"``.
+
+        Examples
+        --------
+        >>> ps.col("origin").upper()
+        col("origin").upper()
+        """
+        return self._method("upper")
+
     def strip(self) -> Expression:
         """Remove white space on both sides: what :meth:`str.strip` removes.
 

@@ -192,6 +192,8 @@ def substring(text: str, start: int, length: int | None = None) -> str:
 
 TEXT: dict[str, tuple[str, Any]] = {
     "length": ("int64", len),
+    "lower": ("string", str.lower),
+    "upper": ("string", str.upper),
     "strip": ("string", str.strip),
     "lstrip": ("string", str.lstrip),
     "rstrip": ("string", str.rstrip),

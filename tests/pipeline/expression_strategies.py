@@ -35,6 +35,7 @@ TYPES = {
 }
 DTYPES = {"date32": "datetime64[D]", "bool": "bool"}
 WORDS = ["", "a", "ab", "b", "é", "z\x00", "longer than sixteen bytes"]
+WORDS += ["ÄΣ", "ǅ ßﬃ", "Straße ΑΣ. Σ", "İIΣ\u0301a"]
 WORDS += [" a\t", "\u2003é \x1f", "𝄞a日é", "bab"]
 SHORT = ["", "a", "b", "é", "𝄞", "日é", "ab", " "]
 COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
@@ -248,7 +249,7 @@ def parts_of_texts(texts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Ex
         st.builds(
             lambda e, name: getattr(e, name)(),
             texts,
-            st.sampled_from(["strip", "lstrip", "rstrip"]),
+            st.sampled_from(["strip", "lstrip", "rstrip", "lower", "upper"]),
         ),
     )
 

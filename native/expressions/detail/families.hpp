@@ -62,6 +62,8 @@ NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType
 // Whether an addition is one of strings, and then that.
 bool is_concat(const Operand& left, const Operand& right);
 NodePtr bind_concat(Operand left, Operand right, std::string text);
+// lower or upper of a string.
+NodePtr make_case_change(Function function, NodePtr child, std::string text);
 // For a time whose truncation lies before the first that its type holds.
 [[noreturn]] void throw_truncate_error(const Node& node, int64_t row, int64_t value);
 // string or binary on both sides; also contains, starts_with and ends_with.

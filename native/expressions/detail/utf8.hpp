@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace pystream::expressions::detail {
@@ -41,6 +42,12 @@ inline size_t bytes_of_last(std::string_view text, uint64_t count) {
 // Whether one code point is white space, as str.isspace() of Python has it: Unicode's, and the
 // separators U+001C to U+001F.
 bool is_white_space(std::string_view code_point);
+
+// The code point that valid UTF-8 begins with; of other bytes, some number below 2^21. `bytes` is
+// what bytes_of_first(text, 1) or bytes_of_last(text, 1) covers.
+uint32_t decode_utf8(std::string_view bytes);
+
+void append_utf8(uint32_t code, std::string* out);
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);

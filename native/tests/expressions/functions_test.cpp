@@ -48,13 +48,27 @@ TEST(Text, PartsCountCodePointsInEitherEncoding) {
   EXPECT_EQ(joined.values.data, batch.columns[1].values.data);  // the codes are not copied
 }
 
+TEST(Text, CaseIsUnicodesInEitherEncoding) {
+  const Array plain = strings({"Aß", "ΑΣ", kNull, "z"});
+  for (const Array& in : {plain, encode_dictionary(plain), slice(strings({"é", "aZ"}), 1, 1)}) {
+    const RecordBatch batch = batch_of({{"s", in}});
+    const bool is_ascii = in.length == 1;
+    EXPECT_EQ(rows<std::string>(run(call(Function::kLower, {column("s")}), batch)),
+              is_ascii ? (Texts{"az"}) : (Texts{"aß", "ας", kNull, "z"}));
+    EXPECT_EQ(rows<std::string>(run(call(Function::kUpper, {column("s")}), batch)),
+              is_ascii ? (Texts{"AZ"}) : (Texts{"ASS", "ΑΣ", kNull, "Z"}));
+  }
+}
+
 TEST(Text, BytesThatAreNotUtf8StayInside) {
   // No string column holds them; a dictionary entry that no row has might.
   const RecordBatch batch = batch_of({{"s", strings({"\x80\xbf", "\xf0\x9f", "a\x80"})}});
   for (int64_t start = -3; start <= 3; ++start) {
     EXPECT_EQ(run(substring("s", start, 1), batch).length, 3);
   }
-  EXPECT_EQ(run(call(Function::kStrip, {column("s")}), batch).length, 3);
+  for (const Function function : {Function::kStrip, Function::kLower, Function::kUpper}) {
+    EXPECT_EQ(run(call(function, {column("s")}), batch).length, 3);
+  }
 }
 
 TEST(Case, SharesNoRowsBetweenParts) {
