@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 HEAD = (
-    "| job | rate | spread | beside | its rate | ratio (min-max) | aim | reached | append | load |"
+    "| job | rate | spread | beside | its rate | ratio (min-max) | aim | reached | append "
+    "| state per key | load |"
 )
 LATENCY_HEAD = "| produce to consume | offered | p50 | p99 | p99.9 | load |"
 
@@ -54,6 +55,7 @@ def row(info: dict[str, Any]) -> str:
     else:
         cells += ["", "", "", info["aim"], ""]
     cells.append(f"{info['append']:.1f} M/s" if "append" in info else "")
+    cells.append(f"{info['state']:,.0f} bytes" if "state" in info else "")
     cells.append(f"{info['load']:.1f}")
     return "| " + " | ".join(cells) + " |"
 

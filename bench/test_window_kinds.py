@@ -1,0 +1,82 @@
+"""What does each kind of window cost beside a tumbling one, and what does a key hold?
+
+20 M events of 1,000 keys from the log in the page cache, one thread, count and sum. The rival is a
+tumbling window of ten minutes; hopping windows of the same size overlap 6, 60 and 600 times, and
+bring so many more results. State is read from a job that has taken in all events and waits for
+more: bytes of all keys' open windows, divided by the keys.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import pystream as ps
+from bench.datasets import BATCH_ROWS, EVENTS, events
+from bench.side_by_side import Rival, measure
+from pystream import col
+
+KEYS = 1_000
+TUMBLING = ps.tumbling("10m")
+KINDS = {
+    "tumbling 10 min": (TUMBLING, 0.9),
+    "hopping 10 min / 100 s": (ps.hopping("10m", "100s"), 0.5),
+    "hopping 10 min / 10 s": (ps.hopping("10m", "10s"), 0.5),
+    "hopping 10 min / 1 s": (ps.hopping("10m", "1s"), 0.5),
+    "cumulate 10 min / 1 s": (ps.cumulate("10m", "1s"), 0.5),
+}
+DEADLINE_SECONDS = 120
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_window_kind(benchmark: Any, log: ps.Log, kind: str) -> None:
+    window, aim = KINDS[kind]
+    fill(log)
+    benchmark.extra_info["state"] = state_bytes(log, window) / KEYS
+    measure(
+        benchmark,
+        lambda: job(log, window).to_arrow(),
+        title=f"{kind}, {KEYS:,} keys, count/sum",
+        amount=EVENTS / 1e6,
+        unit="M events",
+        rival=Rival("tumbling 10 min", lambda: job(log, TUMBLING).to_arrow(), aim),
+        rounds=3,
+    )
+
+
+def fill(log: ps.Log) -> None:
+    schema = {"ts": "timestamp[ms]", "key": "int64", "value": "float64"}
+    log.create_topic("events", schema=schema, key="key")
+    columns = events(KEYS)
+    with log.producer() as producer:
+        for begin in range(0, EVENTS, BATCH_ROWS):
+            part = {name: column[begin : begin + BATCH_ROWS] for name, column in columns.items()}
+            producer.send_batch("events", pa.table(part))
+
+
+def job(log: ps.Log, window: Any) -> ps.Stream:
+    return windows(ps.Environment(log), window)
+
+
+def windows(env: ps.Environment, window: Any) -> ps.Stream:
+    strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    keyed = env.from_topic("events", watermark=strategy).key_by("key")
+    return keyed.window(window).aggregate(n=ps.count(), s=col("value").sum())
+
+
+def state_bytes(log: ps.Log, window: Any) -> int:
+    """Return what a job holds that waits for more events."""
+    env = ps.Environment(log, name="state")
+    windows(env, window).sink_to_topic("results")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with env.execute_async() as running:
+        while any(it.pending_records for it in running.metrics().operators):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{window} did not take in its events")
+            time.sleep(0.01)
+        held = sum(it.state_bytes for it in running.metrics().operators)
+    log.delete_topic("results")
+    return held
