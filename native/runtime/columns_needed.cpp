@@ -42,6 +42,7 @@ struct InputColumns {
     add_column(input, window.event_time_column, names);
     for (const auto& aggregate : window.aggregates) {
       if (aggregate.input >= 0) add_column(input, aggregate.input, names);
+      if (aggregate.by >= 0) add_column(input, aggregate.by, names);
     }
     names->insert(needed[kLateOutput].begin(), needed[kLateOutput].end());
   }

@@ -86,6 +86,7 @@ struct Executor::State {
   std::optional<RunStatus> final_status;
   bool has_failed = false;
   std::vector<bool> is_source_done;
+  int64_t arrivals = 0;  // rows that sources handed out so far; checkpointed with the state
 
   // Of the round at work.
   struct Failure {
@@ -154,6 +155,10 @@ bool Executor::State::run_round(size_t index) {
   serial.enter(source.root);
   source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
                             &round);
+  for (SourceBatch& batch : round) {
+    batch.first_arrival = arrivals;
+    arrivals += batch.num_rows;
+  }
   OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
   serial.leave(nullptr);
   const bool had_any = !round.empty();

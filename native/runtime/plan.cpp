@@ -204,6 +204,7 @@ class Planner {
     plan.aggregation.event_time_column = to_input(spec.aggregation.event_time_column);
     for (auto& aggregate : plan.aggregation.aggregates) {
       if (aggregate.input >= 0) aggregate.input = to_input(aggregate.input);
+      if (aggregate.by >= 0) aggregate.by = to_input(aggregate.by);
     }
     plan.input = in.schema;
     plan.event_time_offset = spec.event_time_offset;

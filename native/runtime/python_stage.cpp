@@ -75,6 +75,8 @@ void PythonStageOperator::drain(Lane& lane) {
     }
     windows::RowWatermarks watermarks;
     watermarks.all = entry.watermark;
+    watermarks.first_arrival = arrivals_;
+    arrivals_ += entry.batch->num_rows;
     emit(0, {std::move(*entry.batch), std::move(watermarks)}, lane);
   }
   lane.leave(caller);

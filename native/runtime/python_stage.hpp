@@ -47,6 +47,7 @@ class PythonStageOperator final : public OrderedOperator {
   int64_t taken_at_ns_ = 0;  // Python is at work since then
   int64_t taken_watermark_ = windows::kMinWatermark;
   std::deque<Entry> outbox_;
+  int64_t arrivals_ = 0;  // rows moved on; state that is checkpointed
 };
 
 // Keeps its input for the caller.

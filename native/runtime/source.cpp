@@ -55,6 +55,7 @@ void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
     chunk.batch = length == rows.num_rows ? rows : rows.slice(begin, length);
     // Not above any row's own watermark: where no row is late, it makes none late.
     chunk.watermarks.all = batch.marks.before;
+    chunk.watermarks.first_arrival = batch.first_arrival + begin;
     if (exact) {
       const Array part = length == rows.num_rows ? time : slice(time, begin, length);
       if (plan_.has_rewritten_event_time || !keeps_to_delay(part, &own_before, plan_.delay)) {

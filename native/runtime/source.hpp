@@ -27,6 +27,7 @@ struct SourceBatch {
   RecordBatch memory;                       // else
   int64_t skip_rows = 0;                    // of `stored`, before the start offset
   int64_t num_rows = 0;                     // without the skipped
+  int64_t first_arrival = 0;                // number of its first row, in append order
   BatchWatermarks marks;
   std::vector<Emission> emissions;  // filled by the thread that processes it
 };

@@ -8,6 +8,8 @@ windows::RowWatermarks take(const windows::RowWatermarks& watermarks,
                             std::span<const int32_t> indices) {
   windows::RowWatermarks taken;
   taken.all = watermarks.all;
+  // Numbers of rows that were left out are used again, but those that follow come later still.
+  taken.first_arrival = watermarks.first_arrival;
   if (!watermarks.per_row) return taken;
   MutableBuffer values(static_cast<int64_t>(indices.size() * sizeof(int64_t)));
   const int64_t* from = watermarks.per_row.as<int64_t>();

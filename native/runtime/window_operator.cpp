@@ -91,6 +91,8 @@ void WindowOperator::emit_result(RecordBatch&& result, Lane& lane) {
       end.type.byte_width() == 4 ? end.data<int32_t>()[0] : end.data<int64_t>()[0];
   windows::RowWatermarks watermarks;
   watermarks.all = watermark_of(first, 1);
+  watermarks.first_arrival = arrivals_;
+  arrivals_ += result.num_rows;
   emit(0, {std::move(result), std::move(watermarks)}, lane);
 }
 

@@ -40,6 +40,7 @@ class WindowOperator final : public Operator {
   SchemaPtr shifted_;  // input and the shifted event time as last column; null without an offset
   windows::WindowAggregation aggregation_;
   size_t window_end_column_;
+  int64_t arrivals_ = 0;  // rows emitted; state that is checkpointed
 };
 
 }  // namespace pystream::runtime

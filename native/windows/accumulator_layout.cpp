@@ -35,6 +35,22 @@ ValueClass value_class_of(const DataType& type) {
               {{"column", field.name}, {"aggregate", aggregate.name}});
 }
 
+const Field& checked_field(const AggregateSpec& aggregate, int column, const Schema& schema) {
+  if (column >= 0 && column < schema.size()) return schema.fields[static_cast<size_t>(column)];
+  throw Error(ErrorCode::kSchema,
+              "aggregate '" + aggregate.name + "' reads column number " + std::to_string(column) +
+                  " of " + std::to_string(schema.size()) + ". Name a column of the input.");
+}
+
+const Field& checked_by(const AggregateSpec& aggregate, const Schema& schema) {
+  const Field& field = checked_field(aggregate, aggregate.by, schema);
+  if (!field.type.is_var_binary()) return field;
+  throw Error(ErrorCode::kSchema,
+              std::string(name_of(aggregate.kind)) + " does not order by column '" + field.name +
+                  "' of type " + field.type.to_string() + ". It orders by numbers, times and bool.",
+              {{"column", field.name}, {"aggregate", aggregate.name}});
+}
+
 void check_type(const AggregateSpec& aggregate, const Field& field) {
   const DataType& type = field.type;
   switch (aggregate.kind) {
@@ -68,6 +84,14 @@ std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
     case AggregateKind::kMax:
       if (type.is_var_binary()) return SideKind::kMaxText;
       break;
+    case AggregateKind::kFirst:
+      return SideKind::kFirst;
+    case AggregateKind::kLast:
+      return SideKind::kLast;
+    case AggregateKind::kArgMin:
+      return SideKind::kArgMin;
+    case AggregateKind::kArgMax:
+      return SideKind::kArgMax;
     default:
       break;
   }
@@ -130,10 +154,14 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kMax:
     case AggregateKind::kAny:
     case AggregateKind::kAll:
+    case AggregateKind::kFirst:
+    case AggregateKind::kLast:
+    case AggregateKind::kArgMin:
+    case AggregateKind::kArgMax:
       break;
   }
   DataType type = input;
-  type.is_dictionary = false;  // extremes hardly repeat
+  type.is_dictionary = false;  // single values hardly repeat
   return type;
 }
 
@@ -215,18 +243,14 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
     result.kind = aggregate.kind;
     DataType input_type;
     if (aggregate.kind != AggregateKind::kCountAll) {
-      if (aggregate.input < 0 || aggregate.input >= schema.size()) {
-        throw Error(ErrorCode::kSchema, "aggregate '" + aggregate.name + "' reads column number " +
-                                            std::to_string(aggregate.input) + " of " +
-                                            std::to_string(schema.size()) +
-                                            ". Name a column of the input.");
-      }
-      check_type(aggregate, schema.fields[static_cast<size_t>(aggregate.input)]);
+      check_type(aggregate, checked_field(aggregate, aggregate.input, schema));
       result.input = input_of(&layout, aggregate.input, schema);
       InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
       input_type = input.type;
       if (const auto side = side_kind_of(aggregate.kind, input_type)) {
-        result.side = side_of(&layout, {*side, result.input});
+        SideLayout wanted{*side, result.input, aggregate.by, {}};
+        if (wanted.by >= 0) wanted.by_type = checked_by(aggregate, schema).type;
+        result.side = side_of(&layout, wanted);
       } else {
         want(aggregate.kind, &input);
       }

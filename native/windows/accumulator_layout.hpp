@@ -33,12 +33,18 @@ enum class ValueClass : uint8_t {
 enum class SideKind : uint8_t {
   kMinText,
   kMaxText,
+  kFirst,
+  kLast,
+  kArgMin,
+  kArgMax,
 };
 
 // One SideState per key and slice; aggregates that need the same share it.
 struct SideLayout {
   SideKind kind = SideKind::kMinText;
-  int input = 0;  // index of AccumulatorLayout::inputs
+  int input = 0;     // index of AccumulatorLayout::inputs
+  int by = -1;       // column of the input's schema that orders the values; -1: none, or event time
+  DataType by_type;  // of it
 
   bool operator==(const SideLayout&) const = default;
 };

@@ -58,7 +58,8 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
   for (const RowRouter::Group& group : router_.groups()) {
     AccumulatorTable* table = table_for(group.route);
     table->prepare(keys_.size(), expects_dense);
-    accumulator_.add(table, rows, ids_.data(), {group.begin, group.count, router_.order()});
+    accumulator_.add(table, rows, ids_.data(),
+                     {group.begin, group.count, router_.order(), times, watermarks.first_arrival});
   }
 }
 

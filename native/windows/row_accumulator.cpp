@@ -29,13 +29,14 @@ void RowAccumulator::add(AccumulatorTable* table, const RecordBatch& batch, cons
                          RowRange rows) {
   for (int64_t done = 0; done < rows.count; done += kChunkRows) {
     const int64_t count = std::min(kChunkRows, rows.count - done);
-    add_chunk(table, batch, ids, {rows.begin + done, count, rows.indices});
+    add_chunk(table, batch, ids,
+              {rows.begin + done, count, rows.indices, rows.times, rows.first_arrival});
   }
 }
 
 void RowAccumulator::add_chunk(AccumulatorTable* table, const RecordBatch& batch,
                                const uint32_t* ids, RowRange rows) {
-  Chunk chunk{nullptr, rows.begin, rows.count, nullptr};
+  Chunk chunk{nullptr, rows.begin, rows.count, nullptr, &batch, &rows};
   const uint32_t* chunk_ids = ids + rows.begin;
   if (rows.indices != nullptr) {
     chunk.indices = rows.indices + rows.begin;
@@ -71,9 +72,7 @@ bool RowAccumulator::add_input(AccumulatorTable* table, int index, const Array& 
     if (valid.count < chunk.count) should_count = false;
     chunk = valid;
   }
-  for (const int side : input.sides) {
-    table->side(side)->add({column, chunk.indices, chunk.begin, chunk.count, chunk.slots});
-  }
+  if (!input.sides.empty()) add_sides(table, input, column, chunk);
   switch (input.value_class) {
     case ValueClass::kNone:
       return false;
@@ -107,7 +106,18 @@ RowAccumulator::Chunk RowAccumulator::without_nulls(AccumulatorTable* table, int
     }
   }
   if (static_cast<int64_t>(valid) == chunk.count) return chunk;
-  return {valid_rows_.data(), 0, static_cast<int64_t>(valid), valid_slots_.data()};
+  return {valid_rows_.data(),  0,           static_cast<int64_t>(valid),
+          valid_slots_.data(), chunk.batch, chunk.rows};
+}
+
+void RowAccumulator::add_sides(AccumulatorTable* table, const InputLayout& input,
+                               const Array& column, const Chunk& chunk) const {
+  for (const int side : input.sides) {
+    const int by = layout_->sides[static_cast<size_t>(side)].by;
+    table->side(side)->add({column, chunk.indices, chunk.begin, chunk.count, chunk.slots,
+                            by < 0 ? nullptr : &chunk.batch->columns[static_cast<size_t>(by)],
+                            chunk.rows->times, chunk.rows->first_arrival});
+  }
 }
 
 template <typename V>

@@ -17,6 +17,10 @@ struct RowRange {
   int64_t begin = 0;
   int64_t count = 0;
   const int32_t* indices = nullptr;
+  // Of the whole batch, for aggregates that ask for an order: event times in ticks, and the number
+  // of its first row in the order of arrival.
+  const int64_t* times = nullptr;
+  int64_t first_arrival = 0;
 };
 
 class RowAccumulator {
@@ -33,12 +37,16 @@ class RowAccumulator {
     int64_t begin;
     int64_t count;
     const uint32_t* slots;
+    const RecordBatch* batch;
+    const RowRange* rows;
   };
 
   void add_chunk(AccumulatorTable* table, const RecordBatch& batch, const uint32_t* ids,
                  RowRange rows);
   bool add_input(AccumulatorTable* table, int index, const Array& column, Chunk chunk,
                  bool should_count);
+  void add_sides(AccumulatorTable* table, const InputLayout& input, const Array& column,
+                 const Chunk& chunk) const;
   Chunk without_nulls(AccumulatorTable* table, int index, const Array& column, const Chunk& chunk);
   template <typename V>
   void add_values(AccumulatorTable* table, const InputLayout& input, const Array& column,

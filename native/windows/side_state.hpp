@@ -24,7 +24,12 @@ struct SideRows {
   const int32_t* indices;  // null: rows [begin, begin + count)
   int64_t begin;
   int64_t count;
-  const uint32_t* slots;  // one per row
+  const uint32_t* slots;      // one per row
+  const Array* by = nullptr;  // the column SideLayout::by of the batch
+  // Of the whole batch: event times, and the number of the batch's first row in the order of
+  // arrival.
+  const int64_t* times = nullptr;
+  int64_t first_arrival = 0;
 
   int64_t row(int64_t i) const { return indices == nullptr ? begin + i : indices[i]; }
 };

@@ -39,6 +39,10 @@ enum class AggregateKind : uint8_t {
   kStddevPop,
   kAny,
   kAll,
+  kFirst,
+  kLast,
+  kArgMin,
+  kArgMax,
 };
 
 // Their names in plans and messages.
@@ -55,12 +59,17 @@ inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
     {"stddev_pop", AggregateKind::kStddevPop},
     {"any", AggregateKind::kAny},
     {"all", AggregateKind::kAll},
+    {"first", AggregateKind::kFirst},
+    {"last", AggregateKind::kLast},
+    {"arg_min", AggregateKind::kArgMin},
+    {"arg_max", AggregateKind::kArgMax},
 };
 
 struct AggregateSpec {
   AggregateKind kind = AggregateKind::kCountAll;
   int input = -1;    // column index; -1 for kCountAll
   std::string name;  // of the result column
+  int by = -1;       // kArgMin and kArgMax: index of the column whose extreme decides
 };
 
 struct WindowAggregationSpec {
@@ -70,12 +79,16 @@ struct WindowAggregationSpec {
   std::vector<AggregateSpec> aggregates;
 };
 
-// The watermark in force when each row arrived, that is, before the row itself was counted.
+// How rows arrived: the watermark in force, that is, before the row itself was counted, and their
+// place in the order of the input.
 struct RowWatermarks {
   // With per_row empty, `all` holds for every row. The source uses this form when it has shown
   // with WindowAggregation::may_be_late() that the exact values make no difference.
   int64_t all = kMinWatermark;
   Buffer per_row;  // int64 per row
+  // Row i is number first_arrival + i. Of any two rows of the input the one that came first has the
+  // smaller number, whatever the cuts into batches and the threads; numbers may be left out.
+  int64_t first_arrival = 0;
 };
 
 class WindowAggregation {

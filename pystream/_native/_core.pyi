@@ -947,6 +947,10 @@ AggregateKind = Literal[
     "stddev_pop",
     "any",
     "all",
+    "first",
+    "last",
+    "arg_min",
+    "arg_max",
 ]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 
@@ -1020,13 +1024,17 @@ class Graph:
         keys: Sequence[str],
         event_time: str,
         event_time_offset: int = 0,
-        aggregates: Sequence[tuple[str, AggregateKind, str | None]],
+        aggregates: Sequence[
+            tuple[str, AggregateKind, str | None]
+            | tuple[str, AggregateKind, str | None, str | None]
+        ],
     ) -> tuple[Port, Port]:
         """Aggregate per key and window; return (results, late rows).
 
         Cumulative windows begin every `size` and grow by `slide`, which divides it.
-        Results: keys, window_start, window_end, aggregates (name, kind, input column). Late rows
-        have the schema of the input; they are counted also when nothing consumes them.
+        Results: keys, window_start, window_end, aggregates (name, kind, input column, and for
+        arg_min and arg_max the column that decides). Late rows have the schema of the input; they
+        are counted also when nothing consumes them.
         """
 
     def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:

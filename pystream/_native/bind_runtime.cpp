@@ -2,7 +2,9 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/error.hpp"
@@ -24,6 +26,9 @@ using runtime::Port;
 using ExpressionHandle = std::shared_ptr<expressions::Expression>;
 using Partitions = std::vector<std::shared_ptr<storage::Partition>>;
 using AggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>>;
+using AggregateBy =
+    std::tuple<std::string, std::string, std::optional<std::string>, std::optional<std::string>>;
+using AnyAggregate = std::variant<AggregateTuple, AggregateBy>;
 
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
                                                    int64_t delay) {
@@ -119,7 +124,7 @@ Port add_project(Graph& graph, std::string name, Port input,
 std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port input, int64_t size,
                                  int64_t slide, const std::vector<std::string>& keys,
                                  const std::string& event_time,
-                                 const std::vector<AggregateTuple>& aggregates, int64_t offset,
+                                 const std::vector<AnyAggregate>& aggregates, int64_t offset,
                                  bool is_cumulative, int64_t event_time_offset) {
   const SchemaPtr schema = graph.schema(input);
   runtime::WindowSpec spec;
@@ -129,9 +134,20 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
   }
   spec.aggregation.event_time_column = column_index(*schema, name, event_time);
   spec.event_time_offset = event_time_offset;
-  for (const auto& [output, kind, column] : aggregates) {
-    const int index = column ? column_index(*schema, name, *column) : -1;
-    spec.aggregation.aggregates.push_back({parse_aggregate(kind), index, output});
+  const auto index_of = [&](const std::optional<std::string>& column) {
+    return column ? column_index(*schema, name, *column) : -1;
+  };
+  for (const AnyAggregate& aggregate : aggregates) {
+    spec.aggregation.aggregates.push_back(std::visit(
+        [&](const auto& parts) {
+          windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
+                                        index_of(std::get<2>(parts)), std::get<0>(parts)};
+          if constexpr (std::tuple_size_v<std::decay_t<decltype(parts)>> > 3) {
+            parsed.by = index_of(std::get<3>(parts));
+          }
+          return parsed;
+        },
+        aggregate));
   }
   const Port results = graph.add_window(name, input, std::move(spec));
   return {results, {results.node, runtime::kLateOutput}};

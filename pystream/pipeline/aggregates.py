@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pystream.errors import ConfigError
-from pystream.plan.expressions import CallNode, ExpressionNode, LiteralNode, receiver_text
+from pystream.plan.expressions import (
+    CallNode,
+    ColumnNode,
+    ExpressionNode,
+    LiteralNode,
+    receiver_text,
+)
 from pystream.plan.nodes import Aggregate, AggregateFunction
 
 if TYPE_CHECKING:
@@ -30,6 +36,8 @@ class Aggregation:
         What is aggregated; None counts rows.
     where : ExpressionNode or None
         The rows that count; None: all.
+    by : ExpressionNode or None
+        What decides which value is taken; ``arg_min`` and ``arg_max`` only.
 
     Examples
     --------
@@ -41,20 +49,26 @@ class Aggregation:
     function: AggregateFunction
     operand: ExpressionNode | None = None
     where: ExpressionNode | None = None
+    by: ExpressionNode | None = None
 
     def __repr__(self) -> str:
-        where = "" if self.where is None else f"where={self.where}"
+        arguments = [] if self.by is None else [str(self.by)]
+        arguments += [] if self.where is None else [f"where={self.where}"]
+        listed = ", ".join(arguments)
         if self.operand is None:
-            return f"count({where})"
-        return f"{receiver_text(self.operand)}.{self.function}({where})"
+            return f"count({listed})"
+        return f"{receiver_text(self.operand)}.{self.function}({listed})"
 
     def to_plan(self, name: str) -> Aggregate:
         """Return the result column of that name. Rows that do not count are null in its operand."""
         if self.where is None:
-            return Aggregate(name, self.function, self.operand)
+            return Aggregate(name, self.function, self.operand, self.by)
         if self.operand is None:
             return Aggregate(name, "count", CallNode("case", (self.where, LiteralNode(True))))
-        return Aggregate(name, self.function, CallNode("case", (self.where, self.operand)))
+        by = self.by
+        if by is not None and not isinstance(by, ColumnNode):
+            by = CallNode("case", (self.where, by))
+        return Aggregate(name, self.function, CallNode("case", (self.where, self.operand)), by)
 
 
 class Aggregations:
@@ -86,7 +100,7 @@ class Aggregations:
         >>> col("amount").sum()
         col("amount").sum()
         """
-        return Aggregation("sum", self.node, _condition(where))
+        return Aggregation("sum", self.node, condition_node(where))
 
     def mean(self, *, where: Expression | None = None) -> Aggregation:
         """Average what is not null.
@@ -107,7 +121,7 @@ class Aggregations:
         >>> col("amount").mean()
         col("amount").mean()
         """
-        return Aggregation("mean", self.node, _condition(where))
+        return Aggregation("mean", self.node, condition_node(where))
 
     def min(self, *, where: Expression | None = None) -> Aggregation:
         """Find the least value; NaN only when all are NaN.
@@ -128,7 +142,7 @@ class Aggregations:
         >>> col("amount").min()
         col("amount").min()
         """
-        return Aggregation("min", self.node, _condition(where))
+        return Aggregation("min", self.node, condition_node(where))
 
     def max(self, *, where: Expression | None = None) -> Aggregation:
         """Find the greatest value; NaN only when all are NaN.
@@ -149,7 +163,7 @@ class Aggregations:
         >>> col("amount").max()
         col("amount").max()
         """
-        return Aggregation("max", self.node, _condition(where))
+        return Aggregation("max", self.node, condition_node(where))
 
     def count(self, *, where: Expression | None = None) -> Aggregation:
         """Count the rows where the value is not null.
@@ -170,7 +184,7 @@ class Aggregations:
         >>> col("amount").count()
         col("amount").count()
         """
-        return Aggregation("count", self.node, _condition(where))
+        return Aggregation("count", self.node, condition_node(where))
 
     def var_samp(self, *, where: Expression | None = None) -> Aggregation:
         """Estimate the variance of what the values are a sample of: over n - 1.
@@ -191,7 +205,7 @@ class Aggregations:
         >>> col("amount").var_samp()
         col("amount").var_samp()
         """
-        return Aggregation("var_samp", self.node, _condition(where))
+        return Aggregation("var_samp", self.node, condition_node(where))
 
     def var_pop(self, *, where: Expression | None = None) -> Aggregation:
         """Compute the variance of the values themselves: over n.
@@ -212,7 +226,7 @@ class Aggregations:
         >>> col("amount").var_pop()
         col("amount").var_pop()
         """
-        return Aggregation("var_pop", self.node, _condition(where))
+        return Aggregation("var_pop", self.node, condition_node(where))
 
     def stddev_samp(self, *, where: Expression | None = None) -> Aggregation:
         """Take the square root of :meth:`var_samp`.
@@ -233,7 +247,7 @@ class Aggregations:
         >>> col("amount").stddev_samp()
         col("amount").stddev_samp()
         """
-        return Aggregation("stddev_samp", self.node, _condition(where))
+        return Aggregation("stddev_samp", self.node, condition_node(where))
 
     def stddev_pop(self, *, where: Expression | None = None) -> Aggregation:
         """Take the square root of :meth:`var_pop`.
@@ -254,7 +268,7 @@ class Aggregations:
         >>> col("amount").stddev_pop()
         col("amount").stddev_pop()
         """
-        return Aggregation("stddev_pop", self.node, _condition(where))
+        return Aggregation("stddev_pop", self.node, condition_node(where))
 
     def any(self, *, where: Expression | None = None) -> Aggregation:
         """Say whether any of the values, which are bool, is true.
@@ -275,7 +289,7 @@ class Aggregations:
         >>> col("failed").any()
         col("failed").any()
         """
-        return Aggregation("any", self.node, _condition(where))
+        return Aggregation("any", self.node, condition_node(where))
 
     def all(self, *, where: Expression | None = None) -> Aggregation:
         """Say whether all of the values, which are bool, are true.
@@ -296,7 +310,7 @@ class Aggregations:
         >>> col("paid").all()
         col("paid").all()
         """
-        return Aggregation("all", self.node, _condition(where))
+        return Aggregation("all", self.node, condition_node(where))
 
 
 def count(*, where: Expression | None = None) -> Aggregation:
@@ -318,10 +332,11 @@ def count(*, where: Expression | None = None) -> Aggregation:
     >>> count(where=col("amount") > 100)
     count(where=col("amount") > 100)
     """
-    return Aggregation("count_all", None, _condition(where))
+    return Aggregation("count_all", None, condition_node(where))
 
 
-def _condition(where: Expression | None) -> ExpressionNode | None:
+def condition_node(where: Expression | None) -> ExpressionNode | None:
+    """Return the expression that ``where=`` got; raise ConfigError when it is none."""
     if where is None:
         return None
     if not isinstance(where, Aggregations):

@@ -74,6 +74,11 @@ def _column(name: str, value: ExpressionNode) -> str:
     return name if is_plain else f"{name}={value}"
 
 
+def _aggregate(aggregate: nodes.Aggregate) -> str:
+    arguments = [str(part) for part in (aggregate.operand, aggregate.by) if part is not None]
+    return f"{aggregate.name}={aggregate.function}({', '.join(arguments)})"
+
+
 def _window(node: nodes.WindowAggregation) -> str:
     assigner = node.assigner
     size = f"size={assigner.size}"
@@ -83,9 +88,7 @@ def _window(node: nodes.WindowAggregation) -> str:
         size += f", step={assigner.slide}"
     if assigner.offset:
         size += f", offset={assigner.offset}"
-    aggregates = ", ".join(
-        f"{a.name}={a.function}({'' if a.operand is None else a.operand})" for a in node.aggregates
-    )
+    aggregates = ", ".join(_aggregate(aggregate) for aggregate in node.aggregates)
     keys = ", ".join(node.keys) or "nothing"
     late = "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
     return (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.literals import literal_node
+from pystream.pipeline.picked_values import PickedValues
 from pystream.pipeline.text_functions import TextFunctions
 from pystream.pipeline.time_functions import TimeFunctions
 from pystream.plan.expressions import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression(Aggregations, TextFunctions, TimeFunctions):
+class Expression(Aggregations, PickedValues, TextFunctions, TimeFunctions):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,

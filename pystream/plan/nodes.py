@@ -28,6 +28,10 @@ AggregateFunction = Literal[
     "stddev_pop",
     "any",
     "all",
+    "first",
+    "last",
+    "arg_min",
+    "arg_max",
 ]
 
 
@@ -124,6 +128,7 @@ class Aggregate:
     name: str
     function: AggregateFunction
     operand: ExpressionNode | None
+    by: ExpressionNode | None = None  # arg_min and arg_max: what decides
 
 
 @dataclass(frozen=True, eq=False)

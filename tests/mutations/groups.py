@@ -1,16 +1,18 @@
 """The groups of mutations."""
 
-from tests.mutations import log_rules, producer_rules, rules
+from tests.mutations import aggregate_rules, log_rules, producer_rules, rules
 from tests.mutations.mutation import Group
 
 GROUPS = {
     "windows": Group(
-        rules.MUTATIONS,
+        rules.MUTATIONS + aggregate_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
+            "tests/pipeline/test_aggregates.py",
             "tests/conformance/test_engine.py",
             "tests/pipeline/test_windows_oracle.py",
+            "tests/pipeline/test_aggregates_oracle.py",
         ),
     ),
     "log": Group(

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracle import windows
+from tests.oracle import aggregates, windows
 from tests.oracle.windows import Record, run, window_starts
 
 
 def test_examples_in_the_oracle_hold():
-    failed, attempted = doctest.testmod(windows)
-    assert attempted > 20
-    assert failed == 0
+    for module, least in ((windows, 15), (aggregates, 15)):
+        failed, attempted = doctest.testmod(module)
+        assert attempted > least
+        assert failed == 0
 
 
 @given(st.integers(-50, 50), st.integers(1, 12), st.integers(1, 12), st.integers(-11, 11))

@@ -16,14 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
+
+from tests.oracle.aggregates import Scalar, Wanted, aggregate, pick
 
 MIN_TIME = -(2**63)
 MAX_TIME = 2**63 - 1
-
-Scalar = bool | int | float | Decimal | str | bytes | None
 
 
 @dataclass(frozen=True)
@@ -242,120 +240,12 @@ def run(
     return result
 
 
-def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
-    """Return an aggregate of a pane's column, by the name that the pipeline gives it.
-
-    Nulls are skipped by all but ``count_all``; of nulls alone the count is 0 and the rest is null.
-
-    >>> aggregate("count_all", [1, None]), aggregate("count", [1, None])
-    (2, 1)
-    >>> aggregate("sum", [None]), aggregate("count", [None])
-    (None, 0)
-    >>> aggregate("mean", [1, 2])
-    1.5
-    """
-    everything = list(values)
-    if kind == "count_all":
-        return len(everything)
-    present = [value for value in everything if value is not None]
-    if kind == "count":
-        return len(present)
-    if not present:
-        return None
-    if kind == "sum":
-        return _sum(present)
-    if kind == "mean":
-        return float(_sum(present)) / len(present)
-    if kind == "min":
-        return _extreme(present, smallest=True)
-    if kind == "max":
-        return _extreme(present, smallest=False)
-    if kind in ("any", "all"):
-        return any(present) if kind == "any" else all(present)
-    if kind.startswith(("var_", "stddev_")):
-        variance = _variance(present, is_sample=kind.endswith("_samp"))
-        return variance if variance is None or kind.startswith("var_") else math.sqrt(variance)
-    raise ValueError(f"no such aggregate: {kind}")
-
-
-def _sum(present: Sequence[Scalar]) -> int | float | Decimal:
-    """Add from left to right; integers exactly.
-
-    A sum of integers that the result column cannot hold is an error of the pipeline, never a
-    wrapped number; here it is a large Python integer, and the caller knows the column's type.
-
-    >>> _sum([1e16, 1.0, -1e16])
-    0.0
-    >>> _sum([2**63 - 1, 1])
-    9223372036854775808
-    """
-    total = present[0] if not isinstance(present[0], float) else 0.0 + present[0]
-    for value in present[1:]:
-        total += value  # type: ignore[operator]
-    return total  # type: ignore[return-value]
-
-
-def _variance(present: Sequence[Scalar], *, is_sample: bool) -> float | None:
-    """Divide the squared distances from the mean by the number of values, of a sample less one.
-
-    Computed with fractions, so that the result is right to the last digit. What is not finite makes
-    it NaN.
-
-    >>> _variance([1, 2, 4], is_sample=True)
-    2.3333333333333335
-    >>> _variance([1e9, 1e9 + 1], is_sample=False), _variance([7], is_sample=False)
-    (0.25, 0.0)
-    >>> _variance([7], is_sample=True) is None
-    True
-    """
-    if len(present) == 1 and is_sample:
-        return None
-    if not all(math.isfinite(value) for value in present):  # type: ignore[arg-type]
-        return math.nan
-    values = [Fraction(value) for value in present]  # type: ignore[arg-type]
-    mean = sum(values) / len(values)
-    squares = sum((value - mean) ** 2 for value in values)
-    return float(squares / (len(values) - is_sample))
-
-
-def _extreme(present: Sequence[Scalar], *, smallest: bool) -> Scalar:
-    """Return the least or the greatest value.
-
-    NaN counts only when there is nothing else, and a zero comes out as 0.0 whatever its sign, so
-    that no result depends on the order of records. Text compares by its UTF-8 bytes.
-
-    >>> _extreme([float("nan"), 5.0], smallest=False)
-    5.0
-    >>> _extreme([float("nan")], smallest=True)
-    nan
-    >>> _extreme([-0.0], smallest=True)
-    0.0
-    >>> _extreme(["b", "a"], smallest=True)
-    'a'
-    """
-    numbers = [v for v in present if not (isinstance(v, float) and math.isnan(v))]
-    if not numbers:
-        return math.nan
-    found = numbers[0]
-    for value in numbers[1:]:
-        less = _ordered(value) < _ordered(found)  # type: ignore[operator]
-        more = _ordered(found) < _ordered(value)  # type: ignore[operator]
-        if less if smallest else more:
-            found = value
-    return found + 0.0 if isinstance(found, float) else found
-
-
-def _ordered(value: Scalar) -> Scalar:
-    return value.encode() if isinstance(value, str) else value
-
-
 def rows(
     result: Result, records: Sequence[Record], aggregates: Sequence[tuple[Any, ...]]
 ) -> list[tuple[Scalar, ...]]:
     """Return the result rows: key parts, window start, window end, one value per aggregate.
 
-    An aggregate is a kind and the position of its input in ``Record.values`` (None for
-    ``count_all``); a third item is the position of the bool that must be true in rows that count.
+    An aggregate is the parts of a :class:`Wanted`, positions counting in ``Record.values``.
 
     >>> stream = [Record(1, ("a",), (10,)), Record(7, ("a",), (None,))]
     >>> rows(run(stream, size=10), stream, [("count_all", None), ("count", 0), ("sum", 0)])
@@ -364,11 +254,18 @@ def rows(
     table = []
     for pane in result.panes:
         row = [*pane.key, pane.start, pane.end]
-        for kind, position, *where in aggregates:
+        for parts in aggregates:
+            wanted = Wanted(*parts)
             members = [
-                i for i in pane.members if all(records[i].values[at] is True for at in where)
+                records[i]
+                for i in pane.members
+                if wanted.where is None or records[i].values[wanted.where] is True
             ]
-            column = [None if position is None else records[i].values[position] for i in members]
-            row.append(aggregate(kind, column))
+            column = [None if wanted.value is None else r.values[wanted.value] for r in members]
+            if wanted.kind in ("first", "last", "arg_min", "arg_max"):
+                by = [r.timestamp if wanted.by is None else r.values[wanted.by] for r in members]
+                row.append(pick(wanted.kind, column, by))
+            else:
+                row.append(aggregate(wanted.kind, column))
         table.append(tuple(row))
     return table

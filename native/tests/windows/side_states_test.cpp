@@ -2,6 +2,7 @@
 // emptied.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,14 +39,31 @@ TEST(SlotArena, KeepsWhatIsInARunThatGrowsAndReusesThePlaceItLeaves) {
 
 struct Kind {
   SideLayout side;
-  Array values;                       // v0, v1, v2, v3
+  Array values;                       // v0, v1, v2, v3; of times 5, 5, 5, 9
+  std::optional<Array> by;            // what decides, where anything does
   std::vector<std::string> expected;  // of v0 and v1, of v2, of v0, v1, v2
 };
 
 std::vector<Kind> kinds() {
   const Array texts = make_strings({"b", "a", "c", "a longer text than fits anywhere"});
-  return {{{SideKind::kMinText, 0}, texts, {"'a'", "'c'", "'a'"}},
-          {{SideKind::kMaxText, 0}, texts, {"'b'", "'c'", "'c'"}}};
+  const Array numbers = make_column<int32_t>(DataType::of(TypeId::kInt32), {10, 20, 30, 40});
+  const Array by = make_column<double>(DataType::of(TypeId::kFloat64), {2, 1, 1, 3});
+  DataType decimal = DataType::of(TypeId::kDecimal128);
+  decimal.precision = 10;
+  const Array wide = make_column<__int128>(decimal, {2, 1, 1, -3});
+  const auto side = [](SideKind kind, const Array* by = nullptr) {
+    return SideLayout{kind, 0, by == nullptr ? -1 : 1, by == nullptr ? DataType{} : by->type};
+  };
+  return {{side(SideKind::kMinText), texts, {}, {"'a'", "'c'", "'a'"}},
+          {side(SideKind::kMaxText), texts, {}, {"'b'", "'c'", "'c'"}},
+          {side(SideKind::kFirst), texts, {}, {"'b'", "'c'", "'b'"}},
+          {side(SideKind::kLast), texts, {}, {"'a'", "'c'", "'c'"}},
+          {side(SideKind::kFirst), numbers, {}, {"10", "30", "10"}},
+          {side(SideKind::kLast), numbers, {}, {"20", "30", "30"}},
+          {side(SideKind::kArgMin, &by), numbers, by, {"20", "30", "20"}},
+          {side(SideKind::kArgMax, &by), texts, by, {"'b'", "'c'", "'b'"}},
+          {side(SideKind::kArgMin, &wide), numbers, wide, {"20", "30", "20"}},
+          {side(SideKind::kArgMax, &wide), numbers, wide, {"10", "30", "10"}}};
 }
 
 class SideStates : public ::testing::TestWithParam<Kind> {
@@ -60,7 +78,10 @@ class SideStates : public ::testing::TestWithParam<Kind> {
 
   static void add(SideState* to, const std::vector<int32_t>& rows,
                   const std::vector<uint32_t>& slots) {
-    to->add({GetParam().values, rows.data(), 0, static_cast<int64_t>(rows.size()), slots.data()});
+    static constexpr int64_t kTimes[] = {5, 5, 5, 9};
+    const Kind& kind = GetParam();
+    to->add({kind.values, rows.data(), 0, static_cast<int64_t>(rows.size()), slots.data(),
+             kind.by ? &*kind.by : nullptr, kTimes, 100});
   }
   std::string at(const SideState& state, uint32_t slot) const {
     return value_text(state.emit(result, {&slot, 1}), 0);

@@ -11,7 +11,7 @@ from pystream.engines.local.expressions import lower
 from pystream.engines.local.topics import TopicCatalog
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
-from pystream.plan.expressions import ColumnNode
+from pystream.plan.expressions import ColumnNode, ExpressionNode
 
 __all__ = ["CompiledJob", "PythonStage", "compile_plan"]
 
@@ -154,18 +154,20 @@ class _Compiler:
         input_schema = graph.schema(port)
         # Each expression that is aggregated gets a column in front of the window, which late rows
         # then must not show. By what repr() tells apart: 1 and True are equal, and not the same.
-        operands: dict[str, str] = {}  # input column by name of the aggregate
         computed: dict[str, tuple[str, Any]] = {}
-        for aggregate in node.aggregates:
-            operand = aggregate.operand
-            if isinstance(operand, ColumnNode):
-                operands[aggregate.name] = operand.name
-            elif operand is not None:
-                taken = {*input_schema.names, *(name for name, _ in computed.values())}
-                column = computed.setdefault(
-                    repr(operand), (_unused(str(operand), taken), lower(operand))
-                )
-                operands[aggregate.name] = column[0]
+
+        def column_of(operand: ExpressionNode | None) -> str | None:
+            if operand is None or isinstance(operand, ColumnNode):
+                return None if operand is None else operand.name
+            taken = {*input_schema.names, *(name for name, _ in computed.values())}
+            column = computed.setdefault(
+                repr(operand), (_unused(str(operand), taken), lower(operand))
+            )
+            return column[0]
+
+        aggregates = [
+            (a.name, a.function, column_of(a.operand), column_of(a.by)) for a in node.aggregates
+        ]
         if computed:
             outputs = [*_pass_through(input_schema), *computed.values()]
             port = graph.add_project(f"{name}-operands", port, outputs)
@@ -180,7 +182,7 @@ class _Compiler:
             keys=node.keys,
             event_time=node.event_time,
             event_time_offset=node.event_time_shift,
-            aggregates=[(a.name, a.function, operands.get(a.name)) for a in node.aggregates],
+            aggregates=aggregates,
         )
         self._ports[id(node)] = results
         self._late[id(node)] = late, input_schema if computed else None

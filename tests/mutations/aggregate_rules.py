@@ -1,0 +1,37 @@
+"""Wrong turns in aggregates that keep state beside the accumulator rows."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Edit, Mutation
+
+ORDERED = "native/windows/ordered_values.cpp"
+EXECUTOR = "native/runtime/executor.cpp"
+SOURCE = "native/runtime/source.cpp"
+
+MUTATIONS = (
+    Mutation(
+        "last takes the earliest of rows with one event time",
+        (Edit(ORDERED, "is_latest_ ? ~arrival : arrival", "arrival"),),
+    ),
+    Mutation(
+        "ties go to what was added or merged first",
+        (
+            Edit(
+                ORDERED,
+                "key < other.key || (key == other.key && arrival < other.arrival)",
+                "key < other.key || (key == other.key && other.arrival == kNoArrival)",
+            ),
+        ),
+    ),
+    Mutation(
+        "the order of arrival starts again with every batch",
+        (
+            Edit(EXECUTOR, "batch.first_arrival = arrivals;", "batch.first_arrival = 0;"),
+            Edit(
+                SOURCE,
+                "chunk.watermarks.first_arrival = batch->first_arrival + begin;",
+                "chunk.watermarks.first_arrival = begin;",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,170 @@
+"""Aggregates as users see them that pick a value, count distinct ones or describe them."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import pystream as ps
+from pystream import col, errors
+
+
+def windows(columns: dict[str, Any], window: Any = None) -> ps.WindowedStream:
+    """Return windows of 10 ms, without keys, over columns of which ``ts`` is the event time."""
+    table = pa.table({"ts": pa.array(columns["ts"], pa.int64()), **columns})
+    strategy = ps.WatermarkStrategy.for_bounded_out_of_orderness("1s", timestamp="ts")
+    stream = ps.Environment().from_arrow(table, watermark=strategy)
+    return stream.window_all(window or ps.tumbling("10ms"))
+
+
+def one(columns: dict[str, Any], **aggregates: Any) -> list[Any]:
+    """Return the aggregates of the only window."""
+    (row,) = windows(columns).aggregate(**aggregates).to_arrow().to_pylist()
+    return [row[name] for name in aggregates]
+
+
+def test_first_and_last_go_by_event_time_and_not_by_arrival() -> None:
+    visits = {"ts": [5, 1, 9, 3], "url": ["/b", "/a", "/d", "/c"]}
+    assert one(visits, entry=col("url").first(), exit=col("url").last()) == ["/a", "/d"]
+
+
+def test_of_equal_event_times_first_takes_the_earliest_arrival_and_last_the_latest() -> None:
+    ties = {"ts": [5, 5, 5], "n": [1, 2, 3]}
+    assert one(ties, first=col("n").first(), last=col("n").last()) == [1, 3]
+
+
+def test_of_equal_extremes_the_earliest_arrival_is_taken() -> None:
+    ties = {"ts": [9, 5, 1], "n": [1, 2, 3], "by": [7, 7, 7]}
+    assert one(ties, least=col("n").arg_min("by"), most=col("n").arg_max("by")) == [1, 1]
+
+
+def test_ties_across_batches_partitions_and_threads_go_by_append_order(tmp_path: Any) -> None:
+    schema = {"ts": "int64", "n": "int64"}
+    with ps.open(tmp_path / "log") as log:
+        log.create_topic("in", schema=schema, partitions=2)
+        with log.producer(acks="published") as producer:
+            for n, partition in enumerate([1, 0, 0, 1, 0]):
+                producer.send_batch("in", {"ts": [5], "n": [n]}, partition=partition)
+        for parallelism in (1, 2):
+            strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+            stream = ps.Environment(log, parallelism=parallelism).from_topic(
+                "in", watermark=strategy, bounded=True
+            )
+            totals = stream.window_all(ps.tumbling("10ms")).aggregate(
+                first=col("n").first(), last=col("n").last(), most=col("n").arg_max(col("ts") % 2)
+            )
+            (row,) = totals.to_arrow().to_pylist()
+            assert (row["first"], row["last"], row["most"]) == (0, 4, 0)
+
+
+def test_ties_behind_a_python_stage_go_by_its_order() -> None:
+    strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    tables = [pa.table({"ts": [5, 5], "n": [2 * i, 2 * i + 1]}) for i in range(20)]
+    stream = ps.Environment().from_arrow(tables, watermark=strategy)
+    passed = stream.map_batches(lambda batch: batch, schema={"ts": "int64", "n": "int64"})
+    totals = passed.window_all(ps.tumbling("10ms")).aggregate(
+        first=col("n").first(), last=col("n").last()
+    )
+    (row,) = totals.to_arrow().to_pylist()
+    assert (row["first"], row["last"]) == (0, 39)
+
+
+def test_picked_values_skip_nulls() -> None:
+    rows = {"ts": [1, 2, 3, 4], "n": pa.array([None, 2, 3, None]), "by": pa.array([0, 7, None, 9])}
+    picked = {
+        "first": col("n").first(),
+        "last": col("n").last(),
+        "least": col("n").arg_min("by"),
+        "most": col("n").arg_max("by"),
+    }
+    assert one(rows, **picked) == [2, 3, 2, 2]
+    nothing = {"ts": [1], "n": pa.array([None], pa.int64()), "by": [1]}
+    assert one(nothing, **picked) == [None] * 4
+
+
+def test_nan_decides_only_when_there_is_nothing_else() -> None:
+    extremes = {"least": col("n").arg_min("by"), "most": col("n").arg_max("by")}
+    rows = {"ts": [1, 2, 3], "n": [1, 2, 3], "by": [math.nan, math.inf, -math.inf]}
+    assert one(rows, **extremes) == [3, 2]
+    assert one({"ts": [1, 2], "n": [1, 2], "by": [math.nan] * 2}, **extremes) == [1, 1]
+
+
+def test_both_zeros_are_equal_when_they_decide() -> None:
+    rows = {"ts": [1, 2], "n": [1, 2], "by": [0.0, -0.0]}
+    assert one(rows, least=col("n").arg_min("by"), most=col("n").arg_max("by")) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        ([True, False, None], pa.bool_()),
+        ([-(2**7), 2**7 - 1, None], pa.int8()),
+        ([-(2**31), 2**31 - 1, None], pa.int32()),
+        ([2**64 - 1, 2**63, None], pa.uint64()),
+        ([-0.0, 1.5, None], pa.float32()),
+        ([-0.0, math.inf, None], pa.float64()),
+        ([Decimal("-9.99"), Decimal("9.99"), None], pa.decimal128(38, 2)),
+        (["ä" * 50, "", None], pa.string()),
+        ([b"\xff", b"\x00", None], pa.binary()),
+        (["x", "y", None], pa.dictionary(pa.int32(), pa.string())),
+        ([1, -1, None], pa.timestamp("ns", "UTC")),
+        ([1, -1, None], pa.duration("ms")),
+        ([1, -1, None], pa.date32()),
+    ],
+)
+def test_values_of_every_type_are_picked_as_they_are(values: list[Any], type: Any) -> None:
+    rows = {"ts": [1, 2, 3], "v": pa.array(values, type), "by": [2, 1, 0]}
+    table = windows(rows).aggregate(
+        first=col("v").first(), last=col("v").last(), most=col("v").arg_max("by")
+    )
+    for name, wanted in (("first", values[0]), ("last", values[1]), ("most", values[0])):
+        column = table.to_arrow()[name]
+        assert column.type == (pa.string() if pa.types.is_dictionary(type) else type)
+        assert column.to_pylist() == pa.array([wanted], column.type).to_pylist()
+        assert str(column.to_pylist()) == str(pa.array([wanted], column.type).to_pylist())  # -0.0
+
+
+@pytest.mark.parametrize(
+    ("by", "type"),
+    [
+        ([False, True], pa.bool_()),
+        ([-1, 1], pa.int8()),
+        ([1, 2**64 - 1], pa.uint64()),
+        ([-1.5, math.inf], pa.float32()),
+        ([Decimal("-9.99"), Decimal("9.98")], pa.decimal128(38, 2)),
+        ([-1, 1], pa.date32()),
+        ([-1, 1], pa.timestamp("s")),
+    ],
+)
+def test_every_ordered_type_decides(by: list[Any], type: Any) -> None:
+    for order in (1, -1):
+        rows = {"ts": [1, 2], "n": ["low", "high"][::order], "by": pa.array(by[::order], type)}
+        picked = one(rows, least=col("n").arg_min("by"), most=col("n").arg_max("by"))
+        assert picked == ["low", "high"]
+
+
+def test_text_does_not_decide() -> None:
+    with pytest.raises(
+        errors.SchemaError, match=r"arg_max does not order by column 'name' of type"
+    ):
+        windows({"ts": [1], "name": ["a"]}).aggregate(bad=col("ts").arg_max("name"))
+    with pytest.raises(errors.ConfigError, match="by=3 is neither a column nor an expression"):
+        col("n").arg_min(3)  # type: ignore[arg-type]
+    with pytest.raises(errors.SchemaError, match="'nmae'"):
+        windows({"ts": [1], "name": ["a"]}).aggregate(bad=col("ts").arg_max("nmae"))
+
+
+def test_condition_holds_for_what_decides_as_well() -> None:
+    rows = {"ts": [1, 2, 3], "n": [1, 2, 3], "d": [0, 2, 1]}
+    picked = one(rows, most=col("n").arg_max(10 // col("d"), where=col("d") > 0))
+    assert picked == [3]
+
+
+def test_explain_shows_what_decides() -> None:
+    rows = {"ts": [1], "n": [1], "d": [0]}
+    text = windows(rows).aggregate(most=col("n").arg_max(col("d") * 2)).explain()
+    assert 'most=arg_max(col("n"), col("d") * 2)' in text

@@ -1,0 +1,78 @@
+"""Aggregates with state beside the rows, native against the model, on random streams.
+
+As test_windows_oracle, whose streams these are: cut at random, over one to three partitions, by one
+and two threads, in windows that are merged from slices.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import pystream as ps
+from pystream import col
+from tests.pipeline.test_windows_oracle import (
+    FLAG,
+    SCHEMA,
+    VALUE_COLUMNS,
+    Aggregates,
+    Case,
+    cases,
+    expected,
+    native,
+    publish,
+    watermark_of,
+)
+
+POSITIONS = {name: position for position, name in enumerate(VALUE_COLUMNS)}
+PICKED: Aggregates = {
+    **{
+        f"{kind}_{name}": ((kind, position), getattr(col(name), kind)())
+        for kind in ("first", "last")
+        for name, position in POSITIONS.items()
+    },
+    **{
+        f"{kind}_{name}_by_{by}": (
+            (kind, position, None, POSITIONS[by]),
+            getattr(col(name), kind)(by),
+        )
+        for kind in ("arg_min", "arg_max")
+        for name, position in POSITIONS.items()
+        for by in ("whole", "half", "flag")  # flags are equal in half of the rows
+    },
+    "last_where": (("last", 0, FLAG), col("whole").last(where=col("flag"))),
+    "arg_max_where": (
+        ("arg_max", POSITIONS["name"], FLAG, POSITIONS["half"]),
+        col("name").arg_max(col("half") * 2, where=col("flag")),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
+    with ps.open(tmp_path_factory.mktemp("aggregates") / "log") as opened:
+        yield opened
+
+
+topics = (f"stream-{number}" for number in itertools.count())
+
+
+def check(log: ps.Log, case: Case, aggregates: Aggregates) -> None:
+    topic = next(topics)
+    log.create_topic(topic, schema=SCHEMA, partitions=case.partitions)
+    publish(log, topic, case)
+    wanted, _ = expected(case, range(case.partitions), aggregates)
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
+        found, _ = native(stream, case, aggregates)
+        assert found == wanted
+
+
+@given(cases())
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+def test_picked_values_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
+    check(log, case, PICKED)
