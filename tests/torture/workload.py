@@ -83,11 +83,14 @@ class Workload:
                 self._look_around(is_new_life=False)
         self.close()
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Close the log; return whether that went well."""
         try:
             self._log.close()
         except StorageError as error:
             self._note_error(error)
+            return False
+        return True
 
     def _open(self) -> None:
         for attempt in range(OPEN_ATTEMPTS):
@@ -120,8 +123,11 @@ class Workload:
         self._note(json.dumps({"do": do, **facts}))
 
     def _reopen(self) -> None:
-        self.close()
+        has_closed = self.close()
         self._open()
+        if not has_closed:
+            # What was not durable may be gone, and what becomes durable now does not bring it back.
+            self._look_around(is_new_life=False)
 
     def _create(self) -> None:
         names = [name for name in ("ants", "bees", "cats") if name not in self._log.topics()]
