@@ -8,7 +8,8 @@ from pystream import config
 from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.pipeline.event_time import EventTime, check_event_time, ticks
-from pystream.pipeline.explain import explain
+from pystream.pipeline.explain import check_format, explain
+from pystream.pipeline.explain_graph import explain_graph
 from pystream.pipeline.run_context import current_run_context
 from pystream.pipeline.stream import Stream
 from pystream.plan import nodes
@@ -189,15 +190,34 @@ class Environment:
         job.start()
         return job
 
-    def explain(self) -> str:
-        """Describe the plan of all sinks, one line per operator, sources last.
+    def explain(self, format: str = "text") -> str:
+        """Describe the plan of the whole job, that is, of all streams that end in a sink.
+
+        Parameters
+        ----------
+        format : {"text", "mermaid", "dot"}, default "text"
+            A tree with one line per operator, sources last; or a graph that GitHub, GitLab and
+            notebooks draw (Mermaid), or that Graphviz does (DOT).
 
         Returns
         -------
         str
-            Each line says ``[native]`` or ``[python]``.
+            Says of each operator whether it is ``[native]`` or ``[python]``, of sources their
+            watermark, of windows where late rows go.
+
+        Examples
+        --------
+        >>> env = ps.Environment(ps.open("explained"))
+        >>> stream = env.from_arrow({"n": np.array([1, 2, 3])}).filter(ps.col("n") > 1)
+        >>> stream.sink_to_topic("large")
+        >>> print(env.explain())
+        3: sink_to_topic('large', key=None, acks='interval')  [native]
+          2: filter(col("n") > 1)  [native]
+            1: from_arrow(3 rows)  [native]
+        >>> env.explain("mermaid").splitlines()[0]
+        'flowchart LR'
         """
-        return explain(tuple(self._sinks))
+        return self._explain(tuple(self._sinks), format)
 
     def _prepare(self, until: str | None, runner: str) -> Job:
         if runner != "local":
@@ -222,6 +242,10 @@ class Environment:
     def _add_sink(self, node: nodes.TopicSink, schema: Any) -> None:
         self._engine.check_sink(node, schema)
         self._sinks.append(node)
+
+    def _explain(self, sinks: tuple[nodes.Node, ...], form: str) -> str:
+        check_format(form)
+        return explain(sinks) if form == "text" else explain_graph(sinks, form)
 
     def _collect(self, node: nodes.Node, schema: Any) -> Any:
         return self._engine.collect(nodes.Collect(node), schema)

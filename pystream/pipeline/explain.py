@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pystream.errors import ConfigError
 from pystream.plan import nodes
 from pystream.plan.expressions import ColumnNode, ExpressionNode
 
-__all__ = ["explain"]
+__all__ = ["check_format", "describe", "explain", "place"]
+
+
+def check_format(form: str) -> None:
+    """Refuse a format that ``explain`` does not have."""
+    if form not in ("text", "mermaid", "dot"):
+        raise ConfigError(f'format is {form!r}. Pass "text", "mermaid" or "dot".')
+
+
+def place(node: nodes.Node) -> str:
+    """Return where the work of an operator is done: "native" or "python"."""
+    return "python" if isinstance(node, nodes.MapBatches) else "native"
 
 
 def explain(sinks: tuple[nodes.Node, ...]) -> str:
@@ -29,7 +41,7 @@ def explain(sinks: tuple[nodes.Node, ...]) -> str:
             lines.append(f"{'  ' * depth}{numbers[id(node)]}: (see above)")
             return
         shown.add(id(node))
-        lines.append(f"{head}  [{'python' if isinstance(node, nodes.MapBatches) else 'native'}]")
+        lines.append(f"{head}  [{place(node)}]")
         for parent in node.inputs:
             visit(parent, depth + 1)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pystream.errors import ConfigError, PipelineError, SchemaError
 from pystream.pipeline.event_time import EventTime
-from pystream.pipeline.explain import explain
 from pystream.pipeline.expressions import Expression, col
 from pystream.plan import nodes
 
@@ -334,15 +333,20 @@ class Stream:
         frame: polars.DataFrame = self._env._collect(self._node, self.schema).to_polars()
         return frame
 
-    def explain(self) -> str:
-        """Describe the plan up to here, one line per operator, sources last.
+    def explain(self, format: str = "text") -> str:
+        """Describe the plan up to here.
+
+        Parameters
+        ----------
+        format : {"text", "mermaid", "dot"}, default "text"
+            As of :meth:`Environment.explain`.
 
         Returns
         -------
         str
-            Each line says ``[native]`` or ``[python]``.
+            Says ``[native]`` or ``[python]`` of each operator.
         """
-        return explain((self._node,))
+        return self._env._explain((self._node,), format)
 
     # -- helpers ---------------------------------------------------------------------------
 
