@@ -114,6 +114,65 @@ def verify(
     raise typer.Exit(status)
 
 
+class Until(StrEnum):
+    """Where topics end that have no end."""
+
+    LATEST = "latest"
+
+
+@app.command()
+def run(
+    program: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Python file.")
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="The program's own; after -- where they begin with -."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show on standard error what each operator does.")
+    ] = False,
+    until: Annotated[
+        Until | None,
+        typer.Option(help="Stop at the ends that topics have now; where the program says nothing."),
+    ] = None,
+    prometheus: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Serve metrics at http://127.0.0.1:PORT/metrics; 0 finds a free port.",
+        ),
+    ] = None,
+) -> None:
+    """Run a program as Python does, and watch the jobs that it starts.
+
+    A program that starts none has its Environment named env executed. Exit status: 0 all jobs
+    finished, 1 one failed, 2 there is no job, 130 Ctrl-C, 143 terminated; what the program passes
+    to sys.exit() otherwise.
+
+    Example: pystream run totals.py --live --until latest
+    """
+    from pystream.cli.live import LiveView  # noqa: PLC0415  --help stays fast
+    from pystream.cli.run import run_program  # noqa: PLC0415
+    from pystream.cli.watching import watch_with  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    try:
+        with watch_with(LiveView(console) if live else None, prometheus, console) as watch:
+            status = run_program(
+                program,
+                arguments or [],
+                until=None if until is None else until.value,
+                watch=watch,
+                console=console,
+            )
+    except (ImportError, OSError) as error:
+        raise fail(error) from None
+    raise typer.Exit(status)
+
+
 class Form(StrEnum):
     """How dump writes."""
 

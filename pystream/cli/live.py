@@ -1,0 +1,218 @@
+"""A job as a table that moves: one line per operator, drawn anew four times a second."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pystream.engines.local import Job, JobMetrics, OperatorMetrics, OperatorRates
+
+__all__ = ["LiveView", "job_table", "summary_line"]
+
+_REFRESHES = 4  # a second
+_WINDOW = 5  # readings that a rate looks back: about a second, so that numbers do not flicker
+_LINE_SECONDS = 5.0  # between lines where there is no terminal
+_BAR_CELLS = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUSY = 0.9  # a share from which on an operator limits the job
+# Columns that a narrow terminal does without, and the widths from which on it has them.
+_FROM_WIDTH = {"state": 84, "out/s": 94, "watermark": 116}
+
+
+class LiveView:
+    """Shows jobs while they run: a table in a terminal, else a line now and then.
+
+    Parameters
+    ----------
+    console : Console
+        Where to; standard error, so that the program's own output stays clean.
+    seconds : float
+        Between lines, where the console is no terminal.
+    """
+
+    def __init__(self, console: Console, seconds: float = _LINE_SECONDS) -> None:
+        self._console = console
+        self._seconds = seconds
+
+    @contextlib.contextmanager
+    def watch(self, job: Job) -> Iterator[None]:
+        """Show `job` during the block, and what it did at the end of it."""
+        showing = self._table(job) if self._console.is_terminal else self._lines(job)
+        with showing:
+            yield
+
+    @contextlib.contextmanager
+    def _table(self, job: Job) -> Iterator[None]:
+        readings: deque[JobMetrics] = deque(maxlen=_WINDOW)
+
+        def draw() -> RenderableType:
+            now = job.metrics()
+            earlier = readings[0] if readings else None
+            readings.append(now)
+            return job_table(now, earlier, self._console.width)
+
+        with Live(
+            get_renderable=draw,
+            console=self._console,
+            refresh_per_second=_REFRESHES,
+            redirect_stdout=False,
+        ):
+            try:
+                yield
+            finally:
+                readings.clear()  # the last picture shows the whole run
+
+    @contextlib.contextmanager
+    def _lines(self, job: Job) -> Iterator[None]:
+        has_ended = threading.Event()
+
+        def show() -> None:
+            earlier = None
+            while not has_ended.wait(self._seconds):
+                now = job.metrics()
+                self._print(summary_line(now, earlier))
+                earlier = now
+
+        thread = threading.Thread(target=show, name="pystream-live", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            has_ended.set()
+            thread.join()
+            self._print(summary_line(job.metrics(), None))
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def summary_line(now: JobMetrics, earlier: JobMetrics | None) -> str:
+    """Return one line about a job, with rates since an earlier reading or the start."""
+    pairs = zip(now.operators, now.since(earlier), strict=True)
+    rate = sum(rates.num_records_in_per_second for o, rates in pairs if o.is_source)
+    pending = [o.pending_records for o in now.operators if o.pending_records is not None]
+    parts = [
+        f"{now.job}: {_duration(now.seconds)}",
+        f"{now.records_in:,} records in, {rate:,.0f}/s",
+        f"{now.late_records:,} late",
+    ]
+    if pending:
+        parts.append(f"{sum(pending):,} pending")
+    marks = [o for o in now.operators if o.current_watermark is not None]
+    if marks:
+        parts.append(f"watermark {_moment(marks[-1])}")
+    return " · ".join(parts)
+
+
+def job_table(now: JobMetrics, earlier: JobMetrics | None, width: int) -> Table:
+    """Return the picture of a job, with rates since an earlier reading or the start."""
+    table = Table(
+        title=_title(now),
+        title_justify="left",
+        title_style="",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
+    columns = ["operator", "in/s", "out/s", "late", "pending", "watermark", "lag", "busy", "state"]
+    shown = [name for name in columns if width >= _FROM_WIDTH.get(name, 0)]
+    for name in shown:
+        is_left = name in ("operator", "watermark", "busy")
+        table.add_column(name, justify="left" if is_left else "right", no_wrap=True)
+    for operator, rates in zip(now.operators, now.since(earlier), strict=True):
+        cells = _cells(operator, rates)
+        table.add_row(*(cells[name] for name in shown))
+    return table
+
+
+def _title(now: JobMetrics) -> Text:
+    title = Text()
+    title.append(now.job, style="bold")
+    title.append(f"  {_duration(now.seconds)} · {now.records_in:,} records", style="dim")
+    if now.late_records:
+        title.append(f" · {now.late_records:,} late", style="yellow")
+    return title
+
+
+def _cells(operator: OperatorMetrics, rates: OperatorRates) -> dict[str, Text]:
+    late, pending = operator.num_late_records, operator.pending_records
+    return {
+        "operator": Text(operator.name),
+        "in/s": _rate(rates.num_records_in_per_second),
+        "out/s": _rate(rates.num_records_out_per_second),
+        "late": Text(f"{late:,}", style="yellow") if late else Text("·", style="dim"),
+        "pending": Text("·", style="dim") if pending is None else Text(f"{pending:,}"),
+        "watermark": Text(_moment(operator), style="dim"),
+        "lag": Text(_lag(operator.watermark_lag), style="dim"),
+        "busy": _bar(rates.busy_share),
+        "state": _bytes(operator.state_bytes),
+    }
+
+
+def _rate(per_second: float) -> Text:
+    if per_second == 0:
+        return Text("·", style="dim")
+    return Text(f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}")
+
+
+def _bar(share: float) -> Text:
+    eighths = round(share * _BAR_CELLS * 8)
+    full, rest = divmod(eighths, 8)
+    bar = "█" * full + (_EIGHTHS[rest] if rest else "")
+    style = "yellow" if share >= _BUSY else "green"
+    text = Text()
+    text.append(bar, style=style)
+    text.append("─" * (_BAR_CELLS - len(bar)), style="bright_black")
+    return text.append(f" {share:4.0%}", style="dim")
+
+
+def _bytes(count: int) -> Text:
+    if count == 0:
+        return Text("·", style="dim")
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return Text(f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}")
+
+
+def _moment(operator: OperatorMetrics) -> str:
+    """Return the watermark as a time in UTC; ticks where no calendar reaches."""
+    if operator.current_watermark is None or operator.tick_ns is None:
+        return "·"
+    try:
+        moment = _EPOCH + timedelta(
+            microseconds=operator.current_watermark * operator.tick_ns // 1000
+        )
+    except OverflowError:
+        return f"{operator.current_watermark:,} ticks"
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _lag(seconds: float | None) -> str:
+    if seconds is None:
+        return "·"
+    return _duration(seconds) if seconds >= 0 else f"-{_duration(-seconds)}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    for limit, size, unit in ((100 * 60, 60, "min"), (100 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    days = seconds / 86_400
+    return f"{days:,.0f} d" if days < 1000 else f"{days / 365.2425:,.0f} y"

@@ -1,0 +1,139 @@
+"""``pystream run``: a program's jobs, run from outside, watched, with an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from pystream.errors import OperatorError, StreamError
+from pystream.pipeline.environment import Environment
+from pystream.pipeline.run_context import RunContext, run_context
+
+if TYPE_CHECKING:
+    from pystream.engines.local import Job
+
+__all__ = ["FAILED", "INTERRUPTED", "NO_JOB", "TERMINATED", "run_program"]
+
+FAILED = 1
+NO_JOB = 2  # as for wrong use of the command
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+Watch = Callable[["Job"], AbstractContextManager[None]]
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception that lets files and terminal be put in order."""
+
+
+def run_program(
+    program: Path, arguments: list[str], *, until: str | None, watch: Watch, console: Console
+) -> int:
+    """Run a program as ``python program arguments`` does, and the jobs that it starts.
+
+    A program that starts none but leaves an Environment named ``env`` has it executed.
+
+    Parameters
+    ----------
+    program : Path
+    arguments : list of str
+        The program's own.
+    until : {"latest"}, optional
+        For jobs whose program does not say.
+    watch : callable
+        Called with each job; entered while it runs.
+    console : Console
+        For errors.
+
+    Returns
+    -------
+    int
+        The exit status; a program's own ``sys.exit`` passes through.
+    """
+    context = RunContext(until, watch)
+    try:
+        with _termination_raises(), run_context(context), _as_main(program, arguments) as module:
+            _execute(program, module)
+            if context.jobs > 0:
+                return 0
+            env = vars(module).get("env")
+            if isinstance(env, Environment):
+                env.execute()
+                return 0
+        console.print(
+            f"[red]pystream: {escape(str(program))} started no job and has no Environment named "
+            "env. End a stream with sink_to_topic(), and name the environment env, or call its "
+            "execute().[/red]",
+            soft_wrap=True,
+        )
+        return NO_JOB
+    except KeyboardInterrupt:
+        console.print("pystream: interrupted; what the sinks appended stays.", soft_wrap=True)
+        return INTERRUPTED
+    except _Terminated:
+        console.print("pystream: terminated; what the sinks appended stays.", soft_wrap=True)
+        return TERMINATED
+    except Exception as error:
+        _print_error(program, error, console)
+        return FAILED
+
+
+def _execute(program: Path, module: ModuleType) -> None:
+    code = compile(program.read_bytes(), str(program), "exec", dont_inherit=True)
+    exec(code, vars(module))
+
+
+@contextlib.contextmanager
+def _as_main(program: Path, arguments: list[str]) -> Iterator[ModuleType]:
+    """Be the program's interpreter: its name, arguments and import path."""
+    module = ModuleType("__main__")
+    module.__file__ = str(program)
+    before = sys.modules["__main__"], sys.argv, sys.path[:]
+    sys.modules["__main__"] = module
+    sys.argv = [str(program), *arguments]
+    sys.path.insert(0, str(program.resolve().parent))
+    try:
+        yield module
+    finally:
+        sys.modules["__main__"], sys.argv, sys.path[:] = before
+
+
+@contextlib.contextmanager
+def _termination_raises() -> Iterator[None]:
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_error(program: Path, error: Exception, console: Console) -> None:
+    """Print what happened and where in the program; of pystream's own frames nothing."""
+    if isinstance(error, StreamError):
+        cause = error.__cause__ if isinstance(error, OperatorError) else None
+        if isinstance(cause, Exception):
+            _print_frames(program, cause, console)
+        console.print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
+    else:
+        _print_frames(program, error, console)
+
+
+def _print_frames(program: Path, error: Exception, console: Console) -> None:
+    shown = traceback.TracebackException.from_exception(error)
+    inside = [place for place, frame in enumerate(shown.stack) if frame.filename == str(program)]
+    if inside:
+        del shown.stack[: inside[0]]
+    console.print("".join(shown.format()).rstrip(), highlight=False, markup=False, soft_wrap=True)
