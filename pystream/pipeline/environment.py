@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pystream import config
 from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
+from pystream.log._optional import require
 from pystream.pipeline.event_time import EventTime, check_event_time, ticks
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
@@ -15,8 +16,11 @@ from pystream.pipeline.stream import Stream
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
+    from pystream.connectors.file_formats import FileFormat
+    from pystream.connectors.file_names import FilePaths
     from pystream.engines.local import Job, JobResult, Progress
     from pystream.log import Log
     from pystream.pipeline.watermarks import WatermarkStrategy
@@ -132,6 +136,137 @@ class Environment:
         event_time, mark = _watermark(watermark, schema)
         return Stream(self, nodes.BatchSource(tuple(batches), schema, mark), schema, event_time)
 
+    def from_parquet(
+        self,
+        path: FilePaths,
+        *,
+        columns: Sequence[str] | None = None,
+        watermark: WatermarkStrategy | None = None,
+    ) -> Stream:
+        """Read Parquet files, one after the other in the order of their names; a bounded source.
+
+        Parameters
+        ----------
+        path : path or sequence of paths
+            A file, a pattern such as ``"history/*.parquet"``, or a directory. Names that begin
+            with ``.`` or ``_`` are left out.
+        columns : sequence of str, optional
+            Those to be read. Default: all.
+        watermark : WatermarkStrategy, optional
+            Needed by windows.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ConfigError
+            If there is no file.
+        SchemaError
+            If the files do not have the same columns.
+        ImportError
+            If pyarrow is not installed (``pystream[arrow]``).
+
+        Notes
+        -----
+        Files are read in parts of at most 65,536 rows while the job runs.
+
+        Examples
+        --------
+        >>> env = ps.Environment()
+        >>> env.from_arrow({"n": np.array([1, 2, 3])}).to_parquet("numbers/first.parquet")
+        'numbers/first.parquet'
+        >>> env.from_parquet("numbers").filter(ps.col("n") > 1).to_pandas()["n"].tolist()
+        [2, 3]
+        """
+        wanted = None if columns is None else tuple(columns)
+        return self._files(
+            "from_parquet",
+            path,
+            ".parquet",
+            lambda formats: formats.ParquetFormat(wanted),
+            watermark,
+        )
+
+    def from_csv(
+        self,
+        path: FilePaths,
+        *,
+        schema: Any = None,
+        delimiter: str = ",",
+        watermark: WatermarkStrategy | None = None,
+    ) -> Stream:
+        """Read CSV files with a header, in the order of their names; a bounded source.
+
+        Parameters
+        ----------
+        path : path or sequence of paths
+            As of :meth:`from_parquet`.
+        schema : dict, Arrow schema or Schema, optional
+            The columns to be read. Default: all, of the types that the beginning of the first
+            file looks like.
+        delimiter : str, default ","
+        watermark : WatermarkStrategy, optional
+            Needed by windows.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ConfigError, SchemaError, ImportError
+            As :meth:`from_parquet`.
+
+        Notes
+        -----
+        A row that does not fit ends the job with an OperatorError that names file and row. A field
+        without anything in it is null; two quotes are the empty string.
+        """
+        wanted = self._arrow_schema(schema)
+        return self._files(
+            "from_csv",
+            path,
+            ".csv",
+            lambda formats: formats.CsvFormat(wanted, delimiter),
+            watermark,
+        )
+
+    def from_json(
+        self, path: FilePaths, *, schema: Any = None, watermark: WatermarkStrategy | None = None
+    ) -> Stream:
+        """Read files with a JSON object on each line, in the order of their names; bounded.
+
+        Parameters
+        ----------
+        path : path or sequence of paths
+            As of :meth:`from_parquet`; in a directory, files that end in ``.json``.
+        schema : dict, Arrow schema or Schema, optional
+            The columns to be read. Default: all, of the types that the beginning of the first
+            file looks like; a field that appears later is an error then.
+        watermark : WatermarkStrategy, optional
+            Needed by windows.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ConfigError, SchemaError, ImportError
+            As :meth:`from_parquet`.
+
+        Notes
+        -----
+        A row that does not fit ends the job with an OperatorError that names file and row. A field
+        that is missing is null.
+        """
+        wanted = self._arrow_schema(schema)
+        return self._files(
+            "from_json", path, ".json", lambda formats: formats.JsonFormat(wanted), watermark
+        )
+
     # -- execution -------------------------------------------------------------------------
 
     def execute(
@@ -235,7 +370,34 @@ class Environment:
         if context is not None:
             context.jobs += 1
             until = until or context.until
-        return self._engine.prepare(tuple(self._sinks), bounded=until == "latest")
+        sinks = tuple(self._sinks)
+        if until is None:
+            _check_files_end(sinks)
+        return self._engine.prepare(sinks, bounded=until == "latest")
+
+    def _files(
+        self,
+        method: str,
+        path: FilePaths,
+        ending: str,
+        form: Callable[[ModuleType], FileFormat],
+        watermark: WatermarkStrategy | None,
+    ) -> Stream:
+        from pystream.connectors import file_formats  # noqa: PLC0415  seldom needed
+        from pystream.connectors.file_names import find_files  # noqa: PLC0415
+        from pystream.connectors.file_source import FileSource  # noqa: PLC0415
+
+        files = find_files(path, ending, method)
+        source = FileSource.of(method, files, form(file_formats))
+        label = repr(files[0]) if len(files) == 1 else f"{files[0]!r} and {len(files) - 1} more"
+        event_time, mark = _watermark(watermark, source.schema)
+        node = nodes.ReaderSource(source.open, source.schema, method, label, mark)
+        return Stream(self, node, source.schema, event_time)
+
+    def _arrow_schema(self, schema: Any) -> Any:
+        if schema is None:
+            return None
+        return require("pyarrow", extra="arrow").schema(self._engine.schema(schema))
 
     # -- for streams -----------------------------------------------------------------------
 
@@ -243,12 +405,33 @@ class Environment:
         self._engine.check_sink(node, schema)
         self._sinks.append(node)
 
+    def _add_file_sink(self, node: nodes.FileSink) -> None:
+        for other in self._sinks:
+            if isinstance(other, nodes.FileSink) and other.path == node.path:
+                raise ConfigError(f"two sinks write {node.path}. Give each its own file.")
+        self._sinks.append(node)
+
+    def _write_file(self, node: nodes.FileSink) -> None:
+        self._engine.prepare((node,), bounded=True).run()
+
     def _explain(self, sinks: tuple[nodes.Node, ...], form: str) -> str:
         check_format(form)
         return explain(sinks) if form == "text" else explain_graph(sinks, form)
 
     def _collect(self, node: nodes.Node, schema: Any) -> Any:
         return self._engine.collect(nodes.Collect(node), schema)
+
+
+def _check_files_end(sinks: tuple[nodes.Node, ...]) -> None:
+    """Refuse files of a job without end: they would never be complete."""
+    for sink in sinks:
+        topics = nodes.unbounded_sources((sink,)) if isinstance(sink, nodes.FileSink) else []
+        if topics:
+            raise NotSupportedError(
+                f"a file cannot hold the results of a job without end: {topics[0]!r} is followed. "
+                'Pass until="latest" to execute(), or bounded=True to from_topic(), or end the '
+                "stream in sink_to_topic()."
+            )
 
 
 def _watermark(

@@ -17,7 +17,8 @@ def check_format(form: str) -> None:
 
 def place(node: nodes.Node) -> str:
     """Return where the work of an operator is done: "native" or "python"."""
-    return "python" if isinstance(node, nodes.MapBatches) else "native"
+    in_python = nodes.MapBatches | nodes.ReaderSource | nodes.FileSink
+    return "python" if isinstance(node, in_python) else "native"
 
 
 def explain(sinks: tuple[nodes.Node, ...]) -> str:
@@ -59,6 +60,8 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
         case nodes.BatchSource():
             rows = sum(batch.num_rows for batch in node.batches)
             return f"from_arrow({rows} rows){_watermark(node.watermark)}"
+        case nodes.ReaderSource():
+            return f"{node.method}({node.label}){_watermark(node.watermark)}"
         case nodes.Filter():
             return f"filter({node.condition})"
         case nodes.Project():
@@ -72,6 +75,8 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
             return "late rows"
         case nodes.TopicSink():
             return f"sink_to_topic({node.topic!r}, key={node.key!r}, acks={node.acks!r})"
+        case nodes.FileSink():
+            return f"{node.method}({node.path!r})"
         case nodes.Collect():
             return "collect"
     raise AssertionError(f"unknown node {node!r}")

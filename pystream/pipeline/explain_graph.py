@@ -71,7 +71,9 @@ def _mermaid(graph: _Graph) -> str:
     lines = ["flowchart LR"]
     for number, node in graph.boxes:
         label = "<br/>".join(_html(line) for line in _lines(node))
-        is_end = isinstance(node, nodes.TopicSink | nodes.Collect) or not node.inputs
+        is_end = (
+            isinstance(node, nodes.TopicSink | nodes.FileSink | nodes.Collect) or not node.inputs
+        )
         opening, closing = ('(["', '"])') if is_end else ('["', '"]')
         lines.append(f"    n{number}{opening}{label}{closing}:::{place(node)}")
     for edge in graph.edges:

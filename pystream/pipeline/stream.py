@@ -15,6 +15,8 @@ from pystream.pipeline.expressions import Expression, col
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
+    import os
+
     import pandas
     import polars
     import pyarrow
@@ -302,6 +304,71 @@ class Stream:
         )
         self._env._add_sink(node, self.schema)
 
+    def sink_to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a Parquet file when the environment executes.
+
+        Parameters
+        ----------
+        path : path
+            Of the file; or a directory, in which ``part-0.parquet`` is written. Directories are
+            made. A file that exists is replaced.
+
+        Raises
+        ------
+        ConfigError
+            If another sink writes the same file.
+        ImportError
+            If pyarrow is not installed (``pystream[arrow]``).
+
+        Notes
+        -----
+        The file appears, complete and synced, when the job has finished; before that, and when the
+        job fails or is cancelled, there is none, or the one from before. A job that follows a topic
+        without end is refused with NotSupportedError.
+        """
+        self._sink_to_file("sink_to_parquet", path, "parquet")
+
+    def sink_to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a CSV file with a header; as :meth:`sink_to_parquet`.
+
+        Raises
+        ------
+        NotSupportedError
+            If a column is binary.
+        """
+        self._sink_to_file("sink_to_csv", path, "csv")
+
+    def sink_to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the rows to a file with a JSON object a line; as :meth:`sink_to_parquet`.
+
+        Raises
+        ------
+        NotSupportedError
+            If a column is binary.
+
+        Notes
+        -----
+        JSON has no NaN and no infinities: a row with one ends the job. Decimals are text.
+        """
+        self._sink_to_file("sink_to_json", path, "json")
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> str:
+        """Run the plan up to here over what is there now and write a Parquet file.
+
+        Parameters
+        ----------
+        path : path
+            As of :meth:`sink_to_parquet`.
+
+        Returns
+        -------
+        str
+            The file.
+        """
+        node, file = self._file_sink("to_parquet", path, "parquet")
+        self._env._write_file(node)
+        return file
+
     def to_arrow(self) -> pyarrow.Table:
         """Run the plan up to here over what is there now and return a pyarrow Table.
 
@@ -347,6 +414,19 @@ class Stream:
             Says ``[native]`` or ``[python]`` of each operator.
         """
         return self._env._explain((self._node,), format)
+
+    def _sink_to_file(self, method: str, path: str | os.PathLike[str], form: str) -> None:
+        self._env._add_file_sink(self._file_sink(method, path, form)[0])
+
+    def _file_sink(
+        self, method: str, path: str | os.PathLike[str], form: str
+    ) -> tuple[nodes.FileSink, str]:
+        from pystream.connectors.file_names import output_file  # noqa: PLC0415  seldom needed
+        from pystream.connectors.file_sink import FileSink  # noqa: PLC0415
+
+        file = output_file(path, f".{form}")
+        sink = FileSink(method, file, form, self.schema)
+        return nodes.FileSink(self._node, sink.open, method, sink.path), file
 
     # -- helpers ---------------------------------------------------------------------------
 

@@ -86,6 +86,17 @@ class BatchSource(Node):
 
 
 @dataclass(frozen=True, eq=False)
+class ReaderSource(Node):
+    """Rows that are read batch by batch while the job runs, in order; always bounded."""
+
+    open: Callable[[str], Any]  # with an operator's name: an Arrow stream with an attribute `error`
+    schema: Any  # native
+    method: str  # that made it: "from_parquet"
+    label: str
+    watermark: Watermark | None
+
+
+@dataclass(frozen=True, eq=False)
 class Filter(UnaryNode):
     """Rows for which `condition` is true."""
 
@@ -161,8 +172,22 @@ class TopicSink(UnaryNode):
 
 
 @dataclass(frozen=True, eq=False)
+class FileSink(UnaryNode):
+    """Writes rows to a file, which appears when the job has finished."""
+
+    open: Callable[[str], Any]  # with an operator's name: has write, commit and abort
+    method: str  # that made it: "sink_to_parquet"
+    path: str  # absolute
+
+
+@dataclass(frozen=True, eq=False)
 class Collect(UnaryNode):
     """Keeps all rows in memory for the caller."""
+
+
+def unbounded_sources(sinks: tuple[Node, ...]) -> list[str]:
+    """Return the topics that a plan follows without end."""
+    return [n.topic for n in walk(sinks) if isinstance(n, TopicSource) and not n.bounded]
 
 
 def walk(sinks: tuple[Node, ...]) -> Iterator[Node]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pystream._native import Graph, Port, RecordBatch, Schema
 from pystream.engines.local.expressions import lower
+from pystream.engines.local.file_outputs import OpenWriter
 from pystream.engines.local.topics import TopicCatalog
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
@@ -31,6 +33,8 @@ class CompiledJob:
     graph: Graph = field(default_factory=Graph)
     stages: dict[int, PythonStage] = field(default_factory=dict)
     collect: int | None = None
+    writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
+    readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
     ports: dict[int, Port] = field(default_factory=dict)  # by id of the node that makes the rows
 
     def schema_of(self, node: nodes.Node) -> Schema:
@@ -86,6 +90,8 @@ class _Compiler:
                 self._ports[id(node)] = self._topic_source(node, f"from_topic-{number}")
             case nodes.BatchSource():
                 self._ports[id(node)] = self._batch_source(node, f"from_arrow-{number}")
+            case nodes.ReaderSource():
+                self._ports[id(node)] = self._reader_source(node, f"{node.method}-{number}")
             case nodes.Filter():
                 self._ports[id(node)] = self._job.graph.add_filter(
                     f"filter-{number}", self._ports[id(node.input)], lower(node.condition)
@@ -103,6 +109,10 @@ class _Compiler:
                 self._ports[id(node)] = self._late_rows(node, f"late-{number}")
             case nodes.TopicSink():
                 self._topic_sink(node, f"sink_to_topic-{number}")
+            case nodes.FileSink():
+                name = f"{node.method}-{number}"
+                collect = self._job.graph.add_collect(name, self._ports[id(node.input)])
+                self._job.writers[collect] = functools.partial(node.open, name)
             case nodes.Collect():
                 port = self._ports[id(node.input)]
                 self._job.collect = self._job.graph.add_collect(f"collect-{number}", port)
@@ -139,6 +149,18 @@ class _Compiler:
         return self._job.graph.add_batch_source(
             name,
             list(node.batches),
+            node.schema,
+            event_time=None if mark is None else mark.column,
+            delay=0 if mark is None else mark.delay,
+        )
+
+    def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:
+        reader = node.open(name)
+        self._job.readers.append(reader)
+        mark = node.watermark
+        return self._job.graph.add_batch_source(
+            name,
+            reader,
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pystream._native import Executor, RecordBatch
 from pystream.config import parse_duration_ns
 from pystream.engines.local.compiler import CompiledJob
+from pystream.engines.local.file_outputs import FileOutputs
 from pystream.engines.local.metrics import JobMetrics, OperatorMetrics, read_operator
 from pystream.errors import OperatorError, RequestTimeoutError, StreamError
 
@@ -140,7 +141,10 @@ class Job:
         )
 
     def cancel(self) -> None:
-        """End the job after what it has in hand; windows that are open stay unfired."""
+        """End the job after what it has in hand; windows that are open stay unfired.
+
+        Files that it was writing do not appear.
+        """
         self._executor.request_stop()
 
     def result(self, timeout: str | timedelta | None = None) -> JobResult:
@@ -209,17 +213,31 @@ class Job:
     def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
         job, executor = self._job, self._executor
         collected: list[RecordBatch] = []
-        while True:
-            status = executor.run(_BUDGET_US)
-            for stage in executor.pending():
-                _run_stage(executor, stage, job)
-            if job.collect is not None:
-                collected += executor.take_collected(job.collect)
-            if on_progress is not None:
-                metrics = self.metrics()
-                on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
-            if status in ("finished", "stopped"):
-                return collected
+        with FileOutputs(job.writers) as outputs:
+            while True:
+                status = self._run_core()
+                for stage in executor.pending():
+                    _run_stage(executor, stage, job)
+                if job.collect is not None:
+                    collected += executor.take_collected(job.collect)
+                outputs.write(executor)
+                if on_progress is not None:
+                    metrics = self.metrics()
+                    on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
+                if status == "finished":
+                    outputs.commit()
+                if status in ("finished", "stopped"):
+                    return collected
+
+    def _run_core(self) -> str:
+        """Let the core work; what a reader in Python raised comes out as it was."""
+        try:
+            return self._executor.run(_BUDGET_US)
+        except StreamError:
+            for reader in self._job.readers:
+                if reader.error is not None:
+                    raise reader.error from None
+            raise
 
 
 def _end(executor: Executor, has_ended: threading.Event) -> None:

@@ -1,0 +1,241 @@
+"""How each format is read: its schema without its rows, then its rows in bounded batches."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pystream.errors import SchemaError
+from pystream.log._optional import require
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["BadRowError", "CsvFormat", "FileFormat", "JsonFormat", "ParquetFormat"]
+
+BATCH_ROWS = 65_536
+BLOCK_BYTES = 1 << 20  # of CSV and JSON in memory at once
+
+
+class BadRowError(Exception):
+    """A row that cannot be read; the message says which, counted from 1 as editors do."""
+
+
+class FileFormat(Protocol):
+    """A format with its options."""
+
+    def schema_of(self, file: str) -> pyarrow.Schema:
+        """Return the columns of a file, or those that were asked for."""
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Raise SchemaError when the file is known not to have these columns."""
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows, as batches of `schema`."""
+
+
+@dataclass(frozen=True)
+class ParquetFormat:
+    """Parquet; `columns` None: all."""
+
+    columns: tuple[str, ...] | None = None
+
+    def schema_of(self, file: str) -> pyarrow.Schema:
+        """Return the schema in the file's footer."""
+        arrow = require("pyarrow", extra="arrow")
+        schema = require("pyarrow.parquet", extra="arrow").read_schema(file).remove_metadata()
+        if self.columns is None:
+            return schema
+        _require_columns(schema.names, self.columns)
+        return arrow.schema([schema.field(name) for name in self.columns])
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Compare footers."""
+        found = self.schema_of(file)
+        _require_columns(found.names, schema.names, also_exact=True)
+        for field in schema:
+            if found.field(field.name).type != field.type:
+                raise SchemaError(
+                    f"column {field.name!r} is {found.field(field.name).type}, but {field.type} in "
+                    "the files before it. Read them apart, or write them with one schema."
+                )
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield parts of row groups."""
+        self.check(file, schema)
+        parquet = require("pyarrow.parquet", extra="arrow")
+        names = schema.names
+        with parquet.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(BATCH_ROWS, columns=names):
+                yield batch.select(names).cast(schema)
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """CSV with a header; `schema` None: inferred from the beginning of the first file."""
+
+    schema: pyarrow.Schema | None = None
+    delimiter: str = ","
+
+    def schema_of(self, file: str) -> pyarrow.Schema:
+        """Return the given schema, or what the first megabyte looks like."""
+        if self.schema is not None:
+            _require_columns(self._header(file), self.schema.names)
+            return self.schema
+        with self._open(file, None) as reader:
+            return reader.schema
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Compare headers."""
+        if os.path.getsize(file) > 0:
+            is_exact = self.schema is None
+            _require_columns(self._header(file), schema.names, also_exact=is_exact)
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield blocks of lines."""
+        if os.path.getsize(file) == 0:
+            return
+        self.check(file, schema)
+        arrow = require("pyarrow", extra="arrow")
+        try:
+            with self._open(file, schema) as reader:
+                yield from reader
+        except arrow.ArrowInvalid as error:
+            raise BadRowError(str(error)) from None
+
+    def _header(self, file: str) -> list[str]:
+        with self._open(file, None) as reader:
+            names: list[str] = reader.schema.names
+            return names
+
+    def _open(self, file: str, schema: pyarrow.Schema | None) -> Any:
+        csv = require("pyarrow.csv", extra="arrow")
+        convert = csv.ConvertOptions(
+            column_types=schema,
+            include_columns=None if schema is None else schema.names,
+            # Nothing is null, two quotes are the empty string: what the sink writes.
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        return csv.open_csv(
+            file,
+            # One thread: others lose count of the rows.
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=csv.ParseOptions(
+                delimiter=self.delimiter,
+                newlines_in_values=True,
+                # Looking into a file is not reading it: bad rows end the job, with their number.
+                invalid_row_handler=(lambda _: "skip") if schema is None else None,
+            ),
+            convert_options=convert,
+        )
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """One JSON object a line; `schema` None: inferred from the beginning of the first file."""
+
+    schema: pyarrow.Schema | None = None
+
+    def schema_of(self, file: str) -> pyarrow.Schema:
+        """Return the given schema, or what the first megabyte looks like."""
+        if self.schema is not None:
+            return self.schema
+        for _, block in _blocks(file):
+            return self._parse(block, None).schema
+        raise SchemaError("the file is empty, so its columns are unknown. Pass schema=.")
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Do nothing: which columns there are is only seen in the rows."""
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield blocks of lines."""
+        arrow = require("pyarrow", extra="arrow")
+        for first_line, block in _blocks(file):
+            try:
+                table = self._parse(block, schema)
+            except arrow.ArrowInvalid:
+                raise self._bad_row(first_line, block, schema) from None
+            yield from table.select(schema.names).cast(schema).to_batches()
+
+    def _parse(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
+        json = require("pyarrow.json", extra="arrow")
+        strict = "infer" if schema is None else "error" if self.schema is None else "ignore"
+        return json.read_json(
+            io.BytesIO(block),
+            read_options=json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=json.ParseOptions(
+                explicit_schema=None if schema is None else _as_parsed(schema),
+                unexpected_field_behavior=strict,
+            ),
+        )
+
+    def _bad_row(self, first_line: int, block: bytes, schema: pyarrow.Schema) -> BadRowError:
+        """Look for the first line that does not go, by halves; only when a block failed."""
+        lines = block.split(b"\n")
+        begin, end = 0, len(lines)
+        while end - begin > 1:
+            middle = (begin + end) // 2
+            found = self._error_of(b"\n".join(lines[begin:middle]), schema)
+            begin, end = (begin, middle) if found else (middle, end)
+        reason = self._error_of(lines[begin], schema) or "it does not go with those before it"
+        return BadRowError(f"row {first_line + begin}: {reason}")
+
+    def _error_of(self, text: bytes, schema: pyarrow.Schema) -> str | None:
+        arrow = require("pyarrow", extra="arrow")
+        if not text.strip():
+            return None
+        try:
+            self._parse(text, schema)
+        except arrow.ArrowInvalid as error:
+            return str(error)
+        return None
+
+
+def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:
+    """Return what JSON is parsed to before it is cast: of dates, pyarrow takes numbers alone."""
+    arrow = require("pyarrow", extra="arrow")
+    return arrow.schema(
+        [
+            field.with_type(arrow.timestamp("s")) if arrow.types.is_date32(field.type) else field
+            for field in schema
+        ]
+    )
+
+
+def _blocks(file: str) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, about a megabyte at a time, with the number of the first."""
+    arrow = require("pyarrow", extra="arrow")
+    line, rest = 1, b""
+    with arrow.input_stream(file) as stream:
+        while read := stream.read(BLOCK_BYTES):
+            text = rest + read
+            end = text.rfind(b"\n") + 1
+            block, rest = text[:end], text[end:]
+            if block.strip():
+                yield line, block
+            line += block.count(b"\n")
+    if rest.strip():
+        yield line, rest
+
+
+def _require_columns(
+    found: list[str], wanted: list[str] | tuple[str, ...], *, also_exact: bool = False
+) -> None:
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise SchemaError(
+            f"there is no column {missing[0]!r}; the columns are {', '.join(found)}. Name columns "
+            "that every file has.",
+            column=missing[0],
+        )
+    more = [name for name in found if name not in wanted]
+    if also_exact and more:
+        raise SchemaError(
+            f"there is a column {more[0]!r}, which the files before it do not have. Name the "
+            "columns to be read.",
+            column=more[0],
+        )

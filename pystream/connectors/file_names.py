@@ -1,0 +1,70 @@
+"""Which files a path, a directory, a pattern or a list of them names."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pystream.errors import ConfigError
+
+__all__ = ["FilePaths", "find_files", "output_file"]
+
+FilePaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
+    """Return the files in sorted order of their names, each once.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        A file, a pattern (``*``, ``?``, ``[]``, ``**``), or a directory, whose files with `ending`
+        count, those below it too. Names that begin with ``.`` or ``_`` are not data.
+    ending : str
+        For example ``".parquet"``.
+    method : str
+        For messages.
+
+    Raises
+    ------
+    ConfigError
+        If there is no file.
+    """
+    found: set[str] = set()
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        name = os.fspath(path)
+        files = _files_of(name, ending)
+        if not files:
+            raise ConfigError(
+                f"{method}({name!r}) found no file. Check the path; patterns are "
+                f"those of glob, and in a directory files end in {ending}."
+            )
+        found.update(files)
+    if not found:
+        raise ConfigError(f"{method}() got no path. Pass a file, a directory or a pattern.")
+    return tuple(sorted(found))
+
+
+def _files_of(name: str, ending: str) -> list[str]:
+    if os.path.isfile(name):
+        return [name]
+    if os.path.isdir(name):
+        below = [path for path in Path(name).rglob(f"*{ending}*") if path.is_file()]
+        return [str(p) for p in below if _is_data(p.relative_to(name)) and ending in p.suffixes]
+    return [p for p in glob.glob(name, recursive=True) if os.path.isfile(p) and _is_data(Path(p))]
+
+
+def _is_data(path: Path) -> bool:
+    return not path.name.startswith((".", "_"))
+
+
+def output_file(path: str | os.PathLike[str], ending: str) -> str:
+    """Return the file that a sink writes: the path, or ``part-0`` in a directory.
+
+    A path is a directory when it is one, ends in a separator, or lacks `ending`.
+    """
+    name = os.fspath(path)
+    is_directory = os.path.isdir(name) or name.endswith(os.sep) or not name.endswith(ending)
+    return os.path.join(name, f"part-0{ending}") if is_directory else name

@@ -1,0 +1,116 @@
+"""Files as a source: one batch after the other, in the order of the files' names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pystream._native import Schema
+from pystream.connectors.file_formats import BadRowError, FileFormat
+from pystream.errors import OperatorError, SchemaError
+from pystream.log._optional import require
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["FileReader", "FileSource"]
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files of one format and schema; knows how to read them, holds none open.
+
+    Attributes
+    ----------
+    method : str
+        That made it, for messages: ``"from_csv"``.
+    files : tuple of str
+    form : FileFormat
+    arrow : pyarrow.Schema
+        Of the batches that are read.
+    schema : Schema
+        The same, as the engine has it.
+    """
+
+    method: str
+    files: tuple[str, ...]
+    form: FileFormat
+    arrow: pyarrow.Schema
+    schema: Schema
+
+    @classmethod
+    def of(cls, method: str, files: tuple[str, ...], form: FileFormat) -> FileSource:
+        """Look into the files: the first gives the schema, unless the format has one already.
+
+        Raises
+        ------
+        SchemaError
+            If the files have different columns, as far as that can be seen without reading them.
+        NotSupportedError
+            If a column has a type that pystream does not have; names the column.
+        """
+        with naming(method, files[0]):
+            arrow = form.schema_of(files[0])
+        for file in files[1:]:
+            with naming(method, file):
+                form.check(file, arrow)
+        return cls(method, files, form, arrow, Schema.from_arrow(arrow))
+
+    def open(self, operator: str) -> FileReader:
+        """Return a reader from the first file on, for one run of a job."""
+        return FileReader(self, operator)
+
+
+class FileReader:
+    """Reads the files once, when somebody pulls (``__arrow_c_stream__``); at most one is open.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        What ended the reading. The stream that carries batches can only carry its text.
+    """
+
+    def __init__(self, source: FileSource, operator: str) -> None:
+        self._source = source
+        self._operator = operator
+        self.error: BaseException | None = None
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        arrow = require("pyarrow", extra="arrow")
+        reader = arrow.RecordBatchReader.from_batches(self._source.arrow, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pyarrow.RecordBatch]:
+        try:
+            for file in self._source.files:
+                with naming(f"operator {self._operator!r}", file, self._operator):
+                    yield from self._source.form.read(file, self._source.arrow)
+        except GeneratorExit:
+            raise  # nobody wants the rest
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+class naming:  # noqa: N801  reads as a word of a with statement
+    """Turns what reading a file raises into an error that names the file."""
+
+    def __init__(self, what: str, file: str, operator: str | None = None) -> None:
+        self._what = what
+        self._file = file
+        self._operator = operator
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        arrow = require("pyarrow", extra="arrow")
+        if isinstance(error, BadRowError | arrow.ArrowException):
+            message = f"{self._what}: {self._file}: {str(error).rstrip('.')}. Mend the file"
+            hint = ", or pass a schema that fits it." if self._operator else "."
+            raise OperatorError(message + hint, operator=self._operator) from error
+        if isinstance(error, SchemaError) and self._file not in str(error):
+            raise SchemaError(f"{self._what}: {self._file}: {error}") from None
+
+
+Opener = Callable[[str], FileReader]
