@@ -92,6 +92,10 @@ std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
       return SideKind::kArgMin;
     case AggregateKind::kArgMax:
       return SideKind::kArgMax;
+    case AggregateKind::kCountDistinct:
+      return SideKind::kDistinct;
+    case AggregateKind::kApproxCountDistinct:
+      return SideKind::kHyperLogLog;
     default:
       break;
   }
@@ -131,10 +135,18 @@ void want(AggregateKind kind, InputLayout* input) {
   }
 }
 
+// Of nothing, these are 0.
+bool is_count(AggregateKind kind) {
+  return kind == AggregateKind::kCountAll || kind == AggregateKind::kCount ||
+         kind == AggregateKind::kCountDistinct || kind == AggregateKind::kApproxCountDistinct;
+}
+
 DataType result_type(AggregateKind kind, const DataType& input) {
   switch (kind) {
     case AggregateKind::kCountAll:
     case AggregateKind::kCount:
+    case AggregateKind::kCountDistinct:
+    case AggregateKind::kApproxCountDistinct:
       return DataType::of(TypeId::kInt64);
     case AggregateKind::kMean:
     case AggregateKind::kVarSamp:
@@ -255,9 +267,8 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
         want(aggregate.kind, &input);
       }
     }
-    const bool is_count =
-        aggregate.kind == AggregateKind::kCountAll || aggregate.kind == AggregateKind::kCount;
-    result.field = {aggregate.name, result_type(aggregate.kind, input_type), !is_count};
+    result.field = {aggregate.name, result_type(aggregate.kind, input_type),
+                    !is_count(aggregate.kind)};
     layout.results.push_back(std::move(result));
   }
   place(&layout);

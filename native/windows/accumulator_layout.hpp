@@ -37,6 +37,8 @@ enum class SideKind : uint8_t {
   kLast,
   kArgMin,
   kArgMax,
+  kDistinct,
+  kHyperLogLog,
 };
 
 // One SideState per key and slice; aggregates that need the same share it.

@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "windows/distinct_values.hpp"
+#include "windows/hyper_log_log.hpp"
 #include "windows/ordered_values.hpp"
 #include "windows/text_extreme.hpp"
 
@@ -18,6 +20,10 @@ std::unique_ptr<SideState> make_side(const SideLayout& side, const InputLayout& 
     case SideKind::kArgMin:
     case SideKind::kArgMax:
       return make_ordered_values(side, input.type);
+    case SideKind::kDistinct:
+      return std::make_unique<DistinctValues>(input.type);
+    case SideKind::kHyperLogLog:
+      return std::make_unique<HyperLogLog>();
   }
   assert(false);
   return nullptr;

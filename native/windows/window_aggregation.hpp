@@ -43,6 +43,8 @@ enum class AggregateKind : uint8_t {
   kLast,
   kArgMin,
   kArgMax,
+  kCountDistinct,
+  kApproxCountDistinct,
 };
 
 // Their names in plans and messages.
@@ -63,6 +65,8 @@ inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
     {"last", AggregateKind::kLast},
     {"arg_min", AggregateKind::kArgMin},
     {"arg_max", AggregateKind::kArgMax},
+    {"count_distinct", AggregateKind::kCountDistinct},
+    {"approx_count_distinct", AggregateKind::kApproxCountDistinct},
 };
 
 struct AggregateSpec {

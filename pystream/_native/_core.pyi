@@ -951,6 +951,8 @@ AggregateKind = Literal[
     "last",
     "arg_min",
     "arg_max",
+    "count_distinct",
+    "approx_count_distinct",
 ]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 

@@ -32,6 +32,8 @@ AggregateFunction = Literal[
     "last",
     "arg_min",
     "arg_max",
+    "count_distinct",
+    "approx_count_distinct",
 ]
 
 

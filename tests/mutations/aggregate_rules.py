@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutations.mutation import Edit, Mutation
 
 ORDERED = "native/windows/ordered_values.cpp"
+HYPER_LOG_LOG = "native/windows/hyper_log_log.cpp"
+DISTINCT = "native/windows/distinct_values.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 SOURCE = "native/runtime/source.cpp"
 
@@ -33,5 +35,13 @@ MUTATIONS = (
                 "chunk.watermarks.first_arrival = begin;",
             ),
         ),
+    ),
+    Mutation(
+        "merged distinct values keep the numbers of the other dictionary",
+        (Edit(DISTINCT, "mine[used[begin + i]] = found[i];", "mine[used[begin + i]] = used[i];"),),
+    ),
+    Mutation(
+        "a sparse sketch that becomes dense loses the bits between",
+        (Edit(HYPER_LOG_LOG, "static_cast<uint32_t>(kMoreBits) + value", "value"),),
     ),
 )

@@ -48,6 +48,8 @@ def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
     present = [value for value in everything if value is not None]
     if kind == "count":
         return len(present)
+    if kind == "count_distinct":
+        return len({_identity(value) for value in present})
     if not present:
         return None
     if kind == "sum":
@@ -64,6 +66,15 @@ def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
         variance = _variance(present, is_sample=kind.endswith("_samp"))
         return variance if variance is None or kind.startswith("var_") else math.sqrt(variance)
     raise ValueError(f"no such aggregate: {kind}")
+
+
+def _identity(value: Scalar) -> object:
+    """Return what two values have in common when they count as one.
+
+    >>> aggregate("count_distinct", [math.nan, -math.nan, 0.0, -0.0, None])
+    2
+    """
+    return "NaN" if _is_nan(value) else value
 
 
 def _sum(present: Sequence[Scalar]) -> int | float | Decimal:

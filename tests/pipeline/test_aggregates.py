@@ -6,6 +6,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -168,3 +169,96 @@ def test_explain_shows_what_decides() -> None:
     rows = {"ts": [1], "n": [1], "d": [0]}
     text = windows(rows).aggregate(most=col("n").arg_max(col("d") * 2)).explain()
     assert 'most=arg_max(col("n"), col("d") * 2)' in text
+
+
+def test_distinct_values_are_counted_once_nulls_not_at_all() -> None:
+    rows = {
+        "ts": [1, 2, 3, 4],
+        "user": ["ann", "bob", None, "ann"],
+        "paid": [True, True, True, False],
+    }
+    user = col("user")
+    counts = {
+        "users": user.count_distinct(),
+        "payers": user.count_distinct(where=col("paid") & (col("ts") > 1)),
+        "about": user.approx_count_distinct(),
+    }
+    assert one(rows, **counts) == [2, 1, 2]
+    assert (
+        one({"ts": [1], "user": pa.array([None], pa.string()), "paid": [True]}, **counts) == [0] * 3
+    )
+
+
+def test_distinct_values_are_those_that_would_be_distinct_keys() -> None:
+    nan = math.nan
+    rows = {"ts": [0] * 6, "v": [nan, -nan, 0.0, -0.0, math.inf, 1.0]}
+    assert one(rows, n=col("v").count_distinct(), about=col("v").approx_count_distinct()) == [4, 4]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([True, False, None, True]),
+        pa.array([1, 2, None, 1], pa.int8()),
+        pa.array([1, 2**63, None, 1], pa.uint64()),
+        pa.array([Decimal("1.10"), Decimal("1.11"), None, Decimal("1.10")]),
+        pa.array([b"", b"a", None, b""]),
+        pa.array(["x" * 100, "x" * 101, None, "x" * 100]).dictionary_encode(),
+        pa.array([1, 2, None, 1], pa.timestamp("ns")),
+        pa.array([1, 2, None, 1], pa.date32()),
+        pa.array([1, 2, None, 1], pa.duration("s")),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_distinct_values_of_every_type_are_counted(values: Any) -> None:
+    rows = {"ts": [0] * 4, "v": values}
+    assert one(rows, n=col("v").count_distinct(), about=col("v").approx_count_distinct()) == [2, 2]
+
+
+def many(values: list[pa.Array], window: Any, parallelism: int, tmp_path: Any) -> pa.Table:
+    """Return exact and approximate counts of values over two partitions, a batch per array."""
+    with ps.open(tmp_path / f"log-{parallelism}") as log:
+        schema = {"ts": "int64", "v": str(values[0].type)}
+        log.create_topic("in", schema=schema, partitions=2)
+        with log.producer(acks="published") as producer:
+            for i, part in enumerate(values):
+                times = pa.array([i] * len(part), pa.int64())
+                producer.send_batch("in", pa.table({"ts": times, "v": part}), partition=i % 2)
+        strategy = ps.WatermarkStrategy.for_bounded_out_of_orderness("1s", timestamp="ts")
+        stream = ps.Environment(log, parallelism=parallelism).from_topic(
+            "in", watermark=strategy, bounded=True
+        )
+        v = col("v")
+        return (
+            stream.window_all(window)
+            .aggregate(n=v.count_distinct(), about=v.approx_count_distinct())
+            .to_arrow()
+        )
+
+
+@pytest.mark.parametrize("total", [100, 2_000, 3_000, 20_000, 200_000])
+def test_estimates_of_distinct_values_are_within_their_error(total: int, tmp_path: Any) -> None:
+    numbers = np.random.default_rng(total).permutation(total)
+    parts = [pa.array(part) for part in np.array_split(np.concatenate([numbers, numbers]), 7)]
+    (row,) = many(parts, ps.tumbling("1s"), 2, tmp_path).to_pylist()
+    assert row["n"] == total
+    assert abs(row["about"] - total) <= (2 if total <= 2_048 else 4 * 0.0081 * total)
+
+
+def test_estimates_do_not_depend_on_cuts_threads_or_slices(tmp_path: Any) -> None:
+    numbers = np.random.default_rng(1).integers(0, 9_000, 12_000)
+    few = [pa.array(part) for part in np.array_split(numbers, 4)]
+    (wanted,) = many(few, ps.tumbling("1s"), 1, tmp_path / "a").to_pylist()
+    for threads in (1, 2):
+        parts = [pa.array(part) for part in np.array_split(numbers, 100)]
+        # The last of the growing windows holds all, merged from ten slices.
+        table = many(parts, ps.cumulate("100ms", "10ms"), threads, tmp_path / "b").to_pylist()
+        assert (table[-1]["n"], table[-1]["about"]) == (wanted["n"], wanted["about"])
+        assert len(table) == 10
+
+
+def test_dictionaries_and_plain_text_are_the_same_values() -> None:
+    texts = pa.array([f"user-{i % 5_000}" for i in range(10_000)])
+    about = {"about": col("v").approx_count_distinct()}
+    plain = one({"ts": [0] * len(texts), "v": texts}, **about)
+    assert one({"ts": [0] * len(texts), "v": texts.dictionary_encode()}, **about) == plain

@@ -51,6 +51,16 @@ PICKED: Aggregates = {
 }  # fmt: skip
 
 
+COUNTED: Aggregates = {
+    **{
+        f"{kind}_{name}": (("count_distinct", position), getattr(col(name), kind)())
+        for kind in ("count_distinct", "approx_count_distinct")  # which is exact for so few
+        for name, position in POSITIONS.items()
+    },
+    "where": (("count_distinct", 0, FLAG), col("whole").count_distinct(where=col("flag"))),
+}
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
     with ps.open(tmp_path_factory.mktemp("aggregates") / "log") as opened:
@@ -76,3 +86,9 @@ def check(log: ps.Log, case: Case, aggregates: Aggregates) -> None:
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_picked_values_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     check(log, case, PICKED)
+
+
+@given(cases())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_distinct_counts_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
+    check(log, case, COUNTED)

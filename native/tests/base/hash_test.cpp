@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/murmur2.hpp"
+#include "base/stable_hash.hpp"
 
 namespace pystream {
 namespace {
@@ -23,6 +24,18 @@ TEST(Murmur2, AgreesWithKafka) {
   EXPECT_EQ(kafka_murmur2("a-little-bit-longer-string"), -1486304829);
   EXPECT_EQ(kafka_murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58897971);
   EXPECT_EQ(kafka_murmur2("abc"), 479470107);
+}
+
+// Sketches are stored, so these never change. The words are the first two of splitmix64 from seed
+// 0; the bytes are those of MurmurHash64A with seed 0.
+TEST(StableHash, IsWhatItHasAlwaysBeen) {
+  EXPECT_EQ(stable_hash_u64(0), 0xE220A8397B1DCDAFu);
+  EXPECT_EQ(stable_hash_u64(0x9E3779B97F4A7C15u), 0x6E789E6AA1B965F4u);
+  EXPECT_EQ(stable_hash_bytes(""), 0u);
+  EXPECT_EQ(stable_hash_bytes("a"), 0x071717D2D36B6B11u);
+  EXPECT_EQ(stable_hash_bytes("hello"), 0x1E68D17C457BF117u);
+  EXPECT_EQ(stable_hash_bytes("12345678"), 0x758F67D162B2D202u);
+  EXPECT_EQ(stable_hash_bytes("customer-000000000000042"), 0x7165ADCF1804A897u);
 }
 
 TEST(Hash, EqualBytesHashEqualAtAnyAlignment) {

@@ -63,7 +63,11 @@ std::vector<Kind> kinds() {
           {side(SideKind::kArgMin, &by), numbers, by, {"20", "30", "20"}},
           {side(SideKind::kArgMax, &by), texts, by, {"'b'", "'c'", "'b'"}},
           {side(SideKind::kArgMin, &wide), numbers, wide, {"20", "30", "20"}},
-          {side(SideKind::kArgMax, &wide), numbers, wide, {"10", "30", "10"}}};
+          {side(SideKind::kArgMax, &wide), numbers, wide, {"10", "30", "10"}},
+          {side(SideKind::kDistinct), texts, {}, {"2", "1", "3"}},
+          {side(SideKind::kDistinct), numbers, {}, {"2", "1", "3"}},
+          {side(SideKind::kHyperLogLog), texts, {}, {"2", "1", "3"}},
+          {side(SideKind::kHyperLogLog), numbers, {}, {"2", "1", "3"}}};
 }
 
 class SideStates : public ::testing::TestWithParam<Kind> {
@@ -73,7 +77,9 @@ class SideStates : public ::testing::TestWithParam<Kind> {
     input.type = GetParam().values.type;
     side = make_side(GetParam().side, input);
     side->resize(4);
-    result.field = {"r", GetParam().values.type, true};
+    const SideKind kind = GetParam().side.kind;
+    const bool is_count = kind == SideKind::kDistinct || kind == SideKind::kHyperLogLog;
+    result.field = {"r", is_count ? DataType::of(TypeId::kInt64) : input.type, true};
   }
 
   static void add(SideState* to, const std::vector<int32_t>& rows,
@@ -147,6 +153,69 @@ TEST_P(SideStates, ClearedSlotIsAsNewAndItsMemoryIsUsedAgain) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, SideStates, ::testing::ValuesIn(kinds()),
                          [](const auto& info) { return std::to_string(info.index); });
+
+Array texts_from(int64_t first, int64_t count) {
+  VarBinaryBuilder builder(DataType::of(TypeId::kString));
+  for (int64_t i = first; i < first + count; ++i) builder.append("user-" + std::to_string(i));
+  return builder.finish();
+}
+
+// Slots come and go, and values with them; slot 1 stays.
+TEST(DistinctValues, ForgetsValuesThatNoSlotHasAnyMore) {
+  InputLayout input;
+  input.type = DataType::of(TypeId::kString);
+  const auto side = make_side({SideKind::kDistinct, 0, -1, {}}, input);
+  side->resize(2);
+  const auto add = [&](uint32_t slot, int64_t first, int64_t count) {
+    const std::vector<uint32_t> slots(static_cast<size_t>(count), slot);
+    side->add({texts_from(first, count), nullptr, 0, count, slots.data()});
+  };
+  const auto count = [&](uint32_t slot) {
+    ResultLayout result;
+    result.field.type = DataType::of(TypeId::kInt64);
+    return side->emit(result, {&slot, 1}).data<int64_t>()[0];
+  };
+  add(1, -100, 100);
+  int64_t bytes = 0;
+  for (int64_t round = 0; round < 200; ++round) {
+    add(0, 500 * round, 500);
+    EXPECT_EQ(count(0), 500);
+    side->clear(0);
+    if (round == 20) bytes = side->bytes();
+  }
+  EXPECT_LE(side->bytes(), bytes);
+  add(1, -150, 100);
+  EXPECT_EQ(count(1), 150);
+}
+
+// From sparse to dense, in every combination of the two that are merged.
+TEST(HyperLogLog, IsTheSameHoweverItWasMerged) {
+  InputLayout input;
+  input.type = DataType::of(TypeId::kString);
+  ResultLayout result;
+  result.field.type = DataType::of(TypeId::kInt64);
+  for (const int64_t total : {2000, 2049, 3000, 9000}) {
+    for (const int64_t cut : {int64_t{1}, int64_t{1000}, total - 1000, total - 1}) {
+      const auto side = make_side({SideKind::kHyperLogLog, 0, -1, {}}, input);
+      side->resize(3);
+      const auto add = [&](uint32_t slot, int64_t first, int64_t count) {
+        const std::vector<uint32_t> slots(static_cast<size_t>(count), slot);
+        side->add({texts_from(first, count), nullptr, 0, count, slots.data()});
+      };
+      add(0, 0, total);
+      add(1, 0, cut);
+      add(2, cut, total - cut);
+      const uint32_t into = 1;
+      const uint32_t from = 2;
+      side->merge(*side, &into, &from, 1);
+      const uint32_t slots[] = {0, 1};
+      const Array estimates = side->emit(result, slots);
+      EXPECT_EQ(estimates.data<int64_t>()[0], estimates.data<int64_t>()[1]);
+      EXPECT_NEAR(static_cast<double>(estimates.data<int64_t>()[0]), static_cast<double>(total),
+                  0.0081 * 3 * static_cast<double>(total));
+    }
+  }
+}
 
 }  // namespace
 }  // namespace pystream::windows
