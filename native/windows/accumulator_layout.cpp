@@ -51,6 +51,18 @@ const Field& checked_by(const AggregateSpec& aggregate, const Schema& schema) {
               {{"column", field.name}, {"aggregate", aggregate.name}});
 }
 
+void check_quantile(const AggregateSpec& aggregate) {
+  const auto check = [&](const char* parameter, double value, double least, double most) {
+    if (least <= value && value <= most) return;
+    throw Error(ErrorCode::kConfig, "aggregate '" + aggregate.name + "' has " + parameter + "=" +
+                                        std::to_string(value) + ". Pass one from " +
+                                        std::to_string(least) + " to " + std::to_string(most) +
+                                        ".");
+  };
+  check("quantile", aggregate.quantile, 0, 1);
+  check("relative_error", aggregate.relative_error, kLeastRelativeError, kMostRelativeError);
+}
+
 void check_type(const AggregateSpec& aggregate, const Field& field) {
   const DataType& type = field.type;
   switch (aggregate.kind) {
@@ -65,6 +77,10 @@ void check_type(const AggregateSpec& aggregate, const Field& field) {
     case AggregateKind::kStddevSamp:
     case AggregateKind::kStddevPop:
       if (!type.is_numeric()) refuse(aggregate, field, "numbers");
+      break;
+    case AggregateKind::kApproxQuantile:
+      if (!type.is_numeric()) refuse(aggregate, field, "numbers");
+      check_quantile(aggregate);
       break;
     case AggregateKind::kAny:
     case AggregateKind::kAll:
@@ -96,6 +112,8 @@ std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
       return SideKind::kDistinct;
     case AggregateKind::kApproxCountDistinct:
       return SideKind::kHyperLogLog;
+    case AggregateKind::kApproxQuantile:
+      return SideKind::kDDSketch;
     default:
       break;
   }
@@ -153,6 +171,7 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kVarPop:
     case AggregateKind::kStddevSamp:
     case AggregateKind::kStddevPop:
+    case AggregateKind::kApproxQuantile:
       return DataType::of(TypeId::kFloat64);
     case AggregateKind::kSum: {
       if (input.is_floating()) return DataType::of(TypeId::kFloat64);
@@ -253,6 +272,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
   for (const AggregateSpec& aggregate : aggregates) {
     ResultLayout result;
     result.kind = aggregate.kind;
+    result.quantile = aggregate.quantile;
     DataType input_type;
     if (aggregate.kind != AggregateKind::kCountAll) {
       check_type(aggregate, checked_field(aggregate, aggregate.input, schema));
@@ -260,7 +280,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
       InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
       input_type = input.type;
       if (const auto side = side_kind_of(aggregate.kind, input_type)) {
-        SideLayout wanted{*side, result.input, aggregate.by, {}};
+        SideLayout wanted{*side, result.input, aggregate.by, {}, aggregate.relative_error};
         if (wanted.by >= 0) wanted.by_type = checked_by(aggregate, schema).type;
         result.side = side_of(&layout, wanted);
       } else {

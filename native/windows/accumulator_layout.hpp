@@ -39,6 +39,7 @@ enum class SideKind : uint8_t {
   kArgMax,
   kDistinct,
   kHyperLogLog,
+  kDDSketch,
 };
 
 // One SideState per key and slice; aggregates that need the same share it.
@@ -47,6 +48,7 @@ struct SideLayout {
   int input = 0;     // index of AccumulatorLayout::inputs
   int by = -1;       // column of the input's schema that orders the values; -1: none, or event time
   DataType by_type;  // of it
+  double relative_error = 0;  // kDDSketch
 
   bool operator==(const SideLayout&) const = default;
 };
@@ -68,6 +70,7 @@ struct ResultLayout {
   AggregateKind kind = AggregateKind::kCountAll;
   int input = -1;  // index of AccumulatorLayout::inputs; -1 for kCountAll
   int side = -1;   // index of AccumulatorLayout::sides; -1 where the result is in the row
+  double quantile = 0;
   Field field;
 };
 

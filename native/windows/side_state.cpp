@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "windows/dd_sketch.hpp"
 #include "windows/distinct_values.hpp"
 #include "windows/hyper_log_log.hpp"
 #include "windows/ordered_values.hpp"
@@ -24,6 +25,8 @@ std::unique_ptr<SideState> make_side(const SideLayout& side, const InputLayout& 
       return std::make_unique<DistinctValues>(input.type);
     case SideKind::kHyperLogLog:
       return std::make_unique<HyperLogLog>();
+    case SideKind::kDDSketch:
+      return std::make_unique<DDSketch>(side.relative_error, input.type);
   }
   assert(false);
   return nullptr;

@@ -45,6 +45,7 @@ enum class AggregateKind : uint8_t {
   kArgMax,
   kCountDistinct,
   kApproxCountDistinct,
+  kApproxQuantile,
 };
 
 // Their names in plans and messages.
@@ -67,14 +68,22 @@ inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
     {"arg_max", AggregateKind::kArgMax},
     {"count_distinct", AggregateKind::kCountDistinct},
     {"approx_count_distinct", AggregateKind::kApproxCountDistinct},
+    {"approx_quantile", AggregateKind::kApproxQuantile},
 };
 
 struct AggregateSpec {
   AggregateKind kind = AggregateKind::kCountAll;
-  int input = -1;    // column index; -1 for kCountAll
-  std::string name;  // of the result column
-  int by = -1;       // kArgMin and kArgMax: index of the column whose extreme decides
+  int input = -1;             // column index; -1 for kCountAll
+  std::string name;           // of the result column
+  int by = -1;                // kArgMin and kArgMax: index of the column whose extreme decides
+  double quantile = 0;        // kApproxQuantile: in [0, 1]
+  double relative_error = 0;  // kApproxQuantile: within the limits below
 };
+
+// Of quantiles. A smaller one takes more memory than it is worth; beyond the larger a bucket spans
+// the values from one to three.
+inline constexpr double kLeastRelativeError = 0.0001;
+inline constexpr double kMostRelativeError = 0.5;
 
 struct WindowAggregationSpec {
   WindowSpec window;

@@ -953,6 +953,7 @@ AggregateKind = Literal[
     "arg_max",
     "count_distinct",
     "approx_count_distinct",
+    "approx_quantile",
 ]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 
@@ -1028,15 +1029,16 @@ class Graph:
         event_time_offset: int = 0,
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
-            | tuple[str, AggregateKind, str | None, str | None]
+            | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
         ],
     ) -> tuple[Port, Port]:
         """Aggregate per key and window; return (results, late rows).
 
         Cumulative windows begin every `size` and grow by `slide`, which divides it.
-        Results: keys, window_start, window_end, aggregates (name, kind, input column, and for
-        arg_min and arg_max the column that decides). Late rows have the schema of the input; they
-        are counted also when nothing consumes them.
+        Results: keys, window_start, window_end, aggregates: name, kind, input column; and, where
+        asked for, the column that decides (arg_min and arg_max) and parameters (approx_quantile:
+        quantile and relative error). Late rows have the schema of the input; they are counted also
+        when nothing consumes them.
         """
 
     def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:

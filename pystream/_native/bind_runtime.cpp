@@ -26,9 +26,9 @@ using runtime::Port;
 using ExpressionHandle = std::shared_ptr<expressions::Expression>;
 using Partitions = std::vector<std::shared_ptr<storage::Partition>>;
 using AggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>>;
-using AggregateBy =
-    std::tuple<std::string, std::string, std::optional<std::string>, std::optional<std::string>>;
-using AnyAggregate = std::variant<AggregateTuple, AggregateBy>;
+using LongAggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>,
+                                      std::optional<std::string>, std::vector<double>>;
+using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple>;
 
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
                                                    int64_t delay) {
@@ -143,7 +143,12 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
           windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
                                         index_of(std::get<2>(parts)), std::get<0>(parts)};
           if constexpr (std::tuple_size_v<std::decay_t<decltype(parts)>> > 3) {
+            const std::vector<double>& parameters = std::get<4>(parts);
             parsed.by = index_of(std::get<3>(parts));
+            if (parameters.size() == 2) {
+              parsed.quantile = parameters[0];
+              parsed.relative_error = parameters[1];
+            }
           }
           return parsed;
         },

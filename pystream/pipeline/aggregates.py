@@ -38,6 +38,8 @@ class Aggregation:
         The rows that count; None: all.
     by : ExpressionNode or None
         What decides which value is taken; ``arg_min`` and ``arg_max`` only.
+    parameters : tuple of float
+        Quantile and relative error; ``approx_quantile`` only.
 
     Examples
     --------
@@ -50,9 +52,11 @@ class Aggregation:
     operand: ExpressionNode | None = None
     where: ExpressionNode | None = None
     by: ExpressionNode | None = None
+    parameters: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         arguments = [] if self.by is None else [str(self.by)]
+        arguments += [str(parameter) for parameter in self.parameters]
         arguments += [] if self.where is None else [f"where={self.where}"]
         listed = ", ".join(arguments)
         if self.operand is None:
@@ -62,13 +66,14 @@ class Aggregation:
     def to_plan(self, name: str) -> Aggregate:
         """Return the result column of that name. Rows that do not count are null in its operand."""
         if self.where is None:
-            return Aggregate(name, self.function, self.operand, self.by)
+            return Aggregate(name, self.function, self.operand, self.by, self.parameters)
         if self.operand is None:
             return Aggregate(name, "count", CallNode("case", (self.where, LiteralNode(True))))
         by = self.by
         if by is not None and not isinstance(by, ColumnNode):
             by = CallNode("case", (self.where, by))
-        return Aggregate(name, self.function, CallNode("case", (self.where, self.operand)), by)
+        operand = CallNode("case", (self.where, self.operand))
+        return Aggregate(name, self.function, operand, by, self.parameters)
 
 
 class Aggregations:

@@ -93,6 +93,7 @@ def _column(name: str, value: ExpressionNode) -> str:
 
 def _aggregate(aggregate: nodes.Aggregate) -> str:
     arguments = [str(part) for part in (aggregate.operand, aggregate.by) if part is not None]
+    arguments += [str(parameter) for parameter in aggregate.parameters]
     return f"{aggregate.name}={aggregate.function}({', '.join(arguments)})"
 
 

@@ -34,6 +34,7 @@ AggregateFunction = Literal[
     "arg_max",
     "count_distinct",
     "approx_count_distinct",
+    "approx_quantile",
 ]
 
 
@@ -142,6 +143,7 @@ class Aggregate:
     function: AggregateFunction
     operand: ExpressionNode | None
     by: ExpressionNode | None = None  # arg_min and arg_max: what decides
+    parameters: tuple[float, ...] = ()  # approx_quantile: quantile and relative error
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from tests.mutations.mutation import Edit, Mutation
 
 ORDERED = "native/windows/ordered_values.cpp"
 HYPER_LOG_LOG = "native/windows/hyper_log_log.cpp"
+DD_SKETCH = "native/windows/dd_sketch.cpp"
 DISTINCT = "native/windows/distinct_values.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 SOURCE = "native/runtime/source.cpp"
@@ -39,6 +40,18 @@ MUTATIONS = (
     Mutation(
         "merged distinct values keep the numbers of the other dictionary",
         (Edit(DISTINCT, "mine[used[begin + i]] = found[i];", "mine[used[begin + i]] = used[i];"),),
+    ),
+    Mutation(
+        "the quantile is one rank too far",
+        (
+            Edit(
+                DD_SKETCH, "while (before >= sorted[at].count)", "while (before > sorted[at].count)"
+            ),
+        ),
+    ),
+    Mutation(
+        "the quantile counts NaN as the greatest value",
+        (Edit(DD_SKETCH, "if (sorted.size() > 1 && ", "if (sorted.size() > 1u << 31 && "),),
     ),
     Mutation(
         "a sparse sketch that becomes dense loses the bits between",

@@ -21,13 +21,14 @@ class Wanted(NamedTuple):
     """An aggregate of a record's values, by their positions.
 
     ``value`` is what is aggregated (None for ``count_all``), ``where`` the bool that must be true
-    in rows that count, ``by`` what decides for ``arg_min`` and ``arg_max``.
+    in rows that count, ``by`` what decides for ``arg_min`` and ``arg_max``, ``quantile`` which one.
     """
 
     kind: str
     value: int | None = None
     where: int | None = None
     by: int | None = None
+    quantile: float | None = None
 
 
 def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
@@ -176,6 +177,23 @@ def pick(kind: str, values: Sequence[Scalar], by: Sequence[Scalar]) -> Scalar:
     wanted = (min if kind in ("first", "arg_min") else max)(key for _, key in rows)  # type: ignore
     found = [value for value, key in rows if key == wanted]
     return found[-1 if kind == "last" else 0]
+
+
+def quantile(values: Iterable[Scalar], q: float) -> float | None:
+    """Return the value that has ``floor(q * (n - 1))`` of n before it, in order.
+
+    NaN counts only when there is nothing else.
+
+    >>> quantile([3, 1, None, 2], 0.5), quantile([3, 1, 2, 4], 0.5), quantile([1, 2], 1)
+    (2.0, 2.0, 2.0)
+    >>> quantile([math.nan, 5.0], 1), quantile([math.nan], 0), quantile([None], 0)
+    (5.0, nan, None)
+    """
+    present = [float(value) for value in values if value is not None]  # type: ignore[arg-type]
+    numbers = sorted(value for value in present if not math.isnan(value))
+    if not present:
+        return None
+    return numbers[math.floor(q * (len(numbers) - 1))] if numbers else math.nan
 
 
 def _is_nan(value: Scalar) -> bool:

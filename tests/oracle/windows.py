@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oracle.aggregates import Scalar, Wanted, aggregate, pick
+from tests.oracle.aggregates import Scalar, Wanted, aggregate, pick, quantile
 
 MIN_TIME = -(2**63)
 MAX_TIME = 2**63 - 1
@@ -265,6 +265,8 @@ def rows(
             if wanted.kind in ("first", "last", "arg_min", "arg_max"):
                 by = [r.timestamp if wanted.by is None else r.values[wanted.by] for r in members]
                 row.append(pick(wanted.kind, column, by))
+            elif wanted.quantile is not None:
+                row.append(quantile(column, wanted.quantile))
             else:
                 row.append(aggregate(wanted.kind, column))
         table.append(tuple(row))

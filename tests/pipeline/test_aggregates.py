@@ -262,3 +262,63 @@ def test_dictionaries_and_plain_text_are_the_same_values() -> None:
     about = {"about": col("v").approx_count_distinct()}
     plain = one({"ts": [0] * len(texts), "v": texts}, **about)
     assert one({"ts": [0] * len(texts), "v": texts.dictionary_encode()}, **about) == plain
+
+
+def quantiles(values: Any, qs: tuple[float, ...], error: float = 0.01) -> list[Any]:
+    rows = {"ts": [0] * len(values), "v": values}
+    return one(rows, **{f"q{q}": col("v").approx_quantile(q, error) for q in qs})
+
+
+def test_quantiles_of_latencies_are_within_one_percent() -> None:
+    latencies = pa.array(range(1, 1001))
+    median, most = quantiles(latencies, (0.5, 0.99))
+    assert median == pytest.approx(500, rel=0.01)
+    assert most == pytest.approx(990, rel=0.01)
+
+
+def test_quantiles_know_negative_values_zero_and_infinities() -> None:
+    inf = math.inf
+    values = pa.array([inf, -inf, -2.0, 0.0, -0.0, 2.0, None, math.nan])
+    found = quantiles(values, (0, 0.2, 0.4, 0.6, 0.8, 1), 0.0001)
+    assert found == pytest.approx([-inf, -2, 0, 0, 2, inf], rel=0.0001)
+    assert quantiles(pa.array([None], pa.float64()), (0.5,)) == [None]
+    assert math.isnan(quantiles(pa.array([None, math.nan]), (0.5,))[0])
+
+
+@pytest.mark.parametrize("error", [0.0001, 0.01, 0.5])
+def test_quantiles_keep_their_error_over_the_whole_range_of_float64(error: float) -> None:
+    generator = np.random.default_rng(7)
+    sizes = np.exp(generator.uniform(math.log(2.3e-308), math.log(1.7e308), 300))
+    values = np.sort(
+        np.concatenate([sizes, -sizes, [1.7976931348623157e308, 2.2250738585072014e-308]])
+    )
+    qs = tuple(np.linspace(0, 1, 90))
+    wanted = [values[math.floor(q * (len(values) - 1))] for q in qs]
+    for found, exact in zip(quantiles(pa.array(values), qs, error), wanted, strict=True):
+        assert abs(found - exact) <= error * (1 + 1e-9) * abs(exact)
+    assert quantiles(pa.array([5e-324, -5e-324]), (0, 1)) == [0, 0]  # nearer than a normal number
+
+
+@pytest.mark.parametrize(
+    ("type", "values"),
+    [
+        (pa.int8(), [-100, 3, 100]),
+        (pa.uint64(), [0, 7, 2**64 - 1]),
+        (pa.float32(), [-1.5, 0.25, 8.0]),
+        (pa.decimal128(20, 3), [Decimal("-1.500"), Decimal("0.001"), Decimal("12345.678")]),
+    ],
+)
+def test_quantiles_take_every_numeric_type(type: Any, values: list[Any]) -> None:
+    found = quantiles(pa.array(values, type), (0, 0.5, 1), 0.001)
+    assert found == pytest.approx([float(value) for value in values], rel=0.0011)
+
+
+def test_quantiles_refuse_what_they_do_not_take() -> None:
+    with pytest.raises(errors.SchemaError, match="approx_quantile does not take column 'name'"):
+        windows({"ts": [1], "name": ["a"]}).aggregate(bad=col("name").approx_quantile(0.5))
+    for quantile in (-0.1, 1.1, math.nan, True, "0.5"):
+        with pytest.raises(errors.ConfigError, match="quantile="):
+            col("n").approx_quantile(quantile)  # type: ignore[arg-type]
+    for error in (0, 0.6):
+        with pytest.raises(errors.ConfigError, match="relative_error="):
+            col("n").approx_quantile(0.5, error)

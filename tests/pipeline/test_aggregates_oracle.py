@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -61,6 +62,17 @@ COUNTED: Aggregates = {
 }
 
 
+QUANTILES: Aggregates = {
+    f"{name}_{q}_{error}": (
+        ("quantile", POSITIONS[name], None, None, q),
+        col(name).approx_quantile(q, error),
+    )
+    for name in ("whole", "half")
+    for q in (0, 0.1, 0.5, 0.99, 1)
+    for error in (0.01, 0.2)
+}
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
     with ps.open(tmp_path_factory.mktemp("aggregates") / "log") as opened:
@@ -92,3 +104,32 @@ def test_picked_values_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_distinct_counts_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     check(log, case, COUNTED)
+
+
+def is_within(found: float | None, wanted: float | None, error: float) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    return abs(found - wanted) <= error * (1 + 1e-9) * abs(wanted)
+
+
+@given(cases())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_quantiles_are_within_their_error_of_the_oracles(log: ps.Log, case: Case) -> None:
+    topic = next(topics)
+    log.create_topic(topic, schema=SCHEMA, partitions=case.partitions)
+    publish(log, topic, case)
+    wanted, _ = expected(case, range(case.partitions), QUANTILES)
+    window = len(case.keys) + 2
+    by_window = {row[:window]: row[window:] for row in wanted}
+    found_by_threads: list[Any] = []
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
+        found, _ = native(stream, case, QUANTILES)
+        found_by_threads.append(found)
+        assert len(found) == len(by_window)
+        for row in found:
+            pairs = zip(row[window:], by_window[row[:window]], QUANTILES, strict=True)
+            for value, exact, name in pairs:
+                assert is_within(value, exact, float(name.rsplit("_", 1)[1])), name
+    assert found_by_threads[0] == found_by_threads[1]

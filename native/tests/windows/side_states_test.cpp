@@ -2,11 +2,14 @@
 // emptied.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "window_rows.hpp"
+#include "windows/dd_sketch.hpp"
 #include "windows/side_state.hpp"
 #include "windows/slot_arena.hpp"
 
@@ -54,6 +57,11 @@ std::vector<Kind> kinds() {
   const auto side = [](SideKind kind, const Array* by = nullptr) {
     return SideLayout{kind, 0, by == nullptr ? -1 : 1, by == nullptr ? DataType{} : by->type};
   };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Array ends =
+      make_column<double>(DataType::of(TypeId::kFloat64), {0, kInfinity, -kInfinity, 1});
+  SideLayout sketch = side(SideKind::kDDSketch);
+  sketch.relative_error = 0.01;
   return {{side(SideKind::kMinText), texts, {}, {"'a'", "'c'", "'a'"}},
           {side(SideKind::kMaxText), texts, {}, {"'b'", "'c'", "'c'"}},
           {side(SideKind::kFirst), texts, {}, {"'b'", "'c'", "'b'"}},
@@ -67,7 +75,8 @@ std::vector<Kind> kinds() {
           {side(SideKind::kDistinct), texts, {}, {"2", "1", "3"}},
           {side(SideKind::kDistinct), numbers, {}, {"2", "1", "3"}},
           {side(SideKind::kHyperLogLog), texts, {}, {"2", "1", "3"}},
-          {side(SideKind::kHyperLogLog), numbers, {}, {"2", "1", "3"}}};
+          {side(SideKind::kHyperLogLog), numbers, {}, {"2", "1", "3"}},
+          {sketch, ends, {}, {"0", "-inf", "-inf"}}};
 }
 
 class SideStates : public ::testing::TestWithParam<Kind> {
@@ -158,6 +167,56 @@ Array texts_from(int64_t first, int64_t count) {
   VarBinaryBuilder builder(DataType::of(TypeId::kString));
   for (int64_t i = first; i < first + count; ++i) builder.append("user-" + std::to_string(i));
   return builder.finish();
+}
+
+TEST(SideLayouts, AreSharedByAggregatesThatNeedTheSame) {
+  Schema schema;
+  schema.fields = {{"v", DataType::of(TypeId::kInt64), true},
+                   {"by", DataType::of(TypeId::kInt64), true}};
+  AggregateSpec median{AggregateKind::kApproxQuantile, 0, "median"};
+  median.quantile = 0.5;
+  median.relative_error = 0.01;
+  AggregateSpec most = median;
+  most.quantile = 0.99;
+  AggregateSpec exact = median;
+  exact.relative_error = 0.001;
+  AggregateSpec other = median;
+  other.input = 1;
+  AggregateSpec by{AggregateKind::kArgMin, 0, "by"};
+  by.by = 1;
+  AggregateSpec by_itself = by;
+  by_itself.by = 0;
+  const auto sides = [&](const std::vector<AggregateSpec>& aggregates) {
+    return make_layout(aggregates, schema, true).sides.size();
+  };
+  EXPECT_EQ(sides({median, most}), 1u);
+  EXPECT_EQ(sides({median, most, exact}), 2u);
+  EXPECT_EQ(sides({median, other}), 2u);
+  EXPECT_EQ(sides({by, by}), 1u);
+  EXPECT_EQ(sides({by, by_itself}), 2u);
+  EXPECT_EQ(sides({{AggregateKind::kCount, 0, "n"}, {AggregateKind::kSum, 0, "s"}}), 0u);
+}
+
+TEST(QuantileBuckets, AreInTheOrderOfTheirValuesAndWithinTheErrorOfThem) {
+  constexpr double kLeast = std::numeric_limits<double>::min();
+  constexpr double kMost = std::numeric_limits<double>::max();
+  for (const double error : {kLeastRelativeError, 0.01, 0.1, kMostRelativeError}) {
+    const QuantileBuckets buckets(error);
+    uint32_t before = 0;
+    for (const double value : {-kMost, -2.0, -1.0, -kLeast, 0.0, kLeast, 1.0, 2.0, kMost}) {
+      const uint32_t bucket = buckets.bucket_of(value);
+      EXPECT_GT(bucket, before) << value;
+      EXPECT_LE(std::fabs(buckets.value_of(bucket) - value), error * (1 + 1e-9) * std::fabs(value));
+      before = bucket;
+    }
+    const double infinity = std::numeric_limits<double>::infinity();
+    EXPECT_EQ(buckets.bucket_of(-infinity), 0u);
+    EXPECT_EQ(buckets.value_of(buckets.bucket_of(infinity)), infinity);
+    EXPECT_GT(buckets.bucket_of(infinity), before);
+    EXPECT_GT(buckets.nan_bucket(), buckets.bucket_of(infinity));
+    EXPECT_LT(buckets.nan_bucket(), kNoKey);
+    EXPECT_EQ(buckets.bucket_of(-0.0), buckets.bucket_of(0.0));
+  }
 }
 
 // Slots come and go, and values with them; slot 1 stays.

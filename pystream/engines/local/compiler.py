@@ -188,7 +188,8 @@ class _Compiler:
             return column[0]
 
         aggregates = [
-            (a.name, a.function, column_of(a.operand), column_of(a.by)) for a in node.aggregates
+            (a.name, a.function, column_of(a.operand), column_of(a.by), a.parameters)
+            for a in node.aggregates
         ]
         if computed:
             outputs = [*_pass_through(input_schema), *computed.values()]
