@@ -162,6 +162,16 @@ const std::vector<windows::AggregateSpec> kPlainAggregates = {
     {windows::AggregateKind::kMax, 2, "hi"}};
 const std::vector<windows::AggregateSpec> kVariance = {{windows::AggregateKind::kVarSamp, 2, "v"}};
 
+// One aggregate of the values, which are all different.
+std::vector<windows::AggregateSpec> only(windows::AggregateKind kind) {
+  windows::AggregateSpec aggregate{kind, 2, "a"};
+  aggregate.quantile = 0.99;
+  aggregate.relative_error = 0.01;
+  return {aggregate};
+}
+
+constexpr windows::WindowSpec kTenSeconds = {10'000, 10'000, 0};
+
 // Ten rounds of one batch and a close, so that probing outweighs the first filling of tables.
 Work window(const RecordBatch& batch, windows::WindowSpec window = {10'000, 10'000, 0},
             std::vector<windows::AggregateSpec> aggregates = kPlainAggregates) {
@@ -241,6 +251,25 @@ const std::vector<Kernel>& kernels() {
       {"window_encoded_text", [] { return window(encoded_key(events(10'000, true))); }},
       {"window_variance",
        [] { return window(events(1000, false), {10'000, 10'000, 0}, kVariance); }},
+      {"window_last",
+       [] {
+         return window(events(1000, false), kTenSeconds, only(windows::AggregateKind::kLast));
+       }},
+      {"window_distinct",
+       [] {
+         return window(events(1000, false), kTenSeconds,
+                       only(windows::AggregateKind::kCountDistinct));
+       }},
+      {"window_hyper_log_log",
+       [] {
+         return window(events(1000, false), kTenSeconds,
+                       only(windows::AggregateKind::kApproxCountDistinct));
+       }},
+      {"window_dd_sketch",
+       [] {
+         return window(events(1000, false), kTenSeconds,
+                       only(windows::AggregateKind::kApproxQuantile));
+       }},
       {"window_cumulate", [] { return window(events(1000, false), {10'000, 500, 0, true}); }},
   };
   return all;

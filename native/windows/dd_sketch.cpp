@@ -22,6 +22,7 @@ using Limits = std::numeric_limits<double>;
 //   4m + 4: infinity | 4m + 5: NaN
 QuantileBuckets::QuantileBuckets(double relative_error)
     : log_gamma_(std::log1p(relative_error) - std::log1p(-relative_error)),
+      per_log_gamma_(1 / log_gamma_),
       log_middle_(std::log1p(-relative_error)),
       most_(static_cast<uint32_t>(std::ceil(std::log(Limits::max()) / log_gamma_)) + 1) {}
 
@@ -31,7 +32,10 @@ uint32_t QuantileBuckets::bucket_of(double value) const {
   if (size < Limits::min()) return zero;
   if (size > Limits::max()) return value < 0 ? 0 : 4 * most_ + 4;
   if (size != size) return nan_bucket();
-  const auto index = static_cast<int32_t>(std::ceil(std::log(size) / log_gamma_));
+  // Rounded up, without the call that std::ceil is on older processors.
+  const double exact = std::log(size) * per_log_gamma_;
+  const auto cut = static_cast<int32_t>(exact);
+  const int32_t index = cut + (static_cast<double>(cut) < exact ? 1 : 0);
   const auto beyond = static_cast<uint32_t>(index + static_cast<int32_t>(most_)) + 1;
   return value < 0 ? zero - beyond : zero + beyond;
 }

@@ -30,6 +30,7 @@ class QuantileBuckets {
 
  private:
   double log_gamma_;
+  double per_log_gamma_;
   double log_middle_;  // of what a bucket is shown as, over its upper end
   uint32_t most_;      // i is in [-most_, most_]
 };
