@@ -189,6 +189,12 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kSubstring:
       return bind_substring(bind_as(first, schema, TypeId::kString),
                             std::span(call.arguments).subspan(1), text);
+    case Function::kRegexpMatch:
+    case Function::kRegexpExtract:
+    case Function::kRegexpReplace:
+    case Function::kSplitPart:
+      return bind_pattern(call.function, bind_as(first, schema, TypeId::kString),
+                          std::span(call.arguments).subspan(1), text);
     case Function::kContains:
     case Function::kStartsWith:
     case Function::kEndsWith:

@@ -56,6 +56,10 @@ enum class Function : uint8_t {
   kStrip,
   kLStrip,
   kRStrip,
+  kRegexpMatch,    // arguments: string, literal pattern
+  kRegexpExtract,  // arguments: string, literal pattern, literal number or name of a group
+  kRegexpReplace,  // arguments: string, literal pattern, literal replacement
+  kSplitPart,      // arguments: string, literal delimiter, literal number of the part
   kContains,
   kStartsWith,
   kEndsWith,
@@ -64,14 +68,50 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 39> kFunctionNames = {
-    "add",         "subtract",      "multiply", "divide",    "floor_divide", "modulo",
-    "negate",      "abs",           "equal",    "not_equal", "less",         "less_equal",
-    "greater",     "greater_equal", "and",      "or",        "not",          "is_null",
-    "is_not_null", "fill_null",     "null_if",  "case",      "coalesce",     "is_nan",
-    "is_in",       "truncate",      "extract",  "length",    "substring",    "lower",
-    "upper",       "strip",         "lstrip",   "rstrip",    "contains",     "starts_with",
-    "ends_with",   "cast",          "try_cast",
+inline constexpr std::array<std::string_view, 43> kFunctionNames = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "floor_divide",
+    "modulo",
+    "negate",
+    "abs",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "and",
+    "or",
+    "not",
+    "is_null",
+    "is_not_null",
+    "fill_null",
+    "null_if",
+    "case",
+    "coalesce",
+    "is_nan",
+    "is_in",
+    "truncate",
+    "extract",
+    "length",
+    "substring",
+    "lower",
+    "upper",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "regexp_match",
+    "regexp_extract",
+    "regexp_replace",
+    "split_part",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "cast",
+    "try_cast",
 };
 static_assert(kFunctionNames.size() == static_cast<size_t>(Function::kTryCast) + 1);
 

@@ -163,6 +163,12 @@ NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, s
                                              std::move(text));
 }
 
+Finder find_where(std::function<bool(std::string_view)> predicate) {
+  return [predicate = std::move(predicate)](const Array& array) {
+    return test_strings(array, predicate);
+  };
+}
+
 Finder find_strings(std::vector<std::string> members) {
   auto lookup = std::make_shared<std::unordered_set<std::string, TextHash, std::equal_to<>>>();
   for (std::string& member : members) lookup->insert(std::move(member));

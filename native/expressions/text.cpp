@@ -129,16 +129,6 @@ class ConcatNode final : public Node {
   NodePtr right_;
 };
 
-void check_string(Function function, const Node& node, const std::string& text) {
-  if (node.type().id == TypeId::kString) return;
-  const bool is_binary = node.type().id == TypeId::kBinary;
-  throw_type_error(
-      text,
-      std::string(name_of(function)) + " takes string, but " + node.text() + " is " +
-          node.type().to_string(),
-      is_binary ? "Cast it to string if its bytes are UTF-8" : "Cast it to string first");
-}
-
 int64_t position(const Expression& literal, const std::string& text) {
   if (const auto* value = std::get_if<int64_t>(&literal.literal)) return *value;
   throw_type_error(text, literal.to_string() + " is not a number of characters",
@@ -150,6 +140,16 @@ NodePtr make_strip(NodePtr child, Strip strip, std::string text) {
 }
 
 }  // namespace
+
+void check_string(Function function, const Node& node, const std::string& text) {
+  if (node.type().id == TypeId::kString) return;
+  const bool is_binary = node.type().id == TypeId::kBinary;
+  throw_type_error(
+      text,
+      std::string(name_of(function)) + " takes string, but " + node.text() + " is " +
+          node.type().to_string(),
+      is_binary ? "Cast it to string if its bytes are UTF-8" : "Cast it to string first");
+}
 
 NodePtr bind_text(Function function, NodePtr child, std::string text) {
   check_string(function, *child, text);

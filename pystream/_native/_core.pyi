@@ -237,8 +237,9 @@ class Expression:
         """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
         ``is_in`` (its members follow as literals), ``truncate extract length substring lower``,
-        ``upper strip lstrip rstrip contains starts_with ends_with null_if``, ``case`` (condition,
-        value, condition, value, ..., and perhaps the value of all other rows) or ``coalesce``.
+        ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split_part``,
+        ``contains starts_with ends_with null_if``, ``case`` (condition, value, condition, value,
+        ..., and perhaps the value of all other rows) or ``coalesce``.
         """
 
     @staticmethod

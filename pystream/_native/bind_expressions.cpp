@@ -52,6 +52,10 @@ Arity arity_of(Function function) {
       return {1, SIZE_MAX};
     case Function::kCase:
       return {2, SIZE_MAX};
+    case Function::kRegexpExtract:
+    case Function::kRegexpReplace:
+    case Function::kSplitPart:
+      return {3, 3};
     case Function::kSubstring:
       return {2, 3};
     default:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.distributions import Distributions
 from pystream.pipeline.literals import literal_node
+from pystream.pipeline.pattern_functions import PatternFunctions
 from pystream.pipeline.picked_values import PickedValues
 from pystream.pipeline.text_functions import TextFunctions
 from pystream.pipeline.time_functions import TimeFunctions
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "col", "lit"]
 
 
-class Expression(Aggregations, PickedValues, Distributions, TextFunctions, TimeFunctions):
+class Expression(
+    Aggregations, PickedValues, Distributions, TextFunctions, PatternFunctions, TimeFunctions
+):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
     Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,

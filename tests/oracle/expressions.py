@@ -18,6 +18,12 @@ from typing import Any
 
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode, LiteralNode
 from tests.oracle.expression_casts import cast, try_cast
+from tests.oracle.expression_patterns import (
+    regexp_extract,
+    regexp_match,
+    regexp_replace,
+    split_part,
+)
 from tests.oracle.expression_values import (
     DAY,
     NANOS,
@@ -194,6 +200,10 @@ TEXT: dict[str, tuple[str, Any]] = {
     "length": ("int64", len),
     "lower": ("string", str.lower),
     "upper": ("string", str.upper),
+    "regexp_match": ("bool", regexp_match),
+    "regexp_extract": ("string", regexp_extract),
+    "regexp_replace": ("string", regexp_replace),
+    "split_part": ("string", split_part),
     "strip": ("string", str.strip),
     "lstrip": ("string", str.lstrip),
     "rstrip": ("string", str.rstrip),

@@ -231,9 +231,38 @@ def texts() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
         columns(["i8", "u64", "a", "day", "f64"]).map(lambda e: e.cast("string")),
         parts_of_texts(columns(STRINGS)),
+        searched(columns(STRINGS)),
         infix(["__add__", "__radd__"], columns(STRINGS), st.sampled_from(SHORT) | columns(STRINGS)),
         parts_of_texts(infix(["__add__"], columns(STRINGS), columns(STRINGS) | st.just(lit(None)))),
         st.builds(lambda a, b: lit(a) + lit(b), st.sampled_from(SHORT), st.sampled_from(SHORT)),
+    )
+
+
+@cache
+def patterns() -> st.SearchStrategy[str]:
+    """Draw patterns with two groups that RE2 and Python's re understand alike."""
+    atoms = st.sampled_from(["a", "b", "é", ".", "[ab]", "[^a]", r"\w", r"\s", "(?:ab|b)", "x"])
+    pieces = st.builds(lambda a, n: a + n, atoms, st.sampled_from(["", "", "+", "?", "*", "{2}"]))
+    edges = st.sampled_from(["", "", "^", r"\b"]), st.sampled_from(["", "", "$", r"\b"])
+    return st.builds(
+        lambda flag, begin, a, b, c, end: f"{flag}{begin}{a}({b})(?P<last>{c})?{end}",
+        st.sampled_from(["", "(?i)"]),
+        edges[0],
+        pieces,
+        pieces,
+        atoms,
+        edges[1],
+    )
+
+
+def searched(texts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    groups = st.sampled_from([0, 1, 2, "last"])
+    replacements = st.sampled_from(["", "-", r"<\0>", r"\2\1", "\\\\"])
+    delimiters = st.sampled_from(["a", "b", " ", "ab", "é", "日"])
+    return st.one_of(
+        st.builds(lambda e, p, g: e.regexp_extract(p, g), texts, patterns(), groups),
+        st.builds(lambda e, p, r: e.regexp_replace(p, r), texts, patterns(), replacements),
+        st.builds(lambda e, d, n: e.split_part(d, n), texts, delimiters, st.integers(-3, 3)),
     )
 
 
@@ -277,6 +306,7 @@ def conditions() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, v: e.isin(v), texts(), words),
         st.builds(lambda e, v: e.isin(v), columns(["a"]), st.lists(st.none() | st.booleans())),
         columns(["i8", "f32", "f64", "u64"]).map(lambda e: e.cast("bool")),
+        st.builds(lambda e, p: e.regexp_match(p), texts(), patterns()),
         infix(
             ["contains", "starts_with", "ends_with"],
             texts() | st.sampled_from(WORDS).map(lit),

@@ -1,14 +1,15 @@
-"""Functions of strings that need more than an example: case."""
+"""Functions of strings that need more than an example: case and patterns."""
 
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pystream._native import RecordBatch
-from pystream.errors import SchemaError
+from pystream.errors import ConfigError, SchemaError
 from pystream.pipeline.expressions import Expression, col, lit
 from tests.pipeline.flights import run, type_of
 
@@ -70,3 +71,101 @@ def test_case_takes_strings_alone() -> None:
         type_of(col("delay").lower())
     with pytest.raises(SchemaError, match="upper takes string, but blob is binary"):
         type_of(col("blob").upper())
+
+
+# -- patterns -------------------------------------------------------------------------------------
+
+FLIGHTS = ["UA1545", "AA 1141", None, "", "x\nB6\n", "é1é22"]
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_pattern_matches_anywhere(encoded: bool) -> None:
+    def find(pattern: str) -> list[object]:
+        return of(col("s").regexp_match(pattern), FLIGHTS, encoded=encoded)
+
+    assert find("[0-9]{2}") == [True, True, None, False, False, True]
+    assert find("^[A-Z]{2}[0-9]+$") == [True, False, None, False, False, False]
+    assert find("") == [True, True, None, True, True, True]
+    assert find("(?i)ua|é$") == [True, False, None, False, False, False]
+    assert find("(?m)^B6$") == [False, False, None, False, True, False]
+    assert find("B6$") == [False] * 2 + [None] + [False] * 3  # $ is the very end
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_the_first_match_and_its_groups_are_extracted(encoded: bool) -> None:
+    def extract(pattern: str, group: int | str = 0) -> list[object]:
+        return of(col("s").regexp_extract(pattern, group), FLIGHTS * 2, encoded=encoded)[:6]
+
+    assert extract("[0-9]+") == ["1545", "1141", None, None, "6", "1"]
+    assert extract("([A-Z])([A-Z])?", 2) == ["A", "A", None, None, None, None]
+    assert extract("(?P<carrier>[A-Z0-9]{2}) ?", "carrier") == [
+        *("UA", "AA", None, None, "B6", "22"),
+    ]
+    assert extract("x*") == ["", "", None, "", "x", ""]
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_every_match_is_replaced(encoded: bool) -> None:
+    def replace(pattern: str, replacement: str) -> list[object]:
+        return of(col("s").regexp_replace(pattern, replacement), FLIGHTS, encoded=encoded)
+
+    assert replace("[0-9]", "#") == ["UA####", "AA ####", None, "", "x\nB#\n", "é#é##"]
+    assert replace("([A-Z])([A-Z0-9])", r"\2\1\\\0")[:2] == ["AU\\UA1545", "AA\\AA 1141"]
+    assert replace("(x)?(.)", r"<\1>")[3:5] == ["", "<>\n<><>\n"]
+    assert replace("é*", "-")[3:] == ["-", "-x-\n-B-6-\n-", "--1--2-2-"]
+    assert of(col("s").regexp_replace("x*", "-"), ["abxd"]) == ["-a-b--d-"]
+
+
+def test_parts_are_those_of_split() -> None:
+    texts = ["a,b,,c", ",", "", None, "abc"]
+    for encoded in (False, True):
+        for index in range(-5, 5):
+            parts = [None if text is None else text.split(",") for text in texts]
+            assert of(col("s").split_part(",", index), texts, encoded=encoded) == [
+                p[index] if p and -len(p) <= index < len(p) else None for p in parts
+            ]
+    assert of(col("s").split_part("aa", 1), ["aaaaa"]) == [""]
+    assert of(col("s").split_part("aa", -1), ["aaaaa"]) == ["a"]
+    assert of(col("s").split_part("a", -(2**63)), ["a"]) == [None]
+    assert of(col("s").split_part("a", 2**63 - 1), ["a"]) == [None]
+
+
+def test_a_pattern_that_would_backtrack_for_ever_is_linear() -> None:
+    text = "a" * 100_000
+    assert of(col("s").regexp_match("(a+)+$"), [text + "!"]) == [False]
+    assert of(col("s").regexp_match("(a|a)*b"), [text]) == [False]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: type_of(col("carrier").regexp_match("(")),
+            ConfigError,
+            r"carrier.regexp_match\('\('\): the pattern is not a regular expression: missing \)",
+        ),
+        (lambda: type_of(col("carrier").regexp_match(r"(?=a)")), ConfigError, "RE2's syntax"),
+        (lambda: type_of(col("carrier").regexp_extract("a", 1)), ConfigError, "no group 1. Use 0"),
+        (lambda: type_of(col("carrier").regexp_extract("a", -1)), ConfigError, "no group -1"),
+        (lambda: type_of(col("carrier").regexp_extract("(a)", "n")), ConfigError, "no group 'n'"),
+        (
+            lambda: type_of(col("carrier").regexp_replace("(a)", r"\2")),
+            ConfigError,
+            "names group 2, but the pattern has 1 groups",
+        ),
+        (lambda: type_of(col("carrier").regexp_replace("a", "\\")), ConfigError, "lone backslash"),
+        (lambda: type_of(col("delay").regexp_match("a")), SchemaError, "takes string, but delay"),
+        (lambda: type_of(col("delay").split_part("a", 1)), SchemaError, "takes string, but delay"),
+        (lambda: type_of(col("dellay").regexp_match("a")), SchemaError, "did you mean 'delay'"),
+        (lambda: col("s").split_part("", 1), ConfigError, "empty delimiter"),
+        (lambda: col("s").split_part("a", 2**63), ConfigError, "one of 64 bits"),
+        (lambda: col("s").split_part("a", "b"), TypeError, "the index 'b'. Pass an int"),  # type: ignore[arg-type]
+        (lambda: col("s").regexp_match(col("t")), TypeError, "the pattern col.* Pass a str"),  # type: ignore[arg-type]
+        (lambda: col("s").regexp_extract("a", 1.5), TypeError, "the group 1.5. Pass an int"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_patterns_are_refused_where_the_chain_is_built(
+    make: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make()

@@ -62,6 +62,11 @@ NodePtr make_arithmetic(Function function, NodePtr left, NodePtr right, DataType
 // Whether an addition is one of strings, and then that.
 bool is_concat(const Operand& left, const Operand& right);
 NodePtr bind_concat(Operand left, Operand right, std::string text);
+// What regexp_match, regexp_extract, regexp_replace and split_part take behind the string.
+NodePtr bind_pattern(Function function, NodePtr child, std::span<const ExpressionPtr> arguments,
+                     std::string text);
+// Throws when the argument of a function of strings is none.
+void check_string(Function function, const Node& node, const std::string& text);
 // lower or upper of a string.
 NodePtr make_case_change(Function function, NodePtr child, std::string text);
 // For a time whose truncation lies before the first that its type holds.
@@ -70,6 +75,7 @@ NodePtr make_case_change(Function function, NodePtr child, std::string text);
 NodePtr make_string_comparison(Function function, NodePtr left, NodePtr right, std::string text);
 // A bitmap of the rows whose value is one of some members; arbitrary below nulls.
 using Finder = std::function<Buffer(const Array&)>;
+Finder find_where(std::function<bool(std::string_view)> predicate);
 Finder find_strings(std::vector<std::string> members);
 // The implicit conversion of an operand: lossless, or integer to float. Returns `node` itself when
 // it has the type already.

@@ -71,6 +71,31 @@ TEST(Text, BytesThatAreNotUtf8StayInside) {
   }
 }
 
+TEST(Text, PatternsAndPartsInEitherEncoding) {
+  const Array plain = strings({"k=é", "", kNull, "a=b=c"});
+  for (const Array& in : {plain, encode_dictionary(plain)}) {
+    const RecordBatch batch = batch_of({{"s", in}});
+    const auto texts = [&](Function function, const Tree& a, const Tree& b) {
+      return rows<std::string>(run(call(function, {column("s"), a, b}), batch));
+    };
+    EXPECT_EQ(rows<bool>(run(call(Function::kRegexpMatch, {column("s"), text("^.=")}), batch)),
+              (std::vector<std::optional<bool>>{true, false, kNull, true}));
+    EXPECT_EQ(texts(Function::kRegexpExtract, text("=(.)(x)?"), literal(int64_t{1})),
+              (Texts{"é", kNull, kNull, "b"}));
+    EXPECT_EQ(texts(Function::kRegexpExtract, text("=(.)(x)?"), literal(int64_t{2})),
+              (Texts{kNull, kNull, kNull, kNull}));
+    EXPECT_EQ(texts(Function::kRegexpReplace, text("x*"), text("-")),
+              (Texts{"-k-=-é-", "-", kNull, "-a-=-b-=-c-"}));
+    EXPECT_EQ(texts(Function::kSplitPart, text("="), literal(int64_t{-2})),
+              (Texts{"k", kNull, kNull, "b"}));
+    EXPECT_EQ(texts(Function::kSplitPart, text("="), literal(kMin)),
+              (Texts{kNull, kNull, kNull, kNull}));
+  }
+  const RecordBatch broken = batch_of({{"s", strings({"\x80\xbf", "\xf0"})}});
+  EXPECT_EQ(run(call(Function::kRegexpReplace, {column("s"), text(""), text("-")}), broken).length,
+            2);
+}
+
 TEST(Case, SharesNoRowsBetweenParts) {
   const RecordBatch batch = batch_of({{"n", int64s({4, 0, kNull, 2})}});
   const Tree is_zero = call(Function::kEqual, {column("n"), literal(int64_t{0})});
