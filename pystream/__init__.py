@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.stream import OutputTag, Stream
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
-    from pystream.pipeline.windows import Window, cumulate, hopping, tumbling
+    from pystream.pipeline.windows import Window, cumulate, hopping, session, tumbling
     from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
 
 __version__ = "0.1.0"
@@ -61,6 +61,7 @@ __all__ = [
     "hopping",
     "lit",
     "open",
+    "session",
     "tumbling",
     "when",
 ]
@@ -100,6 +101,7 @@ _HOMES = {
     "hopping": "pipeline.windows",
     "lit": "pipeline.expressions",
     "open": "log",
+    "session": "pipeline.windows",
     "tumbling": "pipeline.windows",
     "when": "pipeline.case",
 }

@@ -25,6 +25,17 @@ struct InputColumns {
     for (const Field& field : input.fields) names->insert(field.name);
   }
 
+  template <typename Aggregation>
+  void window(const Aggregation& aggregation) const {
+    for (const int key : aggregation.key_columns) add_column(input, key, names);
+    add_column(input, aggregation.event_time_column, names);
+    for (const auto& aggregate : aggregation.aggregates) {
+      if (aggregate.input >= 0) add_column(input, aggregate.input, names);
+      if (aggregate.by >= 0) add_column(input, aggregate.by, names);
+    }
+    names->insert(needed[kLateOutput].begin(), needed[kLateOutput].end());
+  }
+
   void operator()(const TopicSourceSpec&) const {}
   void operator()(const BatchSourceSpec&) const {}
   void operator()(const FilterSpec& spec) const {
@@ -36,15 +47,11 @@ struct InputColumns {
       if (needed[0].contains(output.name)) add_columns(*output.expression, names);
     }
   }
-  void operator()(const WindowSpec& spec) const {
-    const windows::WindowAggregationSpec& window = spec.aggregation;
-    for (const int key : window.key_columns) add_column(input, key, names);
-    add_column(input, window.event_time_column, names);
-    for (const auto& aggregate : window.aggregates) {
-      if (aggregate.input >= 0) add_column(input, aggregate.input, names);
-      if (aggregate.by >= 0) add_column(input, aggregate.by, names);
-    }
-    names->insert(needed[kLateOutput].begin(), needed[kLateOutput].end());
+  void operator()(const WindowSpec& spec) const { window(spec.aggregation); }
+  void operator()(const SessionWindowSpec& spec) const {
+    window(spec.aggregation);
+    const int gap = spec.aggregation.session.gap_column;
+    if (gap >= 0) add_column(input, gap, names);
   }
   void operator()(const PythonStageSpec&) const { all(); }
   void operator()(const TopicSinkSpec&) const { all(); }

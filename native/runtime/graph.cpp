@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "runtime/watermark.hpp"
+#include "windows/session_aggregation.hpp"
 
 namespace pystream::runtime {
 
@@ -173,10 +174,10 @@ Port Graph::add_project(std::string name, Port input, ProjectSpec spec) {
   return add({std::move(name), std::move(spec), input, {std::move(out)}, type});
 }
 
-Port Graph::add_window(std::string name, Port input, WindowSpec spec) {
-  const SchemaPtr in = schema(input);
+std::optional<DataType> Graph::check_window_time(const std::string& name, Port input,
+                                                 int event_time_column) const {
   const auto type = nodes_[static_cast<size_t>(input.node)].watermark_type;
-  const Field& time = field_at(name, *in, spec.aggregation.event_time_column, "event-time");
+  const Field& time = field_at(name, *schema(input), event_time_column, "event-time");
   check_event_time_type(name, time);
   // Watermarks count in ticks of the source's column: another unit would compare seconds to days.
   if (type && (type->id != time.type.id || type->unit != time.type.unit)) {
@@ -185,8 +186,22 @@ Port Graph::add_window(std::string name, Port input, WindowSpec spec) {
              ", but the watermark counts in ticks of " + type->to_string() +
              ". Cast one of them, so that both have one type.");
   }
+  return type;
+}
+
+Port Graph::add_window(std::string name, Port input, WindowSpec spec) {
+  const SchemaPtr in = schema(input);
+  const auto type = check_window_time(name, input, spec.aggregation.event_time_column);
   const SchemaPtr results = named(
       name, [&] { return windows::WindowAggregation(spec.aggregation, in, 1).output_schema(); });
+  return add({std::move(name), std::move(spec), input, {results, in}, type});
+}
+
+Port Graph::add_session_window(std::string name, Port input, SessionWindowSpec spec) {
+  const SchemaPtr in = schema(input);
+  const auto type = check_window_time(name, input, spec.aggregation.event_time_column);
+  const SchemaPtr results = named(
+      name, [&] { return windows::SessionAggregation(spec.aggregation, in).output_schema(); });
   return add({std::move(name), std::move(spec), input, {results, in}, type});
 }
 

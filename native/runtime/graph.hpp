@@ -19,6 +19,7 @@
 #include "columns/record_batch.hpp"
 #include "expressions/expression.hpp"
 #include "storage/log.hpp"
+#include "windows/session_spec.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::runtime {
@@ -79,6 +80,11 @@ struct WindowSpec {
   int64_t event_time_offset = 0;
 };
 
+struct SessionWindowSpec {
+  windows::SessionAggregationSpec aggregation;  // columns by index of the input's schema
+  int64_t event_time_offset = 0;                // as in WindowSpec
+};
+
 // A stage outside the core: the caller takes input batches from the Executor and gives outputs.
 struct PythonStageSpec {
   SchemaPtr output_schema;
@@ -101,8 +107,9 @@ struct TopicSinkSpec {
 // Keeps its input until the caller takes it.
 struct CollectSpec {};
 
-using OperatorSpec = std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec,
-                                  WindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
+using OperatorSpec =
+    std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec, WindowSpec,
+                 SessionWindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
 
 struct Node {
   std::string name;
@@ -121,6 +128,7 @@ class Graph {
   Port add_project(std::string name, Port input, ProjectSpec spec);
   // Output 0: result rows. Output kLateOutput: rows that entered no window, as they came in.
   Port add_window(std::string name, Port input, WindowSpec spec);
+  Port add_session_window(std::string name, Port input, SessionWindowSpec spec);
   Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
   // The node of a sink or collect.
   int add_topic_sink(std::string name, Port input, TopicSinkSpec spec);
@@ -132,6 +140,9 @@ class Graph {
 
  private:
   Port add(Node node);
+  // The type in whose ticks the watermark counts, which must be that of the event-time column.
+  std::optional<DataType> check_window_time(const std::string& name, Port input,
+                                            int event_time_column) const;
 
   std::vector<Node> nodes_;
 };

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "runtime/batch_reader.hpp"
 #include "runtime/columns_needed.hpp"
+#include "runtime/session_operator.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/topic_sink.hpp"
 #include "runtime/window_operator.hpp"
@@ -196,38 +197,59 @@ class Planner {
     return std::make_unique<ProjectOperator>(node().name, std::move(bound), std::move(schema));
   }
 
-  std::unique_ptr<Operator> make(const WindowSpec& spec) {
+  // A window's columns by their index in the edge, and what it does around its aggregation.
+  template <typename Aggregation>
+  WindowInput::Plan plan_window(Aggregation* aggregation, int64_t event_time_offset) {
     const Edge& in = input();
-    WindowOperator::Plan plan;
-    plan.aggregation = spec.aggregation;
-    for (int& key : plan.aggregation.key_columns) key = to_input(key);
-    plan.aggregation.event_time_column = to_input(spec.aggregation.event_time_column);
-    for (auto& aggregate : plan.aggregation.aggregates) {
+    for (int& key : aggregation->key_columns) key = to_input(key);
+    aggregation->event_time_column = to_input(aggregation->event_time_column);
+    for (auto& aggregate : aggregation->aggregates) {
       if (aggregate.input >= 0) aggregate.input = to_input(aggregate.input);
       if (aggregate.by >= 0) aggregate.by = to_input(aggregate.by);
     }
-    plan.input = in.schema;
-    plan.event_time_offset = spec.event_time_offset;
+    WindowInput::Plan plan;
+    plan.schema = in.schema;
+    plan.event_time_column = aggregation->event_time_column;
+    plan.event_time_offset = event_time_offset;
     plan.late_columns = kept_columns(*in.schema, kLateOutput);
     plan.late_schema = select(*in.schema, plan.late_columns);
-    plan.threads = in.threads;
-    output(kLateOutput) = in;
-    output(kLateOutput).schema = plan.late_schema;
     output(0).schema = node().outputs[0];
     output(0).source = in.source;
+    output(kLateOutput).schema = plan.late_schema;
+    output(kLateOutput).source = in.source;
+    return plan;
+  }
+
+  std::unique_ptr<Operator> make(const WindowSpec& spec) {
+    const Edge& in = input();
+    auto aggregation = spec.aggregation;
+    WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
+    output(kLateOutput) = in;  // late rows leave where they come in
+    output(kLateOutput).schema = plan.late_schema;
     const std::string& time =
-        in.schema->fields[static_cast<size_t>(plan.aggregation.event_time_column)].name;
+        in.schema->fields[static_cast<size_t>(aggregation.event_time_column)].name;
     const bool is_source_time = in.event_times.contains(time) && spec.event_time_offset == 0;
-    auto window = std::make_unique<WindowOperator>(node().name, std::move(plan));
+    auto window = std::make_unique<WindowOperator>(node().name, std::move(plan),
+                                                   std::move(aggregation), in.threads);
     if (in.is_parallel) {
       SourceOperator::Plan& source = source_plans_[in.source];
       if (is_source_time) {
         source.windows.push_back(window.get());
       } else {
-        source.has_rewritten_event_time = true;
+        source.needs_row_watermarks = true;
       }
     }
     return window;
+  }
+
+  std::unique_ptr<Operator> make(const SessionWindowSpec& spec) {
+    auto aggregation = spec.aggregation;
+    WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
+    int& gap = aggregation.session.gap_column;
+    if (gap >= 0) gap = to_input(gap);
+    // Whether a record meets a session before or after it fired depends on the very watermark.
+    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    return std::make_unique<SessionOperator>(node().name, std::move(plan), std::move(aggregation));
   }
 
   std::unique_ptr<Operator> make(const PythonStageSpec& spec) {

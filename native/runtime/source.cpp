@@ -12,7 +12,7 @@ SourceOperator::SourceOperator(std::string name, const char* kind, SourceReader*
 
 bool SourceOperator::needs_row_watermarks(const BatchWatermarks& marks) const {
   if (!plan_.has_watermark) return false;
-  if (plan_.has_rewritten_event_time) return true;
+  if (plan_.needs_row_watermarks) return true;
   return std::any_of(plan_.windows.begin(), plan_.windows.end(), [&](const WindowOperator* window) {
     return window->may_be_late(marks.minimum, marks.after);
   });
@@ -58,7 +58,7 @@ void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
     chunk.watermarks.first_arrival = batch.first_arrival + begin;
     if (exact) {
       const Array part = length == rows.num_rows ? time : slice(time, begin, length);
-      if (plan_.has_rewritten_event_time || !keeps_to_delay(part, &own_before, plan_.delay)) {
+      if (plan_.needs_row_watermarks || !keeps_to_delay(part, &own_before, plan_.delay)) {
         chunk.watermarks.per_row =
             row_watermarks(part, &own_before, batch.marks.others, plan_.delay);
       }

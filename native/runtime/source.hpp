@@ -70,10 +70,10 @@ class SourceOperator final : public Operator {
     bool has_watermark = false;
     int64_t delay = 0;
     int64_t chunk_rows = 0;
-    // Windows that are reached in the parallel phase: by rows whose event time is still the
-    // source's, and whether there are others.
+    // Windows that are reached in the parallel phase by rows whose event time is still the
+    // source's, and whether there are others, which need the watermark of every row.
     std::vector<const WindowOperator*> windows;
-    bool has_rewritten_event_time = false;
+    bool needs_row_watermarks = false;
     std::optional<BatchSkip> skip;  // when all that reads this source is a filter,
     Operator* filter = nullptr;     // this one
   };

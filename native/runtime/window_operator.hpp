@@ -3,23 +3,17 @@
 // that entered no window out at the second output.
 
 #include <string>
-#include <vector>
 
 #include "runtime/operator.hpp"
+#include "runtime/window_input.hpp"
 
 namespace pystream::runtime {
 
 class WindowOperator final : public Operator {
  public:
-  struct Plan {
-    windows::WindowAggregationSpec aggregation;  // by index of the actual input
-    SchemaPtr input;
-    int64_t event_time_offset = 0;
-    std::vector<int> late_columns;  // of the input, and their schema: what the late output needs
-    SchemaPtr late_schema;
-    int threads = 1;  // that may push at once
-  };
-  WindowOperator(std::string name, Plan plan);
+  // `aggregation`: by index of the actual input. `threads`: that may push at once.
+  WindowOperator(std::string name, WindowInput::Plan input,
+                 windows::WindowAggregationSpec aggregation, int threads);
 
   // False when no row of these event times can be late while the watermark is <= watermark.
   bool may_be_late(int64_t min_event_time, int64_t watermark) const;
@@ -36,8 +30,7 @@ class WindowOperator final : public Operator {
   void emit_late(const Rows& rows, Lane& lane);
   void emit_result(RecordBatch&& result, Lane& lane);
 
-  Plan plan_;
-  SchemaPtr shifted_;  // input and the shifted event time as last column; null without an offset
+  WindowInput input_;
   windows::WindowAggregation aggregation_;
   size_t window_end_column_;
   int64_t arrivals_ = 0;  // rows emitted; state that is checkpointed

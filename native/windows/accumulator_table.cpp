@@ -194,6 +194,34 @@ void AccumulatorTable::merge_sides(const AccumulatorTable& other, const SlotPair
   }
 }
 
+void AccumulatorTable::merge_slots(const AccumulatorTable& other, const uint32_t* slots,
+                                   const uint32_t* other_slots, int64_t count) {
+  SlotPairs pairs;
+  merge_block(other, slots, other_slots, count, &pairs);
+  merge_sides(other, pairs);
+}
+
+void AccumulatorTable::clear_rows(std::span<const uint32_t> slots) {
+  const RowBlock block = rows();
+  const auto stride = static_cast<size_t>(layout_->stride);
+  for (const uint32_t slot : slots) {
+    std::memcpy(block.at(slot), layout_->empty_row.data(), stride);
+  }
+  for (std::vector<int64_t>& counts : nulls_) {
+    for (const uint32_t slot : slots) {
+      if (!counts.empty()) counts[slot] = 0;
+    }
+  }
+  for (std::vector<int64_t>& counts : nans_) {
+    for (const uint32_t slot : slots) {
+      if (!counts.empty()) counts[slot] = 0;
+    }
+  }
+  for (Side& side : sides_) {
+    for (const uint32_t slot : slots) side->clear(slot);
+  }
+}
+
 // Calls visit(ids, slots, count) with the ids that have rows and their slots, block by block; the
 // visitor may change the ids it is given.
 template <typename Visit>

@@ -53,6 +53,14 @@ class AccumulatorTable {
   // same. Ids here are < universe.
   void merge(const AccumulatorTable& other, const uint32_t* new_ids, uint32_t universe);
 
+  // Merges the slots of `other` at other_slots into mine at `slots`, one for one; their values come
+  // after those here. `other` may be this table if no slot is in both lists.
+  void merge_slots(const AccumulatorTable& other, const uint32_t* slots,
+                   const uint32_t* other_slots, int64_t count);
+
+  // Makes rows of a dense table empty again.
+  void clear_rows(std::span<const uint32_t> slots);
+
   // No rows are added any more for a while: a dense table of which most rows are empty is made
   // sparse. `freed` then gets its block. Returns key_count().
   int64_t compress(state::LargeArray<uint8_t>* freed);

@@ -7,25 +7,13 @@
 
 namespace pystream::windows {
 
-namespace {
-
-std::vector<DataType> key_types(const WindowAggregationSpec& spec, const Schema& input) {
-  std::vector<DataType> types;
-  for (const int key : spec.key_columns) {
-    types.push_back(input.fields[static_cast<size_t>(key)].type);
-  }
-  return types;
-}
-
-}  // namespace
-
 PartialState::PartialState(const WindowAggregationSpec* spec, const Schema& input,
                            const Slicing* slicing, const AccumulatorLayout* layout)
     : spec_(spec),
       slicing_(slicing),
       layout_(layout),
-      time_name_(input.fields[static_cast<size_t>(spec->event_time_column)].name),
-      keys_(key_types(*spec, input)),
+      keys_(key_types(spec->key_columns, input)),
+      times_(input.fields[static_cast<size_t>(spec->event_time_column)].name),
       router_(slicing),
       accumulator_(layout) {}
 
@@ -33,7 +21,7 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
                        bool expects_dense, std::vector<int32_t>* late) {
   const int64_t count = rows.num_rows;
   if (count == 0) return;
-  const int64_t* times = event_times(rows);
+  const int64_t* times = times_.read(rows.columns[static_cast<size_t>(spec_->event_time_column)]);
   const TimeRange range = check_times(times, count);
   WatermarkView in_force;
   // A watermark never goes back; a source that says less than advance() knew means the same.
@@ -63,56 +51,19 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
   }
 }
 
-// The event times as int64; a column of another form is copied.
-const int64_t* PartialState::event_times(const RecordBatch& rows) {
-  const Array& column = rows.columns[static_cast<size_t>(spec_->event_time_column)];
-  if (column.null_count > 0) {
-    int64_t row = 0;
-    while (column.is_valid(row)) ++row;
-    throw Error(ErrorCode::kOperator,
-                "event time is null: column '" + time_name_ + "', row " + std::to_string(row) +
-                    " of the batch. Filter such rows out before the window, or give them a time.",
-                {{"column", time_name_}, {"row", row}});
-  }
-  const Array plain = column.is_encoded() ? decode_dictionary(column) : column;
-  if (plain.type.id != TypeId::kDate32 && !column.is_encoded()) return column.data<int64_t>();
-  times_.resize(static_cast<size_t>(plain.length));
-  if (plain.type.id == TypeId::kDate32) {
-    std::copy_n(plain.data<int32_t>(), plain.length, times_.data());
-  } else {
-    std::copy_n(plain.data<int64_t>(), plain.length, times_.data());
-  }
-  return times_.data();
-}
-
 TimeRange PartialState::check_times(const int64_t* times, int64_t count) const {
-  // Four at a time: a single chain of comparisons would wait for each other.
-  int64_t low[4] = {times[0], times[0], times[0], times[0]};
-  int64_t high[4] = {times[0], times[0], times[0], times[0]};
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (int lane = 0; lane < 4; ++lane) {
-      low[lane] = std::min(low[lane], times[i + lane]);
-      high[lane] = std::max(high[lane], times[i + lane]);
-    }
-  }
-  for (; i < count; ++i) {
-    low[0] = std::min(low[0], times[i]);
-    high[0] = std::max(high[0], times[i]);
-  }
-  const int64_t lowest = *std::min_element(low, low + 4);
-  const int64_t highest = *std::max_element(high, high + 4);
+  const auto [lowest, highest] = range_of(times, count);
   if (lowest >= slicing_->lowest_time() && highest <= slicing_->highest_time()) {
     return {lowest, highest};
   }
   const int64_t bad = lowest < slicing_->lowest_time() ? lowest : highest;
   const int64_t row = std::find(times, times + count, bad) - times;
   throw Error(ErrorCode::kOperator,
-              "event time " + std::to_string(bad) + " in column '" + time_name_ + "', row " +
+              "event time " + std::to_string(bad) + " in column '" + times_.name() + "', row " +
                   std::to_string(row) +
                   " of the batch, has windows that start or end beyond what the column's type can "
                   "hold. Filter such times out before the window.",
-              {{"column", time_name_}, {"row", row}, {"event_time", bad}});
+              {{"column", times_.name()}, {"row", row}, {"event_time", bad}});
 }
 
 AccumulatorTable* PartialState::table_for(const Route& route) {

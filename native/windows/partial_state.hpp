@@ -13,6 +13,7 @@
 #include "columns/record_batch.hpp"
 #include "state/key_dictionary.hpp"
 #include "windows/accumulator_table.hpp"
+#include "windows/event_times.hpp"
 #include "windows/route_rows.hpp"
 #include "windows/row_accumulator.hpp"
 #include "windows/slicing.hpp"
@@ -53,7 +54,6 @@ class PartialState {
   int64_t bytes() const;
 
  private:
-  const int64_t* event_times(const RecordBatch& rows);
   TimeRange check_times(const int64_t* times, int64_t count) const;
   AccumulatorTable* table_for(const Route& route);
 
@@ -61,7 +61,6 @@ class PartialState {
   const WindowAggregationSpec* spec_;
   const Slicing* slicing_;
   const AccumulatorLayout* layout_;
-  std::string time_name_;
 
   // State that is checkpointed.
   state::KeyDictionary keys_;
@@ -69,10 +68,10 @@ class PartialState {
   std::map<std::pair<int64_t, int64_t>, AccumulatorTable> late_slices_;
 
   // Scratch.
+  EventTimes times_;
   RowRouter router_;
   RowAccumulator accumulator_;
   std::vector<uint32_t> ids_;
-  std::vector<int64_t> times_;
   std::vector<int64_t> clamped_;
   state::LargeArray<uint8_t> spare_;  // for the next slice
 };

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "windows/accumulator_layout.hpp"
+#include "windows/event_times.hpp"
 #include "windows/partial_state.hpp"
 #include "windows/slicing.hpp"
 #include "windows/sliding_merge.hpp"
@@ -21,24 +22,8 @@ namespace {
 constexpr int64_t kCompactMinKeys = 65536;
 
 const DataType& checked_time_type(const WindowAggregationSpec& spec, const Schema& input) {
-  for (const int key : spec.key_columns) {
-    if (key >= 0 && key < input.size()) continue;
-    throw Error(ErrorCode::kSchema, "key column number " + std::to_string(key) + " of " +
-                                        std::to_string(input.size()) +
-                                        " does not exist. Name a column of the input.");
-  }
-  if (spec.event_time_column < 0 || spec.event_time_column >= input.size()) {
-    throw Error(ErrorCode::kSchema,
-                "event-time column number " + std::to_string(spec.event_time_column) + " of " +
-                    std::to_string(input.size()) + " does not exist. Name a column of the input.");
-  }
-  const Field& field = input.fields[static_cast<size_t>(spec.event_time_column)];
-  const TypeId id = field.type.id;
-  if (id == TypeId::kTimestamp || id == TypeId::kInt64 || id == TypeId::kDate32) return field.type;
-  throw Error(ErrorCode::kSchema,
-              "event time cannot be column '" + field.name + "' of type " + field.type.to_string() +
-                  ". Use a timestamp, date32 or int64 column.",
-              {{"column", field.name}});
+  key_types(spec.key_columns, input);
+  return event_time_field(spec.event_time_column, input).type;
 }
 
 Slicing make_slicing(const WindowSpec& window, const DataType& time_type) {
@@ -75,11 +60,7 @@ struct WindowAggregation::State {
     }
     partial_look_at.assign(static_cast<size_t>(threads), kCompactMinKeys);
     if (threads > 1) {
-      std::vector<DataType> types;
-      for (const int key : spec.key_columns) {
-        types.push_back(input->fields[static_cast<size_t>(key)].type);
-      }
-      merged_keys.emplace(types);
+      merged_keys.emplace(key_types(spec.key_columns, *input));
       merged_ids.resize(static_cast<size_t>(threads));
     }
   }

@@ -48,6 +48,21 @@ Array make_constant(const DataType& type, int64_t value, int64_t length) {
   return days.finish();
 }
 
+Array make_times(const DataType& type, std::span<const int64_t> values) {
+  Array array;
+  array.type = type;
+  array.length = static_cast<int64_t>(values.size());
+  MutableBuffer times(array.length * type.byte_width());
+  if (type.id == TypeId::kDate32) {
+    auto* days = times.as<int32_t>();
+    for (size_t i = 0; i < values.size(); ++i) days[i] = static_cast<int32_t>(values[i]);
+  } else {
+    std::copy(values.begin(), values.end(), times.as<int64_t>());
+  }
+  array.values = times.freeze();
+  return array;
+}
+
 // Calls `body` with a zero of the C++ type of a fixed-width column.
 template <typename Body>
 void with_type(const DataType& type, Body body) {
@@ -258,22 +273,47 @@ int64_t WindowResults::emit(const AccumulatorTable& table, const state::KeyDicti
   return total;
 }
 
+RecordBatch WindowResults::begin_batch(const state::KeyDictionary& keys,
+                                       std::span<const uint32_t> ids) const {
+  RecordBatch batch;
+  batch.schema = schema_;
+  batch.num_rows = static_cast<int64_t>(ids.size());
+  batch.columns = keys.gather(ids);
+  return batch;
+}
+
+WindowResults::Overflow WindowResults::add_results(const AccumulatorTable& table,
+                                                   std::span<const uint32_t> slots,
+                                                   RecordBatch* batch) const {
+  for (const ResultLayout& result : layout_->results) {
+    int64_t first_bad = -1;
+    batch->columns.push_back(make_result(result, table, slots, &first_bad));
+    if (first_bad >= 0) return {&result, static_cast<size_t>(first_bad)};
+  }
+  return {};
+}
+
 RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
                                       const state::KeyDictionary& keys,
                                       std::span<const uint32_t> ids,
                                       std::span<const uint32_t> slots, int64_t start,
                                       int64_t end) const {
-  RecordBatch batch;
-  batch.schema = schema_;
-  batch.num_rows = static_cast<int64_t>(ids.size());
-  batch.columns = keys.gather(ids);
+  RecordBatch batch = begin_batch(keys, ids);
   batch.columns.push_back(make_constant(time_type_, start, batch.num_rows));
   batch.columns.push_back(make_constant(time_type_, end, batch.num_rows));
-  for (const ResultLayout& result : layout_->results) {
-    int64_t first_bad = -1;
-    batch.columns.push_back(make_result(result, table, slots, &first_bad));
-    if (first_bad >= 0)
-      throw_overflow(result, keys, ids[static_cast<size_t>(first_bad)], start, end);
+  const Overflow bad = add_results(table, slots, &batch);
+  if (bad.result != nullptr) throw_overflow(*bad.result, keys, ids[bad.row], start, end);
+  return batch;
+}
+
+RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
+                                      const state::KeyDictionary& keys, const Rows& rows) const {
+  RecordBatch batch = begin_batch(keys, rows.ids);
+  batch.columns.push_back(make_times(time_type_, rows.starts));
+  batch.columns.push_back(make_times(time_type_, rows.ends));
+  const Overflow bad = add_results(table, rows.slots, &batch);
+  if (bad.result != nullptr) {
+    throw_overflow(*bad.result, keys, rows.ids[bad.row], rows.starts[bad.row], rows.ends[bad.row]);
   }
   return batch;
 }

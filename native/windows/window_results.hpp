@@ -29,10 +29,28 @@ class WindowResults {
   int64_t emit(const AccumulatorTable& table, const state::KeyDictionary& keys, int64_t start,
                int64_t end, const std::function<void(RecordBatch&&)>& emit);
 
+  // Rows whose windows differ: of row i the window [starts[i], ends[i]), at most kMaxResultRows.
+  struct Rows {
+    std::span<const uint32_t> ids;  // of keys
+    std::span<const uint32_t> slots;
+    std::span<const int64_t> starts;
+    std::span<const int64_t> ends;
+  };
+  RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
+                         const Rows& rows) const;
+
  private:
   RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
                          std::span<const uint32_t> ids, std::span<const uint32_t> slots,
                          int64_t start, int64_t end) const;
+  RecordBatch begin_batch(const state::KeyDictionary& keys, std::span<const uint32_t> ids) const;
+  // The first sum that does not fit its type, and in which row; none: null.
+  struct Overflow {
+    const ResultLayout* result = nullptr;
+    size_t row = 0;
+  };
+  Overflow add_results(const AccumulatorTable& table, std::span<const uint32_t> slots,
+                       RecordBatch* batch) const;
   Array make_result(const ResultLayout& result, const AccumulatorTable& table,
                     std::span<const uint32_t> slots, int64_t* first_bad) const;
   [[noreturn]] void throw_overflow(const ResultLayout& result, const state::KeyDictionary& keys,

@@ -1042,6 +1042,26 @@ class Graph:
         when nothing consumes them.
         """
 
+    def add_session_window(
+        self,
+        name: str,
+        input: Port,
+        *,
+        gap: int | str,
+        keys: Sequence[str],
+        event_time: str,
+        aggregates: Sequence[
+            tuple[str, AggregateKind, str | None]
+            | tuple[str, AggregateKind, str | None, str | None]
+        ],
+        allowed_lateness: int = 0,
+        event_time_offset: int = 0,
+    ) -> tuple[Port, Port]:
+        """Aggregate per key and session; return (results, late rows) as add_window does.
+
+        `gap`: ticks, or the name of a column of integers (ticks) or durations.
+        """
+
     def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:
         """Hand batches to Python: see Executor.take and give. `schema` is that of the output."""
 

@@ -121,24 +121,20 @@ Port add_project(Graph& graph, std::string name, Port input,
   return graph.add_project(std::move(name), input, std::move(spec));
 }
 
-std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port input, int64_t size,
-                                 int64_t slide, const std::vector<std::string>& keys,
-                                 const std::string& event_time,
-                                 const std::vector<AnyAggregate>& aggregates, int64_t offset,
-                                 bool is_cumulative, int64_t event_time_offset) {
-  const SchemaPtr schema = graph.schema(input);
-  runtime::WindowSpec spec;
-  spec.aggregation.window = {size, slide, offset, is_cumulative};
+// What all windows have: keys, event time, aggregates.
+template <typename Aggregation>
+void set_columns(Aggregation* aggregation, const Schema& schema, const std::string& name,
+                 const std::vector<std::string>& keys, const std::string& event_time,
+                 const std::vector<AnyAggregate>& aggregates) {
   for (const auto& key : keys) {
-    spec.aggregation.key_columns.push_back(column_index(*schema, name, key));
+    aggregation->key_columns.push_back(column_index(schema, name, key));
   }
-  spec.aggregation.event_time_column = column_index(*schema, name, event_time);
-  spec.event_time_offset = event_time_offset;
+  aggregation->event_time_column = column_index(schema, name, event_time);
   const auto index_of = [&](const std::optional<std::string>& column) {
-    return column ? column_index(*schema, name, *column) : -1;
+    return column ? column_index(schema, name, *column) : -1;
   };
   for (const AnyAggregate& aggregate : aggregates) {
-    spec.aggregation.aggregates.push_back(std::visit(
+    aggregation->aggregates.push_back(std::visit(
         [&](const auto& parts) {
           windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
                                         index_of(std::get<2>(parts)), std::get<0>(parts)};
@@ -154,7 +150,38 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
         },
         aggregate));
   }
+}
+
+std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port input, int64_t size,
+                                 int64_t slide, const std::vector<std::string>& keys,
+                                 const std::string& event_time,
+                                 const std::vector<AnyAggregate>& aggregates, int64_t offset,
+                                 bool is_cumulative, int64_t event_time_offset) {
+  runtime::WindowSpec spec;
+  spec.aggregation.window = {size, slide, offset, is_cumulative};
+  set_columns(&spec.aggregation, *graph.schema(input), name, keys, event_time, aggregates);
+  spec.event_time_offset = event_time_offset;
   const Port results = graph.add_window(name, input, std::move(spec));
+  return {results, {results.node, runtime::kLateOutput}};
+}
+
+std::pair<Port, Port> add_session_window(Graph& graph, const std::string& name, Port input,
+                                         const std::variant<int64_t, std::string>& gap,
+                                         const std::vector<std::string>& keys,
+                                         const std::string& event_time,
+                                         const std::vector<AnyAggregate>& aggregates,
+                                         int64_t allowed_lateness, int64_t event_time_offset) {
+  const SchemaPtr schema = graph.schema(input);
+  runtime::SessionWindowSpec spec;
+  if (const auto* column = std::get_if<std::string>(&gap)) {
+    spec.aggregation.session.gap_column = column_index(*schema, name, *column);
+  } else {
+    spec.aggregation.session.gap = std::get<int64_t>(gap);
+  }
+  spec.aggregation.session.allowed_lateness = allowed_lateness;
+  set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
+  spec.event_time_offset = event_time_offset;
+  const Port results = graph.add_session_window(name, input, std::move(spec));
   return {results, {results.node, runtime::kLateOutput}};
 }
 
@@ -206,6 +233,9 @@ void bind_graph(py::module_& module) {
            py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("offset") = 0, py::arg("is_cumulative") = false,
            py::arg("event_time_offset") = 0)
+      .def("add_session_window", &add_session_window, py::arg("name"), py::arg("input"),
+           py::kw_only(), py::arg("gap"), py::arg("keys"), py::arg("event_time"),
+           py::arg("aggregates"), py::arg("allowed_lateness") = 0, py::arg("event_time_offset") = 0)
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema) {

@@ -98,7 +98,16 @@ def _aggregate(aggregate: nodes.Aggregate) -> str:
 
 
 def _window(node: nodes.WindowAggregation) -> str:
+    aggregates = ", ".join(_aggregate(aggregate) for aggregate in node.aggregates)
+    keys = ", ".join(node.keys) or "nothing"
+    late = "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
+    return f"window {_assigner(node)} by {keys}: {aggregates}{late}"
+
+
+def _assigner(node: nodes.WindowAggregation) -> str:
     assigner = node.assigner
+    if isinstance(assigner, nodes.SessionAssigner):
+        return f"session(gap={assigner.gap} ticks of {node.event_time})"
     size = f"size={assigner.size}"
     if assigner.kind == "hopping":
         size += f", slide={assigner.slide}"
@@ -106,9 +115,4 @@ def _window(node: nodes.WindowAggregation) -> str:
         size += f", step={assigner.slide}"
     if assigner.offset:
         size += f", offset={assigner.offset}"
-    aggregates = ", ".join(_aggregate(aggregate) for aggregate in node.aggregates)
-    keys = ", ".join(node.keys) or "nothing"
-    late = "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
-    return (
-        f"window {assigner.kind}({size} ticks of {node.event_time}) by {keys}: {aggregates}{late}"
-    )
+    return f"{assigner.kind}({size} ticks of {node.event_time})"

@@ -218,7 +218,7 @@ class Stream:
         Parameters
         ----------
         window : Window
-            From :func:`pystream.tumbling` or :func:`pystream.hopping`.
+            As for :meth:`KeyedStream.window`.
 
         Returns
         -------

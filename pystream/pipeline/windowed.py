@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyedStream", "WindowedStream"]
 
+_GAP_KINDS = {
+    "duration",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+
 
 class KeyedStream:
     """A stream grouped by key; made by :meth:`Stream.key_by`."""
@@ -33,7 +38,8 @@ class KeyedStream:
         Parameters
         ----------
         window : Window
-            From :func:`pystream.tumbling` or :func:`pystream.hopping`.
+            From :func:`pystream.tumbling`, :func:`pystream.hopping`, :func:`pystream.cumulate` or
+            :func:`pystream.session`.
 
         Returns
         -------
@@ -45,6 +51,8 @@ class KeyedStream:
             If the stream has no event time.
         ConfigError
             If the window is not a whole number of ticks of the event-time column.
+        SchemaError
+            If the gap of sessions is an expression that is neither a duration nor an integer.
         """
         return WindowedStream(self._stream, self._keys, window)
 
@@ -61,8 +69,8 @@ class WindowedStream:
     ) -> None:
         if not isinstance(window, Window):
             raise ConfigError(
-                f'window() got {window!r}. Pass tumbling("1m"), hopping("1h", "5m") or '
-                'cumulate("1d", "1h").'
+                f'window() got {window!r}. Pass tumbling("1m"), hopping("1h", "5m"), '
+                'cumulate("1d", "1h") or session("30m").'
             )
         if stream._event_time is None:
             raise PipelineError(
@@ -74,12 +82,7 @@ class WindowedStream:
         self._keys = keys
         self._window = window
         self._late_tag = late_tag
-        self._assigner = nodes.WindowAssigner(
-            window.kind,
-            ticks(window.size, self._event_time, "window size"),
-            ticks(window.slide, self._event_time, "window slide"),
-            ticks(window.offset, self._event_time, "window offset"),
-        )
+        self._assigner = _assigner(window, stream, self._event_time)
 
     def __repr__(self) -> str:
         return f"<WindowedStream {self._window.kind} by {', '.join(self._keys) or 'nothing'}>"
@@ -166,3 +169,25 @@ class WindowedStream:
         schema = stream._env._engine.window_schema(node, stream.schema)
         event_time = EventTime("window_end", self._event_time.tick, shift=-1)
         return Stream(stream._env, node, schema, event_time, late_source=stream)
+
+
+def _assigner(
+    window: Window, stream: Stream, time: EventTime
+) -> nodes.WindowAssigner | nodes.SessionAssigner:
+    """Return the window in ticks of the event time."""
+    if window.gap is None:
+        return nodes.WindowAssigner(
+            window.kind,
+            ticks(window.size, time, "window size"),
+            ticks(window.slide, time, "window slide"),
+            ticks(window.offset, time, "window offset"),
+        )
+    if isinstance(window.gap, int):
+        return nodes.SessionAssigner(ticks(window.gap, time, "session gap"))
+    dtype = stream._env._engine.infer(window.gap, stream.schema)
+    if dtype.kind not in _GAP_KINDS:
+        raise SchemaError(
+            f"the gap of sessions is {window.gap} of type {dtype}. Pass a duration, an integer "
+            f'that counts ticks of {time.column!r}, or a string such as "30m".'
+        )
+    return nodes.SessionAssigner(window.gap)

@@ -1,4 +1,4 @@
-"""Window assigners as users write them: ``tumbling("1m")``, ``hopping("1h", "5m")``."""
+"""Window assigners as users write them: ``tumbling("1m")``, ``session("30m")``."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ from datetime import timedelta
 
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
+from pystream.pipeline.expressions import Expression
+from pystream.plan.expressions import ExpressionNode
 
-__all__ = ["Window", "cumulate", "hopping", "tumbling"]
+__all__ = ["Window", "cumulate", "hopping", "session", "tumbling"]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window assigner; make one with :func:`tumbling`, :func:`hopping` or :func:`cumulate`.
+    """A window assigner; make one with :func:`tumbling`, :func:`hopping` or another function.
 
     Attributes
     ----------
     kind : str
-        ``"tumbling"``, ``"hopping"`` or ``"cumulate"``.
+        ``"tumbling"``, ``"hopping"``, ``"cumulate"`` or ``"session"``.
     size, slide, offset : int
-        In nanoseconds; `slide` is the step of windows that cumulate.
+        In nanoseconds; `slide` is the step of windows that cumulate. Zero for sessions.
+    gap : int, ExpressionNode or None
+        Of sessions: nanoseconds, or what computes it.
     """
 
     kind: str
-    size: int
-    slide: int
-    offset: int
+    size: int = 0
+    slide: int = 0
+    offset: int = 0
+    gap: int | ExpressionNode | None = None
 
 
 def tumbling(size: str | timedelta, offset: str | timedelta = "0s") -> Window:
@@ -144,6 +149,43 @@ def cumulate(
             "divide. Use a step that does, so that the last one ends with the longest window."
         )
     return Window("cumulate", size_ns, step_ns, _offset(offset, size_ns))
+
+
+def session(gap: str | timedelta | Expression) -> Window:
+    """Keep a window open until no record of the key has come for a while.
+
+    A record opens ``[t, t + gap)``; windows of a key that touch are one session, so that records
+    exactly one gap apart are together. A session ends a gap after its last record.
+
+    Parameters
+    ----------
+    gap : str, timedelta or Expression
+        For example ``"30m"``, or of each record its own: ``col("gap")``, a duration or an integer
+        that counts ticks of the event-time column.
+
+    Returns
+    -------
+    Window
+
+    Raises
+    ------
+    ConfigError
+        If the gap is not positive or cannot be read.
+
+    Notes
+    -----
+    A gap of an expression that is null, not positive or no whole number of ticks is an
+    :class:`~pystream.errors.OperatorError` that shows the row's values. Sessions of a stream are
+    merged in the order of its records, by one thread.
+
+    Examples
+    --------
+    >>> session("30m").gap // 10**9
+    1800
+    """
+    if isinstance(gap, Expression):
+        return Window("session", gap=gap.node)
+    return Window("session", gap=_positive("gap", gap))
 
 
 def _offset(value: str | timedelta, period: int) -> int:

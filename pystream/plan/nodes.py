@@ -136,6 +136,16 @@ class WindowAssigner:
 
 
 @dataclass(frozen=True)
+class SessionAssigner:
+    """Sessions: ``[t, t + gap)`` of each record, merged where they touch.
+
+    The gap is in ticks; that of an expression, of type duration or integer, is each record's own.
+    """
+
+    gap: int | ExpressionNode
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """One result column: a function over an expression (None: over rows)."""
 
@@ -153,7 +163,7 @@ class WindowAggregation(UnaryNode):
     keys: tuple[str, ...]
     event_time: str
     event_time_shift: int  # ticks to add to the column; -1 when the input is a window's result
-    assigner: WindowAssigner
+    assigner: WindowAssigner | SessionAssigner
     aggregates: tuple[Aggregate, ...]
     late_tag: str | None
 

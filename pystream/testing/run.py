@@ -140,6 +140,8 @@ def _window(spec: Spec) -> ps.Window:
     window = spec.window
     size, offset = f"{window.size_ms}ms", f"{window.offset_ms}ms"
     match window.kind:
+        case "session":
+            return ps.session(f"{window.gap_ms}ms")
         case "tumbling":
             return ps.tumbling(size, offset=offset)
         case "hopping":
@@ -148,8 +150,8 @@ def _window(spec: Spec) -> ps.Window:
             return ps.cumulate(size, f"{window.step_ms}ms", offset=offset)
         case kind:
             raise NotSupportedError(
-                f'windows of kind "{kind}" are not built yet. Use "tumbling", "hopping" or '
-                '"cumulate".'
+                f'windows of kind "{kind}" are not built yet. Use "tumbling", "hopping", '
+                '"cumulate" or "session".'
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pystream.testing import Spec, WindowSpec
@@ -16,6 +16,7 @@ WINDOWS = {
     "hopping_uneven": WindowSpec("hopping", size_ms=10, slide_ms=4, offset_ms=1),
     "cumulate": WindowSpec("cumulate", size_ms=12, step_ms=4, offset_ms=3),
 }
+SESSIONS = {"session": WindowSpec("session", gap_ms=6)}
 NULLS = {
     "no_nulls": (False, False),
     "null_keys": (True, False),
@@ -44,11 +45,17 @@ class Cell:
 
 
 def cells() -> Iterator[Cell]:
+    """Yield the cells of each family of windows."""
+    yield from _family(WINDOWS)
+    yield from _family(SESSIONS)
+
+
+def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
     """Yield all cells of one partition, then those of several, through which the rest rotates."""
-    for window, nulls, era, end, delay in itertools.product(WINDOWS, NULLS, ERAS, ENDS, DELAYS_MS):
+    for window, nulls, era, end, delay in itertools.product(windows, NULLS, ERAS, ENDS, DELAYS_MS):
         yield _cell(window, nulls, era, end, delay=delay, partitions=1)
     rest = itertools.cycle(itertools.product(ERAS, NULLS))
-    for partitions, window, end, delay in itertools.product((2, 3), WINDOWS, ENDS, DELAYS_MS):
+    for partitions, window, end, delay in itertools.product((2, 3), windows, ENDS, DELAYS_MS):
         era, nulls = next(rest)
         yield _cell(window, nulls, era, end, delay=delay, partitions=partitions)
 
@@ -61,7 +68,7 @@ def _cell(window: str, nulls: str, era: str, end: str, *, delay: int, partitions
         "-".join(parts),
         group,
         Spec(
-            WINDOWS[window],
+            {**WINDOWS, **SESSIONS}[window],
             watermark_delay_ms=delay,
             partitions=partitions,
             end_of_input=ENDS[end],

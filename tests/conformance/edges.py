@@ -10,6 +10,7 @@ from tests.conformance.expect import expect
 HOUR = 3_600_000
 DAY = 24 * HOUR
 TEN = WindowSpec("tumbling", size_ms=10)
+GAP = WindowSpec("session", gap_ms=10)
 
 
 def edges() -> Iterator[Case]:
@@ -47,7 +48,26 @@ def edges() -> Iterator[Case]:
         ),
     ):
         yield expect(name, _described(name, spec), _rows(times))
+    yield from _sessions()
     yield from _several_partitions()
+
+
+def _sessions() -> Iterator[Case]:
+    """Keys alternate, so that a session of one has two steps between its rows."""
+    for name, spec, times in (
+        ("session_one_gap_apart", Spec(GAP, 30), [0, 100, 10, 111]),
+        ("session_gap_of_one_tick", Spec(WindowSpec("session", gap_ms=1)), [0, 0, 1, 2, 2, 4]),
+        ("session_saved", Spec(GAP, 5), [20, 30, 11, 18, 2, 0]),
+        ("session_bridges", Spec(GAP, 40), [0, 0, 20, 40, 10, 20, 40, 30]),
+        ("session_fired_and_begun_anew", Spec(GAP), [0, 10, 10, 19, 5, 29]),
+        (
+            "session_fired_and_begun_anew-stopped",
+            Spec(GAP, end_of_input=False),
+            [0, 10, 10, 19, 5, 29],
+        ),
+        ("session_across_1970", Spec(GAP, 10), [-9, -15, 1, -5, 9, 30]),
+    ):
+        yield expect(name, _described(name, spec), _rows(times))
 
 
 def _rows(times: list[int]) -> tuple[InputRow, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pystream.testing import Case, InputRow, PaneRow, Spec
+from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, Result, rows, run
 
 AGGREGATES = [("count_all", None), ("count", 0), ("sum", 0), ("min", 0), ("max", 0)]
@@ -15,15 +17,31 @@ def records_of(input_rows: Iterable[InputRow]) -> list[Record]:
     return [Record(row.ts_ms, (row.key,), (row.value,), row.partition) for row in input_rows]
 
 
-def run_oracle(spec: Spec, input_rows: tuple[InputRow, ...]) -> Result:
-    """Run the oracle; with fewer partitions than the rows have, all are on the first."""
+def run_oracle(
+    spec: Spec, input_rows: tuple[InputRow, ...], *, without: int | None = None
+) -> Result:
+    """Run the oracle; with fewer partitions than the rows have, all are on the first.
+
+    The row `without` moves the watermark and is not counted.
+    """
     records = records_of(input_rows)
+    if without is not None:
+        records[without] = replace(records[without], is_filtered=True)
     if spec.partitions == 1:
-        records = [Record(record.timestamp, record.key, record.values) for record in records]
-    size = spec.window.size_ms
-    assert size is not None
+        records = [replace(record, partition=0) for record in records]
     assert spec.allowed_lateness_ms == 0
     assert spec.trigger.kind == "on_close"
+    if spec.window.kind == "session":
+        assert spec.window.gap_ms is not None
+        return run_sessions(
+            records,
+            gap=spec.window.gap_ms,
+            out_of_orderness=spec.watermark_delay_ms,
+            partitions=range(spec.partitions),
+            end_of_input=spec.end_of_input,
+        )
+    size = spec.window.size_ms
+    assert size is not None
     return run(
         records,
         size=size,

@@ -16,6 +16,7 @@ from tests.conformance.committed import COMMITTED
 from tests.conformance.expect import expect
 
 TEN = WindowSpec("tumbling", size_ms=10)
+GAP = WindowSpec("session", gap_ms=10)
 # Every row has a value of its own power of two, so that a sum tells which rows are in it.
 Panes = dict[tuple[str | None, int, int], int | None]
 
@@ -82,6 +83,15 @@ ANSWERS = [
         {("a", 0, 3): 1, ("a", 0, 6): 1, ("a", 0, 9): 1 + 2 + 4},
         [3],
     ),
+    # TimeWindow.intersects: 10 touches [0, 10), 21 does not touch [0, 20).
+    Answer("session", Spec(GAP, 30), [0, 10, 21], {("a", 0, 20): 1 + 2, ("a", 21, 31): 4}, []),
+    # MergingWindowSet: 10 joins [0, 10) and [20, 30); 40 stays alone.
+    Answer("bridge", Spec(GAP, 50), [0, 20, 40, 10], {("a", 0, 30): 11, ("a", 40, 50): 4}, []),
+    # At watermark 24, 11 alone would end at 21 and be late; it is in [20, 30), which is open. That
+    # is [11, 30) then, which takes 2, too. -9 alone ends at 1 and touches nothing.
+    Answer("saved", Spec(GAP, 5), [20, 30, 11, 2, -9], {("a", 2, 40): 1 + 2 + 4 + 8}, [4]),
+    # At watermark 10 [0, 10) has fired and is gone: 10 begins a session of its own.
+    Answer("gone", Spec(GAP), [0, 11, 10], {("a", 0, 10): 1, ("a", 10, 21): 2 + 4}, []),
     # No end of input, no last watermark: [10, 20) stays open.
     Answer("stopped", Spec(TEN, end_of_input=False), [1, 12], {("a", 0, 10): 1}, []),
 ]
@@ -130,8 +140,54 @@ def bound(case: Case, rows: tuple[InputRow, ...]) -> int | None:
     return min(present) - case.spec.watermark_delay_ms if len(present) == len(largest) else None
 
 
+def sessions_by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
+    """Rows are points of a graph, and sessions its connected parts.
+
+    A row is linked with every row of a part that it touches and that has not ended yet; it is late
+    when it is linked with none and ended before it came.
+    """
+    gap = case.spec.window.gap_ms or 0
+    links: dict[int, set[int]] = {}
+
+    def part_of(number: int) -> frozenset[int]:
+        part, ahead = {number}, [number]
+        while ahead:
+            found = links[ahead.pop()] - part
+            part |= found
+            ahead += found
+        return frozenset(part)
+
+    def bounds(part: frozenset[int]) -> tuple[int, int]:
+        times = [case.rows[number].ts_ms for number in part]
+        return min(times), max(times) + gap
+
+    late = set()
+    for number, row in enumerate(case.rows):
+        before = bound(case, case.rows[:number])
+        near = set()
+        for part in {part_of(n) for n in links if case.rows[n].key == row.key}:
+            start, end = bounds(part)
+            is_open = before is None or end > before
+            if is_open and start <= row.ts_ms + gap and row.ts_ms <= end:
+                near |= part
+        if not near and before is not None and row.ts_ms + gap <= before:
+            late.add(number)
+            continue
+        links[number] = near
+        for other in near:
+            links[other].add(number)
+    last = bound(case, case.rows)
+    return {
+        pane(case.rows[min(part)].key, *bounds(part), [case.rows[n].value for n in part])
+        for part in {part_of(n) for n in links}
+        if case.spec.end_of_input or (last is not None and bounds(part)[1] <= last)
+    }, late
+
+
 def by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
     window = case.spec.window
+    if window.kind == "session":
+        return sessions_by_definition(case)
     size, slide = window.size_ms or 0, window.distance_ms or 0
     lengths = range(window.step_ms or size, size + 1, window.step_ms or size)
     contents: dict[tuple[str | None, int, int], list[int | None]] = defaultdict(list)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cells import DELAYS_MS, ENDS, ERAS, NULLS, WINDOWS, Cell, cells
+from tests.conformance.cells import DELAYS_MS, ENDS, ERAS, NULLS, SESSIONS, WINDOWS, Cell, cells
 from tests.conformance.committed import COMMITTED
 from tests.conformance.draw import lacks
 from tests.conformance.edges import edges
@@ -32,8 +32,10 @@ def test_cells_are_all_combinations() -> None:
     found = {
         (c.group, c.nulls, c.era, c.spec.end_of_input, c.spec.watermark_delay_ms) for c in alone
     }
-    assert found == set(itertools.product(WINDOWS, NULLS, ERAS, ENDS.values(), DELAYS_MS))
-    assert len(found) == len(alone) == 240
+    assert found == set(
+        itertools.product([*WINDOWS, *SESSIONS], NULLS, ERAS, ENDS.values(), DELAYS_MS)
+    )
+    assert len(found) == len(alone) == 288
 
 
 @pytest.mark.parametrize("cell", list(cells()), ids=lambda cell: cell.name)

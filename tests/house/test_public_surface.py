@@ -47,6 +47,7 @@ SURFACE = [
     "hopping",
     "lit",
     "open",
+    "session",
     "tumbling",
     "when",
 ]

@@ -174,41 +174,48 @@ class _Compiler:
     def _window(self, node: nodes.WindowAggregation, name: str) -> None:
         graph, port = self._job.graph, self._ports[id(node.input)]
         input_schema = graph.schema(port)
-        # Each expression that is aggregated gets a column in front of the window, which late rows
-        # then must not show. By what repr() tells apart: 1 and True are equal, and not the same.
-        computed: dict[str, tuple[str, Any]] = {}
-
-        def column_of(operand: ExpressionNode | None) -> str | None:
-            if operand is None or isinstance(operand, ColumnNode):
-                return None if operand is None else operand.name
-            taken = {*input_schema.names, *(name for name, _ in computed.values())}
-            column = computed.setdefault(
-                repr(operand), (_unused(str(operand), taken), lower(operand))
-            )
-            return column[0]
-
+        assigner = node.assigner
+        gap = assigner.gap if isinstance(assigner, nodes.SessionAssigner) else None
+        operands = _Operands(input_schema)
+        gap_column = None if gap is None or isinstance(gap, int) else operands.column(gap)
         aggregates = [
-            (a.name, a.function, column_of(a.operand), column_of(a.by), a.parameters)
+            (
+                a.name,
+                a.function,
+                operands.column(a.operand),
+                operands.column(a.by),
+                a.parameters,
+            )
             for a in node.aggregates
         ]
-        if computed:
-            outputs = [*_pass_through(input_schema), *computed.values()]
+        if operands.computed:
+            outputs = [*_pass_through(input_schema), *operands.computed]
             port = graph.add_project(f"{name}-operands", port, outputs)
-        assigner = node.assigner
-        results, late = graph.add_window(
-            name,
-            port,
-            size=assigner.size,
-            slide=assigner.slide,
-            offset=assigner.offset,
-            is_cumulative=assigner.kind == "cumulate",
-            keys=node.keys,
-            event_time=node.event_time,
-            event_time_offset=node.event_time_shift,
-            aggregates=aggregates,
-        )
+        if isinstance(assigner, nodes.SessionAssigner):
+            results, late = graph.add_session_window(
+                name,
+                port,
+                gap=assigner.gap if isinstance(assigner.gap, int) else str(gap_column),
+                keys=node.keys,
+                event_time=node.event_time,
+                event_time_offset=node.event_time_shift,
+                aggregates=aggregates,
+            )
+        else:
+            results, late = graph.add_window(
+                name,
+                port,
+                size=assigner.size,
+                slide=assigner.slide,
+                offset=assigner.offset,
+                is_cumulative=assigner.kind == "cumulate",
+                keys=node.keys,
+                event_time=node.event_time,
+                event_time_offset=node.event_time_shift,
+                aggregates=aggregates,
+            )
         self._ports[id(node)] = results
-        self._late[id(node)] = late, input_schema if computed else None
+        self._late[id(node)] = late, input_schema if operands.computed else None
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:
         port, schema = self._late[id(node.input)]
@@ -235,6 +242,31 @@ class _Compiler:
 
 def _pass_through(schema: Schema) -> list[tuple[str, Any]]:
     return [(name, lower(ColumnNode(name))) for name in schema.names]
+
+
+class _Operands:
+    """The columns that a window takes: those of its input, and one for each other expression.
+
+    The computed ones stand in front of the window, and late rows must not show them. Expressions
+    are one when repr() does not tell them apart: 1 and True are equal, and not the same.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._columns: dict[str, tuple[str, Any]] = {}
+
+    @property
+    def computed(self) -> list[tuple[str, Any]]:
+        """The columns that must be computed, by name."""
+        return list(self._columns.values())
+
+    def column(self, operand: ExpressionNode | None) -> str | None:
+        """Return the name of the column that holds an operand; None of none."""
+        if operand is None or isinstance(operand, ColumnNode):
+            return None if operand is None else operand.name
+        taken = {*self._schema.names, *(name for name, _ in self._columns.values())}
+        column = (_unused(str(operand), taken), lower(operand))
+        return self._columns.setdefault(repr(operand), column)[0]
 
 
 def _unused(name: str, taken: set[str]) -> str:
