@@ -32,7 +32,7 @@ MUTATIONS = (
             Edit(EXECUTOR, "batch.first_arrival = arrivals;", "batch.first_arrival = 0;"),
             Edit(
                 SOURCE,
-                "chunk.watermarks.first_arrival = batch->first_arrival + begin;",
+                "chunk.watermarks.first_arrival = batch.first_arrival + begin;",
                 "chunk.watermarks.first_arrival = begin;",
             ),
         ),

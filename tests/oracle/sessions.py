@@ -20,7 +20,7 @@ from tests.oracle.windows import MAX_TIME, Pane, Record, Result, Scalar, Waterma
 
 @dataclass
 class Session:
-    """The merged windows of records of one key; ``members`` are in the order of merging."""
+    """The merged windows of records of one key; ``members`` are in the order of arrival."""
 
     key: tuple[Scalar, ...]
     start: int
@@ -47,20 +47,17 @@ class Session:
 
 
 def merge(parts: Sequence[Session]) -> Session:
-    """Return the window that covers all; members of earlier windows come first.
-
-    What has fired before fires again with what was merged into it.
+    """Return the window that covers all, which has not fired.
 
     >>> both = merge([Session((), 5, 15, [0]), Session((), 0, 7, [1])])
     >>> both.start, both.end, both.members
-    (0, 15, [1, 0])
+    (0, 15, [0, 1])
     """
-    ordered = sorted(parts, key=lambda part: part.start)
     return Session(
         parts[0].key,
         min(part.start for part in parts),
         max(part.end for part in parts),
-        [member for part in ordered for member in part.members],
+        sorted(member for part in parts for member in part.members),
     )
 
 

@@ -22,8 +22,7 @@ from pystream import col
 from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, rows
 from tests.pipeline import test_windows_oracle as windows
-
-AGGREGATES = windows.AGGREGATES
+from tests.pipeline.test_aggregates_oracle import PICKED
 
 
 @dataclass(frozen=True)
@@ -86,24 +85,28 @@ def batches_of(case: Case) -> Iterator[list[int]]:
         begin = end
 
 
-def expected(case: Case, partitions: range) -> tuple[list[Any], list[int]]:
+def expected(
+    case: Case, partitions: range, aggregates: windows.Aggregates
+) -> tuple[list[Any], list[int]]:
     result = run_sessions(
         case.records,
         gap=case.gaps if case.gap is None else case.gap,
         out_of_orderness=case.out_of_orderness,
         partitions=partitions,
     )
-    table = rows(result, case.records, [kind for kind, _ in AGGREGATES.values()])
+    table = rows(result, case.records, [kind for kind, _ in aggregates.values()])
     return [windows.comparable(row) for row in table], result.late
 
 
-def native(stream: ps.Stream, case: Case) -> tuple[list[Any], list[int]]:
+def native(
+    stream: ps.Stream, case: Case, aggregates: windows.Aggregates
+) -> tuple[list[Any], list[int]]:
     """Return the result rows in their order, and the ids of late records."""
     late = ps.OutputTag("late")
     window = ps.session(col("gap") * 1 if case.gap is None else f"{case.gap}ms")
     windowed = stream.key_by(*case.keys).window(window) if case.keys else stream.window_all(window)
     result = windowed.side_output_late_data(late).aggregate(
-        **{name: aggregation for name, (_, aggregation) in AGGREGATES.items()}
+        **{name: aggregation for name, (_, aggregation) in aggregates.items()}
     )
     table = result.to_arrow()
     columns = [
@@ -125,7 +128,7 @@ topics = (f"sessions-{number}" for number in itertools.count())
 
 
 @given(cases())
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_sessions_over_a_topic_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     topic = next(topics)
     log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
@@ -133,26 +136,28 @@ def test_sessions_over_a_topic_agree_with_the_oracle(log: ps.Log, case: Case) ->
         for indexes in batches_of(case):
             partition = case.records[indexes[0]].partition
             producer.send_batch(topic, table_of(case, indexes), partition=partition)
-    wanted, wanted_late = expected(case, range(case.partitions))
+    wanted, wanted_late = expected(case, range(case.partitions), windows.AGGREGATES)
     for parallelism in (1, 2):
         env = ps.Environment(log, parallelism=parallelism)
         watermark = windows.watermark_of(case)  # type: ignore[arg-type]
-        found, late = native(env.from_topic(topic, watermark=watermark, bounded=True), case)
+        stream = env.from_topic(topic, watermark=watermark, bounded=True)
+        found, late = native(stream, case, windows.AGGREGATES)
         assert found == wanted
         assert late == wanted_late
 
 
 @given(cases())
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
-def test_sessions_over_a_table_agree_with_the_oracle(case: Case) -> None:
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+def test_picked_values_of_sessions_over_a_table_agree_with_the_oracle(case: Case) -> None:
     """A table in memory is one partition, whatever the records say."""
     tables = [table_of(case, indexes) for indexes in batches_of(case)]
     case = Case(
         **{**vars(case), "records": tuple(windows.on_one_partition(r) for r in case.records)}
     )
-    wanted, wanted_late = expected(case, range(1))
+    wanted, wanted_late = expected(case, range(1), PICKED)
     whole = pa.concat_tables([table_of(case, []), *tables])
     watermark = windows.watermark_of(case)  # type: ignore[arg-type]
-    found, late = native(ps.Environment().from_arrow(whole, watermark=watermark), case)
+    stream = ps.Environment().from_arrow(whole, watermark=watermark)
+    found, late = native(stream, case, PICKED)
     assert found == wanted
     assert late == wanted_late
