@@ -3,7 +3,8 @@
 20 M events of 1,000 keys from the log in the page cache, one thread, count and sum. The rival is a
 tumbling window of ten minutes; hopping windows of the same size overlap 6, 60 and 600 times, and
 bring so many more results. State is read from a job that has taken in all events and waits for
-more: bytes of all keys' open windows, divided by the keys.
+more: bytes of all keys' open windows, divided by the keys. Sessions are measured with many keys,
+whose records are a quarter of a gap apart on average.
 """
 
 from __future__ import annotations
@@ -47,10 +48,26 @@ def test_window_kind(benchmark: Any, log: ps.Log, kind: str) -> None:
     )
 
 
-def fill(log: ps.Log) -> None:
+@pytest.mark.parametrize(("keys", "gap"), [(10_000, "200ms"), (1_000_000, "20s")])
+def test_sessions(benchmark: Any, log: ps.Log, keys: int, gap: str) -> None:
+    window = ps.session(gap)
+    fill(log, keys)
+    benchmark.extra_info["state"] = state_bytes(log, window) / keys
+    measure(
+        benchmark,
+        lambda: job(log, window).to_arrow(),
+        title=f"sessions with a gap of {gap}, {keys:,} keys, count/sum",
+        amount=EVENTS / 1e6,
+        unit="M events",
+        aim=">= 5 M/s" if keys == 10_000 else "",
+        rounds=3,
+    )
+
+
+def fill(log: ps.Log, keys: int = KEYS) -> None:
     schema = {"ts": "timestamp[ms]", "key": "int64", "value": "float64"}
     log.create_topic("events", schema=schema, key="key")
-    columns = events(KEYS)
+    columns = events(keys)
     with log.producer() as producer:
         for begin in range(0, EVENTS, BATCH_ROWS):
             part = {name: column[begin : begin + BATCH_ROWS] for name, column in columns.items()}

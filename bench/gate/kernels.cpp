@@ -14,6 +14,7 @@
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
 #include "storage/partitioner.hpp"
+#include "windows/session_aggregation.hpp"
 #include "windows/window_aggregation.hpp"
 
 extern "C" __attribute__((noinline)) void gate_measured(const std::function<void()>* work) {
@@ -190,6 +191,35 @@ Work window(const RecordBatch& batch, windows::WindowSpec window = {10'000, 10'0
   };
 }
 
+// Ten batches in order, a watermark after each: sessions of which about one in fifty rows begins
+// another.
+Work sessions(const RecordBatch& batch) {
+  windows::SessionAggregationSpec spec;
+  spec.session.gap = 20;
+  spec.key_columns = {1};
+  spec.event_time_column = 0;
+  spec.aggregates = kPlainAggregates;
+  constexpr int64_t kBatchMs = kRows / 200 + 1;
+  std::vector<RecordBatch> rounds(10, batch);
+  for (int64_t round = 0; round < 10; ++round) {
+    rounds[static_cast<size_t>(round)].columns[0] =
+        int64_column(batch.columns[0].type,
+                     [round](int64_t i) { return 1'357'000'000'000 + round * kBatchMs + i / 200; });
+  }
+  return [rounds, spec] {
+    windows::SessionAggregation job(spec, rounds[0].schema);
+    const auto ignore = [](RecordBatch&&, windows::RowWatermarks&&) {};
+    std::vector<int32_t> late;
+    for (const RecordBatch& rows : rounds) {
+      windows::RowWatermarks watermarks;
+      watermarks.all = rows.columns[0].data<int64_t>()[0] - 1;
+      job.advance(watermarks.all, ignore);
+      job.add(rows, watermarks, &late, ignore);
+    }
+    job.advance(windows::kMaxWatermark, ignore);
+  };
+}
+
 RecordBatch encoded_key(const RecordBatch& batch) {
   auto bytes = stored(batch);
   const std::span<const uint8_t> span(bytes->data(), static_cast<size_t>(bytes->size()));
@@ -270,6 +300,7 @@ const std::vector<Kernel>& kernels() {
          return window(events(1000, false), kTenSeconds,
                        only(windows::AggregateKind::kApproxQuantile));
        }},
+      {"window_session", [] { return sessions(events(1000, false)); }},
       {"window_cumulate", [] { return window(events(1000, false), {10'000, 500, 0, true}); }},
   };
   return all;
