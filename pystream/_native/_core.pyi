@@ -1052,7 +1052,7 @@ class Graph:
         event_time: str,
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
-            | tuple[str, AggregateKind, str | None, str | None]
+            | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
         ],
         allowed_lateness: int = 0,
         event_time_offset: int = 0,
