@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.case import coalesce, when
     from pystream.pipeline.environment import Environment
     from pystream.pipeline.expressions import Expression, col, lit
+    from pystream.pipeline.hybrid import HybridSource
     from pystream.pipeline.stream import OutputTag, Stream
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
@@ -35,6 +36,7 @@ __all__ = [
     "Delivery",
     "Environment",
     "Expression",
+    "HybridSource",
     "Job",
     "JobMetrics",
     "JobResult",
@@ -76,6 +78,7 @@ _HOMES = {
     "Delivery": "_native",
     "Environment": "pipeline.environment",
     "Expression": "pipeline.expressions",
+    "HybridSource": "pipeline.hybrid",
     "Job": "engines.local",
     "JobMetrics": "engines.local",
     "JobResult": "engines.local",

@@ -130,6 +130,11 @@ Port Graph::add_topic_source(std::string name, TopicSourceSpec spec) {
          std::to_string(spec.start_offsets.size()) + " start offsets for " +
              std::to_string(spec.partitions.size()) + " partitions. Pass one for each.");
   }
+  if (spec.history && !spec.timestamp_column.empty()) {
+    fail(ErrorCode::kNotSupported, name,
+         "a history has no record timestamps yet. Leave out the column '" + spec.timestamp_column +
+             "', or the history.");
+  }
   const SchemaPtr stored = agreed_schema(name, spec.partitions);
   const SchemaPtr schema = with_timestamp_column(name, stored, spec.timestamp_column);
   const auto type = check_watermark(name, *schema, spec.watermark);

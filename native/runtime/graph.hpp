@@ -51,6 +51,9 @@ struct TopicSourceSpec {
   // timestamp[us] not null.
   std::string timestamp_column;
   SchemaPtr schema;  // the topic's when the source was added (add_topic_source sets it)
+  // Batches of the topic's schema that come before its records; false at the end. None: just the
+  // topic.
+  std::function<bool(RecordBatch*)> history = nullptr;
 };
 
 // Batches from memory or an Arrow stream: one partition, in order.

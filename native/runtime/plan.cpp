@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "runtime/batch_reader.hpp"
 #include "runtime/columns_needed.hpp"
+#include "runtime/hybrid_reader.hpp"
 #include "runtime/session_operator.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/topic_sink.hpp"
@@ -141,6 +142,7 @@ class Planner {
     }
     auto reader = std::make_unique<Reader>(node().name, spec, source.columns);
     if constexpr (std::is_same_v<Reader, TopicReader>) source.topic = reader.get();
+    if constexpr (std::is_same_v<Reader, HybridReader>) source.topic = &reader->topic();
     source.threads = std::min(options_.threads, reader->partition_count());
     auto root = std::make_unique<SourceOperator>(node().name, kind, reader.get());
     source.root = root.get();
@@ -160,6 +162,7 @@ class Planner {
   }
 
   std::unique_ptr<Operator> make(const TopicSourceSpec& spec) {
+    if (spec.history) return make_source<HybridReader>(spec, "hybrid source");
     return make_source<TopicReader>(spec, "topic source");
   }
 

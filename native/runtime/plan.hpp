@@ -18,7 +18,7 @@ struct PlannedSource {
   int node = 0;
   SourceOperator* root = nullptr;
   std::unique_ptr<SourceReader> reader;
-  const TopicReader* topic = nullptr;  // `reader`, when it reads a topic
+  const TopicReader* topic = nullptr;  // `reader`, or its part, that reads a topic
   std::vector<std::string> columns;    // that are read
   int threads = 1;
 };

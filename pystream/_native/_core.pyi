@@ -988,13 +988,16 @@ class Graph:
         bounded: bool = True,
         timestamp_column: str | None = None,
         on_corruption: OnCorruption = "raise",
+        history: Sequence[RecordBatch] | object | None = None,
     ) -> Port:
         """Read partitions of one topic in append order; only columns that something needs.
 
         `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
         bounded out-of-orderness in ticks; None: no watermark before the end of the input. Bounded
         stops at the log end offsets seen by the first run. `timestamp_column`: adds the record
-        timestamp as a last column of that name, timestamp[us].
+        timestamp as a last column of that name, timestamp[us]. `history`: batches, or an object
+        with ``__arrow_c_stream__``, that come before the topic's records; the watermark carries
+        over.
         """
 
     def add_batch_source(

@@ -70,25 +70,8 @@ const char* kind_name(runtime::RunStatus status) {
   return "";
 }
 
-Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::Log> log,
-                      Partitions partitions, std::optional<std::vector<int64_t>> start_offsets,
-                      const std::optional<std::string>& event_time, int64_t delay, bool bounded,
-                      std::optional<std::string> timestamp_column,
-                      const std::string& on_corruption) {
-  runtime::TopicSourceSpec spec;
-  spec.log = std::move(log);
-  spec.partitions = std::move(partitions);
-  if (start_offsets) spec.start_offsets = std::move(*start_offsets);
-  spec.watermark = watermark_of(event_time, delay);
-  spec.bounded = bounded;
-  spec.on_corruption = parse_on_corruption(on_corruption);
-  if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
-  return graph.add_topic_source(std::move(name), std::move(spec));
-}
-
 // Batches of a list, or pulled from an Arrow stream while the job runs.
-std::function<bool(RecordBatch*)> batch_input(const py::object& source,
-                                              const SchemaHandle& schema) {
+std::function<bool(RecordBatch*)> batch_input(const py::object& source, const SchemaPtr& schema) {
   if (!py::hasattr(source, "__arrow_c_stream__")) {
     if (py::isinstance<py::sequence>(source)) {
       return runtime::read_batches(source.cast<std::vector<RecordBatch>>());
@@ -104,6 +87,24 @@ std::function<bool(RecordBatch*)> batch_input(const py::object& source,
   if (stream == nullptr) throw py::error_already_set();
   const py::gil_scoped_release release;  // a producer in Python takes the lock again
   return runtime::read_stream(stream, schema);
+}
+
+Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::Log> log,
+                      Partitions partitions, std::optional<std::vector<int64_t>> start_offsets,
+                      const std::optional<std::string>& event_time, int64_t delay, bool bounded,
+                      std::optional<std::string> timestamp_column, const std::string& on_corruption,
+                      const py::object& history) {
+  runtime::TopicSourceSpec spec;
+  spec.log = std::move(log);
+  spec.partitions = std::move(partitions);
+  if (start_offsets) spec.start_offsets = std::move(*start_offsets);
+  spec.watermark = watermark_of(event_time, delay);
+  spec.bounded = bounded;
+  spec.on_corruption = parse_on_corruption(on_corruption);
+  if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
+  if (!history.is_none())
+    spec.history = batch_input(history, spec.partitions.at(0)->options().schema);
+  return graph.add_topic_source(std::move(name), std::move(spec));
 }
 
 Port add_batch_source(Graph& graph, std::string name, const py::object& source,
@@ -218,7 +219,8 @@ void bind_graph(py::module_& module) {
       .def("add_topic_source", &add_topic_source, py::arg("name"), py::arg("log"),
            py::arg("partitions"), py::kw_only(), py::arg("start_offsets") = py::none(),
            py::arg("event_time") = py::none(), py::arg("delay") = 0, py::arg("bounded") = true,
-           py::arg("timestamp_column") = py::none(), py::arg("on_corruption") = "raise")
+           py::arg("timestamp_column") = py::none(), py::arg("on_corruption") = "raise",
+           py::arg("history") = py::none())
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0)

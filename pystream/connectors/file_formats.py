@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pystream.errors import SchemaError
 from pystream.log._optional import require
@@ -27,6 +27,8 @@ class BadRowError(Exception):
 class FileFormat(Protocol):
     """A format with its options."""
 
+    ending: ClassVar[str]  # of files in a directory
+
     def schema_of(self, file: str) -> pyarrow.Schema:
         """Return the columns of a file, or those that were asked for."""
 
@@ -40,6 +42,8 @@ class FileFormat(Protocol):
 @dataclass(frozen=True)
 class ParquetFormat:
     """Parquet; `columns` None: all."""
+
+    ending: ClassVar[str] = ".parquet"
 
     columns: tuple[str, ...] | None = None
 
@@ -76,6 +80,8 @@ class ParquetFormat:
 @dataclass(frozen=True)
 class CsvFormat:
     """CSV with a header; `schema` None: inferred from the beginning of the first file."""
+
+    ending: ClassVar[str] = ".csv"
 
     schema: pyarrow.Schema | None = None
     delimiter: str = ","
@@ -137,6 +143,8 @@ class CsvFormat:
 @dataclass(frozen=True)
 class JsonFormat:
     """One JSON object a line; `schema` None: inferred from the beginning of the first file."""
+
+    ending: ClassVar[str] = ".json"
 
     schema: pyarrow.Schema | None = None
 

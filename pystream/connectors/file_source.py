@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pystream._native import Schema
 from pystream.connectors.file_formats import BadRowError, FileFormat
+from pystream.connectors.file_names import FilePaths, find_files
 from pystream.errors import OperatorError, SchemaError
 from pystream.log._optional import require
 
@@ -40,22 +41,31 @@ class FileSource:
     schema: Schema
 
     @classmethod
-    def of(cls, method: str, files: tuple[str, ...], form: FileFormat) -> FileSource:
+    def of(cls, method: str, paths: FilePaths, form: FileFormat) -> FileSource:
         """Look into the files: the first gives the schema, unless the format has one already.
 
         Raises
         ------
+        ConfigError
+            If there is no file.
         SchemaError
             If the files have different columns, as far as that can be seen without reading them.
         NotSupportedError
             If a column has a type that pystream does not have; names the column.
         """
+        files = find_files(paths, form.ending, method)
         with naming(method, files[0]):
             arrow = form.schema_of(files[0])
         for file in files[1:]:
             with naming(method, file):
                 form.check(file, arrow)
         return cls(method, files, form, arrow, Schema.from_arrow(arrow))
+
+    @property
+    def label(self) -> str:
+        """The files in a few words, for ``explain()``."""
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{self.files[0]!r}{more}"
 
     def open(self, operator: str) -> FileReader:
         """Return a reader from the first file on, for one run of a job."""
@@ -111,6 +121,3 @@ class naming:  # noqa: N801  reads as a word of a with statement
             raise OperatorError(message + hint, operator=self._operator) from error
         if isinstance(error, SchemaError) and self._file not in str(error):
             raise SchemaError(f"{self._what}: {self._file}: {error}") from None
-
-
-Opener = Callable[[str], FileReader]

@@ -8,16 +8,17 @@ from pystream import config
 from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.log._optional import require
+from pystream.pipeline.checks import check_files_end, check_mode, check_start
 from pystream.pipeline.event_time import EventTime, check_event_time, ticks
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
+from pystream.pipeline.hybrid import HybridSource
 from pystream.pipeline.run_context import current_run_context
 from pystream.pipeline.stream import Stream
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from pystream.connectors.file_formats import FileFormat
     from pystream.connectors.file_names import FilePaths
@@ -75,7 +76,7 @@ class Environment:
         topic: str,
         *,
         watermark: WatermarkStrategy | None = None,
-        start: str = "earliest",
+        start: str | Sequence[int] = "earliest",
         bounded: bool = False,
         on_corruption: Literal["raise", "skip"] = "raise",
     ) -> Stream:
@@ -87,8 +88,8 @@ class Environment:
             Must exist.
         watermark : WatermarkStrategy, optional
             Needed by windows.
-        start : {"earliest", "latest"}, default "earliest"
-            Where reading begins.
+        start : {"earliest", "latest"} or sequence of int, default "earliest"
+            Where reading begins; numbers are offsets, one per partition.
         bounded : bool, default False
             Stop at the end that each partition has when the job starts. Otherwise the job
             follows the topic until it is stopped.
@@ -108,12 +109,11 @@ class Environment:
         SchemaError
             If the watermark's column does not exist or is not a time.
         """
-        if start not in ("earliest", "latest"):
-            raise ConfigError(f'start is {start!r}. Pass "earliest" or "latest".')
         schema = self._engine.topic_schema(topic)
+        begin = check_start(start, topic, self._engine.partition_count(topic))
         event_time, mark = _watermark(watermark, schema)
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
-        node = nodes.TopicSource(topic, mark, start, bounded, on_corruption)
+        node = nodes.TopicSource(topic, mark, begin, bounded, on_corruption)
         return Stream(self, node, schema, event_time)
 
     def from_arrow(self, table: Any, *, watermark: WatermarkStrategy | None = None) -> Stream:
@@ -180,14 +180,10 @@ class Environment:
         >>> env.from_parquet("numbers").filter(ps.col("n") > 1).to_pandas()["n"].tolist()
         [2, 3]
         """
-        wanted = None if columns is None else tuple(columns)
-        return self._files(
-            "from_parquet",
-            path,
-            ".parquet",
-            lambda formats: formats.ParquetFormat(wanted),
-            watermark,
-        )
+        from pystream.connectors.file_formats import ParquetFormat  # noqa: PLC0415  seldom needed
+
+        form = ParquetFormat(None if columns is None else tuple(columns))
+        return self._files("from_parquet", path, form, watermark)
 
     def from_csv(
         self,
@@ -224,14 +220,10 @@ class Environment:
         A row that does not fit ends the job with an OperatorError that names file and row. A field
         without anything in it is null; two quotes are the empty string.
         """
-        wanted = self._arrow_schema(schema)
-        return self._files(
-            "from_csv",
-            path,
-            ".csv",
-            lambda formats: formats.CsvFormat(wanted, delimiter),
-            watermark,
-        )
+        from pystream.connectors.file_formats import CsvFormat  # noqa: PLC0415  seldom needed
+
+        form = CsvFormat(self._arrow_schema(schema), delimiter)
+        return self._files("from_csv", path, form, watermark)
 
     def from_json(
         self, path: FilePaths, *, schema: Any = None, watermark: WatermarkStrategy | None = None
@@ -262,10 +254,35 @@ class Environment:
         A row that does not fit ends the job with an OperatorError that names file and row. A field
         that is missing is null.
         """
-        wanted = self._arrow_schema(schema)
-        return self._files(
-            "from_json", path, ".json", lambda formats: formats.JsonFormat(wanted), watermark
-        )
+        from pystream.connectors.file_formats import JsonFormat  # noqa: PLC0415  seldom needed
+
+        form = JsonFormat(self._arrow_schema(schema))
+        return self._files("from_json", path, form, watermark)
+
+    def from_source(
+        self, source: HybridSource, *, watermark: WatermarkStrategy | None = None
+    ) -> Stream:
+        """Read history, then a topic, as one source.
+
+        Parameters
+        ----------
+        source : HybridSource
+        watermark : WatermarkStrategy, optional
+            Of both parts. Needed by windows.
+
+        Returns
+        -------
+        Stream
+            With the topic's columns.
+        """
+        if not isinstance(source, HybridSource):
+            raise ConfigError(
+                f"from_source got {source!r}. Pass HybridSource(env.from_parquet(...), "
+                "env.from_topic(...))."
+            )
+        event_time, mark = _watermark(watermark, source.schema)
+        node = nodes.HybridSource(source.history, source.live, mark)
+        return Stream(self, node, source.schema, event_time)
 
     # -- execution -------------------------------------------------------------------------
 
@@ -273,6 +290,7 @@ class Environment:
         self,
         *,
         until: str | None = None,
+        mode: Literal["replay", "perfect"] = "replay",
         runner: str = "local",
         on_progress: Callable[[Progress], None] | None = None,
     ) -> JobResult:
@@ -284,6 +302,11 @@ class Environment:
             Treat every topic as bounded: stop at the ends that they have now and fire the
             windows that are still open. Default: follow the topics until interrupted; open
             windows then stay unfired.
+        mode : {"replay", "perfect"}, default "replay"
+            What is late. ``"replay"``: what was late for a job that followed the topic live; the
+            watermark moves with every record. ``"perfect"``: nothing; the watermark stays at its
+            minimum to the end of the input, as in Flink's BATCH mode, and every window fires then,
+            once. All windows are held in memory until then.
         runner : str, default "local"
             Only ``"local"`` exists.
         on_progress : callable, optional
@@ -299,20 +322,28 @@ class Environment:
         OperatorError
             If a step fails; names the operator and the batch. A user function's exception is
             its ``__cause__``.
+        ConfigError
+            If the mode is ``"perfect"`` and the input has no end.
         """
         context = current_run_context()
-        job = self._prepare(until, runner)
+        job = self._prepare(until, mode, runner)
         if context is None:
             return job.run(on_progress)[0]
         with context.watch(job):
             return job.run(on_progress)[0]
 
-    def execute_async(self, *, until: str | None = None, runner: str = "local") -> Job:
+    def execute_async(
+        self,
+        *,
+        until: str | None = None,
+        mode: Literal["replay", "perfect"] = "replay",
+        runner: str = "local",
+    ) -> Job:
         """Start all streams that end in a sink, and return at once.
 
         Parameters
         ----------
-        until, runner : str, optional
+        until, mode, runner : str, optional
             As of :meth:`execute`.
 
         Returns
@@ -321,7 +352,7 @@ class Environment:
             To watch (:meth:`Job.metrics`), cancel and wait for. It runs in a thread of its own,
             at the latest until the program ends; errors are raised by :meth:`Job.result`.
         """
-        job = self._prepare(until, runner)
+        job = self._prepare(until, mode, runner)
         job.start()
         return job
 
@@ -354,11 +385,12 @@ class Environment:
         """
         return self._explain(tuple(self._sinks), format)
 
-    def _prepare(self, until: str | None, runner: str) -> Job:
+    def _prepare(self, until: str | None, mode: str, runner: str) -> Job:
         if runner != "local":
             raise NotSupportedError(
                 f'runner {runner!r} does not exist yet. Leave it out, or pass runner="local".'
             )
+        config.check_choice(mode, ("replay", "perfect"), name="mode")
         if until not in (None, "latest"):
             raise ConfigError(f'until is {until!r}. Pass "latest" or leave it out.')
         if not self._sinks:
@@ -372,26 +404,22 @@ class Environment:
             until = until or context.until
         sinks = tuple(self._sinks)
         if until is None:
-            _check_files_end(sinks)
-        return self._engine.prepare(sinks, bounded=until == "latest")
+            check_files_end(sinks)
+            check_mode(mode, sinks)
+        return self._engine.prepare(sinks, bounded=until == "latest", is_perfect=mode == "perfect")
 
     def _files(
         self,
         method: str,
         path: FilePaths,
-        ending: str,
-        form: Callable[[ModuleType], FileFormat],
+        form: FileFormat,
         watermark: WatermarkStrategy | None,
     ) -> Stream:
-        from pystream.connectors import file_formats  # noqa: PLC0415  seldom needed
-        from pystream.connectors.file_names import find_files  # noqa: PLC0415
-        from pystream.connectors.file_source import FileSource  # noqa: PLC0415
+        from pystream.connectors.file_source import FileSource  # noqa: PLC0415  seldom needed
 
-        files = find_files(path, ending, method)
-        source = FileSource.of(method, files, form(file_formats))
-        label = repr(files[0]) if len(files) == 1 else f"{files[0]!r} and {len(files) - 1} more"
+        source = FileSource.of(method, path, form)
         event_time, mark = _watermark(watermark, source.schema)
-        node = nodes.ReaderSource(source.open, source.schema, method, label, mark)
+        node = nodes.ReaderSource(source.open, source.schema, method, source.label, mark)
         return Stream(self, node, source.schema, event_time)
 
     def _arrow_schema(self, schema: Any) -> Any:
@@ -420,18 +448,6 @@ class Environment:
 
     def _collect(self, node: nodes.Node, schema: Any) -> Any:
         return self._engine.collect(nodes.Collect(node), schema)
-
-
-def _check_files_end(sinks: tuple[nodes.Node, ...]) -> None:
-    """Refuse files of a job without end: they would never be complete."""
-    for sink in sinks:
-        topics = nodes.unbounded_sources((sink,)) if isinstance(sink, nodes.FileSink) else []
-        if topics:
-            raise NotSupportedError(
-                f"a file cannot hold the results of a job without end: {topics[0]!r} is followed. "
-                'Pass until="latest" to execute(), or bounded=True to from_topic(), or end the '
-                "stream in sink_to_topic()."
-            )
 
 
 def _watermark(

@@ -60,6 +60,9 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
         case nodes.BatchSource():
             rows = sum(batch.num_rows for batch in node.batches)
             return f"from_arrow({rows} rows){_watermark(node.watermark)}"
+        case nodes.HybridSource():
+            parts = f"{describe(node.history)}, then {describe(node.live)}"
+            return f"from_source({parts}){_watermark(node.watermark)}"
         case nodes.ReaderSource():
             return f"{node.method}({node.label}){_watermark(node.watermark)}"
         case nodes.Filter():

@@ -74,7 +74,7 @@ class TopicSource(Node):
 
     topic: str
     watermark: Watermark | None
-    start: str  # "earliest" or "latest"
+    start: str | tuple[int, ...]  # "earliest", "latest" or an offset per partition
     bounded: bool  # stop at the ends seen when the job starts
     on_corruption: Literal["raise", "skip"] = "raise"
 
@@ -96,6 +96,15 @@ class ReaderSource(Node):
     schema: Any  # native
     method: str  # that made it: "from_parquet"
     label: str
+    watermark: Watermark | None
+
+
+@dataclass(frozen=True, eq=False)
+class HybridSource(Node):
+    """The rows of a bounded source, then those of a topic, with one watermark."""
+
+    history: BatchSource | ReaderSource
+    live: TopicSource
     watermark: Watermark | None
 
 
@@ -201,7 +210,8 @@ class Collect(UnaryNode):
 
 def unbounded_sources(sinks: tuple[Node, ...]) -> list[str]:
     """Return the topics that a plan follows without end."""
-    return [n.topic for n in walk(sinks) if isinstance(n, TopicSource) and not n.bounded]
+    sources = [n.live if isinstance(n, HybridSource) else n for n in walk(sinks)]
+    return [n.topic for n in sources if isinstance(n, TopicSource) and not n.bounded]
 
 
 def walk(sinks: tuple[Node, ...]) -> Iterator[Node]:

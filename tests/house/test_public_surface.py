@@ -21,6 +21,7 @@ SURFACE = [
     "Delivery",
     "Environment",
     "Expression",
+    "HybridSource",
     "Job",
     "JobMetrics",
     "JobResult",

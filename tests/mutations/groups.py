@@ -15,6 +15,7 @@ GROUPS = {
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
+            "tests/native_api/test_hybrid.py",
         ),
     ),
     "log": Group(

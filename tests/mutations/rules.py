@@ -20,6 +20,7 @@ MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
+HYBRID = "native/runtime/hybrid_reader.cpp"
 
 
 MUTATIONS = (
@@ -56,6 +57,14 @@ MUTATIONS = (
     Mutation(
         "end of input does not fire",
         (Edit(EXECUTOR, "    advance(&source, windows::kMaxWatermark);\n", ""),),
+    ),
+    Mutation(
+        "the history's watermark does not carry over to each partition",
+        (Edit(HYBRID, "    marks.own_before = std::max(marks.own_before, latest_);\n", ""),),
+    ),
+    Mutation(
+        "the history's watermark carries over one tick short",
+        (Edit(HYBRID, "latest_ = reached + 1 + delay_;", "latest_ = reached + delay_;"),),
     ),
     Mutation(
         "watermark may go back",

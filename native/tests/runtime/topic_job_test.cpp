@@ -298,6 +298,34 @@ TEST(TopicJob, ATopicGetsMoreColumnsUnderARunningSource) {
   EXPECT_EQ(extra, (std::vector<int64_t>{-1, 7, -1}));
 }
 
+TEST(TopicJob, HistoryComesFirstAndItsWatermarkHoldsForEveryPartition) {
+  TempLog log;
+  const Partitions topic = log.topic("events", 2);
+  append(*topic[0], {{9, 1, 2}, {31, 1, 4}});
+  append(*topic[1], {{12, 1, 8}});
+  TopicSourceSpec spec = topic_source(log, topic, 0);
+  // 20 moves the watermark to 19 and closes [0, 10) for the 9; of [10, 20), nothing is left either.
+  spec.history = read_batches({batch_of({{5, 1, 1}}), batch_of({{20, 1, 16}})});
+  for (const int threads : {1, 2}) {
+    Graph graph;
+    const Port source = graph.add_topic_source("events", spec);
+    const Port results = graph.add_window("totals", source, count_and_sum(10, 10));
+    const int out = graph.add_collect("out", results);
+    const int late = graph.add_collect("late", {results.node, kLateOutput});
+    ExecutorOptions options;
+    options.threads = threads;
+    Executor executor(graph, options);
+    EXPECT_EQ(executor.run(60'000'000), RunStatus::kFinished);
+    EXPECT_EQ(rows_of(executor.take_collected(out)),
+              (Rows{{1, 0, 10, 1, 1}, {1, 20, 30, 1, 16}, {1, 30, 40, 1, 4}}));
+    EXPECT_EQ(events_of(executor.take_collected(late)),
+              (std::vector<Event>{{9, 1, 2}, {12, 1, 8}}));
+    EXPECT_EQ(executor.metrics()[0].kind, "hybrid source");
+    EXPECT_EQ(executor.metrics()[0].records_in, 5);
+    spec.history = read_batches({batch_of({{5, 1, 1}}), batch_of({{20, 1, 16}})});
+  }
+}
+
 TEST(TopicJob, RecordTimestampCanBeTheEventTime) {
   TempLog log;
   const Partitions topic = log.topic("events", 1);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ def compile_plan(
     topics: TopicCatalog | None,
     *,
     bounded: bool,
+    is_perfect: bool = False,
     make_stage: Callable[[nodes.MapBatches], PythonStage],
 ) -> CompiledJob:
     """Compile the plan that hangs from `sinks`.
@@ -58,10 +60,12 @@ def compile_plan(
         Where topics are; None when the plan names none.
     bounded : bool
         Stop every topic source at its present end.
+    is_perfect : bool
+        No watermark before the end of the input.
     make_stage : callable
         Wraps the function of a Python stage.
     """
-    return _Compiler(topics, bounded, make_stage).compile(sinks)
+    return _Compiler(topics, bounded, is_perfect, make_stage).compile(sinks)
 
 
 class _Compiler:
@@ -69,10 +73,12 @@ class _Compiler:
         self,
         topics: TopicCatalog | None,
         bounded: bool,
+        is_perfect: bool,
         make_stage: Callable[[nodes.MapBatches], PythonStage],
     ) -> None:
         self._topics = topics
         self._bounded = bounded
+        self._is_perfect = is_perfect
         self._make_stage = make_stage
         self._job = CompiledJob()
         self._ports = self._job.ports
@@ -84,12 +90,14 @@ class _Compiler:
             self._add(node, number)
         return self._job
 
-    def _add(self, node: nodes.Node, number: int) -> None:
+    def _add(self, node: nodes.Node, number: int) -> None:  # noqa: PLR0912  one per kind
         match node:
             case nodes.TopicSource():
                 self._ports[id(node)] = self._topic_source(node, f"from_topic-{number}")
             case nodes.BatchSource():
                 self._ports[id(node)] = self._batch_source(node, f"from_arrow-{number}")
+            case nodes.HybridSource():
+                self._ports[id(node)] = self._hybrid_source(node, f"from_source-{number}")
             case nodes.ReaderSource():
                 self._ports[id(node)] = self._reader_source(node, f"{node.method}-{number}")
             case nodes.Filter():
@@ -126,13 +134,29 @@ class _Compiler:
             raise AssertionError(f"topic {topic!r} in a plan without a log")
         return self._topics
 
-    def _topic_source(self, node: nodes.TopicSource, name: str) -> Port:
+    def _mark(self, watermark: nodes.Watermark | None) -> nodes.Watermark | None:
+        return None if self._is_perfect else watermark
+
+    def _hybrid_source(self, node: nodes.HybridSource, name: str) -> Port:
+        past = node.history
+        live = dataclasses.replace(node.live, watermark=node.watermark)
+        if isinstance(past, nodes.ReaderSource):
+            reader = past.open(name)
+            self._job.readers.append(reader)
+            return self._topic_source(live, name, history=reader)
+        schema = self._require_topics(live.topic).schema(live.topic)
+        batches = [batch.cast_to(schema, name) for batch in past.batches]
+        return self._topic_source(live, name, history=batches)
+
+    def _topic_source(self, node: nodes.TopicSource, name: str, history: Any = None) -> Port:
         topics = self._require_topics(node.topic)
         partitions = topics.partitions(node.topic)
         start = None
         if node.start == "latest":
             start = [partition.ends().log_end_offset for partition in partitions]
-        mark = node.watermark
+        elif node.start != "earliest":
+            start = [int(offset) for offset in node.start]
+        mark = self._mark(node.watermark)
         return self._job.graph.add_topic_source(
             name,
             topics.native_log,
@@ -142,10 +166,11 @@ class _Compiler:
             delay=0 if mark is None else mark.delay,
             bounded=node.bounded or self._bounded,
             on_corruption=node.on_corruption,
+            history=history,
         )
 
     def _batch_source(self, node: nodes.BatchSource, name: str) -> Port:
-        mark = node.watermark
+        mark = self._mark(node.watermark)
         return self._job.graph.add_batch_source(
             name,
             list(node.batches),
@@ -157,7 +182,7 @@ class _Compiler:
     def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:
         reader = node.open(name)
         self._job.readers.append(reader)
-        mark = node.watermark
+        mark = self._mark(node.watermark)
         return self._job.graph.add_batch_source(
             name,
             reader,

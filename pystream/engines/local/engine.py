@@ -80,6 +80,10 @@ class LocalEngine:
         """Return the schema of an existing topic."""
         return self._require_topics(topic).schema(topic)
 
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions an existing topic has."""
+        return len(self._require_topics(topic).partitions(topic))
+
     def import_table(self, table: object) -> tuple[Schema, list[NativeBatch]]:
         """Return schema and batches of a table in memory."""
         return import_table(table)
@@ -90,9 +94,11 @@ class LocalEngine:
 
     # -- execution -------------------------------------------------------------------------
 
-    def prepare(self, sinks: tuple[nodes.Node, ...], *, bounded: bool) -> Job:
+    def prepare(
+        self, sinks: tuple[nodes.Node, ...], *, bounded: bool, is_perfect: bool = False
+    ) -> Job:
         """Return a job over all sinks that has not begun."""
-        return self._job(self._compile(sinks, bounded=bounded))
+        return self._job(self._compile(sinks, bounded=bounded, is_perfect=is_perfect))
 
     def collect(self, node: nodes.Collect, schema: Schema) -> CollectedTable:
         """Run the plan below a collect over what is there now."""
@@ -103,8 +109,16 @@ class LocalEngine:
     def _job(self, job: CompiledJob) -> Job:
         return Job(job, self._name, self._parallelism)
 
-    def _compile(self, sinks: tuple[nodes.Node, ...], *, bounded: bool) -> CompiledJob:
-        return compile_plan(sinks, self._topics, bounded=bounded, make_stage=_python_stage)
+    def _compile(
+        self, sinks: tuple[nodes.Node, ...], *, bounded: bool, is_perfect: bool = False
+    ) -> CompiledJob:
+        return compile_plan(
+            sinks,
+            self._topics,
+            bounded=bounded,
+            is_perfect=is_perfect,
+            make_stage=_python_stage,
+        )
 
     def _require_topics(self, topic: str) -> TopicCatalog:
         if self._topics is None:

@@ -1,0 +1,38 @@
+#include "runtime/hybrid_reader.hpp"
+
+#include <algorithm>
+
+namespace pystream::runtime {
+
+HybridReader::HybridReader(const std::string& name, const TopicSourceSpec& spec,
+                           const std::vector<std::string>& columns)
+    : history_(name, {spec.schema, spec.history, spec.watermark}, columns),
+      topic_(name, spec, columns),
+      delay_(spec.watermark ? spec.watermark->delay : 0) {}
+
+void HybridReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
+  if (!has_begun_) {
+    topic_.next_round({0, 0, 0}, round);  // a bounded topic ends where it ends now
+    has_begun_ = true;
+  }
+  if (!history_.has_ended()) {
+    history_.next_round(limits, round);
+    if (!round->empty() || !history_.has_ended()) return;
+  }
+  const int64_t reached = history_.watermark();
+  if (reached != windows::kMinWatermark) latest_ = reached + 1 + delay_;
+  topic_.next_round(limits, round);
+  for (SourceBatch& batch : *round) {
+    BatchWatermarks& marks = batch.marks;
+    marks.own_before = std::max(marks.own_before, latest_);
+    marks.others = std::max(marks.others, latest_);
+    marks.before = std::max(marks.before, reached);
+    marks.after = std::max(marks.after, reached);
+  }
+}
+
+int64_t HybridReader::watermark() const {
+  return std::max(history_.watermark(), topic_.watermark());
+}
+
+}  // namespace pystream::runtime

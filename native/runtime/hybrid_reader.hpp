@@ -1,0 +1,54 @@
+#pragma once
+// History, then live: batches from memory or a stream to their end, then a topic, as one source
+// with one watermark.
+//
+// The watermark of the history is a floor for that of the topic: a partition counts as if the
+// latest event time of the history had come from it. So event time does not stand still, or go
+// back, where the topic takes over, and what lies behind it is judged as if it had come by the
+// topic.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/batch_reader.hpp"
+#include "runtime/topic_reader.hpp"
+
+namespace pystream::runtime {
+
+class HybridReader final : public SourceReader {
+ public:
+  // `spec.history` is set.
+  HybridReader(const std::string& name, const TopicSourceSpec& spec,
+               const std::vector<std::string>& columns);
+
+  void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  bool has_ended() const override { return history_.has_ended() && topic_.has_ended(); }
+  int64_t watermark() const override;
+  int partition_count() const override { return topic_.partition_count(); }
+  std::vector<int64_t> positions() const override { return topic_.positions(); }
+  std::optional<int64_t> pending_records() const override { return topic_.pending_records(); }
+  int64_t skipped_records() const override { return topic_.skipped_records(); }
+  RecordBatch read(const SourceBatch& batch) const override { return of(batch).read(batch); }
+  std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
+                                                      int column) const override {
+    return of(batch).statistics(batch, column);
+  }
+  Array event_time(const SourceBatch& batch) const override { return of(batch).event_time(batch); }
+
+  // For waiting: nothing waits before the history has ended.
+  const TopicReader& topic() const { return topic_; }
+
+ private:
+  const SourceReader& of(const SourceBatch& batch) const {
+    return batch.stored ? static_cast<const SourceReader&>(topic_) : history_;
+  }
+
+  BatchReader history_;
+  TopicReader topic_;
+  bool has_begun_ = false;
+  int64_t delay_;
+  int64_t latest_ = windows::kMinWatermark;  // event time of the history
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,47 @@
+"""What is refused before a job runs, because it could not end well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pystream.errors import ConfigError, NotSupportedError
+from pystream.plan import nodes
+
+__all__ = ["check_files_end", "check_mode", "check_start"]
+
+
+def check_start(start: str | Sequence[int], topic: str, partitions: int) -> str | tuple[int, ...]:
+    """Return where the reading of a topic begins, as the plan has it."""
+    if isinstance(start, str):
+        if start not in ("earliest", "latest"):
+            raise ConfigError(f'start is {start!r}. Pass "earliest", "latest" or offsets.')
+        return start
+    if len(start) != partitions:
+        raise ConfigError(
+            f"start has {len(start)} offsets, but topic {topic!r} has {partitions} partitions. "
+            "Pass one for each."
+        )
+    return tuple(int(offset) for offset in start)
+
+
+def check_mode(mode: str, sinks: tuple[nodes.Node, ...]) -> None:
+    """Refuse windows that wait for the end of an input that has none."""
+    topics = nodes.unbounded_sources(sinks) if mode == "perfect" else []
+    if topics:
+        raise ConfigError(
+            f'mode is "perfect", in which windows fire at the end of the input, but topic '
+            f'{topics[0]!r} is followed without end. Pass until="latest", or bounded=True to '
+            'from_topic(), or mode="replay".'
+        )
+
+
+def check_files_end(sinks: tuple[nodes.Node, ...]) -> None:
+    """Refuse files of a job without end: they would never be complete."""
+    for sink in sinks:
+        topics = nodes.unbounded_sources((sink,)) if isinstance(sink, nodes.FileSink) else []
+        if topics:
+            raise NotSupportedError(
+                f"a file cannot hold the results of a job without end: {topics[0]!r} is followed. "
+                'Pass until="latest" to execute(), or bounded=True to from_topic(), or end the '
+                "stream in sink_to_topic()."
+            )
