@@ -28,6 +28,7 @@ class FileFormat(Protocol):
     """A format with its options."""
 
     ending: ClassVar[str]  # of files in a directory
+    first_row: ClassVar[int]  # its number, where the first line of a text is 1
 
     def schema_of(self, file: str) -> pyarrow.Schema:
         """Return the columns of a file, or those that were asked for."""
@@ -44,6 +45,7 @@ class ParquetFormat:
     """Parquet; `columns` None: all."""
 
     ending: ClassVar[str] = ".parquet"
+    first_row: ClassVar[int] = 1
 
     columns: tuple[str, ...] | None = None
 
@@ -70,11 +72,13 @@ class ParquetFormat:
     def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         """Yield parts of row groups."""
         self.check(file, schema)
+        arrow = require("pyarrow", extra="arrow")
         parquet = require("pyarrow.parquet", extra="arrow")
         names = schema.names
         with parquet.ParquetFile(file) as opened:
             for batch in opened.iter_batches(BATCH_ROWS, columns=names):
-                yield batch.select(names).cast(schema)
+                columns = [batch.column(name) for name in names]
+                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class CsvFormat:
     """CSV with a header; `schema` None: inferred from the beginning of the first file."""
 
     ending: ClassVar[str] = ".csv"
+    first_row: ClassVar[int] = 2
 
     schema: pyarrow.Schema | None = None
     delimiter: str = ","
@@ -108,7 +113,8 @@ class CsvFormat:
         arrow = require("pyarrow", extra="arrow")
         try:
             with self._open(file, schema) as reader:
-                yield from reader
+                for batch in reader:
+                    yield arrow.RecordBatch.from_arrays(batch.columns, schema=schema)
         except arrow.ArrowInvalid as error:
             raise BadRowError(str(error)) from None
 
@@ -145,6 +151,7 @@ class JsonFormat:
     """One JSON object a line; `schema` None: inferred from the beginning of the first file."""
 
     ending: ClassVar[str] = ".json"
+    first_row: ClassVar[int] = 1
 
     schema: pyarrow.Schema | None = None
 

@@ -95,12 +95,23 @@ class FileReader:
         try:
             for file in self._source.files:
                 with naming(f"operator {self._operator!r}", file, self._operator):
-                    yield from self._source.form.read(file, self._source.arrow)
+                    row = self._source.form.first_row
+                    for batch in self._source.form.read(file, self._source.arrow):
+                        _check_nulls(batch, row)
+                        row += batch.num_rows
+                        yield batch
         except GeneratorExit:
             raise  # nobody wants the rest
         except BaseException as error:
             self.error = error
             raise
+
+
+def _check_nulls(batch: pyarrow.RecordBatch, first_row: int) -> None:
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not field.nullable and column.null_count > 0:
+            row = first_row + column.is_null().index(True).as_py()
+            raise BadRowError(f"row {row}: column {field.name!r} is null, but declared not null")
 
 
 class naming:  # noqa: N801  reads as a word of a with statement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,26 @@ def test_bad_json_row_is_named_by_file_and_row(row: str, message: str) -> None:
         stream.to_arrow()
 
 
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("csv", "row 3: column 'n' is null"),
+        ("json", "row 2: .*required field was null"),
+        ("parquet", "row 2: column 'n' is null"),
+    ],
+)
+def test_a_null_in_a_column_that_has_none_is_named_by_file_and_row(form: str, message: str) -> None:
+    never_null = pa.schema([pa.field("n", pa.int64(), nullable=False)])
+    Path("a.csv").write_text("n,m\n1,1\n,2\n")
+    Path("a.json").write_text('{"n": 1}\n{"n": null}\n')
+    pq.write_table(numbers(1).cast(never_null), "a.parquet")
+    pq.write_table(numbers(1, None), "b.parquet")
+    options = {} if form == "parquet" else {"schema": never_null}
+    stream = getattr(ps.Environment(), f"from_{form}")(f"*.{form}", **options)
+    with pytest.raises(OperatorError, match=rf"[ab].{form}: {message}"):
+        stream.to_arrow()
+
+
 def test_csv_files_of_other_columns_are_refused_before_anything_runs() -> None:
     Path("1.csv").write_text("n\n1\n")
     Path("2.csv").write_text("m\n1\n")
@@ -211,10 +232,8 @@ def test_csv_files_of_other_columns_are_refused_before_anything_runs() -> None:
 
 
 def test_a_null_event_time_names_its_row() -> None:
-    Path("a.csv").write_text("ts\n2020-01-01\n\n2020-01-01\n2020-01-01\n")
-    schema = {"ts": "timestamp[ms]"}
     Path("a.csv").write_text("ts,n\n2020-01-01,1\n,2\n")
-    schema["n"] = "int64"
+    schema = {"ts": "timestamp[ms]", "n": "int64"}
     stream = ps.Environment().from_csv("a.csv", schema=schema, watermark=MILLIS)
     with pytest.raises(OperatorError, match=r"event time of row 1 is null"):
         stream.to_arrow()
@@ -323,8 +342,6 @@ def test_a_file_of_a_job_without_end_is_refused(log: ps.Log) -> None:
 
 
 def test_a_cancelled_job_writes_no_file(log: ps.Log) -> None:
-    import threading  # noqa: PLC0415
-
     is_inside, may_go_on = threading.Event(), threading.Event()
 
     def wait(batch: ps.RecordBatch) -> ps.RecordBatch:
