@@ -176,7 +176,22 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kIsIn:
       return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
     case Function::kTruncate:
+      if (call.arguments.size() > 2) {
+        return bind_zoned_truncate(bind_node(first, schema), *call.arguments.at(1),
+                                   *call.arguments.at(2), text);
+      }
       return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kAtZone:
+      return bind_at_zone(bind_node(first, schema), *call.arguments.at(1), text);
+    case Function::kFromZone:
+      return bind_from_zone(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
+    case Function::kFormat:
+      return bind_format(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
+    case Function::kParse:
+    case Function::kTryParse:
+      return bind_parse(
+          bind_as(first, schema, TypeId::kString), std::span(call.arguments).subspan(1),
+          call.function == Function::kParse ? OnFailure::kError : OnFailure::kNull, text);
     case Function::kExtract:
       return bind_extract(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
     case Function::kLength:

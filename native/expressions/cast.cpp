@@ -79,10 +79,16 @@ NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, s
                      "Casts go between numbers, between times, between times and integers, and "
                      "from and to string");
   }
+  return make_cast(std::move(child), target, kernel, on_failure, std::move(text));
+}
+
+NodePtr make_cast(NodePtr child, const DataType& target, CastKernel kernel, OnFailure on_failure,
+                  std::string text) {
   if (child->constant() != nullptr) {
     return cast_constant(*child, target, kernel, on_failure, text);
   }
-  return std::make_shared<CastNode>(std::move(child), target, kernel, on_failure, std::move(text));
+  return std::make_shared<CastNode>(std::move(child), target, std::move(kernel), on_failure,
+                                    std::move(text));
 }
 
 NodePtr convert(NodePtr node, const DataType& type) {

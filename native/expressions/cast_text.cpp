@@ -26,8 +26,8 @@ std::optional<T> parse_number(std::string_view text) {
   return value;
 }
 
-std::optional<int64_t> parse_ticks(std::string_view text, const DataType& type) {
-  const auto point = parse_iso_time(text);
+// Floor; nothing when the type does not hold it.
+std::optional<int64_t> ticks_of(const std::optional<TimePoint>& point, const DataType& type) {
   if (!point) return std::nullopt;
   const __int128 nanos = static_cast<__int128>(point->seconds) * kNanosPerSecond + point->nanos;
   const int64_t tick = nanos_per_tick(type);
@@ -88,17 +88,8 @@ CastKernel parser(const DataType& to) {
   if (to.is_bool()) {
     return [to](const Array& in, CastFailures& failures) { return parse_bools(in, to, failures); };
   }
-  if (to.id == TypeId::kTimestamp) {
-    return [to](const Array& in, CastFailures& failures) {
-      return parse_rows<int64_t>(in, to, failures,
-                                 [&](std::string_view value) { return parse_ticks(value, to); });
-    };
-  }
-  if (to.id == TypeId::kDate32) {
-    return [to](const Array& in, CastFailures& failures) {
-      return parse_rows<int32_t>(in, to, failures,
-                                 [&](std::string_view value) { return parse_ticks(value, to); });
-    };
+  if (to.id == TypeId::kTimestamp || to.id == TypeId::kDate32) {
+    return parse_times_kernel(to, parse_iso_time);
   }
   if (!to.is_integer() && !to.is_floating()) return nullptr;
   return visit_fixed(to, [&](auto zero) -> CastKernel {
@@ -222,6 +213,14 @@ Array with_utf8_only(const Array& in, CastFailures& failures) {
 }
 
 }  // namespace
+
+CastKernel parse_times_kernel(const DataType& to, TimeParser parse) {
+  return [to, parse = std::move(parse)](const Array& in, CastFailures& failures) {
+    const auto ticks = [&](std::string_view value) { return ticks_of(parse(value), to); };
+    return to.id == TypeId::kDate32 ? parse_rows<int32_t>(in, to, failures, ticks)
+                                    : parse_rows<int64_t>(in, to, failures, ticks);
+  };
+}
 
 CastKernel find_text_cast(const DataType& from, const DataType& to) {
   if (from.is_var_binary() && to.is_var_binary()) {

@@ -47,8 +47,15 @@ enum class Function : uint8_t {
   kIsNaN,
   kIsIn,       // argument 0 in the literals that follow
   kTruncate,   // time to a multiple of a duration, floor; arguments: time, literal ("1h", a
-               // duration, or int64 in the unit of the time)
+               // duration, or int64 in the unit of the time), zone (optional)
   kExtract,    // arguments: time, literal name of the part
+  kAtZone,     // arguments: timestamp, zone; what its clocks show
+  kFromZone,   // arguments: timestamp that a clock shows, zone, literal "earliest", "latest",
+               // "null" or "error" where it is ambiguous, "shift", "null" or "error" where there is
+               // no such time
+  kFormat,     // arguments: time, literal format of strftime
+  kParse,      // arguments: string, literal format of strptime, literal name of the type
+  kTryParse,   // the same; null where the text is not so
   kLength,     // of strings, as the rest below: in code points
   kSubstring,  // arguments: string, literal start, literal length (optional)
   kLower,      // full Unicode mapping
@@ -68,7 +75,7 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 43> kFunctionNames = {
+inline constexpr std::array<std::string_view, 48> kFunctionNames = {
     "add",
     "subtract",
     "multiply",
@@ -96,6 +103,11 @@ inline constexpr std::array<std::string_view, 43> kFunctionNames = {
     "is_in",
     "truncate",
     "extract",
+    "at_zone",
+    "from_zone",
+    "format",
+    "parse",
+    "try_parse",
     "length",
     "substring",
     "lower",
@@ -124,9 +136,10 @@ using ExpressionPtr = std::shared_ptr<const Expression>;
 
 struct Expression {
   enum class Kind : uint8_t { kColumn, kLiteral, kCall } kind;
-  std::string column;     // kColumn
-  Literal literal;        // kLiteral
-  DataType literal_type;  // kLiteral with a declared type: see has_literal_type
+  std::string column;      // kColumn
+  Literal literal;         // kLiteral
+  std::string zone_table;  // kLiteral that names a time zone: see detail/zone.hpp
+  DataType literal_type;   // kLiteral with a declared type: see has_literal_type
   bool has_literal_type = false;
   Function function = Function::kAdd;    // kCall
   std::vector<ExpressionPtr> arguments;  // kCall

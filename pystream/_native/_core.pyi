@@ -233,13 +233,21 @@ class Expression:
         """
 
     @staticmethod
+    def zone(name: str, table: bytes) -> Expression:
+        """A time zone with its offsets, for ``at_zone``, ``from_zone`` and ``truncate``.
+
+        The table is int64 in little-endian order, as native/expressions/detail/zone.hpp says.
+        """
+
+    @staticmethod
     def call(function: str, arguments: Sequence[Expression]) -> Expression:
         """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
         ``is_in`` (its members follow as literals), ``truncate extract length substring lower``,
         ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split_part``,
-        ``contains starts_with ends_with null_if``, ``case`` (condition, value, condition, value,
-        ..., and perhaps the value of all other rows) or ``coalesce``.
+        ``contains starts_with ends_with null_if at_zone from_zone format parse try_parse``,
+        ``case`` (condition, value, condition, value, ..., and perhaps the value of all other rows)
+        or ``coalesce``.
         """
 
     @staticmethod

@@ -55,7 +55,12 @@ Arity arity_of(Function function) {
     case Function::kRegexpExtract:
     case Function::kRegexpReplace:
     case Function::kSplitPart:
+    case Function::kParse:
+    case Function::kTryParse:
       return {3, 3};
+    case Function::kFromZone:
+      return {4, 4};
+    case Function::kTruncate:
     case Function::kSubstring:
       return {2, 3};
     default:
@@ -89,6 +94,13 @@ ExpressionHandle make_literal(expressions::Literal value, std::optional<DataType
   expression->literal = std::move(value);
   expression->has_literal_type = type.has_value();
   if (type) expression->literal_type = *std::move(type);
+  return expression;
+}
+
+ExpressionHandle make_zone(const std::string& name, const py::bytes& table) {
+  ExpressionHandle expression = make(Expression::Kind::kLiteral);
+  expression->literal = name;
+  expression->zone_table = table;
   return expression;
 }
 
@@ -139,6 +151,7 @@ void bind_expressions(py::module_& module) {
   py::class_<Expression, ExpressionHandle>(module, "Expression")
       .def_static("column", &make_column, py::arg("name"))
       .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
+      .def_static("zone", &make_zone, py::arg("name"), py::arg("table"))
       .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))
       .def_static("cast", &make_cast, py::arg("child"), py::arg("type"), py::kw_only(),
                   py::arg("or_null") = false)

@@ -7,8 +7,9 @@ Engines read these nodes; which types fit which function is decided where a sche
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -64,14 +65,14 @@ class LiteralNode(ExpressionNode):
 
     Without a type, an int, float or str adapts to the other operand. With one, `value` is the
     number of ticks (timestamp, date32, duration), an integer above int64 (uint64), the bytes
-    (binary) or the digits (decimal128).
+    (binary), the digits (decimal128) or the name of a time zone (zone).
     """
 
     value: LiteralValue
     type: str | None = None
 
     def __str__(self) -> str:
-        if self.type is None or isinstance(self.value, bytes):
+        if self.type is None or self.type == "zone" or isinstance(self.value, bytes):
             return _quote(self.value) if isinstance(self.value, str) else repr(self.value)
         if self.type.startswith("decimal128"):
             return f"Decimal({_quote(str(self.value))})"
@@ -121,6 +122,23 @@ class CastNode(ExpressionNode):
     def __str__(self) -> str:
         name = "try_cast" if self.or_null else "cast"
         return f"{receiver_text(self.operand)}.{name}({_quote(self.type)})"
+
+
+@dataclass(frozen=True)
+class UdfNode(ExpressionNode):
+    """A Python function over columns, of the kind "numpy" or "arrow"; `returns` is its type.
+
+    Pipelines take it out of expressions and make it a stage before an engine sees them.
+    """
+
+    name: str
+    arguments: tuple[ExpressionNode, ...]
+    function: Callable[..., Any]
+    returns: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(str(argument) for argument in self.arguments)})"
 
 
 def receiver_text(node: ExpressionNode) -> str:

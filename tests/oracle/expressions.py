@@ -24,6 +24,13 @@ from tests.oracle.expression_patterns import (
     regexp_replace,
     split_part,
 )
+from tests.oracle.expression_times import (
+    at_zone,
+    formatted,
+    from_zone,
+    parsed_time,
+    truncated_in_zone,
+)
 from tests.oracle.expression_values import (
     DAY,
     NANOS,
@@ -65,6 +72,19 @@ def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -
         case CastNode(operand, target, or_null):
             value = settle(evaluate(operand, types, row))
             return try_cast(value, target) if or_null else cast(value, target)
+        case CallNode("truncate", (operand, step, LiteralNode(zone))):
+            value = evaluate(operand, types, row)
+            return truncated_in_zone(value, truncate(at_zone(value, str(zone)), step), str(zone))
+        case CallNode("at_zone", (operand, LiteralNode(zone))):
+            return at_zone(evaluate(operand, types, row), str(zone))
+        case CallNode("from_zone", (operand, *rules)):
+            return from_zone(evaluate(operand, types, row), *(str(_value(rule)) for rule in rules))
+        case CallNode("format", (operand, LiteralNode(format))):
+            return formatted(evaluate(operand, types, row), str(format))
+        case CallNode("parse" | "try_parse" as name, (operand, *how)):
+            text = settle(evaluate(operand, types, row)).value
+            format, kind = (str(_value(argument)) for argument in how)
+            return parse(text, format, kind, or_null=name == "try_parse")
         case CallNode("truncate", (operand, step)):
             return truncate(evaluate(operand, types, row), step)
         case CallNode("extract", (operand, LiteralNode(part))):
@@ -77,6 +97,22 @@ def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -
             values = [evaluate(argument, types, row) for argument in arguments]
             return _call(function, values)
     raise AssertionError(node)
+
+
+def _value(node: ExpressionNode) -> Any:
+    assert isinstance(node, LiteralNode)
+    return node.value
+
+
+def parse(text: str | None, format: str, kind: str, *, or_null: bool) -> Value:
+    if text is None:
+        return Value(kind, None)
+    try:
+        return Value(kind, parsed_time(text, format, kind))
+    except Failure:
+        if or_null:
+            return Value(kind, None)
+        raise
 
 
 def _literal(value: Any, declared: str | None) -> Value:

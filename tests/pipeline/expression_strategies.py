@@ -218,8 +218,55 @@ def times() -> st.SearchStrategy[Expression]:
         st.builds(
             lambda e, kind: e.cast(kind), instants, st.sampled_from([*INSTANTS.values(), "int64"])
         ),
+        zoned(columns(["t_s", "t_ms", "t_us", "t_ns"])),
         st.builds(lambda e, part: e.extract(part), instants, st.sampled_from(get_args(TimePart))),
         st.builds(lambda e, kind: e.cast(kind), durations, st.sampled_from([*DURATIONS.values()])),
+    )
+
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Monrovia"]
+ZONES += ["America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia", "Europe/Dublin", "Asia/Manila"]
+FORMATS = [
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%d.%m.%y",
+    "%j %I%p %%",
+    "%a %A %b %B",
+    "%G-%V-%u %w",
+    "%U %W é",
+]
+
+
+def zoned(times: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    zones = st.sampled_from(ZONES)
+    local = st.builds(lambda e, zone: e.at_zone(zone), times, zones)
+    return st.one_of(
+        local,
+        st.builds(
+            lambda e, zone, a, n: e.from_zone(zone, ambiguous=a, nonexistent=n),
+            times | local,
+            zones,
+            st.sampled_from(["earliest", "latest", "null", "error"]),
+            st.sampled_from(["shift", "null", "error"]),
+        ),
+        st.builds(
+            lambda e, every, zone: e.truncate(every, zone=zone),
+            times,
+            st.sampled_from(["1d", "1h", "week", "month", "year", "30s"]),
+            zones,
+        ),
+    )
+
+
+@cache
+def parsed() -> st.SearchStrategy[Expression]:
+    times, formats = columns(["t_s", "t_ms", "t_us", "day"]), st.sampled_from(FORMATS[:2])
+    kinds = st.sampled_from(["timestamp[s]", "timestamp[us]", "timestamp[ns]", "date32"])
+    return st.builds(
+        lambda e, word, format, kind: e.format(format).fill_null(word).try_parse(format, kind),
+        times,
+        st.sampled_from([*WORDS, "01.02.03", "1.2.03", "29.02.13", "2013-02-28T23:59:59.5"]),
+        formats,
+        kinds,
     )
 
 
@@ -230,6 +277,7 @@ def texts() -> st.SearchStrategy[Expression]:
         st.builds(lambda e, word: e.fill_null(word), columns(STRINGS), st.sampled_from(WORDS)),
         st.builds(lambda e, other: e.fill_null(other), columns(STRINGS), columns(STRINGS)),
         columns(["i8", "u64", "a", "day", "f64"]).map(lambda e: e.cast("string")),
+        st.builds(lambda e, f: e.format(f), columns(INSTANTS), st.sampled_from(FORMATS)),
         parts_of_texts(columns(STRINGS)),
         searched(columns(STRINGS)),
         infix(["__add__", "__radd__"], columns(STRINGS), st.sampled_from(SHORT) | columns(STRINGS)),
@@ -411,4 +459,6 @@ def choices(draw: st.DrawFn) -> Expression:
 
 @cache
 def expressions() -> st.SearchStrategy[Expression]:
-    return st.one_of(numbers(), conditions(), times(), texts(), fills(), choices(), attempts())
+    return st.one_of(
+        numbers(), conditions(), times(), texts(), fills(), choices(), attempts(), parsed()
+    )

@@ -2,10 +2,12 @@
 // One cast as a function of a column.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "expressions/detail/families.hpp"
+#include "expressions/detail/time_text.hpp"
 
 namespace pystream::expressions::detail {
 
@@ -40,6 +42,14 @@ CastKernel find_number_cast(const DataType& from, const DataType& to);
 CastKernel find_time_cast(const DataType& from, const DataType& to);
 // From or to string and binary; empty when there is no such cast.
 CastKernel find_text_cast(const DataType& from, const DataType& to);
+
+// From string to a timestamp or date, by whatever reads one text.
+using TimeParser = std::function<std::optional<TimePoint>(std::string_view)>;
+CastKernel parse_times_kernel(const DataType& to, TimeParser parse);
+
+// The node of a cast; a constant is converted here and now, and throws kSchema.
+NodePtr make_cast(NodePtr child, const DataType& target, CastKernel kernel, OnFailure on_failure,
+                  std::string text);
 
 [[noreturn]] void throw_cast_error(const std::string& text, int64_t row, const std::string& value,
                                    const DataType& target);

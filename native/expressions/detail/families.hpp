@@ -41,11 +41,21 @@ NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string tex
 // Down to the first day of a week, month, quarter or year; null when `unit` is none of them.
 NodePtr bind_calendar_truncate(NodePtr child, std::string_view unit, const std::string& text);
 NodePtr bind_extract(NodePtr child, const Expression& part, std::string text);
+// Rounded down on the clocks of a zone.
+NodePtr bind_zoned_truncate(NodePtr child, const Expression& step, const Expression& zone,
+                            std::string text);
+NodePtr bind_at_zone(NodePtr child, const Expression& zone, std::string text);
+// `arguments` are the zone and what to do where a time is ambiguous, and where there is none.
+NodePtr bind_from_zone(NodePtr child, std::span<const ExpressionPtr> arguments, std::string text);
+NodePtr bind_format(NodePtr child, const Expression& format, std::string text);
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
 NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
 // What a cast makes of a value that the target does not hold.
 enum class OnFailure : uint8_t { kError, kNull };
+// `arguments` are a format and the name of a type.
+NodePtr bind_parse(NodePtr child, std::span<const ExpressionPtr> arguments, OnFailure on_failure,
+                   std::string text);
 NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, std::string text);
 
 // Parts that families lend to each other.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pystream._native import DataType, Schema
 from pystream._native import Expression as NativeExpression
-from pystream.errors import SchemaError
+from pystream.engines.local.zones import zone_table
+from pystream.errors import NotSupportedError, SchemaError
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
     ColumnNode,
     ExpressionNode,
     LiteralNode,
+    UdfNode,
 )
 
 __all__ = ["infer", "lower"]
@@ -62,6 +64,8 @@ def _lower(node: ExpressionNode) -> NativeExpression:
         case LiteralNode(value, declared):
             if declared is None:
                 return NativeExpression.literal(value)
+            if declared == "zone":
+                return NativeExpression.zone(str(value), zone_table(str(value)))
             if declared == "uint64" and isinstance(value, int) and value >= 2**63:
                 value -= 2**64  # the core takes its bits
             return NativeExpression.literal(value, DataType(declared))
@@ -69,4 +73,9 @@ def _lower(node: ExpressionNode) -> NativeExpression:
             return NativeExpression.call(function, [_lower(argument) for argument in arguments])
         case CastNode(operand, target, or_null):
             return NativeExpression.cast(_lower(operand), DataType(target), or_null=or_null)
+        case UdfNode(name):
+            raise NotSupportedError(
+                f"the Python function {name} cannot be called here. Add it as a column with "
+                "with_columns() first."
+            )
     raise AssertionError(f"unknown expression {node!r}")
