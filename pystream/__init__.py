@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.expressions import Expression, col, lit
     from pystream.pipeline.hybrid import HybridSource
     from pystream.pipeline.stream import OutputTag, Stream
+    from pystream.pipeline.udf import UserFunction, udf
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
     from pystream.pipeline.windows import Window, cumulate, hopping, session, tumbling
@@ -52,6 +53,7 @@ __all__ = [
     "Stream",
     "Topic",
     "TopicPartition",
+    "UserFunction",
     "WatermarkStrategy",
     "Window",
     "WindowedStream",
@@ -65,6 +67,7 @@ __all__ = [
     "open",
     "session",
     "tumbling",
+    "udf",
     "when",
 ]
 
@@ -94,6 +97,7 @@ _HOMES = {
     "Stream": "pipeline.stream",
     "Topic": "log",
     "TopicPartition": "types",
+    "UserFunction": "pipeline.udf",
     "WatermarkStrategy": "pipeline.watermarks",
     "Window": "pipeline.windows",
     "WindowedStream": "pipeline.windowed",
@@ -106,6 +110,7 @@ _HOMES = {
     "open": "log",
     "session": "pipeline.windows",
     "tumbling": "pipeline.windows",
+    "udf": "pipeline.udf",
     "when": "pipeline.case",
 }
 

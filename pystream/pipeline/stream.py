@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pystream.errors import ConfigError, PipelineError, SchemaError
 from pystream.pipeline.event_time import EventTime
 from pystream.pipeline.expressions import Expression, col
+from pystream.pipeline.udf_stages import StagedColumns, has_udf
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.environment import Environment
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
     from pystream.pipeline.windows import Window
+    from pystream.plan.expressions import ExpressionNode
 
 __all__ = ["OutputTag", "Stream"]
 
@@ -88,6 +90,9 @@ class Stream:
             If a column is unknown or the types do not fit.
         """
         condition = _expression(condition, "filter")
+        if has_udf(condition.node):
+            staged, (node,) = self._staged([condition.node])
+            return staged.filter(Expression(node)).select(*self.schema.names)
         kind = self._env._engine.infer(condition.node, self.schema)
         if str(kind) != "bool":
             raise SchemaError(
@@ -256,7 +261,10 @@ class Stream:
                 f"stream has no side output {tag.name!r}. Call side_output() on the result of "
                 ".side_output_late_data(tag).aggregate(...), with the same tag."
             )
-        return Stream(self._env, nodes.LateRows(window), source.schema, source._event_time)
+        late: nodes.Node = nodes.LateRows(window)
+        if window.input is not source._node:  # without the columns of Python functions
+            late = nodes.Project(late, tuple((n, col(n).node) for n in source.schema.names))
+        return Stream(self._env, late, source.schema, source._event_time)
 
     # -- ends ------------------------------------------------------------------------------
 
@@ -443,9 +451,19 @@ class Stream:
                 raise SchemaError(
                     f"{method} gives the name {name!r} to two columns. Rename one with .alias()."
                 )
+        if any(has_udf(value.node) for _, value in pairs):
+            staged, values = self._staged([value.node for _, value in pairs])
+            pairs = [(name, Expression(node)) for name, node in zip(names, values, strict=True)]
+            return staged._project(pairs, method)
         columns = tuple((name, value.node) for name, value in pairs)
         schema = self._env._engine.project(columns, self.schema)
         return self._next(nodes.Project(self._node, columns), schema)
+
+    def _staged(self, values: list[ExpressionNode]) -> tuple[Stream, list[ExpressionNode]]:
+        """Return this stream with a column per Python function, and what reads these."""
+        stages = StagedColumns(self._env._engine, self._node, self.schema)
+        without = [stages.without_udfs(value) for value in values]
+        return self._next(stages.node, stages.schema), without
 
     def _require(self, column: str, method: str) -> None:
         if column not in self.schema.names:

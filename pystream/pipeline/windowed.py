@@ -8,6 +8,7 @@ from pystream.errors import ConfigError, NotSupportedError, PipelineError, Schem
 from pystream.pipeline.aggregates import Aggregation
 from pystream.pipeline.event_time import EventTime, ticks
 from pystream.pipeline.stream import OutputTag, Stream
+from pystream.pipeline.udf_stages import StagedColumns
 from pystream.pipeline.windows import Window
 from pystream.plan import nodes
 
@@ -154,19 +155,20 @@ class WindowedStream:
                 raise SchemaError(
                     f"aggregate gives the name {name!r} to two result columns. Choose another."
                 )
+        plans = [aggregation.to_plan(name) for name, aggregation in aggregations.items()]
+        stages = StagedColumns(self._stream._env._engine, self._stream._node, self._stream.schema)
+        plans = [stages.aggregate_without_udfs(plan) for plan in plans]
         node = nodes.WindowAggregation(
-            self._stream._node,
+            stages.node,
             keys=self._keys,
             event_time=self._event_time.column,
             event_time_shift=self._event_time.shift,
             assigner=self._assigner,
-            aggregates=tuple(
-                aggregation.to_plan(name) for name, aggregation in aggregations.items()
-            ),
+            aggregates=tuple(plans),
             late_tag=None if self._late_tag is None else self._late_tag.name,
         )
         stream = self._stream
-        schema = stream._env._engine.window_schema(node, stream.schema)
+        schema = stream._env._engine.window_schema(node, stages.schema)
         event_time = EventTime("window_end", self._event_time.tick, shift=-1)
         return Stream(stream._env, node, schema, event_time, late_source=stream)
 

@@ -37,6 +37,7 @@ SURFACE = [
     "Stream",
     "Topic",
     "TopicPartition",
+    "UserFunction",
     "WatermarkStrategy",
     "Window",
     "WindowedStream",
@@ -50,6 +51,7 @@ SURFACE = [
     "open",
     "session",
     "tumbling",
+    "udf",
     "when",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pystream._native import Graph, Schema
@@ -16,6 +17,7 @@ from pystream.engines.local.table import (
     to_schema,
 )
 from pystream.engines.local.topics import TopicCatalog
+from pystream.engines.local.udf import udf_stage
 from pystream.errors import ConfigError
 from pystream.log.record_batch import RecordBatch
 from pystream.plan import nodes
@@ -23,7 +25,7 @@ from pystream.plan import nodes
 if TYPE_CHECKING:
     from pystream._native import DataType
     from pystream.log import Log
-    from pystream.plan.expressions import ExpressionNode
+    from pystream.plan.expressions import ExpressionNode, UdfNode
 
 __all__ = ["LocalEngine"]
 
@@ -71,6 +73,12 @@ class LocalEngine:
             late_tag=None,
         )
         return self._compile((window,), bounded=True).schema_of(window)
+
+    def udf_stage(
+        self, udf: UdfNode, operands: tuple[str, ...], result: str, schema: Schema
+    ) -> tuple[Callable[[RecordBatch], RecordBatch], Schema]:
+        """Return what adds the column `result` to batches of `schema`, and their new schema."""
+        return udf_stage(udf, operands, result, schema)
 
     def schema(self, spelling: object) -> Schema:
         """Return the native schema of what a user wrote."""

@@ -1,0 +1,114 @@
+"""Calls a user's function over the columns of a batch and adds its result as a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pystream._native import Array, DataType, Expression, Schema
+from pystream._native import RecordBatch as NativeBatch
+from pystream.errors import SchemaError
+from pystream.log._optional import require
+from pystream.log.array import Array as PublicArray
+from pystream.log.masked import separate_masks
+from pystream.log.record_batch import RecordBatch
+from pystream.plan.expressions import UdfNode
+
+__all__ = ["udf_stage"]
+
+
+def udf_stage(
+    udf: UdfNode, operands: tuple[str, ...], result: str, schema: Schema
+) -> tuple[Callable[[RecordBatch], RecordBatch], Schema]:
+    """Return a function over batches of `schema`, and the schema that it gives.
+
+    Parameters
+    ----------
+    udf : UdfNode
+    operands : tuple of str
+        The columns that the user's function takes.
+    result : str
+        The column that is added.
+    schema : Schema
+
+    Raises
+    ------
+    ConfigError
+        If the function returns a type that no column has.
+    """
+    added = Schema([(result, DataType(udf.returns), True)])
+    wider = Schema([*schema.fields, *added.fields])
+    evaluate = _over_arrow if udf.kind == "arrow" else _over_numpy
+
+    def call(batch: RecordBatch) -> RecordBatch:
+        arrays = [batch.native_column(schema.index_of(name)) for name in operands]
+        column = evaluate(udf, arrays, batch.num_rows, added)
+        columns = [batch.native_column(i) for i in range(batch.num_columns)]
+        return RecordBatch.from_native(NativeBatch(wider, [*columns, column]))
+
+    return call, wider
+
+
+def _over_numpy(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> Array:
+    """Leave out the rows where an operand is null; they are null in the result."""
+    nulls = np.zeros(rows, bool)
+    for array in arrays:
+        if array.null_count:
+            nulls |= array.null_mask()
+    some = bool(nulls.any())
+    if some:
+        valid = np.flatnonzero(~nulls).astype(np.int32)
+        arrays = [array.take(valid) for array in arrays]
+    name = schema.names[0]
+    columns, masks = separate_masks({name: udf.function(*(array.to_numpy() for array in arrays))})
+    returned = columns[name]
+    expected = rows - int(nulls.sum())
+    if returned.ndim != 1 or len(returned) != expected:
+        shape = f"of shape {returned.shape}" if returned.ndim != 1 else f"of {len(returned)} values"
+        raise _wrong(udf, f"an array {shape}, but got {expected} rows. Return one value per row.")
+    values = _converted(udf, lambda: NativeBatch.from_numpy(schema, columns, masks))
+    return _spread(values, nulls, schema) if some else values
+
+
+def _spread(values: Array, nulls: Any, schema: Schema) -> Array:
+    """Put the values into the rows that are not null."""
+    parts = [NativeBatch(schema, [column]) for column in (values, _one_null(schema.fields[0][1]))]
+    pool = NativeBatch.concat(parts).column(0)
+    indices = np.full(len(nulls), len(values), np.int32)
+    indices[~nulls] = np.arange(len(values), dtype=np.int32)
+    return pool.take(indices)
+
+
+def _over_arrow(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> Array:
+    pyarrow = require("pyarrow", extra="arrow")
+    returned = udf.function(*(pyarrow.array(PublicArray(array)) for array in arrays))
+    if isinstance(returned, pyarrow.ChunkedArray):
+        returned = returned.combine_chunks()
+    if not isinstance(returned, pyarrow.Array):
+        raise _wrong(udf, f"{type(returned).__name__}, not a pyarrow Array.")
+    if len(returned) != rows:
+        raise _wrong(
+            udf, f"an array of {len(returned)} values, but got {rows} rows. Return one per row."
+        )
+    table = pyarrow.record_batch([returned], names=schema.names)
+    if rows == 0:
+        return _one_null(schema.fields[0][1]).slice(0, 0)
+    return _converted(udf, lambda: NativeBatch.from_arrow(table)[0].cast_to(schema))
+
+
+def _converted(udf: UdfNode, convert: Callable[[], NativeBatch]) -> Array:
+    try:
+        return convert().column(0)
+    except SchemaError as error:
+        raise _wrong(udf, f"what is no {udf.returns}: {error}") from None
+
+
+def _one_null(kind: DataType) -> Array:
+    row = NativeBatch.from_numpy(Schema([("row", DataType("int64"), False)]), {"row": np.arange(1)})
+    return Expression.cast(Expression.literal(None), kind).bind(row.schema).evaluate(row)
+
+
+def _wrong(udf: UdfNode, what: str) -> SchemaError:
+    return SchemaError(f"udf {udf.name} returned {what}")

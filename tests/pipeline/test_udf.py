@@ -1,0 +1,227 @@
+"""Python functions as expressions, anywhere an expression fits."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pystream.errors import ConfigError, OperatorError, SchemaError
+from pystream.pipeline.aggregates import count
+from pystream.pipeline.case import when
+from pystream.pipeline.environment import Environment
+from pystream.pipeline.expressions import col
+from pystream.pipeline.stream import OutputTag, Stream
+from pystream.pipeline.udf import udf
+from pystream.pipeline.watermarks import WatermarkStrategy
+from pystream.pipeline.windows import tumbling
+
+TABLE = pa.table(
+    {
+        "ts": pa.array([0, 1, 2, 3, 4], pa.timestamp("s")),
+        "n": pa.array([1, None, 3, 4, 5], pa.int64()),
+        "x": pa.array([0.5, 1.5, None, 3.5, 4.5]),
+        "s": pa.array(["a", "b", None, "d", "e"]),
+    }
+)
+
+
+@udf(returns="float64")
+def scaled(n: Any, x: Any) -> Any:
+    """Multiply."""
+    assert isinstance(n, np.ndarray)
+    return n * x
+
+
+@udf(returns="string", kind="arrow")
+def shout(s: Any) -> Any:
+    return pc.fill_null(pc.utf8_upper(s), "NOTHING")
+
+
+@udf(returns="int64")
+def twice(n: Any) -> Any:
+    return n * 2
+
+
+def stream(table: pa.Table = TABLE) -> Stream:
+    mark = WatermarkStrategy.for_bounded_out_of_orderness("0s", timestamp="ts")
+    return Environment().from_arrow(table, watermark=mark)
+
+
+def test_a_function_computes_a_column_from_the_rows_without_nulls() -> None:
+    result = stream().with_columns(y=scaled(col("n"), col("x") + 1) / 2).to_arrow()
+    assert result.column_names == ["ts", "n", "x", "s", "y"]
+    assert result["y"].to_pylist() == [0.75, None, None, 9.0, 13.75]
+    assert result.drop_columns(["y"]).equals(TABLE)
+
+
+def test_an_arrow_function_gets_the_nulls() -> None:
+    result = stream().select("n", loud=shout(col("s") + "!")).to_arrow()
+    assert result.to_pydict() == {
+        "n": [1, None, 3, 4, 5],
+        "loud": ["A!", "B!", "NOTHING", "D!", "E!"],
+    }
+
+
+def test_a_function_filters_and_is_called_within_others() -> None:
+    kept = stream().filter(twice(twice(col("n"))) > 10).to_arrow()
+    assert kept.equals(TABLE.slice(2))
+    chosen = stream().select(v=when(col("n") > 3).then(twice(col("n") + 1)).otherwise(-1))
+    assert chosen.to_arrow()["v"].to_pylist() == [-1, -1, -1, 10, 12]
+    assert (
+        stream().select(v=twice(col("n")).cast("string") + "x").to_arrow()["v"][0].as_py() == "2x"
+    )
+
+
+def test_a_function_is_aggregated_and_late_rows_do_not_show_it() -> None:
+    late = OutputTag("late")
+    table = pa.concat_tables([TABLE, TABLE.slice(0, 1)])
+    windows = stream(table).window_all(tumbling("2s")).side_output_late_data(late)
+    result = windows.aggregate(
+        total=twice(col("n")).sum(), n=count(where=twice(col("n")) > 2), most=twice(col("n")).max()
+    )
+    rows = result.to_arrow().select(["total", "n", "most"]).to_pylist()
+    assert rows == [
+        {"total": 2, "n": 0, "most": 2},
+        {"total": 14, "n": 2, "most": 8},
+        {"total": 10, "n": 1, "most": 10},
+    ]
+    assert result.side_output(late).to_arrow().equals(TABLE.slice(0, 1))
+
+
+def test_a_numpy_function_may_return_nulls() -> None:
+    @udf(returns="int64")
+    def small(n: Any) -> Any:
+        return np.ma.masked_greater(n, 3)  # type: ignore[no-untyped-call]
+
+    @udf(returns="string")
+    def odd(n: Any) -> Any:
+        return np.array([str(v) if v % 2 else None for v in n], object)
+
+    result = stream().select(a=small(col("n")), b=odd(col("n"))).to_arrow().to_pydict()
+    assert result == {"a": [1, None, 3, None, None], "b": ["1", None, "3", None, "5"]}
+
+
+def test_what_is_called_twice_runs_once() -> None:
+    calls: list[int] = []
+
+    @udf(returns="int64")
+    def counted(n: Any) -> Any:
+        calls.append(len(n))
+        return n
+
+    chosen = stream().select(a=counted(col("n")) + 1, b=counted(col("n")) * 2)
+    assert chosen.to_arrow().to_pydict() == {"a": [2, None, 4, 5, 6], "b": [2, None, 6, 8, 10]}
+    assert calls == [4]
+
+
+def test_explain_shows_the_python_stage_and_the_native_ones_around_it() -> None:
+    text = stream().filter(scaled(col("n"), col("x") + 1) > 2).explain()
+    kinds = [(line.split(": ", 1)[1].split("(")[0], line[-8:]) for line in text.splitlines()]
+    assert kinds == [
+        ("select", "[native]"),
+        ("filter", "[native]"),
+        ("map_batches", "[python]"),
+        ("select", "[native]"),
+        ("from_arrow", "[native]"),
+    ]
+    assert "map_batches(udf scaled)  [python]" in text
+    assert repr(scaled(col("n"), 2)) == 'scaled(col("n"), 2)'
+    assert repr(scaled) == "<udf scaled returns float64>"
+    assert scaled.__doc__ == "Multiply."
+
+
+def test_the_type_is_known_when_the_chain_is_built() -> None:
+    added = stream().with_columns(y=twice(col("n")), z=shout(col("s")))
+    assert [str(field[1]) for field in added.schema.fields[4:]] == ["int64", "string"]
+    with pytest.raises(SchemaError, match=r"twice\(col.*is of type int64, but a condition must be"):
+        stream().filter(twice(col("n")))
+    with pytest.raises(SchemaError, match="column 'm' does not exist"):
+        stream().select(y=twice(col("m")))
+    with pytest.raises(SchemaError, match=r"\+ does not take string and literal 1"):
+        stream().select(y=twice(col("s") + 1))
+    with pytest.raises(SchemaError, match=r"\+ does not take int64 and literal 'x'"):
+        stream().select(y=twice(col("n")) + "x")
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind", "message"),
+    [
+        (lambda n: n[:-1], "numpy", "udf f returned an array of 3 values, but got 4 rows"),
+        (lambda n: np.ones((len(n), 2)), "numpy", r"udf f returned an array of shape \(4, 2\)"),
+        (lambda n: n.sum(), "numpy", r"udf f returned an array of shape \(\), but got 4 rows"),
+        (lambda n: n.astype(str), "numpy", "udf f returned what is no int64: "),
+        (lambda n: n + 0.5, "numpy", "udf f returned what is no int64: "),
+        (lambda n: n.to_pylist(), "arrow", "udf f returned list, not a pyarrow Array"),
+        (lambda n: n[1:], "arrow", "udf f returned an array of 4 values, but got 5 rows"),
+        (lambda n: pc.cast(n, pa.string()), "arrow", "udf f returned what is no int64: "),
+    ],
+)
+def test_wrong_results_name_the_function(returned: Any, kind: Any, message: str) -> None:
+    def f(n: Any) -> Any:
+        return returned(n)
+
+    function = udf(returns="int64", kind=kind)(f)
+    with pytest.raises(SchemaError, match=message):
+        stream().select(y=function(col("n"))).to_arrow()
+
+
+def test_an_exception_of_the_function_is_the_cause() -> None:
+    @udf(returns="int64")
+    def broken(n: Any) -> Any:
+        raise ValueError("no")
+
+    with pytest.raises(
+        OperatorError, match=r"operator 'udf broken' failed .* ValueError: no"
+    ) as caught:
+        stream().select(y=broken(col("n"))).to_arrow()
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_wrong_definitions_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"kind='pandas'\. Use"):
+        udf(returns="int64", kind="pandas")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="returns=5"):
+        udf(returns=5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="cannot be called"):
+        udf(returns="int64")(3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="udf twice got no argument"):
+        twice()
+    with pytest.raises(TypeError, match="twice got None"):
+        twice(None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="not a column type"):
+        stream().select(y=udf(returns="int7")(abs)(col("n")))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(st.none() | st.integers(-(2**40), 2**40), max_size=60),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    threads=st.sampled_from([1, 2]),
+    kind=st.sampled_from(["numpy", "arrow"]),
+)
+def test_cuts_and_threads_change_nothing(
+    values: list[int | None], cuts: list[int], threads: int, kind: Any
+) -> None:
+    seen: set[int] = set()
+
+    def plus(n: Any) -> Any:
+        seen.add(threading.get_ident())
+        return pc.add(n, 1) if kind == "arrow" else n + 1
+
+    table = pa.table({"n": pa.array(values, pa.int64())})
+    edges = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
+    parts = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+    source = Environment(parallelism=threads).from_arrow(parts)
+    function = udf(returns="int64", kind=kind)(plus)
+    result = source.select(y=function(col("n")) * 2).filter(function(col("y")) > 0).to_arrow()
+    expected = [None if v is None else (v + 1) * 2 for v in values]
+    assert result["y"].to_pylist() == [v for v in expected if v is not None and v + 1 > 0]
+    assert seen <= {threading.get_ident()}
