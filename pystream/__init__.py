@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pystream.log.producer import Producer
     from pystream.log.record_batch import RecordBatch
     from pystream.pipeline.aggregates import Aggregation, count
-    from pystream.pipeline.case import coalesce, when
+    from pystream.pipeline.case import coalesce, greatest, least, when
     from pystream.pipeline.environment import Environment
     from pystream.pipeline.expressions import Expression, col, lit
     from pystream.pipeline.hybrid import HybridSource
@@ -62,7 +62,9 @@ __all__ = [
     "count",
     "cumulate",
     "errors",
+    "greatest",
     "hopping",
+    "least",
     "lit",
     "open",
     "session",
@@ -105,7 +107,9 @@ _HOMES = {
     "col": "pipeline.expressions",
     "count": "pipeline.aggregates",
     "cumulate": "pipeline.windows",
+    "greatest": "pipeline.case",
     "hopping": "pipeline.windows",
+    "least": "pipeline.case",
     "lit": "pipeline.expressions",
     "open": "log",
     "session": "pipeline.windows",

@@ -150,6 +150,15 @@ Work contains(const RecordBatch& batch) {
   return [batch, found] { (void)found->evaluate(batch); };
 }
 
+Work lower(const RecordBatch& batch) {
+  auto node = std::make_shared<expressions::Expression>();
+  node->kind = expressions::Expression::Kind::kCall;
+  node->function = expressions::Function::kLower;
+  node->arguments = {column("key")};
+  auto lowered = expressions::bind(*node, *batch.schema);
+  return [batch, lowered] { (void)lowered->evaluate(batch); };
+}
+
 Work multiply(const RecordBatch& batch) {
   auto product =
       expressions::bind(*call(expressions::Function::kMultiply, "value", 2.0), *batch.schema);
@@ -275,6 +284,7 @@ const std::vector<Kernel>& kernels() {
        }},
       {"filter", [] { return filter(events(1000, false)); }},
       {"contains", [] { return contains(events(10'000, true)); }},
+      {"lower", [] { return lower(events(10'000, true)); }},
       {"multiply", [] { return multiply(events(1000, false)); }},
       {"window_1k_keys", [] { return window(events(1000, false)); }},
       {"window_1m_keys", [] { return window(events(1'000'000, false)); }},

@@ -27,12 +27,6 @@ const char* symbol_of(Function function) {
   }
 }
 
-[[noreturn]] void throw_decimal(const std::string& text) {
-  throw Error(ErrorCode::kNotSupported,
-              text + ": arithmetic on decimal128 is not supported. Cast to float64 first.",
-              {{"expression", text}});
-}
-
 // The type that a literal computes in beside `other`: a Python number never widens a column.
 DataType literal_type_beside(const Expression& literal, const DataType& other) {
   if (is_null_literal(literal)) return other.is_numeric() ? other : DataType::of(TypeId::kInt64);
@@ -57,6 +51,11 @@ bool is_temporal(const Operand& operand) {
   return operand.node
              ? operand.node->type().is_temporal()
              : operand.literal->has_literal_type && operand.literal->literal_type.is_temporal();
+}
+
+bool is_decimal(const Operand& operand) {
+  const DataType& type = operand.node ? operand.node->type() : operand.literal->literal_type;
+  return (operand.node || operand.literal->has_literal_type) && type.id == TypeId::kDecimal128;
 }
 
 DataType computing_type(const DataType& type) {
@@ -100,7 +99,6 @@ class UnaryNode final : public Node {
 
 void check_numeric(const NodePtr& child, const std::string& name, const std::string& text) {
   const DataType& type = child->type();
-  if (type.id == TypeId::kDecimal128) throw_decimal(text);
   if (type.is_numeric() || type.id == TypeId::kDuration) return;
   throw_type_error(text, name + " does not take " + type.to_string() + " (" + child->text() + ")",
                    "It takes numbers and durations");
@@ -115,14 +113,14 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
   if (function == Function::kAdd && is_concat(left, right)) {
     return bind_concat(std::move(left), std::move(right), std::move(text));
   }
+  if (is_decimal(left) || is_decimal(right)) {
+    return bind_decimal_arithmetic(function, left, right, std::move(text));
+  }
   const DataType left_alone = left.node                        ? left.node->type()
                               : is_null_literal(*left.literal) ? DataType::of(TypeId::kInt64)
                                                                : natural_type(*left.literal);
   NodePtr b = adapt(right, left_alone, text);
   NodePtr a = adapt(left, b->type(), text);
-  if (a->type().id == TypeId::kDecimal128 || b->type().id == TypeId::kDecimal128) {
-    throw_decimal(text);
-  }
   if (!a->type().is_numeric() || !b->type().is_numeric()) {
     throw_type_error(text,
                      std::string(symbol_of(function)) + " does not take " + left.describe() +
@@ -144,6 +142,9 @@ NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::str
 
 NodePtr bind_negate(NodePtr child, std::string text) {
   check_numeric(child, "-", text);
+  if (child->type().id == TypeId::kDecimal128) {
+    return bind_decimal_sign(true, std::move(child), std::move(text));
+  }
   const DataType type = computing_type(child->type());
   child = convert(std::move(child), type);
   switch (type.id) {
@@ -161,6 +162,9 @@ NodePtr bind_negate(NodePtr child, std::string text) {
 
 NodePtr bind_absolute(NodePtr child, std::string text) {
   check_numeric(child, "abs", text);
+  if (child->type().id == TypeId::kDecimal128) {
+    return bind_decimal_sign(false, std::move(child), std::move(text));
+  }
   const DataType type = computing_type(child->type());
   child = convert(std::move(child), type);
   switch (type.id) {

@@ -108,6 +108,15 @@ PartOperand bind_part(const Expression& expression, const Schema& schema) {
   return {std::move(operand), {columns.begin(), columns.end()}};
 }
 
+std::vector<PartOperand> bind_parts(const std::vector<ExpressionPtr>& expressions,
+                                    const Schema& schema) {
+  std::vector<PartOperand> parts;
+  for (const ExpressionPtr& expression : expressions) {
+    parts.push_back(bind_part(*expression, schema));
+  }
+  return parts;
+}
+
 NodePtr bind_case_call(const Expression& call, const Schema& schema, std::string text) {
   std::vector<Part> conditions;
   std::vector<PartOperand> values;
@@ -140,6 +149,24 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
       return bind_negate(bind_node(first, schema), text);
     case Function::kAbs:
       return bind_absolute(bind_node(first, schema), text);
+    case Function::kPower:
+      return bind_power(bind_operand(first, schema), bind_operand(*call.arguments.at(1), schema),
+                        text);
+    case Function::kRound:
+    case Function::kFloor:
+    case Function::kCeil:
+    case Function::kSqrt:
+    case Function::kLn:
+    case Function::kLog10:
+    case Function::kExp:
+    case Function::kSign:
+      return bind_math(call.function, bind_as(first, schema, TypeId::kFloat64),
+                       std::span(call.arguments).subspan(1), text);
+    case Function::kGreatest:
+    case Function::kLeast:
+      return bind_extreme(call.function, bind_parts(call.arguments, schema), text);
+    case Function::kHash:
+      return bind_hash(bind_node(first, schema), text);
     case Function::kEqual:
     case Function::kNotEqual:
     case Function::kLess:
@@ -166,11 +193,8 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
                           text);
     case Function::kCase:
       return bind_case_call(call, schema, text);
-    case Function::kCoalesce: {
-      std::vector<PartOperand> values;
-      for (const ExpressionPtr& value : call.arguments) values.push_back(bind_part(*value, schema));
-      return bind_coalesce(std::move(values), text);
-    }
+    case Function::kCoalesce:
+      return bind_coalesce(bind_parts(call.arguments, schema), text);
     case Function::kIsNaN:
       return bind_is_nan(bind_as(first, schema, TypeId::kFloat64), text);
     case Function::kIsIn:

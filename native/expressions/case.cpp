@@ -225,6 +225,12 @@ std::vector<Part> bind_values(std::vector<PartOperand> values, const DataType& t
 
 }  // namespace
 
+std::vector<Part> bind_alike(std::vector<PartOperand> values, const std::string& text,
+                             DataType* type) {
+  *type = common_type(values);
+  return bind_values(std::move(values), *type, text);
+}
+
 NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text) {
   for (const Part& condition : conditions) {
     if (condition.node->type().is_bool()) continue;

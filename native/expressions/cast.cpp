@@ -47,6 +47,7 @@ class CastNode final : public Node {
 };
 
 CastKernel find_cast(const DataType& from, const DataType& to) {
+  if (CastKernel kernel = find_decimal_cast(from, to)) return kernel;
   if (CastKernel kernel = find_number_cast(from, to)) return kernel;
   if (CastKernel kernel = find_time_cast(from, to)) return kernel;
   return find_text_cast(from, to);

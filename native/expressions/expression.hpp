@@ -28,6 +28,18 @@ enum class Function : uint8_t {
   kModulo,
   kNegate,
   kAbs,
+  kPower,
+  kRound,  // argument 1, optional: literal number of digits
+  kFloor,
+  kCeil,
+  kSqrt,
+  kLn,
+  kLog10,
+  kExp,
+  kSign,
+  kGreatest,  // any number of arguments, of one type
+  kLeast,
+  kHash,
   kEqual,
   kNotEqual,
   kLess,
@@ -75,7 +87,7 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 48> kFunctionNames = {
+inline constexpr std::array<std::string_view, 60> kFunctionNames = {
     "add",
     "subtract",
     "multiply",
@@ -84,6 +96,18 @@ inline constexpr std::array<std::string_view, 48> kFunctionNames = {
     "modulo",
     "negate",
     "abs",
+    "power",
+    "round",
+    "floor",
+    "ceil",
+    "sqrt",
+    "ln",
+    "log10",
+    "exp",
+    "sign",
+    "greatest",
+    "least",
+    "hash",
     "equal",
     "not_equal",
     "less",

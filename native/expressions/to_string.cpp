@@ -90,7 +90,7 @@ std::string operand_text(const Expression& expression);
 
 bool is_infix(const Expression& expression) {
   return expression.kind == Expression::Kind::kCall &&
-         (expression.function <= Function::kModulo ||
+         (expression.function <= Function::kModulo || expression.function == Function::kPower ||
           (expression.function >= Function::kEqual && expression.function <= Function::kOr));
 }
 
@@ -118,6 +118,8 @@ std::string_view symbol(Function function) {
       return " // ";
     case Function::kModulo:
       return " % ";
+    case Function::kPower:
+      return " ** ";
     case Function::kEqual:
       return " == ";
     case Function::kNotEqual:
@@ -184,7 +186,9 @@ std::string Expression::to_string() const {
     case Function::kCase:
       return case_text(arguments);
     case Function::kCoalesce:
-      return join({"coalesce(", listed(arguments, 0), ")"});
+    case Function::kGreatest:
+    case Function::kLeast:
+      return join({name_of(function), "(", listed(arguments, 0), ")"});
     case Function::kAbs:
       return join({"abs(", arguments.at(0)->to_string(), ")"});
     default:

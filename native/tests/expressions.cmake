@@ -1,4 +1,5 @@
 pystream_test(expressions_binder_test expressions/binder_test.cpp)
 pystream_test(expressions_functions_test expressions/functions_test.cpp)
 pystream_test(expressions_kernels_test expressions/kernels_test.cpp)
+pystream_test(expressions_numbers_test expressions/numbers_test.cpp)
 pystream_test(expressions_select_test expressions/select_test.cpp)

@@ -241,7 +241,8 @@ class Expression:
 
     @staticmethod
     def call(function: str, arguments: Sequence[Expression]) -> Expression:
-        """Call ``add subtract multiply divide floor_divide modulo negate abs equal not_equal``,
+        """Call ``add subtract multiply divide floor_divide modulo negate abs power``,
+        ``round floor ceil sqrt ln log10 exp sign greatest least hash equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
         ``is_in`` (its members follow as literals), ``truncate extract length substring lower``,
         ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split_part``,
@@ -255,7 +256,7 @@ class Expression:
         """Convert; values that the type does not hold are errors, or null with `or_null`."""
 
     def bind(self, schema: Schema) -> BoundExpression:
-        """Check the types. Raises SchemaError; NotSupportedError for decimal arithmetic."""
+        """Check the types. Raises SchemaError; NotSupportedError; ConfigError for a bad pattern."""
 
     def __str__(self) -> str: ...
     def __repr__(self) -> str: ...

@@ -36,6 +36,14 @@ Arity arity_of(Function function) {
   switch (function) {
     case Function::kNegate:
     case Function::kAbs:
+    case Function::kFloor:
+    case Function::kCeil:
+    case Function::kSqrt:
+    case Function::kLn:
+    case Function::kLog10:
+    case Function::kExp:
+    case Function::kSign:
+    case Function::kHash:
     case Function::kNot:
     case Function::kIsNull:
     case Function::kIsNotNull:
@@ -47,6 +55,10 @@ Arity arity_of(Function function) {
     case Function::kLStrip:
     case Function::kRStrip:
       return {1, 1};
+    case Function::kRound:
+      return {1, 2};
+    case Function::kGreatest:
+    case Function::kLeast:
     case Function::kIsIn:
     case Function::kCoalesce:
       return {1, SIZE_MAX};

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.expressions import Operand
     from pystream.plan.expressions import ExpressionNode
 
-__all__ = ["Then", "When", "coalesce", "when"]
+__all__ = ["Then", "When", "coalesce", "greatest", "least", "when"]
 
 
 def when(condition: Operand) -> When:
@@ -138,9 +138,53 @@ def coalesce(first: Operand, *others: Operand) -> Expression:
     >>> ps.coalesce(ps.col("departed"), ps.col("scheduled"), "1970-01-01")
     coalesce(col("departed"), col("scheduled"), "1970-01-01")
     """
-    return Expression(
-        CallNode("coalesce", tuple(operand_node(value, "coalesce") for value in (first, *others)))
-    )
+    return _of_all("coalesce", first, *others)
+
+
+def greatest(first: Operand, *others: Operand) -> Expression:
+    """Take the greatest of several values, as SQL's GREATEST.
+
+    Parameters
+    ----------
+    first, *others : value or Expression
+        All of one type, as in :func:`coalesce`.
+
+    Returns
+    -------
+    Expression
+        By the order of comparisons; null where one is null, else NaN where one is NaN.
+
+    Examples
+    --------
+    >>> ps.greatest(ps.col("departed"), ps.col("scheduled"))
+    greatest(col("departed"), col("scheduled"))
+    """
+    return _of_all("greatest", first, *others)
+
+
+def least(first: Operand, *others: Operand) -> Expression:
+    """Take the least of several values, as SQL's LEAST.
+
+    Parameters
+    ----------
+    first, *others : value or Expression
+        All of one type, as in :func:`coalesce`.
+
+    Returns
+    -------
+    Expression
+        By the order of comparisons; null where one is null, else NaN where one is NaN.
+
+    Examples
+    --------
+    >>> ps.least(ps.col("delay"), 60)
+    least(col("delay"), 60)
+    """
+    return _of_all("least", first, *others)
+
+
+def _of_all(function: str, *values: Operand) -> Expression:
+    return Expression(CallNode(function, tuple(operand_node(v, function) for v in values)))
 
 
 def _value_node(value: Operand | None, function: str) -> ExpressionNode:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.distributions import Distributions
 from pystream.pipeline.literals import literal_node
+from pystream.pipeline.number_functions import NumberFunctions
 from pystream.pipeline.pattern_functions import PatternFunctions
 from pystream.pipeline.picked_values import PickedValues
 from pystream.pipeline.text_functions import TextFunctions
@@ -39,11 +40,17 @@ __all__ = ["Expression", "col", "lit"]
 
 
 class Expression(
-    Aggregations, PickedValues, Distributions, TextFunctions, PatternFunctions, TimeFunctions
+    Aggregations,
+    PickedValues,
+    Distributions,
+    NumberFunctions,
+    TextFunctions,
+    PatternFunctions,
+    TimeFunctions,
 ):
     """A value per row, computed from columns; made by :func:`col` and :func:`lit`.
 
-    Operators and methods make new expressions: ``+ - * / // %``, unary ``-``, ``abs()``,
+    Operators and methods make new expressions: ``+ - * / // % **``, unary ``-``, ``abs()``,
     comparisons, ``& | ~``; ``+`` also joins strings. An expression is neither true nor
     false, so ``and``, ``or``, ``not`` and chained comparisons raise TypeError: write
     ``(a > 1) & (b < 2)``.
@@ -115,6 +122,12 @@ class Expression(
 
     def __rmod__(self, other: Operand) -> Expression:
         return self._infix("modulo", other, reflected=True)
+
+    def __pow__(self, other: Operand) -> Expression:
+        return self._infix("power", other)
+
+    def __rpow__(self, other: Operand) -> Expression:
+        return self._infix("power", other, reflected=True)
 
     def __neg__(self) -> Expression:
         return self._method("negate")

@@ -22,6 +22,7 @@ _INFIX: Final = {
     "divide": "/",
     "floor_divide": "//",
     "modulo": "%",
+    "power": "**",
     "equal": "==",
     "not_equal": "!=",
     "less": "<",
@@ -97,7 +98,7 @@ class CallNode(ExpressionNode):
             return f"{_PREFIX[self.function]}{_operand(first)}"
         if self.function == "case":
             return self._case_text()
-        if self.function in ("abs", "coalesce"):
+        if self.function in ("abs", "coalesce", "greatest", "least"):
             return f"{self.function}({', '.join(str(argument) for argument in self.arguments)})"
         listed = ", ".join(str(argument) for argument in rest)
         if self.function == "is_in":

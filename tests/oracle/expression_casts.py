@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tests.oracle.expression_numbers import decimal_cast
 from tests.oracle.expression_values import (
     Failure,
     Value,
@@ -23,6 +24,8 @@ def cast(value: Value, target: str) -> Value:
         return Value(target, content)
     if is_time(value.type) and is_time(target):
         return Value(target, in_range(content * tick(value.type) // tick(target), target))
+    if target.startswith("decimal128"):
+        return Value(target, decimal_cast(value, target))
     if isinstance(content, str | bytes):
         return Value(target, parsed(content, target))
     if target == "bool":

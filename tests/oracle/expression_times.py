@@ -1,4 +1,4 @@
-"""Clocks of time zones by zoneinfo, and formats by strftime and strptime.
+"""Truncation and parts of times, time zones by zoneinfo, formats by strftime and strptime.
 
 Python's dates reach from 1 to 9999; the Gregorian calendar repeats every 400 years, and what a zone
 does from 2100 on too.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.oracle.expression_values import DAY, Failure, Value, civil, in_range, tick
+from pystream.plan.expressions import ExpressionNode, LiteralNode
+from tests.oracle.expression_values import DAY, Failure, Value, civil, in_range, is_time, tick
 
 EPOCH = datetime(1970, 1, 1)
 CYCLE = 146_097 * 86_400
@@ -111,3 +112,60 @@ def parsed_time(text: str, format: str, kind: str) -> int:
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
     return in_range((moment - EPOCH) // timedelta(microseconds=1) * 1000 // tick(kind), kind)
+
+
+def truncate(value: Value, step: ExpressionNode) -> Value:
+    assert isinstance(step, LiteralNode)
+    if isinstance(step.value, str):
+        return calendar_truncate(value, step.value)
+    assert isinstance(step.value, int)
+    kind = value.type
+    if not is_time(kind):
+        kind = "uint64" if kind == "uint64" else "int64"
+    every = step.value if step.type is None else step.value // tick(kind)
+    if value.value is None:
+        return Value(kind, None)
+    return Value(kind, in_range(value.value - value.value % every, kind))
+
+
+def calendar_truncate(value: Value, unit: str) -> Value:
+    if value.value is None:
+        return value
+    days = value.value * tick(value.type) // DAY
+    _, day = civil(days)
+    first = {
+        "week": day - timedelta(days=day.weekday()),
+        "month": day.replace(day=1),
+        "quarter": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
+        "year": day.replace(month=1, day=1),
+    }
+    nanos = (days - (day - first[unit]).days) * DAY
+    return Value(value.type, in_range(nanos // tick(value.type), value.type))
+
+
+def extract(value: Value, part: str) -> Value:
+    if value.value is None:
+        return Value("int64", None)
+    nanos = value.value * tick(value.type)
+    days, of_day = divmod(nanos, DAY)
+    year, day = civil(days)
+    of_second = of_day % 10**9
+    iso = day.isocalendar()
+    parts = {
+        "year": year,
+        "quarter": (day.month + 2) // 3,
+        "month": day.month,
+        "day": day.day,
+        "day_of_week": day.isoweekday(),
+        "day_of_year": day.timetuple().tm_yday,
+        "week": iso.week,
+        "iso_year": year + iso.year - day.year,
+        "hour": of_day // (3600 * 10**9),
+        "minute": of_day // (60 * 10**9) % 60,
+        "second": of_day // 10**9 % 60,
+        "millisecond": of_second // 10**6,
+        "microsecond": of_second // 10**3,
+        "nanosecond": of_second,
+        "epoch": nanos // 10**9,
+    }
+    return Value("int64", parts[part])

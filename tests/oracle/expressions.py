@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import math
 import operator
-from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode, LiteralNode
 from tests.oracle.expression_casts import cast, try_cast
+from tests.oracle.expression_numbers import (
+    MATH,
+    decimal_arithmetic,
+    extreme,
+    hashed,
+    is_decimal,
+    math_function,
+    power,
+)
 from tests.oracle.expression_patterns import (
     regexp_extract,
     regexp_match,
@@ -26,18 +34,18 @@ from tests.oracle.expression_patterns import (
 )
 from tests.oracle.expression_times import (
     at_zone,
+    extract,
     formatted,
     from_zone,
     parsed_time,
+    truncate,
     truncated_in_zone,
 )
 from tests.oracle.expression_values import (
-    DAY,
     NANOS,
     UNITS,
     Failure,
     Value,
-    civil,
     duration_nanos,
     in_range,
     is_time,
@@ -93,6 +101,10 @@ def evaluate(node: ExpressionNode, types: dict[str, str], row: dict[str, Any]) -
             return case(arguments, types, row)
         case CallNode("coalesce", arguments):
             return coalesce(arguments, types, row)
+        case CallNode("greatest" | "least" as function, arguments):
+            kind = common_type(list(arguments), types)
+            values = [adapted(evaluate(part, types, row), kind) for part in arguments]
+            return extreme(function, kind, values)
         case CallNode(function, arguments):
             values = [evaluate(argument, types, row) for argument in arguments]
             return _call(function, values)
@@ -136,9 +148,15 @@ def _call(function: str, values: list[Value]) -> Value:
         return compare(function, *values)
     if function in ARITHMETIC:
         return arithmetic(function, *values)
+    if function == "power":
+        return power(meet(values[0], values[1]), meet(values[1], values[0]))
     if function in ("and", "or"):
         return Value("bool", kleene(function, values[0].value, values[1].value))
     first = settle(values[0])
+    if function == "hash":
+        return hashed(first)
+    if function in MATH:
+        return math_function(function, first, values[1].value if len(values) > 1 else 0)
     if function == "not":
         return Value("bool", None if first.value is None else not first.value)
     if function == "is_null":
@@ -285,6 +303,8 @@ def comparable(value: Value, beside: str) -> Any:
 
 
 def arithmetic(function: str, a: Value, b: Value) -> Value:
+    if is_decimal(a) or is_decimal(b):
+        return decimal_arithmetic(function, a, b)
     if "string" in (settle(a).type, settle(b).type) and not (is_time(a.type) or is_time(b.type)):
         joined = None if a.value is None or b.value is None else a.value + b.value
         return Value("string", joined)
@@ -388,7 +408,7 @@ def unary(function: str, value: Value) -> Value:
     if value.value is None:
         return Value(kind, None)
     result = -value.value if function == "negate" else abs(value.value)
-    return Value(kind, result if isinstance(result, float) else in_range(result, kind))
+    return Value(kind, in_range(result, kind) if isinstance(result, int) else result)
 
 
 # -- times ---------------------------------------------------------------------------------------
@@ -440,60 +460,3 @@ def in_unit(value: Value, unit: str) -> int | None:
     if value.value is None:
         return None
     return in_range(value.value * tick(value.type) // NANOS[unit], "int64")
-
-
-def truncate(value: Value, step: ExpressionNode) -> Value:
-    assert isinstance(step, LiteralNode)
-    if isinstance(step.value, str):
-        return calendar_truncate(value, step.value)
-    assert isinstance(step.value, int)
-    kind = value.type
-    if not is_time(kind):
-        kind = "uint64" if kind == "uint64" else "int64"
-    every = step.value if step.type is None else step.value // tick(kind)
-    if value.value is None:
-        return Value(kind, None)
-    return Value(kind, in_range(value.value - value.value % every, kind))
-
-
-def calendar_truncate(value: Value, unit: str) -> Value:
-    if value.value is None:
-        return value
-    days = value.value * tick(value.type) // DAY
-    _, day = civil(days)
-    first = {
-        "week": day - timedelta(days=day.weekday()),
-        "month": day.replace(day=1),
-        "quarter": day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1),
-        "year": day.replace(month=1, day=1),
-    }
-    nanos = (days - (day - first[unit]).days) * DAY
-    return Value(value.type, in_range(nanos // tick(value.type), value.type))
-
-
-def extract(value: Value, part: str) -> Value:
-    if value.value is None:
-        return Value("int64", None)
-    nanos = value.value * tick(value.type)
-    days, of_day = divmod(nanos, DAY)
-    year, day = civil(days)
-    of_second = of_day % 10**9
-    iso = day.isocalendar()
-    parts = {
-        "year": year,
-        "quarter": (day.month + 2) // 3,
-        "month": day.month,
-        "day": day.day,
-        "day_of_week": day.isoweekday(),
-        "day_of_year": day.timetuple().tm_yday,
-        "week": iso.week,
-        "iso_year": year + iso.year - day.year,
-        "hour": of_day // (3600 * 10**9),
-        "minute": of_day // (60 * 10**9) % 60,
-        "second": of_day // 10**9 % 60,
-        "millisecond": of_second // 10**6,
-        "microsecond": of_second // 10**3,
-        "nanosecond": of_second,
-        "epoch": nanos // 10**9,
-    }
-    return Value("int64", parts[part])

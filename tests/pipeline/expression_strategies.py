@@ -1,81 +1,38 @@
-"""Random batches over columns of every kind, and random well-typed expressions over them."""
+"""Random well-typed expressions, and random batches of the columns that they read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any, get_args
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import strategies as st
 
-from pystream._native import Array, DataType, RecordBatch, Schema
-from pystream.pipeline.case import coalesce, when
+from pystream._native import DataType, RecordBatch, Schema
+from pystream.pipeline.case import coalesce, greatest, least, when
 from pystream.pipeline.expressions import Expression, col, lit
 from pystream.pipeline.time_functions import TimePart
 from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode
-
-BITS = (8, 16, 32, 64)
-NUMBERS = {f"i{b}": f"int{b}" for b in BITS} | {f"u{b}": f"uint{b}" for b in BITS}
-NUMBERS |= {"j64": "int64", "v64": "uint64", "f32": "float32", "g32": "float32"}
-NUMBERS |= {"f64": "float64", "g64": "float64", "encoded_int": "int64"}
-FLOATS = [name for name, kind in NUMBERS.items() if kind.startswith("float")]
-INSTANTS = {f"t_{u}": f"timestamp[{u}]" for u in ("s", "ms", "us", "ns")} | {"day": "date32"}
-DURATIONS = {f"d_{u}": f"duration[{u}]" for u in ("s", "ms", "ns")}
-STRINGS = {"s": "string", "r": "string", "encoded": "string"}
-TYPES = {
-    **NUMBERS,
-    **INSTANTS,
-    **DURATIONS,
-    **STRINGS,
-    "blob": "binary",
-    "a": "bool",
-    "b": "bool",
-}
-DTYPES = {"date32": "datetime64[D]", "bool": "bool"}
-WORDS = ["", "a", "ab", "b", "é", "z\x00", "longer than sixteen bytes"]
-WORDS += ["ÄΣ", "ǅ ßﬃ", "Straße ΑΣ. Σ", "İIΣ\u0301a"]
-WORDS += [" a\t", "\u2003é \x1f", "𝄞a日é", "bab"]
-SHORT = ["", "a", "b", "é", "𝄞", "日é", "ab", " "]
-COMPARISONS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
-ARITHMETIC = ["__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__"]
-
-
-@cache  # building a strategy costs more than drawing from it
-def integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    near = [n for n in (low, low + 1, -1, 0, 1, 2, 7, high - 1, high) if low <= n <= high]
-    near += [n for n in (2**53, 2**53 + 1) if n <= high]
-    small = st.integers(max(low, -100), min(high, 100))
-    return st.one_of(small, st.sampled_from(near), st.integers(low, high))
-
-
-@cache
-def floats(width: int) -> st.SearchStrategy[float]:
-    edges = [0.0, -0.0, 1.0, -1.5, 0.5, 2.0**53, 2.0**63, -(2.0**63), np.inf, -np.inf, np.nan]
-    return st.one_of(
-        st.sampled_from(edges),
-        st.integers(-50, 50).map(lambda n: n / 4),
-        st.floats(width=width),  # type: ignore[arg-type]
-    )
-
-
-@cache
-def values(kind: str) -> st.SearchStrategy[Any]:
-    if kind.startswith(("int", "uint")):
-        return integers(int(kind.strip("uint")), signed=kind.startswith("i"))
-    if kind.startswith("float"):
-        return floats(int(kind[-2:]))
-    if kind == "date32":
-        return integers(32, signed=True).filter(lambda n: abs(n) < 2**24)
-    if kind == "bool":
-        return st.booleans()
-    if kind == "string":
-        return st.sampled_from(WORDS)
-    if kind == "binary":
-        return st.sampled_from([word.encode() for word in WORDS] + [b"\xff"])
-    return st.one_of(st.integers(-(10**5), 10**5), integers(64, signed=True))
+from tests.pipeline.expression_columns import (
+    ARITHMETIC,
+    BITS,
+    COMPARISONS,
+    DECIMALS,
+    DURATIONS,
+    FLOATS,
+    INSTANTS,
+    NUMBERS,
+    SHORT,
+    STRINGS,
+    TYPES,
+    WORDS,
+    floats,
+    integers,
+    native_column,
+    values,
+)
 
 
 @dataclass
@@ -122,26 +79,6 @@ def cases(draw: st.DrawFn, max_rows: int = 140) -> Case:
     return Case(expression, RecordBatch(schema, columns).slice(begin, length), rows)
 
 
-def native_column(name: str, kind: str, data: list[Any], nulls: Any) -> Array:
-    schema = Schema([(name, DataType(kind), True)])
-    if kind in ("string", "binary") or name == "encoded_int":
-        masked = [None if null else value for value, null in zip(data, nulls, strict=True)]
-        arrow = pa.array(masked, {"string": pa.string(), "binary": pa.binary()}.get(kind))
-        if name == "encoded_int":
-            arrow = pa.array(masked, pa.int64()).dictionary_encode()
-        table = pa.record_batch([arrow], names=[name])
-        column = RecordBatch.from_arrow(table)[0].column(0)
-        return column.encode() if name == "encoded" else column
-    dtype = DTYPES.get(kind, kind.replace("timestamp", "datetime64").replace("dur", "timedelta64"))
-    if kind.startswith("duration"):
-        dtype = f"timedelta64[{kind[9:]}"
-    if dtype.startswith(("datetime64", "timedelta64")):
-        values_ = np.array(data, np.int64).astype(dtype)
-    else:
-        values_ = np.array(data, dtype)
-    return RecordBatch.from_numpy(schema, {name: values_}, {name: nulls}).column(0)
-
-
 @cache
 def literals() -> st.SearchStrategy[Expression]:
     return st.one_of(
@@ -172,6 +109,8 @@ def numbers() -> st.SearchStrategy[Expression]:
             infix(ARITHMETIC, inner, inner),
             inner.map(lambda e: -e),
             inner.map(abs),
+            of_numbers(inner),
+            infix(["__pow__", "__rpow__"], inner, inner),
             st.builds(
                 lambda e, t: e.cast(t), inner, st.sampled_from(["int8", "uint64", "float32"])
             ),
@@ -189,6 +128,56 @@ def numbers() -> st.SearchStrategy[Expression]:
     )
     lengths = texts().map(lambda e: e.length())
     return st.recursive(columns(NUMBERS) | literals() | parsed | lengths, deeper, max_leaves=4)
+
+
+def of_numbers(numbers: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    names = ["floor", "ceil", "sqrt", "ln", "log10", "exp", "sign", "hash"]
+    return st.one_of(
+        st.builds(lambda e, name: getattr(e, name)(), numbers, st.sampled_from(names)),
+        st.builds(lambda e, digits: e.round(digits), numbers, st.integers(0, 15)),
+    )
+
+
+@cache
+def decimals() -> st.SearchStrategy[Expression]:
+    some = columns(DECIMALS)
+    amounts = [Decimal("1.50"), Decimal("-0.0001"), Decimal(3), Decimal("9" * 38)]
+    beside = some | columns(["i8", "i32", "u64"]) | st.sampled_from([*amounts, 0, 7, -(2**63)])
+    kinds = st.sampled_from(["decimal128(5, 2)", "decimal128(38, 6)", "decimal128(20, 0)"])
+    sums = infix(["__add__", "__sub__", "__radd__", "__rsub__"], some, beside)
+    products = infix(["__mul__", "__rmul__"], some, columns(["p", "w", "i32"]) | st.just(2))
+    quotients = infix(["__truediv__", "__rtruediv__"], some, beside)
+    sources = columns([*DECIMALS, "i64", "u64", "f32", "f64", *STRINGS])
+    words = st.sampled_from(["1.005", "-2.5", "1e3", "2.5E-3", ".5", "5.", "1e9999", "0x1", "-"])
+    return st.one_of(
+        sums,
+        products,
+        quotients,
+        some.map(lambda e: -e),
+        some.map(abs),
+        some.map(lambda e: e.hash()),
+        infix(COMPARISONS, sums, beside),
+        st.builds(lambda e, kind: e.cast(kind), sources | sums, kinds),
+        st.builds(lambda e, kind: e.try_cast(kind), sources | quotients | words.map(lit), kinds),
+        st.builds(lambda e, kind: e.try_cast(kind), some, st.sampled_from(["int8", "float64"])),
+    )
+
+
+@cache
+def hashes_and_extremes() -> st.SearchStrategy[Expression]:
+    several = st.sampled_from([greatest, least])
+    kinds = st.sampled_from(
+        [["i64", "j64"], ["f64", "g64"], ["f32", "g32"], [*STRINGS], ["a", "b"]]
+    )
+    alike = kinds.flatmap(lambda names: st.lists(columns(names), min_size=1, max_size=4))
+    return st.one_of(
+        columns(TYPES).map(lambda e: e.hash()),
+        texts().map(lambda e: e.hash()),
+        st.builds(lambda f, values: f(*values), several, alike),
+        st.builds(lambda f, v: f(col("f64"), v, 0), several, floats(64)),
+        st.builds(lambda f: f(col("t_ms"), col("t_ms") - "5ms"), several),
+        st.builds(lambda f: f(col("q"), col("q")), several),
+    )
 
 
 @cache
@@ -460,5 +449,14 @@ def choices(draw: st.DrawFn) -> Expression:
 @cache
 def expressions() -> st.SearchStrategy[Expression]:
     return st.one_of(
-        numbers(), conditions(), times(), texts(), fills(), choices(), attempts(), parsed()
+        numbers(),
+        conditions(),
+        times(),
+        texts(),
+        fills(),
+        choices(),
+        attempts(),
+        parsed(),
+        decimals(),
+        hashes_and_extremes(),
     )

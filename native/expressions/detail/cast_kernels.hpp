@@ -40,6 +40,8 @@ using CastKernel = std::function<Array(const Array& in, CastFailures& failures)>
 // Between numbers (no decimals as target), bool and times; empty when there is no such cast.
 CastKernel find_number_cast(const DataType& from, const DataType& to);
 CastKernel find_time_cast(const DataType& from, const DataType& to);
+// To decimals; empty when there is no such cast.
+CastKernel find_decimal_cast(const DataType& from, const DataType& to);
 // From or to string and binary; empty when there is no such cast.
 CastKernel find_text_cast(const DataType& from, const DataType& to);
 

@@ -26,6 +26,13 @@ struct PartOperand {
 NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_negate(NodePtr child, std::string text);
 NodePtr bind_absolute(NodePtr child, std::string text);
+// Functions of numbers; `arguments` are those behind the first.
+NodePtr bind_math(Function function, NodePtr child, std::span<const ExpressionPtr> arguments,
+                  std::string text);
+NodePtr bind_power(Operand base, Operand exponent, std::string text);
+// kGreatest or kLeast.
+NodePtr bind_extreme(Function function, std::vector<PartOperand> values, std::string text);
+NodePtr bind_hash(NodePtr child, std::string text);
 NodePtr bind_comparison(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_logic(Function function, NodePtr left, NodePtr right, std::string text);
 NodePtr bind_not(NodePtr child, std::string text);
@@ -63,6 +70,13 @@ NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, s
 // Whether values of both types may stand in one column of type `type`: they are equal, or differ in
 // a declared dictionary encoding alone.
 bool is_same_kind(const DataType& type, const DataType& other);
+// Values that may stand in one column, and its type.
+std::vector<Part> bind_alike(std::vector<PartOperand> values, const std::string& text,
+                             DataType* type);
+// Arithmetic where an operand is a decimal; negation and absolute value of one.
+NodePtr bind_decimal_arithmetic(Function function, const Operand& left, const Operand& right,
+                                std::string text);
+NodePtr bind_decimal_sign(bool negates, NodePtr child, std::string text);
 // Arithmetic of times; `left` or `right` is temporal.
 NodePtr bind_time_arithmetic(Function function, Operand left, Operand right, std::string text);
 // Both operands of one computing type (int64, uint64, float32, float64, or one int64 and one
