@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from pystream.pipeline.udf import UserFunction, udf
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.pipeline.windowed import KeyedStream, WindowedStream
-    from pystream.pipeline.windows import Window, cumulate, hopping, session, tumbling
+    from pystream.pipeline.windows import (
+        Window,
+        count_window,
+        cumulate,
+        hopping,
+        session,
+        tumbling,
+    )
     from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
 
 __version__ = "0.1.0"
@@ -60,6 +67,7 @@ __all__ = [
     "coalesce",
     "col",
     "count",
+    "count_window",
     "cumulate",
     "errors",
     "greatest",
@@ -106,6 +114,7 @@ _HOMES = {
     "coalesce": "pipeline.case",
     "col": "pipeline.expressions",
     "count": "pipeline.aggregates",
+    "count_window": "pipeline.windows",
     "cumulate": "pipeline.windows",
     "greatest": "pipeline.case",
     "hopping": "pipeline.windows",

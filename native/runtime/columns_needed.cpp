@@ -28,7 +28,9 @@ struct InputColumns {
   template <typename Aggregation>
   void window(const Aggregation& aggregation) const {
     for (const int key : aggregation.key_columns) add_column(input, key, names);
-    add_column(input, aggregation.event_time_column, names);
+    if (aggregation.event_time_column >= 0) {
+      add_column(input, aggregation.event_time_column, names);
+    }
     for (const auto& aggregate : aggregation.aggregates) {
       if (aggregate.input >= 0) add_column(input, aggregate.input, names);
       if (aggregate.by >= 0) add_column(input, aggregate.by, names);
@@ -53,6 +55,7 @@ struct InputColumns {
     const int gap = spec.aggregation.session.gap_column;
     if (gap >= 0) add_column(input, gap, names);
   }
+  void operator()(const CountWindowSpec& spec) const { window(spec.aggregation); }
   void operator()(const PythonStageSpec&) const { all(); }
   void operator()(const TopicSinkSpec&) const { all(); }
   void operator()(const CollectSpec&) const { all(); }

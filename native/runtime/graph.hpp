@@ -19,6 +19,7 @@
 #include "columns/record_batch.hpp"
 #include "expressions/expression.hpp"
 #include "storage/log.hpp"
+#include "windows/count_aggregation.hpp"
 #include "windows/session_spec.hpp"
 #include "windows/window_aggregation.hpp"
 
@@ -88,6 +89,11 @@ struct SessionWindowSpec {
   int64_t event_time_offset = 0;                // as in WindowSpec
 };
 
+struct CountWindowSpec {
+  windows::CountAggregationSpec aggregation;  // columns by index of the input's schema
+  int64_t event_time_offset = 0;              // as in WindowSpec
+};
+
 // A stage outside the core: the caller takes input batches from the Executor and gives outputs.
 struct PythonStageSpec {
   SchemaPtr output_schema;
@@ -112,7 +118,7 @@ struct CollectSpec {};
 
 using OperatorSpec =
     std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec, WindowSpec,
-                 SessionWindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
+                 SessionWindowSpec, CountWindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
 
 struct Node {
   std::string name;
@@ -132,6 +138,8 @@ class Graph {
   // Output 0: result rows. Output kLateOutput: rows that entered no window, as they came in.
   Port add_window(std::string name, Port input, WindowSpec spec);
   Port add_session_window(std::string name, Port input, SessionWindowSpec spec);
+  // No row is late for it.
+  Port add_count_window(std::string name, Port input, CountWindowSpec spec);
   Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
   // The node of a sink or collect.
   int add_topic_sink(std::string name, Port input, TopicSinkSpec spec);

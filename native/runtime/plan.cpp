@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "runtime/batch_reader.hpp"
 #include "runtime/columns_needed.hpp"
+#include "runtime/count_window_operator.hpp"
 #include "runtime/hybrid_reader.hpp"
 #include "runtime/session_operator.hpp"
 #include "runtime/stateless_operators.hpp"
@@ -205,14 +206,15 @@ class Planner {
   WindowInput::Plan plan_window(Aggregation* aggregation, int64_t event_time_offset) {
     const Edge& in = input();
     for (int& key : aggregation->key_columns) key = to_input(key);
-    aggregation->event_time_column = to_input(aggregation->event_time_column);
+    int& time = aggregation->event_time_column;
+    if (time >= 0) time = to_input(time);
     for (auto& aggregate : aggregation->aggregates) {
       if (aggregate.input >= 0) aggregate.input = to_input(aggregate.input);
       if (aggregate.by >= 0) aggregate.by = to_input(aggregate.by);
     }
     WindowInput::Plan plan;
     plan.schema = in.schema;
-    plan.event_time_column = aggregation->event_time_column;
+    plan.event_time_column = time;
     plan.event_time_offset = event_time_offset;
     plan.late_columns = kept_columns(*in.schema, kLateOutput);
     plan.late_schema = select(*in.schema, plan.late_columns);
@@ -253,6 +255,15 @@ class Planner {
     // Whether a record meets a session before or after it fired depends on the very watermark.
     if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
     return std::make_unique<SessionOperator>(node().name, std::move(plan), std::move(aggregation));
+  }
+
+  std::unique_ptr<Operator> make(const CountWindowSpec& spec) {
+    auto aggregation = spec.aggregation;
+    WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
+    // What comes out carries the watermark of the record that completed it.
+    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    return std::make_unique<CountWindowOperator>(node().name, std::move(plan),
+                                                 std::move(aggregation));
   }
 
   std::unique_ptr<Operator> make(const PythonStageSpec& spec) {

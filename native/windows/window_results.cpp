@@ -240,14 +240,19 @@ Array make_variance(AggregateKind kind, const InputLayout& input, const Accumula
 }  // namespace
 
 WindowResults::WindowResults(const AccumulatorLayout* layout, const Schema& input,
-                             std::span<const int> key_columns, const DataType& time_type)
-    : layout_(layout), key_count_(key_columns.size()), time_type_(time_type) {
+                             std::span<const int> key_columns, std::optional<DataType> time_type)
+    : layout_(layout),
+      key_count_(key_columns.size()),
+      has_bounds_(time_type.has_value()),
+      time_type_(time_type.value_or(DataType{})) {
   auto schema = std::make_shared<Schema>();
   for (const int key : key_columns) {
     schema->fields.push_back(input.fields[static_cast<size_t>(key)]);
   }
-  schema->fields.push_back({"window_start", time_type, false});
-  schema->fields.push_back({"window_end", time_type, false});
+  if (has_bounds_) {
+    schema->fields.push_back({"window_start", time_type_, false});
+    schema->fields.push_back({"window_end", time_type_, false});
+  }
   for (const ResultLayout& result : layout->results) schema->fields.push_back(result.field);
   for (size_t i = 0; i < schema->fields.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
@@ -309,8 +314,10 @@ RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
 RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
                                       const state::KeyDictionary& keys, const Rows& rows) const {
   RecordBatch batch = begin_batch(keys, rows.ids);
-  batch.columns.push_back(make_times(time_type_, rows.starts));
-  batch.columns.push_back(make_times(time_type_, rows.ends));
+  if (has_bounds_) {
+    batch.columns.push_back(make_times(time_type_, rows.starts));
+    batch.columns.push_back(make_times(time_type_, rows.ends));
+  }
   const Overflow bad = add_results(table, rows.slots, &batch);
   if (bad.result != nullptr) {
     throw_overflow(*bad.result, keys, rows.ids[bad.row], rows.starts[bad.row], rows.ends[bad.row]);
@@ -361,8 +368,10 @@ void WindowResults::throw_overflow(const ResultLayout& result, const state::KeyD
   throw Error(
       ErrorCode::kOperator,
       "the sum of '" + input.name + "' does not fit " + result.field.type.to_string() +
-          (key.empty() ? "" : " for " + key_text) + " in window [" + std::to_string(start) + ", " +
-          std::to_string(end) + "). Cast the column to float64 before summing.",
+          (key.empty() ? "" : " for " + key_text) +
+          (has_bounds_ ? " in window [" + std::to_string(start) + ", " + std::to_string(end) + ")"
+                       : " in a window") +
+          ". Cast the column to float64 before summing.",
       {{"column", input.name}, {"key", key_text}, {"window_start", start}, {"window_end", end}});
 }
 

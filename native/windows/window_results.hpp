@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,10 +18,10 @@ inline constexpr int64_t kMaxResultRows = 65536;
 
 class WindowResults {
  public:
-  // Key columns of the input, window_start and window_end of `time_type`, aggregates. Throws
-  // kSchema when two of them have one name.
+  // Key columns of the input, window_start and window_end of `time_type` (none: windows have no
+  // bounds), aggregates. Throws kSchema when two of them have one name.
   WindowResults(const AccumulatorLayout* layout, const Schema& input,
-                std::span<const int> key_columns, const DataType& time_type);
+                std::span<const int> key_columns, std::optional<DataType> time_type);
 
   const SchemaPtr& schema() const { return schema_; }
 
@@ -29,7 +30,8 @@ class WindowResults {
   int64_t emit(const AccumulatorTable& table, const state::KeyDictionary& keys, int64_t start,
                int64_t end, const std::function<void(RecordBatch&&)>& emit);
 
-  // Rows whose windows differ: of row i the window [starts[i], ends[i]), at most kMaxResultRows.
+  // Rows whose windows differ: of row i the window [starts[i], ends[i]), where windows have bounds;
+  // at most kMaxResultRows.
   struct Rows {
     std::span<const uint32_t> ids;  // of keys
     std::span<const uint32_t> slots;
@@ -59,6 +61,7 @@ class WindowResults {
   const AccumulatorLayout* layout_;
   SchemaPtr schema_;
   size_t key_count_;
+  bool has_bounds_;
   DataType time_type_;
   AccumulatorTable::Places places_;  // scratch
 };

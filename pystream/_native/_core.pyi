@@ -1074,6 +1074,27 @@ class Graph:
         `gap`: ticks, or the name of a column of integers (ticks) or durations.
         """
 
+    def add_count_window(
+        self,
+        name: str,
+        input: Port,
+        *,
+        size: int,
+        slide: int,
+        keys: Sequence[str],
+        event_time: str | None,
+        aggregates: Sequence[
+            tuple[str, AggregateKind, str | None]
+            | tuple[str, AggregateKind, str | None, str | None]
+        ],
+        event_time_offset: int = 0,
+    ) -> tuple[Port, Port]:
+        """Aggregate the last `size` records of a key each time that `slide` more have come.
+
+        Results: keys, window_start and window_end where there is an event time (its least, and its
+        greatest plus one tick), aggregates. No row is late.
+        """
+
     def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:
         """Hand batches to Python: see Executor.take and give. `schema` is that of the output."""
 

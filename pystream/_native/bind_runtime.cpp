@@ -125,12 +125,12 @@ Port add_project(Graph& graph, std::string name, Port input,
 // What all windows have: keys, event time, aggregates.
 template <typename Aggregation>
 void set_columns(Aggregation* aggregation, const Schema& schema, const std::string& name,
-                 const std::vector<std::string>& keys, const std::string& event_time,
+                 const std::vector<std::string>& keys, const std::optional<std::string>& event_time,
                  const std::vector<AnyAggregate>& aggregates) {
   for (const auto& key : keys) {
     aggregation->key_columns.push_back(column_index(schema, name, key));
   }
-  aggregation->event_time_column = column_index(schema, name, event_time);
+  if (event_time) aggregation->event_time_column = column_index(schema, name, *event_time);
   const auto index_of = [&](const std::optional<std::string>& column) {
     return column ? column_index(schema, name, *column) : -1;
   };
@@ -186,6 +186,21 @@ std::pair<Port, Port> add_session_window(Graph& graph, const std::string& name, 
   return {results, {results.node, runtime::kLateOutput}};
 }
 
+std::pair<Port, Port> add_count_window(Graph& graph, const std::string& name, Port input,
+                                       int64_t size, int64_t slide,
+                                       const std::vector<std::string>& keys,
+                                       const std::optional<std::string>& event_time,
+                                       const std::vector<AnyAggregate>& aggregates,
+                                       int64_t event_time_offset) {
+  runtime::CountWindowSpec spec;
+  spec.aggregation.size = size;
+  spec.aggregation.slide = slide;
+  set_columns(&spec.aggregation, *graph.schema(input), name, keys, event_time, aggregates);
+  spec.event_time_offset = event_time_offset;
+  const Port results = graph.add_count_window(name, input, std::move(spec));
+  return {results, {results.node, runtime::kLateOutput}};
+}
+
 int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions partitions,
                    const std::vector<std::string>& key, const std::string& acks,
                    const std::string& codec, const std::optional<std::string>& timestamp,
@@ -238,6 +253,9 @@ void bind_graph(py::module_& module) {
       .def("add_session_window", &add_session_window, py::arg("name"), py::arg("input"),
            py::kw_only(), py::arg("gap"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("allowed_lateness") = 0, py::arg("event_time_offset") = 0)
+      .def("add_count_window", &add_count_window, py::arg("name"), py::arg("input"), py::kw_only(),
+           py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
+           py::arg("aggregates"), py::arg("event_time_offset") = 0)
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema) {

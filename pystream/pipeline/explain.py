@@ -111,6 +111,9 @@ def _assigner(node: nodes.WindowAggregation) -> str:
     assigner = node.assigner
     if isinstance(assigner, nodes.SessionAssigner):
         return f"session(gap={assigner.gap} ticks of {node.event_time})"
+    if isinstance(assigner, nodes.CountAssigner):
+        slide = "" if assigner.slide == assigner.size else f", slide={assigner.slide}"
+        return f"count_window({assigner.size}{slide} records)"
     size = f"size={assigner.size}"
     if assigner.kind == "hopping":
         size += f", slide={assigner.slide}"

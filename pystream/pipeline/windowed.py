@@ -39,8 +39,8 @@ class KeyedStream:
         Parameters
         ----------
         window : Window
-            From :func:`pystream.tumbling`, :func:`pystream.hopping`, :func:`pystream.cumulate` or
-            :func:`pystream.session`.
+            From :func:`pystream.tumbling`, :func:`pystream.hopping`, :func:`pystream.cumulate`,
+            :func:`pystream.session` or :func:`pystream.count_window`.
 
         Returns
         -------
@@ -49,7 +49,7 @@ class KeyedStream:
         Raises
         ------
         PipelineError
-            If the stream has no event time.
+            If the stream has no event time; windows of counted records need none.
         ConfigError
             If the window is not a whole number of ticks of the event-time column.
         SchemaError
@@ -71,12 +71,7 @@ class WindowedStream:
         if not isinstance(window, Window):
             raise ConfigError(
                 f'window() got {window!r}. Pass tumbling("1m"), hopping("1h", "5m"), '
-                'cumulate("1d", "1h") or session("30m").'
-            )
-        if stream._event_time is None:
-            raise PipelineError(
-                "a window needs event time, which this stream does not have. Pass watermark= to "
-                "the source, and keep its timestamp column in select() and map_batches()."
+                'cumulate("1d", "1h"), session("30m") or count_window(100).'
             )
         self._stream = stream
         self._event_time = stream._event_time
@@ -130,7 +125,8 @@ class WindowedStream:
         Stream
             One row per key and window that has records: the key columns, ``window_start``,
             ``window_end`` (exclusive; both of the event-time column's type), the aggregates. Its
-            event time is ``window_end`` minus one tick.
+            event time is ``window_end`` minus one tick. Windows of counted records have no bounds
+            where the stream has no event time.
 
         Raises
         ------
@@ -155,28 +151,36 @@ class WindowedStream:
                 raise SchemaError(
                     f"aggregate gives the name {name!r} to two result columns. Choose another."
                 )
+        time = self._event_time
         plans = [aggregation.to_plan(name) for name, aggregation in aggregations.items()]
         stages = StagedColumns(self._stream._env._engine, self._stream._node, self._stream.schema)
         plans = [stages.aggregate_without_udfs(plan) for plan in plans]
         node = nodes.WindowAggregation(
             stages.node,
             keys=self._keys,
-            event_time=self._event_time.column,
-            event_time_shift=self._event_time.shift,
+            event_time=None if time is None else time.column,
+            event_time_shift=0 if time is None else time.shift,
             assigner=self._assigner,
             aggregates=tuple(plans),
             late_tag=None if self._late_tag is None else self._late_tag.name,
         )
         stream = self._stream
         schema = stream._env._engine.window_schema(node, stages.schema)
-        event_time = EventTime("window_end", self._event_time.tick, shift=-1)
+        event_time = None if time is None else EventTime("window_end", time.tick, shift=-1)
         return Stream(stream._env, node, schema, event_time, late_source=stream)
 
 
 def _assigner(
-    window: Window, stream: Stream, time: EventTime
-) -> nodes.WindowAssigner | nodes.SessionAssigner:
+    window: Window, stream: Stream, time: EventTime | None
+) -> nodes.WindowAssigner | nodes.SessionAssigner | nodes.CountAssigner:
     """Return the window in ticks of the event time."""
+    if window.kind == "count":
+        return nodes.CountAssigner(window.size, window.slide)
+    if time is None:
+        raise PipelineError(
+            "a window needs event time, which this stream does not have. Pass watermark= to the "
+            "source, and keep its timestamp column in select() and map_batches()."
+        )
     if window.gap is None:
         return nodes.WindowAssigner(
             window.kind,

@@ -10,7 +10,7 @@ from pystream.errors import ConfigError
 from pystream.pipeline.expressions import Expression
 from pystream.plan.expressions import ExpressionNode
 
-__all__ = ["Window", "cumulate", "hopping", "session", "tumbling"]
+__all__ = ["Window", "count_window", "cumulate", "hopping", "session", "tumbling"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,10 @@ class Window:
     Attributes
     ----------
     kind : str
-        ``"tumbling"``, ``"hopping"``, ``"cumulate"`` or ``"session"``.
+        ``"tumbling"``, ``"hopping"``, ``"cumulate"``, ``"session"`` or ``"count"``.
     size, slide, offset : int
-        In nanoseconds; `slide` is the step of windows that cumulate. Zero for sessions.
+        In nanoseconds; `slide` is the step of windows that cumulate. Of count windows size and
+        slide are in records. Zero for sessions.
     gap : int, ExpressionNode or None
         Of sessions: nanoseconds, or what computes it.
     """
@@ -186,6 +187,55 @@ def session(gap: str | timedelta | Expression) -> Window:
     if isinstance(gap, Expression):
         return Window("session", gap=gap.node)
     return Window("session", gap=_positive("gap", gap))
+
+
+def count_window(size: int, slide: int | None = None) -> Window:
+    """Cut a stream after so many records of a key, whatever their times.
+
+    With a slide, a window of the last `size` records is complete each time that `slide` more have
+    come; the first ones of a key are shorter. Flink's ``countWindow``.
+
+    Parameters
+    ----------
+    size : int
+        Records of a window.
+    slide : int, optional
+        Records from the end of one window to the end of the next; at most `size`. Default: `size`.
+
+    Returns
+    -------
+    Window
+
+    Raises
+    ------
+    ConfigError
+        If the size or the slide is no whole number from 1, or the slide is larger than the size.
+
+    Notes
+    -----
+    Needs no event time. Where the stream has one, ``window_start`` is the least of the window's
+    records, ``window_end`` the greatest plus one tick; else results have neither column. Records
+    are never late. What a key has of its next window when the input ends is not a result. Each
+    result costs up to two merges for every slide in the window. Records are counted in the order
+    of the log, by one thread.
+
+    Examples
+    --------
+    >>> count_window(100, slide=10).slide
+    10
+    """
+    slide = size if slide is None else slide
+    for name, records in (("size", size), ("slide", slide)):
+        if not isinstance(records, int) or isinstance(records, bool) or not 1 <= records < 2**62:
+            raise ConfigError(
+                f"count window has {name} {records!r}. Pass a whole number of records from 1."
+            )
+    if slide > size:
+        raise ConfigError(
+            f"count window has slide {slide} larger than size {size}, so that records between two "
+            "windows would belong to none. Use a slide of at most the size."
+        )
+    return Window("count", size, slide)
 
 
 def _offset(value: str | timedelta, period: int) -> int:

@@ -155,6 +155,14 @@ class SessionAssigner:
 
 
 @dataclass(frozen=True)
+class CountAssigner:
+    """The last `size` records of a key, each time that `slide` more have come."""
+
+    size: int
+    slide: int
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """One result column: a function over an expression (None: over rows)."""
 
@@ -170,9 +178,9 @@ class WindowAggregation(UnaryNode):
     """Aggregates per key and window; rows that enter no window leave by the late output."""
 
     keys: tuple[str, ...]
-    event_time: str
+    event_time: str | None  # None: counted records of a stream without
     event_time_shift: int  # ticks to add to the column; -1 when the input is a window's result
-    assigner: WindowAssigner | SessionAssigner
+    assigner: WindowAssigner | SessionAssigner | CountAssigner
     aggregates: tuple[Aggregate, ...]
     late_tag: str | None
 

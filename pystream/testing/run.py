@@ -140,6 +140,9 @@ def _window(spec: Spec) -> ps.Window:
     window = spec.window
     size, offset = f"{window.size_ms}ms", f"{window.offset_ms}ms"
     match window.kind:
+        case "count":
+            assert window.size is not None
+            return ps.count_window(window.size, window.slide)
         case "session":
             return ps.session(f"{window.gap_ms}ms")
         case "tumbling":
@@ -151,13 +154,13 @@ def _window(spec: Spec) -> ps.Window:
         case kind:
             raise NotSupportedError(
                 f'windows of kind "{kind}" are not built yet. Use "tumbling", "hopping", '
-                '"cumulate" or "session".'
+                '"cumulate", "session" or "count".'
             )
 
 
 def _collect(spec: Spec, stream: ps.Stream) -> Result:
     results, late = _windowed(spec, stream)
-    return _result(results.to_arrow(), late.to_arrow())
+    return _result(spec, results.to_arrow(), late.to_arrow())
 
 
 def _run_on_topic(spec: Spec, batches: list[tuple[Any, int]], log: ps.Log, threads: int) -> Result:
@@ -175,7 +178,7 @@ def _run_on_topic(spec: Spec, batches: list[tuple[Any, int]], log: ps.Log, threa
         late.sink_to_topic(late_topic, acks="published")
         with contextlib.suppress(_StopJob):
             env.execute(on_progress=_Stop(sum(len(table) for table, _ in batches)))
-        return _result(*(_read(log, name) for name in (results_topic, late_topic)))
+        return _result(spec, *(_read(log, name) for name in (results_topic, late_topic)))
 
 
 @contextlib.contextmanager
@@ -222,7 +225,7 @@ def _read(log: ps.Log, topic: str) -> Any:
     return ps.Environment(log).from_topic(topic, bounded=True).to_arrow()
 
 
-def _result(results: Any, late: Any) -> Result:
+def _result(spec: Spec, results: Any, late: Any) -> Result:
     whole = require("pyarrow", extra="arrow").int64()
     columns = {
         name: results[name].cast(whole) if name.startswith("window_") else results[name]
@@ -233,6 +236,8 @@ def _result(results: Any, late: Any) -> Result:
     panes = []
     for row in rows:
         fields = dict(zip(columns, row, strict=True))
+        if not spec.window.has_time:  # the event times that results carry are pystream's own
+            fields |= {"window_start": None, "window_end": None}
         pane = fields["key"], fields["window_start"], fields["window_end"]
         panes.append(PaneRow(**fields, pane=fired[pane]))
         fired[pane] += 1

@@ -49,7 +49,30 @@ def edges() -> Iterator[Case]:
     ):
         yield expect(name, _described(name, spec), _rows(times))
     yield from _sessions()
+    yield from _counts()
     yield from _several_partitions()
+
+
+def _counts() -> Iterator[Case]:
+    """Rows of keys in turn; far behind the watermark, and counted."""
+    times = [50, 10, 20, 5, 90, 1, 91, 2, 92, 3, 93, 4, 94]
+    for name, window in (
+        ("count_one", WindowSpec("count", size=1)),
+        ("count_three", WindowSpec("count", size=3)),
+        ("count_three_after_each", WindowSpec("count", size=3, slide=1)),
+        ("count_three_after_two", WindowSpec("count", size=3, slide=2)),
+        ("count_four_after_two", WindowSpec("count", size=4, slide=2)),
+        ("count_more_than_there_are", WindowSpec("count", size=8, slide=7)),
+    ):
+        for end, end_of_input in (("", True), ("-stopped", False)):
+            spec = Spec(window, end_of_input=end_of_input)
+            yield expect(f"{name}{end}", _described(f"{name}{end}", spec), _rows(times))
+    nulls = tuple(InputRow(ts, None if ts % 2 else "a", ts or None) for ts in (1, 0, 3, 0, 5, 7))
+    spec = Spec(WindowSpec("count", size=2))
+    yield expect("count_nulls", _described("count_nulls", spec), nulls)
+    partitions = tuple(InputRow(ts, "a", 2**ts, ts % 2) for ts in range(7))
+    spec = Spec(WindowSpec("count", size=3, slide=2), partitions=2)
+    yield expect("count_over_partitions", _described("count_over_partitions", spec), partitions)
 
 
 def _sessions() -> Iterator[Case]:

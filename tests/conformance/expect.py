@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from pystream.testing import Case, InputRow, PaneRow, Spec
+from tests.oracle.counts import run_counts
 from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, Result, rows, run
 
@@ -40,6 +42,9 @@ def run_oracle(
             partitions=range(spec.partitions),
             end_of_input=spec.end_of_input,
         )
+    if spec.window.kind == "count":
+        assert spec.window.size is not None
+        return run_counts(records, size=spec.window.size, slide=spec.window.slide)
     size = spec.window.size_ms
     assert size is not None
     return run(
@@ -57,8 +62,12 @@ def run_oracle(
 def expect(name: str, spec: Spec, input_rows: tuple[InputRow, ...]) -> Case:
     """Return the case that the oracle makes of a spec and its input."""
     result = run_oracle(spec, input_rows)
-    panes = [
-        PaneRow(**dict(zip(COLUMNS, row, strict=True)))  # type: ignore[arg-type]
-        for row in rows(result, records_of(input_rows), AGGREGATES)
-    ]
+    panes = []
+    fired: Counter[str | None] = Counter()  # by key, of windows without time
+    for row in rows(result, records_of(input_rows), AGGREGATES):
+        pane = PaneRow(**dict(zip(COLUMNS, row, strict=True)))  # type: ignore[arg-type]
+        if not spec.window.has_time:
+            pane = replace(pane, window_start=None, window_end=None, pane=fired[pane.key])
+            fired[pane.key] += 1
+        panes.append(pane)
     return Case(name, spec, input_rows, tuple(panes), tuple(result.late))

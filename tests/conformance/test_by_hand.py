@@ -7,7 +7,7 @@ input at once: it has no state, no order of firing, and no code in common with t
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -184,10 +184,24 @@ def sessions_by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
     }, late
 
 
+def counts_by_definition(case: Case) -> set[PaneRow]:
+    """Row number k * slide of a key, counted from 1, completes its k-th window."""
+    size, slide = case.spec.window.size or 0, case.spec.window.slide or case.spec.window.size or 1
+    panes = set()
+    for key in {row.key for row in case.rows}:
+        values = [row.value for row in case.rows if row.key == key]
+        for number, end in enumerate(range(slide, len(values) + 1, slide)):
+            whole = pane(key, 0, 1, values[max(0, end - size) : end])
+            panes.add(replace(whole, window_start=None, window_end=None, pane=number))
+    return panes
+
+
 def by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
     window = case.spec.window
     if window.kind == "session":
         return sessions_by_definition(case)
+    if window.kind == "count":
+        return counts_by_definition(case), set()
     size, slide = window.size_ms or 0, window.distance_ms or 0
     lengths = range(window.step_ms or size, size + 1, window.step_ms or size)
     contents: dict[tuple[str | None, int, int], list[int | None]] = defaultdict(list)

@@ -44,6 +44,7 @@ SURFACE = [
     "coalesce",
     "col",
     "count",
+    "count_window",
     "cumulate",
     "errors",
     "greatest",

@@ -1,19 +1,31 @@
 """The groups of mutations."""
 
-from tests.mutations import aggregate_rules, log_rules, producer_rules, rules, session_rules
+from tests.mutations import (
+    aggregate_rules,
+    count_rules,
+    log_rules,
+    producer_rules,
+    rules,
+    session_rules,
+)
 from tests.mutations.mutation import Group
 
 GROUPS = {
     "windows": Group(
-        rules.MUTATIONS + aggregate_rules.MUTATIONS + session_rules.MUTATIONS,
+        rules.MUTATIONS
+        + aggregate_rules.MUTATIONS
+        + session_rules.MUTATIONS
+        + count_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
             "tests/pipeline/test_sessions.py",
+            "tests/pipeline/test_counts.py",
             "tests/pipeline/test_aggregates.py",
             "tests/conformance/test_engine.py",
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
+            "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/native_api/test_hybrid.py",
         ),

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracle import aggregates, windows
+from tests.oracle import aggregates, counts, sessions, windows
 from tests.oracle.windows import Record, run, window_starts
 
 
 def test_examples_in_the_oracle_hold():
-    for module, least in ((windows, 15), (aggregates, 15)):
+    for module, least in ((windows, 15), (sessions, 10), (counts, 2), (aggregates, 15)):
         failed, attempted = doctest.testmod(module)
         assert attempted > least
         assert failed == 0

@@ -81,7 +81,6 @@ def test_partitions_without_a_log_get_a_temporary_one() -> None:
         (Spec(TEN, trigger=TriggerSpec("on_update")), 'trigger "on_update" is not built yet'),
         (Spec(TEN, trigger=TriggerSpec("count", every=2)), 'trigger "count"'),
         (Spec(TEN, trigger=TriggerSpec("time", every_ms=2)), 'trigger "time"'),
-        (Spec(WindowSpec("count", size=5)), 'windows of kind "count"'),
         (Spec(WindowSpec("global")), 'windows of kind "global"'),
     ],
 )

@@ -68,6 +68,10 @@ def compile_plan(
     return _Compiler(topics, bounded, is_perfect, make_stage).compile(sinks)
 
 
+# Name, function, the column that it takes, the one that decides, parameters.
+_Aggregate = tuple[str, nodes.AggregateFunction, str | None, str | None, tuple[float, ...]]
+
+
 class _Compiler:
     def __init__(
         self,
@@ -216,8 +220,34 @@ class _Compiler:
         if operands.computed:
             outputs = [*_pass_through(input_schema), *operands.computed]
             port = graph.add_project(f"{name}-operands", port, outputs)
+        results, late = self._add_window(node, name, port, aggregates, gap_column)
+        self._ports[id(node)] = results
+        self._late[id(node)] = late, input_schema if operands.computed else None
+
+    def _add_window(
+        self,
+        node: nodes.WindowAggregation,
+        name: str,
+        port: Port,
+        aggregates: list[_Aggregate],
+        gap_column: str | None,
+    ) -> tuple[Port, Port]:
+        graph, assigner = self._job.graph, node.assigner
+        if isinstance(assigner, nodes.CountAssigner):
+            return graph.add_count_window(
+                name,
+                port,
+                size=assigner.size,
+                slide=assigner.slide,
+                keys=node.keys,
+                event_time=node.event_time,
+                event_time_offset=node.event_time_shift,
+                aggregates=aggregates,
+            )
+        if node.event_time is None:
+            raise AssertionError(f"{name} has no event time")
         if isinstance(assigner, nodes.SessionAssigner):
-            results, late = graph.add_session_window(
+            return graph.add_session_window(
                 name,
                 port,
                 gap=assigner.gap if isinstance(assigner.gap, int) else str(gap_column),
@@ -226,21 +256,18 @@ class _Compiler:
                 event_time_offset=node.event_time_shift,
                 aggregates=aggregates,
             )
-        else:
-            results, late = graph.add_window(
-                name,
-                port,
-                size=assigner.size,
-                slide=assigner.slide,
-                offset=assigner.offset,
-                is_cumulative=assigner.kind == "cumulate",
-                keys=node.keys,
-                event_time=node.event_time,
-                event_time_offset=node.event_time_shift,
-                aggregates=aggregates,
-            )
-        self._ports[id(node)] = results
-        self._late[id(node)] = late, input_schema if operands.computed else None
+        return graph.add_window(
+            name,
+            port,
+            size=assigner.size,
+            slide=assigner.slide,
+            offset=assigner.offset,
+            is_cumulative=assigner.kind == "cumulate",
+            keys=node.keys,
+            event_time=node.event_time,
+            event_time_offset=node.event_time_shift,
+            aggregates=aggregates,
+        )
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:
         port, schema = self._late[id(node.input)]
