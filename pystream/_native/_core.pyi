@@ -1085,7 +1085,7 @@ class Graph:
         event_time: str | None,
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
-            | tuple[str, AggregateKind, str | None, str | None]
+            | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
         ],
         event_time_offset: int = 0,
     ) -> tuple[Port, Port]:

@@ -13,7 +13,11 @@ from pystream._native import _core
 from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, rows
 
-AGGREGATES = [("n", "count_all", None), ("total", "sum", "value"), ("last", "last", "value", None)]
+AGGREGATES = [
+    ("n", "count_all", None),
+    ("total", "sum", "value"),
+    ("last", "last", "value", None, ()),
+]
 INT64 = _core.DataType("int64")
 SCHEMA = _core.Schema([(name, INT64, True) for name in ("id", "ts", "key", "value")])
 
