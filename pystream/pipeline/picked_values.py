@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, NotSupportedError
 from pystream.pipeline.aggregates import Aggregation, Aggregations, condition_node
 from pystream.plan.expressions import ColumnNode, ExpressionNode
 
@@ -114,6 +114,32 @@ class PickedValues:
         col("user").arg_max(col("price") * col("amount"))
         """
         return Aggregation("arg_max", self.node, condition_node(where), _by(by))
+
+    def top_k(self, k: int, *, where: Expression | None = None) -> Aggregation:
+        """List the greatest values.
+
+        Raises
+        ------
+        NotSupportedError
+            Always, until columns can hold lists.
+        """
+        raise NotSupportedError(
+            f"top_k({k!r}) is not built yet: a result column cannot hold lists. Take the greatest "
+            "with max(), or a quantile with approx_quantile()."
+        )
+
+    def collect_list(self, *, where: Expression | None = None) -> Aggregation:
+        """List the values in the order of arrival.
+
+        Raises
+        ------
+        NotSupportedError
+            Always, until columns can hold lists.
+        """
+        raise NotSupportedError(
+            "collect_list() is not built yet: a result column cannot hold lists. Take single "
+            "values with first(), last(), arg_min() and arg_max()."
+        )
 
 
 def _by(by: Expression | str) -> ExpressionNode:

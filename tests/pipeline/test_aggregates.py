@@ -322,3 +322,10 @@ def test_quantiles_refuse_what_they_do_not_take() -> None:
     for error in (0, 0.6):
         with pytest.raises(errors.ConfigError, match="relative_error="):
             col("n").approx_quantile(0.5, error)
+
+
+def test_lists_in_results_are_refused_by_name() -> None:
+    with pytest.raises(errors.NotSupportedError, match=r"top_k\(3\) is not built yet"):
+        col("n").top_k(3)
+    with pytest.raises(errors.NotSupportedError, match=r"collect_list\(\) is not built yet"):
+        col("n").collect_list(where=col("n") > 0)

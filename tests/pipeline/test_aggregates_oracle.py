@@ -95,13 +95,13 @@ def check(log: ps.Log, case: Case, aggregates: Aggregates) -> None:
 
 
 @given(cases())
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_picked_values_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     check(log, case, PICKED)
 
 
 @given(cases())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_distinct_counts_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     check(log, case, COUNTED)
 
@@ -113,7 +113,7 @@ def is_within(found: float | None, wanted: float | None, error: float) -> bool:
 
 
 @given(cases())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_quantiles_are_within_their_error_of_the_oracles(log: ps.Log, case: Case) -> None:
     topic = next(topics)
     log.create_topic(topic, schema=SCHEMA, partitions=case.partitions)

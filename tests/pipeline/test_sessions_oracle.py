@@ -22,7 +22,7 @@ from pystream import col
 from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, rows
 from tests.pipeline import test_windows_oracle as windows
-from tests.pipeline.test_aggregates_oracle import PICKED
+from tests.pipeline.test_aggregates_oracle import COUNTED, PICKED
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,17 @@ def test_sessions_over_a_topic_agree_with_the_oracle(log: ps.Log, case: Case) ->
 
 @given(cases())
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
-def test_picked_values_of_sessions_over_a_table_agree_with_the_oracle(case: Case) -> None:
+def test_state_beside_rows_of_sessions_over_a_table_agrees_with_the_oracle(case: Case) -> None:
     """A table in memory is one partition, whatever the records say."""
+    aggregates = {**PICKED, **COUNTED}
     tables = [table_of(case, indexes) for indexes in batches_of(case)]
     case = Case(
         **{**vars(case), "records": tuple(windows.on_one_partition(r) for r in case.records)}
     )
-    wanted, wanted_late = expected(case, range(1), PICKED)
+    wanted, wanted_late = expected(case, range(1), aggregates)
     whole = pa.concat_tables([table_of(case, []), *tables])
     watermark = windows.watermark_of(case)  # type: ignore[arg-type]
     stream = ps.Environment().from_arrow(whole, watermark=watermark)
-    found, late = native(stream, case, PICKED)
+    found, late = native(stream, case, aggregates)
     assert found == wanted
     assert late == wanted_late
