@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stable_hash.hpp"
 #include "window_rows.hpp"
 #include "windows/dd_sketch.hpp"
 #include "windows/side_state.hpp"
@@ -273,6 +274,83 @@ TEST(HyperLogLog, IsTheSameHoweverItWasMerged) {
       EXPECT_NEAR(static_cast<double>(estimates.data<int64_t>()[0]), static_cast<double>(total),
                   0.0081 * 3 * static_cast<double>(total));
     }
+  }
+}
+
+// The word with that stable_hash_u64().
+uint64_t word_with_hash(uint64_t hash) {
+  uint64_t z = hash ^ (hash >> 31) ^ (hash >> 62);
+  z *= 0x319642b2d24d8ec3;
+  z = z ^ (z >> 27) ^ (z >> 54);
+  z *= 0x96de1b173f119089;
+  z = z ^ (z >> 30) ^ (z >> 60);
+  return z - 0x9e3779b97f4a7c15;
+}
+
+Array add_numbers(SideState* side, const std::vector<std::optional<int64_t>>& values) {
+  const Array column = make_column<int64_t>(DataType::of(TypeId::kInt64), values);
+  const std::vector<uint32_t> slots(values.size(), 0);
+  side->add({column, nullptr, 0, column.length, slots.data()});
+  const uint32_t slot = 0;
+  ResultLayout result;
+  result.field.type = DataType::of(TypeId::kInt64);
+  return side->emit(result, {&slot, 1});
+}
+
+// Values whose registers are told from others only by the bits that a dense register drops: all of
+// them are zero. The first pass adds most of them to the sparse form, the second to the dense one.
+TEST(HyperLogLog, AddingTheSameValuesAgainChangesNothing) {
+  std::vector<std::optional<int64_t>> values;
+  for (uint64_t number = 0; number < 3000; ++number) {
+    const uint64_t hash = number << 50 | uint64_t{1} << 38;
+    const uint64_t word = word_with_hash(hash);
+    ASSERT_EQ(stable_hash_u64(word), hash);
+    values.emplace_back(static_cast<int64_t>(word));
+  }
+  InputLayout input;
+  input.type = DataType::of(TypeId::kInt64);
+  const auto side = make_side({SideKind::kHyperLogLog, 0, -1, {}}, input);
+  side->resize(1);
+  const int64_t once = add_numbers(side.get(), values).data<int64_t>()[0];
+  const int64_t twice = add_numbers(side.get(), values).data<int64_t>()[0];
+  EXPECT_EQ(once, twice);
+}
+
+TEST(DistinctValues, AreTheSameInDictionariesThatCameAboutDifferently) {
+  InputLayout input;
+  input.type = DataType::of(TypeId::kInt64);
+  const auto side = make_side({SideKind::kDistinct, 0, -1, {}}, input);
+  const auto other = make_side({SideKind::kDistinct, 0, -1, {}}, input);
+  side->resize(1);
+  other->resize(1);
+  add_numbers(side.get(), {1, 2, 3});
+  add_numbers(other.get(), {4, 3});
+  const uint32_t slot = 0;
+  side->merge(*other, &slot, &slot, 1);
+  EXPECT_EQ(add_numbers(side.get(), {2}).data<int64_t>()[0], 4);
+}
+
+TEST(DDSketch, FindsTheValueOfARank) {
+  InputLayout input;
+  input.type = DataType::of(TypeId::kFloat64);
+  SideLayout layout{SideKind::kDDSketch, 0, -1, {}};
+  layout.relative_error = 0.001;
+  const double nan = std::nan("");
+  const Array values =
+      make_column<double>(input.type, {50, -20, nan, 10, 0, -40, 30, nan, 70, -60});
+  const std::vector<double> sorted = {-60, -40, -20, 0, 10, 30, 50, 70};
+  const auto side = make_side(layout, input);
+  side->resize(1);
+  const std::vector<uint32_t> slots(10, 0);
+  side->add({values, nullptr, 0, 10, slots.data()});
+  const uint32_t slot = 0;
+  ResultLayout result;
+  result.field.type = input.type;
+  for (const double quantile : {0.0, 0.1, 0.15, 0.5, 0.9, 1.0}) {
+    result.quantile = quantile;
+    const double exact = sorted[static_cast<size_t>(quantile * 7)];
+    EXPECT_NEAR(side->emit(result, {&slot, 1}).data<double>()[0], exact,
+                0.001 * (1 + 1e-9) * std::fabs(exact));
   }
 }
 
