@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +39,14 @@ def as_one_topic(history: list[Event], live: list[Event]) -> list[oracle.Record]
     return records + [oracle.Record(ts, (key,), (value,), p) for ts, key, value, p in live]
 
 
+def runs(live: list[Event], batch_rows: int) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
+    """Cut events into batches: neighbours of one partition, up to so many."""
+    for partition, group in itertools.groupby(live, key=lambda event: event[3]):
+        rows = [event[:3] for event in group]
+        for begin in range(0, len(rows), batch_rows):
+            yield partition, rows[begin : begin + batch_rows]
+
+
 EVENT = st.tuples(
     st.integers(-60, 60), st.integers(0, 2), st.integers(-5, 5), st.integers(0, PARTITIONS - 1)
 )
@@ -64,8 +74,8 @@ def test_windows_equal_the_record_by_record_model(
     )
     log = _core.Log.open(str(tmp_path_factory.mktemp("log")))
     topic = open_topic(log, 1, PARTITIONS, EVENTS)
-    for event in live:
-        topic[event[3]].append(batch_of([event[:3]]), timestamps=0)
+    for partition, run in runs(live, batch_rows):
+        topic[partition].append(batch_of(run), timestamps=0)
     past = [
         batch_of([event[:3] for event in history[begin : begin + batch_rows]])
         for begin in range(0, len(history), batch_rows)

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/hybrid_reader.hpp"
 #include "topic_support.hpp"
 
 namespace pystream::runtime {
@@ -301,7 +302,7 @@ TEST(TopicJob, ATopicGetsMoreColumnsUnderARunningSource) {
 TEST(TopicJob, HistoryComesFirstAndItsWatermarkHoldsForEveryPartition) {
   TempLog log;
   const Partitions topic = log.topic("events", 2);
-  append(*topic[0], {{9, 1, 2}, {31, 1, 4}});
+  append(*topic[0], {{9, 1, 2}, {31, 1, 4}, {12, 1, 32}});
   append(*topic[1], {{12, 1, 8}});
   TopicSourceSpec spec = topic_source(log, topic, 0);
   // 20 moves the watermark to 19 and closes [0, 10) for the 9; of [10, 20), nothing is left either.
@@ -319,11 +320,42 @@ TEST(TopicJob, HistoryComesFirstAndItsWatermarkHoldsForEveryPartition) {
     EXPECT_EQ(rows_of(executor.take_collected(out)),
               (Rows{{1, 0, 10, 1, 1}, {1, 20, 30, 1, 16}, {1, 30, 40, 1, 4}}));
     EXPECT_EQ(events_of(executor.take_collected(late)),
-              (std::vector<Event>{{9, 1, 2}, {12, 1, 8}}));
+              (std::vector<Event>{{9, 1, 2}, {12, 1, 32}, {12, 1, 8}}));
     EXPECT_EQ(executor.metrics()[0].kind, "hybrid source");
-    EXPECT_EQ(executor.metrics()[0].records_in, 5);
+    EXPECT_EQ(executor.metrics()[0].records_in, 6);
     spec.history = read_batches({batch_of({{5, 1, 1}}), batch_of({{20, 1, 16}})});
   }
+}
+
+TEST(TopicJob, RowsBehindAHistoryCarryTheWatermarkThatItReached) {
+  TempLog log;
+  const Partitions topic = log.topic("events", 2);
+  append(*topic[0], {{9, 1, 2}});
+  append(*topic[1], {{40, 1, 4}});
+  append(*topic[0], {{50, 1, 4}});
+  TopicSourceSpec spec = topic_source(log, topic, 3);
+  spec.schema = event_schema();
+  spec.history = read_batches({batch_of({{5, 1, 1}, {20, 1, 16}})});
+  HybridReader reader("events", spec, {"ts", "key", "value"});
+  const RoundLimits limits{1000, 1 << 20, 10};
+  std::vector<SourceBatch> round;
+  reader.next_round(limits, &round);
+  ASSERT_EQ(round.size(), 1);
+  EXPECT_EQ(round[0].num_rows, 2);
+  EXPECT_EQ(reader.watermark(), 20 - 3 - 1);
+  round.clear();
+  reader.next_round(limits, &round);
+  ASSERT_EQ(round.size(), 3);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(round[i].marks.own_before, 20);
+    EXPECT_EQ(round[i].marks.others, 20);
+    EXPECT_EQ(round[i].marks.before, 16);
+    EXPECT_EQ(round[i].marks.after, 16);
+  }
+  EXPECT_EQ(round[2].marks.others, 40);
+  EXPECT_EQ(round[2].marks.after, 36);
+  EXPECT_EQ(reader.watermark(), 36);
+  EXPECT_TRUE(reader.has_ended());
 }
 
 TEST(TopicJob, RecordTimestampCanBeTheEventTime) {
