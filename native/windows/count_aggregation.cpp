@@ -20,8 +20,8 @@ namespace {
 
 // Fewer keys or slices than this are not worth closing up.
 constexpr int64_t kCompactMin = 65536;
-// Slices that are merged into windows at a time.
-constexpr size_t kMaxMerges = size_t{1} << 20;
+// Slices of complete windows that are noted before these are merged.
+constexpr size_t kMaxParts = size_t{1} << 20;
 
 CountAggregationSpec checked(CountAggregationSpec spec, const Schema& input) {
   key_types(spec.key_columns, input);
@@ -71,7 +71,8 @@ struct CountAggregation::State {
   const int64_t* read_times(const RecordBatch& rows);
   void count(uint32_t key, int64_t row, int64_t time);
   void complete(uint32_t key, int64_t row);
-  void emit_windows(const RowWatermarks& watermarks, const Emit& emit);
+  void settle(const RecordBatch& rows, int64_t begin, int64_t end, const RowWatermarks& watermarks,
+              const Emit& emit);
   void emit_some(std::span<const Window> some, size_t parts_end, const RowWatermarks& watermarks,
                  const Emit& emit);
   void compact();
@@ -96,6 +97,7 @@ struct CountAggregation::State {
   // Of the batch at work.
   EventTimes times;
   std::vector<int64_t> no_times;
+  const int64_t* row_times = nullptr;
   RowAccumulator accumulator;
   std::vector<uint32_t> ids;
   std::vector<uint32_t> row_slices;
@@ -157,18 +159,23 @@ void CountAggregation::State::complete(uint32_t key, int64_t row) {
   }
 }
 
-void CountAggregation::State::emit_windows(const RowWatermarks& watermarks, const Emit& emit) {
-  size_t begin = 0;
-  while (begin < windows.size()) {
-    size_t end = begin + 1;
-    while (end < windows.size() && end - begin < kMaxResultRows &&
-           windows[end].first - windows[begin].first < kMaxMerges) {
-      ++end;
-    }
-    const size_t parts_end = end < windows.size() ? windows[end].first : parts.size();
-    emit_some({windows.data() + begin, end - begin}, parts_end, watermarks, emit);
-    begin = end;
+// Accumulates rows [begin, end), emits the windows that are complete, and lets go what they held.
+void CountAggregation::State::settle(const RecordBatch& rows, int64_t begin, int64_t end,
+                                     const RowWatermarks& watermarks, const Emit& emit) {
+  table.prepare(slices.size(), true);
+  accumulator.add(&table, rows, row_slices.data(),
+                  {begin, end - begin, nullptr, row_times, watermarks.first_arrival});
+  for (size_t first = 0; first < windows.size(); first += kMaxResultRows) {
+    const size_t count = std::min<size_t>(kMaxResultRows, windows.size() - first);
+    const size_t next = first + count;
+    emit_some({windows.data() + first, count},
+              next < windows.size() ? windows[next].first : parts.size(), watermarks, emit);
   }
+  table.clear_rows(evicted);
+  for (const uint32_t slice : evicted) slices.release(slice);
+  windows.clear();
+  parts.clear();
+  evicted.clear();
 }
 
 void CountAggregation::State::emit_some(std::span<const Window> some, size_t parts_end,
@@ -254,18 +261,15 @@ void CountAggregation::add(const RecordBatch& rows, const RowWatermarks& waterma
   state.row_slices.resize(static_cast<size_t>(count));
   state.keys.find_or_insert(key_columns, count, state.ids.data());
   state.slices.reserve_keys(state.keys.size());
-  state.windows.clear();
-  state.parts.clear();
-  state.evicted.clear();
+  state.row_times = times;
+  int64_t settled = 0;
   for (int64_t row = 0; row < count; ++row) {
     state.count(state.ids[static_cast<size_t>(row)], row, times[row]);
+    if (state.parts.size() < kMaxParts) continue;
+    state.settle(rows, settled, row + 1, watermarks, emit);
+    settled = row + 1;
   }
-  state.table.prepare(state.slices.size(), true);
-  state.accumulator.add(&state.table, rows, state.row_slices.data(),
-                        {0, count, nullptr, times, watermarks.first_arrival});
-  state.emit_windows(watermarks, emit);
-  state.table.clear_rows(state.evicted);
-  for (const uint32_t slice : state.evicted) state.slices.release(slice);
+  state.settle(rows, settled, count, watermarks, emit);
   state.compact();
 }
 

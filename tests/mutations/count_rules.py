@@ -33,7 +33,7 @@ MUTATIONS = (
     ),
     Mutation(
         "records that leave a count window are counted in the next that takes their place",
-        (Edit(COUNTS, "  state.table.clear_rows(state.evicted);\n", ""),),
+        (Edit(COUNTS, "  table.clear_rows(evicted);\n", ""),),
     ),
     Mutation(
         "a count window ends at its latest record, not behind it",

@@ -114,6 +114,13 @@ def test_counts_that_do_not_exist_are_refused_when_written(size: Any, slide: Any
         ps.count_window(size, slide)
 
 
+def test_counted_records_know_no_lateness() -> None:
+    for watermark in (TIMES, None):
+        windows = stream(SALES, watermark).key_by("user").window(ps.count_window(2))
+        with pytest.raises((errors.ConfigError, errors.NotSupportedError)):
+            windows.allowed_lateness("1s")
+
+
 def test_windows_of_time_still_need_event_time() -> None:
     untimed = stream(SALES, watermark=None)
     for window in (ps.tumbling("1s"), ps.session("1s")):

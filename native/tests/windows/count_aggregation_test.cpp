@@ -1,6 +1,7 @@
 // Count windows: when they are complete, what they hold, what is kept and what is forgotten.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -120,6 +121,24 @@ TEST(Counts, SizesAreCheckedWhenTheWindowsAreMade) {
        std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {-1, 1}, {1, 0}, {2, 3}, {2, -1}}) {
     EXPECT_THROW(CountHarness(counts(size, slide)), Error);
   }
+}
+
+TEST(Counts, WindowsOfManySlicesAreMergedNowAndThenWithinABatch) {
+  const int64_t size = 1500;
+  const int64_t rows = 3000;
+  CountHarness counted(counts(size, 1));
+  Times values;
+  for (int64_t i = 0; i < rows; ++i) values.push_back(i);
+  const Rows found = counted.add(
+      records(std::vector<std::optional<std::string>>(static_cast<size_t>(rows), "a"), values));
+  ASSERT_EQ(static_cast<int64_t>(found.size()), rows);
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t n = std::min(i + 1, size);
+    EXPECT_EQ(found[static_cast<size_t>(i)],
+              (std::vector<std::string>{"'a'", "0", "1", std::to_string(n),
+                                        std::to_string(n * i - n * (n - 1) / 2)}));
+  }
+  EXPECT_EQ(counted.aggregation.open_slices(), size - 1);
 }
 
 TEST(CountState, KeysWithoutRecordsAreForgotten) {
