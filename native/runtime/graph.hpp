@@ -97,6 +97,9 @@ struct CountWindowSpec {
 // A stage outside the core: the caller takes input batches from the Executor and gives outputs.
 struct PythonStageSpec {
   SchemaPtr output_schema;
+  // For each input batch it gives one with as many rows in the same order, so that each row keeps
+  // its own watermark.
+  bool keeps_rows = false;
 };
 
 struct TopicSinkSpec {

@@ -269,7 +269,11 @@ class Planner {
   std::unique_ptr<Operator> make(const PythonStageSpec& spec) {
     output(0).schema = spec.output_schema;
     output(0).source = input().source;
-    auto stage = std::make_unique<PythonStageOperator>(node().name, spec.output_schema);
+    if (spec.keeps_rows && input().is_parallel) {
+      source_plans_[input().source].needs_row_watermarks = true;  // windows below may ask for them
+    }
+    auto stage =
+        std::make_unique<PythonStageOperator>(node().name, spec.output_schema, spec.keeps_rows);
     plan_.stages.push_back({node_, stage.get()});
     return stage;
   }

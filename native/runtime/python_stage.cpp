@@ -7,15 +7,20 @@
 
 namespace pystream::runtime {
 
-PythonStageOperator::PythonStageOperator(std::string name, SchemaPtr output)
-    : OrderedOperator(std::move(name), "python stage"), output_(std::move(output)) {}
+PythonStageOperator::PythonStageOperator(std::string name, SchemaPtr output, bool keeps_rows)
+    : OrderedOperator(std::move(name), "python stage"),
+      output_(std::move(output)),
+      keeps_rows_(keeps_rows) {}
 
 void PythonStageOperator::deliver(Rows&& rows, Lane&) {
-  queue_.push_back({std::move(rows.batch), rows.watermarks.all});
+  if (!keeps_rows_) rows.watermarks.per_row = {};  // those of rows that may be no more
+  queue_.push_back({std::move(rows.batch), std::move(rows.watermarks)});
 }
 
 void PythonStageOperator::on_watermark(int64_t watermark, Lane&) {
-  queue_.push_back({std::nullopt, watermark});
+  windows::RowWatermarks watermarks;
+  watermarks.all = watermark;
+  queue_.push_back({std::nullopt, std::move(watermarks)});
   move_watermarks();
 }
 
@@ -37,8 +42,9 @@ std::optional<RecordBatch> PythonStageOperator::take() {
   if (queue_.empty()) return std::nullopt;
   is_taken_ = true;
   taken_at_ns_ = monotonic_ns();
-  taken_watermark_ = queue_.front().watermark;
-  std::optional<RecordBatch> batch = std::move(queue_.front().batch);
+  taken_watermarks_ = std::move(queue_.front().watermarks);
+  RecordBatch batch = std::move(*queue_.front().batch);  // no watermark is at the head
+  taken_rows_ = batch.num_rows;
   queue_.pop_front();
   return batch;
 }
@@ -58,10 +64,16 @@ void PythonStageOperator::give(std::vector<RecordBatch> outputs) {
                     "). Return the columns of the schema in its order.",
                 {{"operator", name()}});
   }
+  if (keeps_rows_ && (outputs.size() != 1 || outputs[0].num_rows != taken_rows_)) {
+    throw Error(ErrorCode::kSchema,
+                "stage '" + name() + "' was to return one batch of " + std::to_string(taken_rows_) +
+                    " rows. Return a row for each of the input.",
+                {{"operator", name()}});
+  }
   is_taken_ = false;
   OperatorMetrics::add(metrics_.busy_ns, monotonic_ns() - taken_at_ns_);
   for (RecordBatch& batch : outputs) {
-    if (batch.num_rows > 0) outbox_.push_back({std::move(batch), taken_watermark_});
+    if (batch.num_rows > 0) outbox_.push_back({std::move(batch), taken_watermarks_});
   }
   move_watermarks();
 }
@@ -70,14 +82,14 @@ void PythonStageOperator::drain(Lane& lane) {
   Operator* caller = lane.enter(this);
   for (Entry& entry : std::exchange(outbox_, {})) {
     if (!entry.batch) {
-      forward_watermark(entry.watermark, lane);
+      forward_watermark(entry.watermarks.all, lane);
       continue;
     }
-    windows::RowWatermarks watermarks;
-    watermarks.all = entry.watermark;
-    watermarks.first_arrival = arrivals_;
-    arrivals_ += entry.batch->num_rows;
-    emit(0, {std::move(*entry.batch), std::move(watermarks)}, lane);
+    if (!keeps_rows_) {
+      entry.watermarks.first_arrival = arrivals_;
+      arrivals_ += entry.batch->num_rows;
+    }
+    emit(0, {std::move(*entry.batch), std::move(entry.watermarks)}, lane);
   }
   lane.leave(caller);
 }

@@ -16,7 +16,7 @@ namespace pystream::runtime {
 
 class PythonStageOperator final : public OrderedOperator {
  public:
-  PythonStageOperator(std::string name, SchemaPtr output);
+  PythonStageOperator(std::string name, SchemaPtr output, bool keeps_rows = false);
 
   void deliver(Rows&& rows, Lane& lane) override;
 
@@ -24,7 +24,8 @@ class PythonStageOperator final : public OrderedOperator {
   // Nothing queued, nothing taken, nothing given.
   bool is_empty() const { return queue_.empty() && !is_taken_ && outbox_.empty(); }
   std::optional<RecordBatch> take();
-  // Throws kSchema when an output has another schema, kConfig when nothing was taken.
+  // Throws kSchema when an output has another schema or, where rows are kept, another number of
+  // them; kConfig when nothing was taken.
   void give(std::vector<RecordBatch> outputs);
   // Moves on what was given, and the watermarks between and behind it.
   void drain(Lane& lane);
@@ -35,17 +36,19 @@ class PythonStageOperator final : public OrderedOperator {
 
  private:
   struct Entry {
-    std::optional<RecordBatch> batch;  // none: a watermark
-    int64_t watermark;                 // before the batch, or to be passed on
+    std::optional<RecordBatch> batch;   // none: a watermark
+    windows::RowWatermarks watermarks;  // of the batch; `all` is the one to be passed on
   };
 
   void move_watermarks();
 
   SchemaPtr output_;
+  bool keeps_rows_;
   std::deque<Entry> queue_;  // input; a watermark at the head only while a batch is taken
   bool is_taken_ = false;
   int64_t taken_at_ns_ = 0;  // Python is at work since then
-  int64_t taken_watermark_ = windows::kMinWatermark;
+  windows::RowWatermarks taken_watermarks_;
+  int64_t taken_rows_ = 0;
   std::deque<Entry> outbox_;
   int64_t arrivals_ = 0;  // rows moved on; state that is checkpointed
 };

@@ -1095,8 +1095,14 @@ class Graph:
         greatest plus one tick), aggregates. No row is late.
         """
 
-    def add_python_stage(self, name: str, input: Port, schema: Schema) -> Port:
-        """Hand batches to Python: see Executor.take and give. `schema` is that of the output."""
+    def add_python_stage(
+        self, name: str, input: Port, schema: Schema, *, keeps_rows: bool = False
+    ) -> Port:
+        """Hand batches to Python: see Executor.take and give. `schema` is that of the output.
+
+        With `keeps_rows` one batch of as many rows must come back, and each row keeps its own
+        watermark; else all get that from before the batch.
+        """
 
     def add_topic_sink(
         self,

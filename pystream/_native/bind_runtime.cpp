@@ -258,10 +258,12 @@ void bind_graph(py::module_& module) {
            py::arg("aggregates"), py::arg("event_time_offset") = 0)
       .def(
           "add_python_stage",
-          [](Graph& self, std::string name, Port input, const SchemaHandle& schema) {
-            return self.add_python_stage(std::move(name), input, {schema});
+          [](Graph& self, std::string name, Port input, const SchemaHandle& schema,
+             bool keeps_rows) {
+            return self.add_python_stage(std::move(name), input, {schema, keeps_rows});
           },
-          py::arg("name"), py::arg("input"), py::arg("schema"))
+          py::arg("name"), py::arg("input"), py::arg("schema"), py::kw_only(),
+          py::arg("keeps_rows") = false)
       .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
            py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
            py::arg("acks") = "interval", py::arg("codec") = "none",

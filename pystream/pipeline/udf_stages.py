@@ -74,7 +74,8 @@ class StagedColumns:
             operands = self._columns(udf.arguments)
             result = self._unused(str(udf))
             function, schema = self._engine.udf_stage(udf, operands, result, self.schema)
-            self.node = nodes.MapBatches(self.node, function, schema, f"udf {udf.name}")
+            name = f"udf {udf.name}"
+            self.node = nodes.MapBatches(self.node, function, schema, name, keeps_rows=True)
             self.schema = schema
             self._added[key] = ColumnNode(result)
         return self._added[key]

@@ -129,6 +129,7 @@ class MapBatches(UnaryNode):
     function: Callable[[Any], Any]
     schema: Any  # of the result
     name: str
+    keeps_rows: bool = False  # it gives a row for each of the input, in order
 
 
 @dataclass(frozen=True)

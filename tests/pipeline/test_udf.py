@@ -200,6 +200,31 @@ def test_wrong_definitions_are_refused() -> None:
         stream().select(y=udf(returns="int7")(abs)(col("n")))
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    times=st.lists(st.integers(0, 60), max_size=60),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    threads=st.sampled_from([1, 2]),
+)
+def test_rows_keep_their_watermark_on_the_way_through_a_function(
+    times: list[int], cuts: list[int], threads: int
+) -> None:
+    numbers = pa.array(range(len(times)), pa.int64())
+    table = pa.table({"ts": pa.array(times, pa.timestamp("s")), "n": numbers})
+    edges = [0, *sorted(min(cut, len(times)) for cut in cuts), len(times)]
+    parts = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+    mark = WatermarkStrategy.for_bounded_out_of_orderness("3s", timestamp="ts")
+    source = Environment(parallelism=threads).from_arrow(parts, watermark=mark)
+    late = OutputTag("late")
+
+    def rows(operand: Any) -> tuple[Any, Any]:
+        windows = source.window_all(tumbling("5s")).side_output_late_data(late)
+        result = windows.aggregate(total=operand.sum(), last=operand.last())
+        return result.to_arrow().to_pylist(), result.side_output(late).to_arrow().to_pylist()
+
+    assert rows(twice(col("n"))) == rows(col("n") * 2)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     values=st.lists(st.none() | st.integers(-(2**40), 2**40), max_size=60),

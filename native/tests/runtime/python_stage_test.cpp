@@ -26,8 +26,10 @@ class Recorder final : public Operator {
  protected:
   void process(Rows&& rows, Lane&) override {
     for (int64_t i = 0; i < rows.batch.num_rows; ++i) {
+      const int64_t own =
+          rows.watermarks.per_row ? rows.watermarks.per_row.as<int64_t>()[i] : rows.watermarks.all;
       events.push_back(std::to_string(rows.batch.columns[0].data<int64_t>()[i]) + "@" +
-                       std::to_string(rows.watermarks.all));
+                       std::to_string(own));
     }
   }
   void on_watermark(int64_t watermark, Lane&) override {
@@ -92,6 +94,28 @@ TEST_F(PythonStage, WatermarkPassesAnEmptyStage) {
   EXPECT_EQ(stage.take(), std::nullopt);
   stage.drain(lane);
   EXPECT_EQ(recorder.events, (Events{"w5", "w6"}));
+}
+
+TEST_F(PythonStage, RowsKeepTheirWatermarksOnlyWhereTheStageKeepsRows) {
+  for (const bool keeps_rows : {false, true}) {
+    PythonStageOperator keeper{"keeper", kSchema, keeps_rows};
+    Recorder out;
+    keeper.connect(0, &out);
+    Rows rows{batch_of({1, 2}), {}};
+    rows.watermarks.all = 10;
+    MutableBuffer marks;
+    for (const int64_t mark : {int64_t{11}, int64_t{12}}) marks.append(&mark, sizeof mark);
+    rows.watermarks.per_row = marks.freeze();
+    keeper.push(std::move(rows), lane);
+    ASSERT_TRUE(keeper.take());
+    if (keeps_rows) {
+      EXPECT_THROW(keeper.give({batch_of({5})}), Error);
+      EXPECT_THROW(keeper.give({}), Error);
+    }
+    keeper.give({batch_of({5, 6})});
+    keeper.drain(lane);
+    EXPECT_EQ(out.events, keeps_rows ? (Events{"5@11", "6@12"}) : (Events{"5@10", "6@10"}));
+  }
 }
 
 TEST_F(PythonStage, RefusesToBeUsedOutOfTurn) {

@@ -196,7 +196,9 @@ class _Compiler:
         )
 
     def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
-        port = self._job.graph.add_python_stage(name, self._ports[id(node.input)], node.schema)
+        port = self._job.graph.add_python_stage(
+            name, self._ports[id(node.input)], node.schema, keeps_rows=node.keeps_rows
+        )
         self._job.stages[port.node] = self._make_stage(node)
         return port
 
