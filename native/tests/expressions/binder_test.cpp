@@ -105,10 +105,13 @@ TEST(Binder, LiteralsThatSayNothingAreRefused) {
   EXPECT_TRUE(contains(message_of(cast(literal(int64_t{300}), "int8")), "300 does not fit int8"));
 }
 
-TEST(Binder, DecimalArithmeticIsNotSupported) {
-  EXPECT_EQ(message_of(call(Function::kAdd, {column("price"), literal(int64_t{1})}),
-                       ErrorCode::kNotSupported),
-            "price + 1: arithmetic on decimal128 is not supported. Cast to float64 first.");
+TEST(Binder, DecimalsMeetNoFloats) {
+  EXPECT_TRUE(contains(
+      message_of(call(Function::kAdd, {column("price"), column("distance")}), ErrorCode::kSchema),
+      "takes decimals and integers, but distance is float64. Cast one side"));
+  EXPECT_TRUE(contains(message_of(call(Function::kModulo, {column("price"), literal(int64_t{1})}),
+                                  ErrorCode::kNotSupported),
+                       "price % 1: // and % of decimals are not supported"));
   EXPECT_TRUE(contains(message_of(call(Function::kLess, {column("price"), column("distance")}),
                                   ErrorCode::kNotSupported),
                        "comparing decimal128(10, 2) with float64 is not supported"));
