@@ -2,6 +2,7 @@
 // The two clocks of the core. Nothing else calls the operating system for time, so that a test can
 // replace what it passes down.
 
+#include <atomic>
 #include <cstdint>
 #include <ctime>
 
@@ -25,5 +26,8 @@ inline int64_t monotonic_ns() {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
+
+// For tests, which set it: stands in for the wall clock. Any thread.
+using ManualClock = std::atomic<int64_t>;
 
 }  // namespace pystream

@@ -227,7 +227,7 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerS
     try {
       segment->grow(position + batch->total_length + kTerminatorBytes);
       result.base_offset = published.log_end_offset;
-      result.append_time_us = wall_clock_us();
+      result.append_time_us = log->clock_us();
       result.append_sequence = log->order.counter().fetch_add(1, std::memory_order_seq_cst);
       Stamp stamp;
       stamp.base_offset = result.base_offset;

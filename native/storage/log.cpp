@@ -154,6 +154,16 @@ OrderFrontier Log::frontier(std::span<const std::shared_ptr<Partition>> partitio
   return result;
 }
 
+bool Log::is_quiet(std::span<const std::shared_ptr<Partition>> partitions) const {
+  state_->shared->require_usable();
+  // A writer sets its mark before it reads the clock. A mark under a free lock is a dead one's.
+  return std::all_of(partitions.begin(), partitions.end(), [](const auto& partition) {
+    const Partition::State& source = *partition->state_;
+    return source.control.words().in_flight.load(std::memory_order_seq_cst) == kNotInFlight ||
+           source.lock.is_free();
+  });
+}
+
 uint64_t Log::cut(std::span<const std::shared_ptr<Partition>> partitions) const {
   state_->shared->require_usable();
   const uint64_t cut = state_->shared->order.counter().load(std::memory_order_seq_cst);
@@ -213,6 +223,8 @@ void Log::close() {
 }
 
 bool Log::is_closed() const { return state_->shared->is_closed.load(std::memory_order_acquire); }
+
+int64_t Log::clock_us() const { return state_->shared->clock_us(); }
 
 const std::string& Log::directory() const { return state_->shared->directory; }
 

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/futex.hpp"
 #include "columns/schema.hpp"
 #include "storage/batch_encoder.hpp"
@@ -52,7 +53,8 @@ struct LogOptions {
   // Up to so many bytes of zeros are written behind the end of a partition after a durable commit,
   // in the background, which makes the next ones faster; 0: none.
   int64_t prewrite_bytes = 0;
-  std::shared_ptr<FileLayer> files;  // null: the operating system's
+  std::shared_ptr<FileLayer> files;          // null: the operating system's
+  std::shared_ptr<const ManualClock> clock;  // of append times; null: the wall clock
 };
 
 struct TopicId {
@@ -233,6 +235,9 @@ class Log : public std::enable_shared_from_this<Log> {
 
   // What is visible in append order right now. `partitions` must be of this log.
   OrderFrontier frontier(std::span<const std::shared_ptr<Partition>> partitions) const;
+  // Whether no append is in flight on these partitions: then every batch that is published on them
+  // later has an append time that is read later.
+  bool is_quiet(std::span<const std::shared_ptr<Partition>> partitions) const;
   // A moment of the log, as an append sequence: all smaller ones are published on these
   // partitions, and every batch that was published before the call has a smaller one. Waits for
   // appends that are in flight, as long as for a lock; then kRequestTimeout.
@@ -249,6 +254,8 @@ class Log : public std::enable_shared_from_this<Log> {
   // partitions throw kClosed; existing batches stay valid. Idempotent.
   void close();
   bool is_closed() const;
+  // What an append now would take for its append time; microseconds since 1970.
+  int64_t clock_us() const;
   const std::string& directory() const;
 
  private:

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.hpp"
 #include "storage/fork_guard.hpp"
 #include "storage/log.hpp"
 #include "storage/order_file.hpp"
@@ -31,6 +32,10 @@ struct LogShared {
   const std::shared_ptr<TailThread> tail_thread;  // watches may outlive the log
 
   bool is_forked() const { return fork_generation != storage::fork_generation(); }
+
+  int64_t clock_us() const {
+    return options.clock ? options.clock->load(std::memory_order_relaxed) : wall_clock_us();
+  }
 
   // Throws kClosed after close(), kLog in a forked child.
   void require_usable() const {

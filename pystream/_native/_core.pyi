@@ -334,6 +334,16 @@ class RecoveryReport:
         """Offsets below the durable offset that cannot be read."""
 
 @final
+class ManualClock:
+    """Stands in for the wall clock, in tests; microseconds since 1970."""
+
+    def __init__(self, now_us: int) -> None: ...
+    @property
+    def now_us(self) -> int: ...
+    @now_us.setter
+    def now_us(self, now_us: int) -> None: ...
+
+@final
 class Log:
     """The log's own files in a directory. Any thread. Waits honour signals.
 
@@ -348,8 +358,12 @@ class Log:
         sync_interval_us: int = 50_000,
         lock_timeout_us: int = 30_000_000,
         prewrite_bytes: int = 0,
+        clock: ManualClock | None = None,
     ) -> Log:
-        """Raises LogError when the directory is not a log or a newer one; StorageError."""
+        """Raises LogError when the directory is not a log or a newer one; StorageError.
+
+        `clock`: where append times come from.
+        """
 
     def open_partition(
         self,

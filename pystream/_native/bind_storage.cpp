@@ -58,12 +58,13 @@ void bind_results(py::module_& module) {
 
 std::shared_ptr<storage::Log> open_log(const std::string& directory, bool read_only,
                                        int64_t sync_interval_us, int64_t lock_timeout_us,
-                                       int64_t prewrite_bytes) {
+                                       int64_t prewrite_bytes, std::shared_ptr<ManualClock> clock) {
   storage::LogOptions options;
   options.read_only = read_only;
   options.sync_interval_us = sync_interval_us;
   options.lock_timeout_us = lock_timeout_us;
   options.prewrite_bytes = prewrite_bytes;
+  options.clock = std::move(clock);
   const py::gil_scoped_release release;
   return storage::Log::open(directory, options);
 }
@@ -96,6 +97,11 @@ bool wait_any(const storage::Log& self, const std::vector<PartitionHandle>& part
 }
 
 void bind_log(py::module_& module) {
+  py::class_<ManualClock, std::shared_ptr<ManualClock>>(module, "ManualClock")
+      .def(py::init<int64_t>(), py::arg("now_us"))
+      .def_property(
+          "now_us", [](const ManualClock& self) { return self.load(); },
+          [](ManualClock& self, int64_t now_us) { self.store(now_us); });
   const storage::LogOptions defaults;
   const storage::PartitionOptions partition_defaults;
   // Its destructor syncs and joins a thread.
@@ -105,7 +111,8 @@ void bind_log(py::module_& module) {
                   py::arg("read_only") = defaults.read_only,
                   py::arg("sync_interval_us") = defaults.sync_interval_us,
                   py::arg("lock_timeout_us") = defaults.lock_timeout_us,
-                  py::arg("prewrite_bytes") = defaults.prewrite_bytes)
+                  py::arg("prewrite_bytes") = defaults.prewrite_bytes,
+                  py::arg("clock") = py::none())
       .def("open_partition", &open_partition, py::kw_only(), py::arg("topic"), py::arg("topic_id"),
            py::arg("partition"), py::arg("schema"), py::arg("schema_id"),
            py::arg("segment_bytes") = partition_defaults.segment_bytes)

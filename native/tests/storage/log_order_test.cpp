@@ -159,11 +159,28 @@ TEST_F(LogOrderTest, AWriterInFlightHoldsTheFrontierBackAndADeadOneDoesNot) {
   EXPECT_EQ(log->frontier(partitions).log_end_offsets, (std::vector<int64_t>{1, 1, 1}));
   // Partitions that the writer has nothing to do with are not held back.
   EXPECT_EQ(log->frontier(std::span(partitions).first(1)).frontier, 5u);
+  EXPECT_FALSE(log->is_quiet(partitions));
+  EXPECT_TRUE(log->is_quiet(std::span(partitions).first(1)));
   writer.kill();
+  EXPECT_TRUE(log->is_quiet(partitions));
   EXPECT_EQ(log->frontier(partitions).frontier, 5u);
   EXPECT_EQ(append_values(*partitions[1], 1).append_sequence, 5u);
   EXPECT_EQ(read_values(*partitions[1]), iota(0, 2));
   for (const int fd : {ready[0], go[0], go[1]}) ::close(fd);
+}
+
+TEST_F(LogOrderTest, AppendTimesComeFromTheClockThatIsGiven) {
+  LogOptions options;
+  const auto clock = std::make_shared<ManualClock>(5'000'000);
+  options.clock = clock;
+  const auto log = Log::open(directory_.path(), options);
+  const Partitions partitions = open_all(*log);
+  EXPECT_EQ(append_values(*partitions[0], 0).append_time_us, 5'000'000);
+  clock->store(-7);
+  EXPECT_EQ(log->clock_us(), -7);
+  append_values(*partitions[0], 1);
+  const auto reader = partitions[0]->reader(1);
+  EXPECT_EQ(reader->next()->header().append_time_us, -7);
 }
 
 }  // namespace
