@@ -44,6 +44,10 @@ PRODUCER_NAME_MAX: Final = 249  # characters
 SEQUENCE_ID_MAX: Final = 2**62 - 1
 POSITION_BATCHES: Final = 4096  # of a named producer, between two notes of where the next reads on
 
+# -- pipeline ----------------------------------------------------------------------------------
+
+MAX_AHEAD: Final = "1d"  # of its append time; a record that is later does not move the watermark
+
 # -- consumer ----------------------------------------------------------------------------------
 
 MAX_POLL_RECORDS: Final = 500

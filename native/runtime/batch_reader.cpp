@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "runtime/event_times.hpp"
 #include "runtime/stateless_operators.hpp"
 
 namespace pystream::runtime {
@@ -24,7 +25,10 @@ BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
     schema->fields.push_back(spec_.schema->fields[static_cast<size_t>(columns_.back())]);
   }
   schema_ = std::move(schema);
-  if (spec_.watermark) time_column_ = spec_.schema->index_of(spec_.watermark->event_time_column);
+  if (!spec_.watermark) return;
+  time_column_ = spec_.schema->index_of(spec_.watermark->event_time_column);
+  const DataType& type = spec_.schema->fields[static_cast<size_t>(time_column_)].type;
+  if (spec_.watermark->max_ahead) latest_ = end_of_calendar(type);
 }
 
 bool BatchReader::next_part(int64_t rows, RecordBatch* part) {
@@ -59,7 +63,7 @@ void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
       return;
     }
     batch.num_rows = batch.memory.num_rows;
-    batch.marks = observe(batch);
+    batch.marks = observe(&batch);
     rows += batch.num_rows;
     for (const Array& column : batch.memory.columns) bytes += referenced_bytes(column);
     first_row_ += batch.num_rows;
@@ -67,9 +71,9 @@ void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
   }
 }
 
-BatchWatermarks BatchReader::observe(const SourceBatch& batch) {
+BatchWatermarks BatchReader::observe(SourceBatch* batch) {
   if (time_column_ < 0) return {};
-  const Array time = event_time(batch);
+  const Array time = event_time(*batch);
   if (time.null_count > 0) {
     int64_t row = 0;
     while (time.is_valid(row)) ++row;
@@ -80,7 +84,13 @@ BatchWatermarks BatchReader::observe(const SourceBatch& batch) {
                     "'. Every record needs an event time; filter such rows out before.",
                 {{"operator", name_}, {"row", first_row_ + row}});
   }
-  const Extremes extremes = extremes_of(time);
+  Extremes extremes = extremes_of(time);
+  if (extremes.maximum > latest_) {
+    Progress progress = progress_of(time, latest_);
+    extremes.maximum = progress.maximum;
+    ahead_records_ += progress.ahead;
+    batch->progress = std::move(progress.rows);
+  }
   return tracker_.observe(0, extremes.minimum, extremes.maximum);
 }
 

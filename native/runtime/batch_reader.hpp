@@ -18,23 +18,26 @@ class BatchReader final : public SourceReader {
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
   bool has_ended() const override { return has_ended_; }
   int64_t watermark() const override { return tracker_.current(); }
+  int64_t ahead_records() const override { return ahead_records_; }
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
 
  private:
   // The next part of the input, at most `rows` rows; false at the end.
   bool next_part(int64_t rows, RecordBatch* part);
-  BatchWatermarks observe(const SourceBatch& batch);
+  BatchWatermarks observe(SourceBatch* batch);
 
   std::string name_;
   BatchSourceSpec spec_;
   std::vector<int> columns_;
   SchemaPtr schema_;  // of what read() gives
   int time_column_ = -1;
-  RecordBatch current_;    // the batch being cut
-  int64_t used_rows_ = 0;  // of it
+  int64_t latest_ = windows::kMaxWatermark;  // event time that moves the watermark
+  RecordBatch current_;                      // the batch being cut
+  int64_t used_rows_ = 0;                    // of it
   int64_t first_row_ = 0;  // of the next part, counted from the start of the input
   bool has_ended_ = false;
+  int64_t ahead_records_ = 0;
   WatermarkTracker tracker_;
 };
 

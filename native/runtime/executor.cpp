@@ -160,6 +160,7 @@ bool Executor::State::run_round(size_t index) {
     arrivals += batch.num_rows;
   }
   OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
+  OperatorMetrics::set(source.root->metrics().ahead_records, source.reader->ahead_records());
   serial.leave(nullptr);
   const bool had_any = !round.empty();
   if (had_any) {

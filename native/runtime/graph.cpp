@@ -49,6 +49,11 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
          "the out-of-orderness is " + std::to_string(watermark->delay) +
              " ticks. Pass zero or more.");
   }
+  if (watermark->max_ahead && *watermark->max_ahead < 0) {
+    fail(ErrorCode::kConfig, name,
+         "max_ahead is " + std::to_string(*watermark->max_ahead) +
+             " ticks. Pass zero or more, or none.");
+  }
   return field.type;
 }
 

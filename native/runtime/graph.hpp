@@ -38,6 +38,9 @@ inline constexpr int kLateOutput = 1;
 struct WatermarkSpec {
   std::string event_time_column;  // int64, timestamp or date32
   int64_t delay = 0;              // ticks of that column, >= 0
+  // A record whose event time lies more ticks than this ahead of its append time does not move the
+  // watermark; in memory, where there is no append time, one behind the year 9999. None: all do.
+  std::optional<int64_t> max_ahead = std::nullopt;
 };
 
 // Reads partitions of one topic in append order.

@@ -29,6 +29,9 @@ class HybridReader final : public SourceReader {
   std::vector<int64_t> positions() const override { return topic_.positions(); }
   std::optional<int64_t> pending_records() const override { return topic_.pending_records(); }
   int64_t skipped_records() const override { return topic_.skipped_records(); }
+  int64_t ahead_records() const override {
+    return history_.ahead_records() + topic_.ahead_records();
+  }
   RecordBatch read(const SourceBatch& batch) const override { return of(batch).read(batch); }
   std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
                                                       int column) const override {

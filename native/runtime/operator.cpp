@@ -59,6 +59,7 @@ MetricsSnapshot Operator::snapshot() const {
   reading.batches_in = metrics_.batches_in.load(std::memory_order_relaxed);
   reading.late_records = metrics_.late_records.load(std::memory_order_relaxed);
   reading.skipped_records = metrics_.skipped_records.load(std::memory_order_relaxed);
+  reading.ahead_records = metrics_.ahead_records.load(std::memory_order_relaxed);
   reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);
   reading.state_bytes = metrics_.state_bytes.load(std::memory_order_relaxed);
   reading.busy_ns = metrics_.busy_ns.load(std::memory_order_relaxed);

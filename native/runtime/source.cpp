@@ -47,7 +47,8 @@ void SourceOperator::run(SourceBatch* batch, Lane& lane) {
 void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
   const RecordBatch rows = reader_->read(batch);
   const bool exact = needs_row_watermarks(batch.marks);
-  const Array time = exact ? reader_->event_time(batch) : Array{};
+  Array time;
+  if (exact) time = batch.progress ? *batch.progress : reader_->event_time(batch);
   int64_t own_before = batch.marks.own_before;
   for (int64_t begin = 0; begin < rows.num_rows; begin += plan_.chunk_rows) {
     const int64_t length = std::min(plan_.chunk_rows, rows.num_rows - begin);
@@ -58,7 +59,8 @@ void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
     chunk.watermarks.first_arrival = batch.first_arrival + begin;
     if (exact) {
       const Array part = length == rows.num_rows ? time : slice(time, begin, length);
-      if (plan_.needs_row_watermarks || !keeps_to_delay(part, &own_before, plan_.delay)) {
+      if (plan_.needs_row_watermarks || batch.progress ||
+          !keeps_to_delay(part, &own_before, plan_.delay)) {
         chunk.watermarks.per_row =
             row_watermarks(part, &own_before, batch.marks.others, plan_.delay);
       }

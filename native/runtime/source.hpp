@@ -29,6 +29,8 @@ struct SourceBatch {
   int64_t num_rows = 0;                     // without the skipped
   int64_t first_arrival = 0;                // number of its first row, in append order
   BatchWatermarks marks;
+  // How far each row lets event time progress (int64), where that is not its event time itself.
+  std::optional<Array> progress;
   std::vector<Emission> emissions;  // filled by the thread that processes it
 };
 
@@ -50,6 +52,8 @@ class SourceReader {
   virtual std::optional<int64_t> pending_records() const { return std::nullopt; }
   // Records that were stepped over because they cannot be read.
   virtual int64_t skipped_records() const { return 0; }
+  // Records that did not move the watermark, for they were too far ahead.
+  virtual int64_t ahead_records() const { return 0; }
   // The columns of a batch that the operators need: those of the source operator's schema. Any
   // thread.
   virtual RecordBatch read(const SourceBatch& batch) const = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "runtime/event_times.hpp"
 
 namespace pystream::runtime {
 
@@ -175,28 +176,40 @@ SourceBatch TopicReader::hand_out(int partition, Input* input) {
                 facts_of(name_, *batch.stored, input->position));
   }
   batch.num_rows = batch.stored->record_count() - batch.skip_rows;
-  batch.marks = observe(batch);
+  batch.marks = observe(&batch);
   input->position = batch.stored->next_offset();
   return batch;
 }
 
-BatchWatermarks TopicReader::observe(const SourceBatch& batch) {
+BatchWatermarks TopicReader::observe(SourceBatch* batch) {
   if (!time_id_) return {};
+  Extremes extremes = time_extremes(*batch);
+  if (spec_.watermark->max_ahead) {
+    const int64_t latest =
+        latest_of(batch->stored->header().append_time_us, *spec_.watermark->max_ahead, time_type_);
+    if (extremes.maximum > latest) {
+      Progress progress = progress_of(event_time(*batch), latest);
+      extremes.maximum = progress.maximum;
+      ahead_records_ += progress.ahead;
+      batch->progress = std::move(progress.rows);
+    }
+  }
+  return tracker_.observe(batch->partition, extremes.minimum, extremes.maximum);
+}
+
+Extremes TopicReader::time_extremes(const SourceBatch& batch) const {
   const storage::BatchHeader& header = batch.stored->header();
-  Extremes extremes;
   const auto statistics = batch.stored->statistics(*time_id_);
   if (*time_id_ == storage::kTimestampColumn && batch.skip_rows == 0) {
-    extremes = {header.min_timestamp, header.max_timestamp};
-  } else if (statistics && statistics->has_min_max && statistics->null_count == 0 &&
-             batch.skip_rows == 0) {
-    extremes = {static_cast<int64_t>(statistics->minimum),
-                static_cast<int64_t>(statistics->maximum)};
-  } else {
-    const Array time = event_time(batch);
-    if (time.null_count > 0) fail_null_event_time(batch, time);
-    extremes = extremes_of(time);
+    return {header.min_timestamp, header.max_timestamp};
   }
-  return tracker_.observe(batch.partition, extremes.minimum, extremes.maximum);
+  if (statistics && statistics->has_min_max && statistics->null_count == 0 &&
+      batch.skip_rows == 0) {
+    return {static_cast<int64_t>(statistics->minimum), static_cast<int64_t>(statistics->maximum)};
+  }
+  const Array time = event_time(batch);
+  if (time.null_count > 0) fail_null_event_time(batch, time);
+  return extremes_of(time);
 }
 
 void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& time) const {

@@ -27,6 +27,7 @@ class TopicReader final : public SourceReader {
   std::vector<int64_t> positions() const override;
   std::optional<int64_t> pending_records() const override;
   int64_t skipped_records() const override { return skipped_records_; }
+  int64_t ahead_records() const override { return ahead_records_; }
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
   std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
@@ -50,7 +51,8 @@ class TopicReader final : public SourceReader {
   Input* first_in_order();
   void note_positions();
   SourceBatch hand_out(int partition, Input* input);
-  BatchWatermarks observe(const SourceBatch& batch);
+  BatchWatermarks observe(SourceBatch* batch);
+  Extremes time_extremes(const SourceBatch& batch) const;
   void check_schema(Input* input, const storage::LogBatch& batch) const;
   Array column(const SourceBatch& batch, uint16_t id, const DataType& type) const;
   [[noreturn]] void fail_null_event_time(const SourceBatch& batch, const Array& time) const;
@@ -67,6 +69,7 @@ class TopicReader final : public SourceReader {
   // For pending_records(): sums over the partitions.
   std::atomic<int64_t> positions_sum_{0};
   std::atomic<int64_t> ends_sum_{-1};  // bounded: once they are known
+  int64_t ahead_records_ = 0;
   bool has_ends_ = false;
   storage::OrderFrontier frontier_;
   WatermarkTracker tracker_;

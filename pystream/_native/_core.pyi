@@ -1008,6 +1008,7 @@ class Graph:
         start_offsets: Sequence[int] | None = None,
         event_time: str | None = None,
         delay: int = 0,
+        max_ahead: int | None = None,
         bounded: bool = True,
         timestamp_column: str | None = None,
         on_corruption: OnCorruption = "raise",
@@ -1016,11 +1017,12 @@ class Graph:
         """Read partitions of one topic in append order; only columns that something needs.
 
         `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
-        bounded out-of-orderness in ticks; None: no watermark before the end of the input. Bounded
-        stops at the log end offsets seen by the first run. `timestamp_column`: adds the record
-        timestamp as a last column of that name, timestamp[us]. `history`: batches, or an object
-        with ``__arrow_c_stream__``, that come before the topic's records; the watermark carries
-        over.
+        bounded out-of-orderness in ticks; None: no watermark before the end of the input. Records
+        with an event time more than `max_ahead` ticks ahead of their append time do not move the
+        watermark. Bounded stops at the log end offsets seen by the first run. `timestamp_column`:
+        adds the record timestamp as a last column of that name, timestamp[us]. `history`: batches,
+        or an object with ``__arrow_c_stream__``, that come before the topic's records; the
+        watermark carries over.
         """
 
     def add_batch_source(
@@ -1031,8 +1033,13 @@ class Graph:
         *,
         event_time: str | None = None,
         delay: int = 0,
+        max_ahead: int | None = None,
     ) -> Port:
-        """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition."""
+        """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition.
+
+        There is no append time: with `max_ahead` records behind the year 9999 do not move the
+        watermark.
+        """
 
     def add_filter(self, name: str, input: Port, condition: Expression) -> Port:
         """Pass the rows where a bool expression is true."""
@@ -1159,6 +1166,8 @@ class OperatorMetrics:
     def late_records(self) -> int: ...
     @property
     def skipped_records(self) -> int: ...
+    @property
+    def ahead_records(self) -> int: ...
     @property
     def watermark(self) -> int | None:
         """None before the first and after the last."""

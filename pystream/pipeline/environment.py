@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Environment"]
 
+_MAX_AHEAD = config.parse_duration_ns(config.MAX_AHEAD)
+
 
 class Environment:
     """Collects the streams of one job and executes them.
@@ -131,9 +133,21 @@ class Environment:
         Returns
         -------
         Stream
+
+        Raises
+        ------
+        SchemaError
+            If the watermark's column does not exist or is not a time.
+        NotSupportedError
+            If the watermark counts from append times, which a table does not have.
         """
         schema, batches = self._engine.import_table(table)
         event_time, mark = _watermark(watermark, schema)
+        if watermark is not None and watermark.max_ahead not in (None, _MAX_AHEAD):
+            raise NotSupportedError(
+                "with_max_ahead() counts from the time at which records were appended to a log, "
+                "which a table does not have. Leave it out, pass None, or filter the table first."
+            )
         return Stream(self, nodes.BatchSource(tuple(batches), schema, mark), schema, event_time)
 
     def from_parquet(
@@ -457,4 +471,7 @@ def _watermark(
         return None, None
     event_time = check_event_time(strategy.timestamp, schema)
     delay = ticks(strategy.delay, event_time, "watermark delay")
-    return event_time, nodes.Watermark(strategy.timestamp, delay)
+    max_ahead = strategy.max_ahead
+    if max_ahead is not None:
+        max_ahead = ticks(max_ahead, event_time, "max_ahead")
+    return event_time, nodes.Watermark(strategy.timestamp, delay, max_ahead)

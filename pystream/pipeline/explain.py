@@ -86,7 +86,10 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
 
 
 def _watermark(mark: nodes.Watermark | None) -> str:
-    return "" if mark is None else f" watermark {mark.column} - {mark.delay} ticks"
+    if mark is None:
+        return ""
+    limit = "" if mark.max_ahead is None else f", at most {mark.max_ahead} ahead"
+    return f" watermark {mark.column} - {mark.delay} ticks{limit}"
 
 
 def _column(name: str, value: ExpressionNode) -> str:

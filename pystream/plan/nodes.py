@@ -66,6 +66,7 @@ class Watermark:
 
     column: str
     delay: int
+    max_ahead: int | None  # of the append time, in ticks; what is later does not move it
 
 
 @dataclass(frozen=True, eq=False)

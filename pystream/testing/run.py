@@ -109,9 +109,10 @@ def _table(rows: tuple[InputRow, ...]) -> Any:
 
 
 def _watermark(spec: Spec) -> ps.WatermarkStrategy:
-    return ps.WatermarkStrategy.for_bounded_out_of_orderness(
+    strategy = ps.WatermarkStrategy.for_bounded_out_of_orderness(
         f"{spec.watermark_delay_ms}ms", timestamp="ts"
     )
+    return strategy.with_max_ahead(None)  # a case has no append times
 
 
 def _windowed(spec: Spec, stream: ps.Stream) -> tuple[ps.Stream, ps.Stream]:

@@ -28,6 +28,7 @@ GROUPS = {
             "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/native_api/test_hybrid.py",
+            "tests/native_api/test_watermarks.py",
         ),
     ),
     "log": Group(

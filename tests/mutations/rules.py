@@ -19,6 +19,7 @@ RESULTS = "native/windows/window_results.cpp"
 MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
+EVENT_TIMES = "native/runtime/event_times.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 HYBRID = "native/runtime/hybrid_reader.cpp"
 
@@ -53,6 +54,14 @@ MUTATIONS = (
             Edit(WATERMARK, "least = std::min(least, maxima_[p]);", "least = kMaxWatermark;"),
             Edit(WATERMARK, "std::min_element(maxima_", "std::max_element(maxima_"),
         ),
+    ),
+    Mutation(
+        "record far ahead moves the watermark",
+        (Edit(EVENT_TIMES, "is_there && !is_ahead ? time", "is_there ? time"),),
+    ),
+    Mutation(
+        "record ahead by the limit moves no watermark",
+        (Edit(EVENT_TIMES, "is_there && time > latest;", "is_there && time >= latest;"),),
     ),
     Mutation(
         "end of input does not fire",

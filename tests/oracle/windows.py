@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle.aggregates import Scalar, Wanted, aggregate, pick, quantile
+from tests.oracle.watermarks import SourceWatermark
 
 MIN_TIME = -(2**63)
 MAX_TIME = 2**63 - 1
@@ -26,7 +27,7 @@ MAX_TIME = 2**63 - 1
 
 @dataclass(frozen=True)
 class Record:
-    """One record in append-sequence order.
+    """One record in append-sequence order; ``appended`` is when it was, in the same ticks.
 
     A filtered record stands before a filter that drops it: it moves the watermark and is neither
     counted nor late.
@@ -37,6 +38,7 @@ class Record:
     values: tuple[Scalar, ...] = ()
     partition: int = 0
     is_filtered: bool = False
+    appended: int = 0
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Watermark:
         self._bound = out_of_orderness
         self._largest: dict[int, int | None] = dict.fromkeys(partitions)
 
-    def observe(self, partition: int, timestamp: int) -> None:
+    def observe(self, partition: int, timestamp: int, *, appended: int = 0) -> None:
         largest = self._largest[partition]
         if largest is None or timestamp > largest:
             self._largest[partition] = timestamp
@@ -179,13 +181,15 @@ def run(
     out_of_orderness: int = 0,
     partitions: Collection[int] | None = None,
     end_of_input: bool = True,
+    source_watermark: SourceWatermark | None = None,
 ) -> Result:
     """Window a whole stream.
 
     ``partitions`` are those that the source reads; one that never has a record holds the watermark
     back until the end of input. By default they are the partitions of the records. With
     ``cumulate`` windows start every ``size`` and grow by ``slide``. Without
-    ``end_of_input`` the job was stopped, and what is open stays open.
+    ``end_of_input`` the job was stopped, and what is open stays open. ``source_watermark`` is used
+    instead of the bounded one where given.
 
     A record that comes before the watermark but belongs to an open window is counted there:
 
@@ -200,7 +204,9 @@ def run(
         raise ValueError(f"no such windows: size {size}, slide {slide}, offset {offset}")
     if partitions is None:
         partitions = {record.partition for record in records}
-    watermark = Watermark(out_of_orderness, partitions)
+    watermark: Watermark | SourceWatermark = Watermark(out_of_orderness, partitions)
+    if source_watermark is not None:
+        watermark = source_watermark
     # By end and start, then by key.
     windows: dict[tuple[int, int], dict[tuple[object, ...], Pane]] = {}
     result = Result()
@@ -230,7 +236,7 @@ def run(
             pane.members.append(index)
         if not entered and not record.is_filtered:
             result.late.append(index)
-        watermark.observe(record.partition, record.timestamp)
+        watermark.observe(record.partition, record.timestamp, appended=record.appended)
         result.watermarks.append(watermark.current)
         if watermark.current > in_force:
             fire(watermark.current, index)

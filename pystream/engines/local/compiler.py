@@ -168,6 +168,7 @@ class _Compiler:
             start_offsets=start,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
+            max_ahead=None if mark is None else mark.max_ahead,
             bounded=node.bounded or self._bounded,
             on_corruption=node.on_corruption,
             history=history,
@@ -181,6 +182,7 @@ class _Compiler:
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
+            max_ahead=None if mark is None else mark.max_ahead,
         )
 
     def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -213,6 +214,7 @@ class Job:
     def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
         job, executor = self._job, self._executor
         collected: list[RecordBatch] = []
+        has_warned = False
         with FileOutputs(job.writers) as outputs:
             while True:
                 status = self._run_core()
@@ -221,6 +223,8 @@ class Job:
                 if job.collect is not None:
                     collected += executor.take_collected(job.collect)
                 outputs.write(executor)
+                if not has_warned:
+                    has_warned = _warn_of_ahead(executor)
                 if on_progress is not None:
                     metrics = self.metrics()
                     on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
@@ -238,6 +242,21 @@ class Job:
                 if reader.error is not None:
                     raise reader.error from None
             raise
+
+
+def _warn_of_ahead(executor: Executor) -> bool:
+    """Warn, once a job, when records did not move the watermark."""
+    for source in executor.metrics():
+        if source.ahead_records > 0:
+            warnings.warn(
+                f"{source.name}: {source.ahead_records} records so far have an event time too far "
+                "ahead, and did not move the watermark. Correct their producer, or allow it: "
+                "watermark.with_max_ahead(limit).",
+                RuntimeWarning,
+                stacklevel=5,  # the caller of execute()
+            )
+            return True
+    return False
 
 
 def _end(executor: Executor, has_ended: threading.Event) -> None:

@@ -32,6 +32,9 @@ class OperatorMetrics:
         ``numLateRecordsDropped`` counts only the latter).
     num_skipped_records : int
         Damaged records that a source with ``on_corruption="skip"`` stepped over.
+    num_ahead_records : int
+        Records of a source that did not move the watermark, for they were too far ahead; see
+        :meth:`pystream.WatermarkStrategy.with_max_ahead`.
     pending_records : int or None
         Of a topic source: records that are in the topic and not yet taken; of a bounded one, up
         to its end. None of other operators.
@@ -56,6 +59,7 @@ class OperatorMetrics:
     num_batches_in: int
     num_late_records: int
     num_skipped_records: int
+    num_ahead_records: int
     pending_records: int | None
     current_watermark: int | None
     tick_ns: int | None
@@ -168,6 +172,7 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
         num_batches_in=native.batches_in,
         num_late_records=native.late_records,
         num_skipped_records=native.skipped_records,
+        num_ahead_records=native.ahead_records,
         pending_records=native.pending_records,
         current_watermark=native.watermark,
         tick_ns=tick,

@@ -1,0 +1,33 @@
+#pragma once
+// What a batch's event times are to its source: their extremes, and how far each row lets event
+// time progress. Without a guard, and where it finds nothing, the two are one; else each row has
+// its progress in a column of its own.
+
+#include <cstdint>
+#include <optional>
+
+#include "columns/array.hpp"
+#include "runtime/watermark.hpp"
+
+namespace pystream::runtime {
+
+// Microseconds in whole ticks of an event-time column, rounded down; the nearest that fits.
+int64_t ticks_of(int64_t microseconds, const DataType& event_time);
+
+// The last tick of the year 9999: where records have no append time, what is later is taken for an
+// error. The largest int64 where the type ends before.
+int64_t end_of_calendar(const DataType& event_time);
+
+// The last time that a record appended then may have, if it is to move the watermark.
+int64_t latest_of(int64_t append_time_us, int64_t max_ahead, const DataType& event_time);
+
+// How far each row lets event time progress: its time, and nothing (kMinWatermark) where that is
+// above `latest` or null.
+struct Progress {
+  Array rows;                                // int64, no nulls
+  int64_t maximum = windows::kMinWatermark;  // of them
+  int64_t ahead = 0;                         // rows above `latest`
+};
+Progress progress_of(const Array& times, int64_t latest);
+
+}  // namespace pystream::runtime

@@ -1,0 +1,122 @@
+"""Watermark strategies as users see them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pystream as ps
+from pystream import errors
+
+HOUR = 3_600_000
+MILLION_YEARS = 31_556_952_000_000  # seconds
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[ps.Log]:
+    with ps.open(tmp_path / "log") as opened:
+        yield opened
+
+
+def monotonous() -> ps.WatermarkStrategy:
+    return ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+
+
+def hourly(stream: ps.Stream, late: ps.OutputTag) -> ps.Stream:
+    return stream.window_all(ps.tumbling("1h")).side_output_late_data(late).aggregate(n=ps.count())
+
+
+def publish(log: ps.Log, times: list[int], unit: str = "ms") -> None:
+    log.create_topic("events", schema={"ts": f"timestamp[{unit}]"}, exist_ok=True)
+    with log.producer(acks="published") as producer:
+        producer.send_batch("events", {"ts": np.array(times, f"datetime64[{unit}]")}, partition=0)
+
+
+# -- times far ahead ---------------------------------------------------------------------------
+
+
+def test_one_wild_timestamp_closes_no_window_and_is_told(log: ps.Log) -> None:
+    now = int(time.time() * 1000) // HOUR * HOUR
+    wild = now + 365 * 24 * HOUR
+    publish(log, [now - HOUR, now, wild, now + 1, now - 1])
+    late = ps.OutputTag("late")
+    env = ps.Environment(log)
+    hourly(env.from_topic("events", watermark=monotonous()), late).sink_to_topic("totals")
+    with pytest.warns(RuntimeWarning, match="1 records so far have an event time too far ahead"):
+        result = env.execute(until="latest")
+    source = result.operators[0]
+    assert (source.num_ahead_records, source.num_records_in, result.late_records) == (1, 5, 1)
+    rows = ps.Environment(log).from_topic("totals").to_arrow()
+    starts = rows["window_start"].cast(pa.int64()).to_pylist()
+    assert dict(zip(starts, rows["n"].to_pylist(), strict=True)) == {
+        now - HOUR: 1,  # not now - 1, which is late
+        now: 2,
+        wild: 1,
+    }
+
+
+def test_limit_is_a_setting(log: ps.Log) -> None:
+    now = int(time.time() * 1000) // HOUR * HOUR
+    publish(log, [now, now + 10 * 24 * HOUR, now + 1])
+    for limit, n in ((None, 1), ("30d", 1), (timedelta(days=2), 2), ("0s", 2)):
+        strategy = monotonous().with_max_ahead(limit)
+        stream = ps.Environment(log).from_topic("events", watermark=strategy, bounded=True)
+        totals = hourly(stream, ps.OutputTag("late"))
+        if n == 2:
+            with pytest.warns(RuntimeWarning, match="too far ahead"):
+                table = totals.to_arrow()
+        else:
+            table = totals.to_arrow()
+        assert table["n"].to_pylist()[0] == n
+
+
+def test_table_has_no_append_times_so_the_calendar_is_the_limit() -> None:
+    seconds = np.array([0, MILLION_YEARS, 1], "datetime64[s]")
+    stream = ps.Environment().from_arrow({"ts": seconds}, watermark=monotonous())
+    with pytest.warns(RuntimeWarning, match="too far ahead"):
+        assert hourly(stream, ps.OutputTag("late")).to_arrow()["n"].to_pylist() == [2, 1]
+    every = monotonous().with_max_ahead(None)
+    stream = ps.Environment().from_arrow({"ts": seconds}, watermark=every)
+    assert hourly(stream, ps.OutputTag("late")).to_arrow()["n"].to_pylist() == [1, 1]
+    with pytest.raises(errors.NotSupportedError, match="filter the table first"):
+        ps.Environment().from_arrow({"ts": seconds}, watermark=monotonous().with_max_ahead("1h"))
+
+
+def test_date_far_ahead_is_guarded_too() -> None:
+    days = pa.table({"ts": pa.array([0, 2_932_897, 1], pa.int32()).cast(pa.date32())})
+    stream = ps.Environment().from_arrow(days, watermark=monotonous())
+    totals = stream.window_all(ps.tumbling("7d")).aggregate(n=ps.count())
+    with pytest.warns(RuntimeWarning, match="too far ahead"):
+        assert totals.to_arrow()["n"].to_pylist() == [2, 1]
+
+
+def test_event_a_million_years_away_that_does_not_fit_the_sink_is_an_error(log: ps.Log) -> None:
+    log.create_topic("in", schema={"ts": "timestamp[s]"})
+    with log.producer(acks="published") as producer:
+        producer.send_batch("in", {"ts": np.array([MILLION_YEARS], "datetime64[s]")}, partition=0)
+    env = ps.Environment(log)
+    env.from_topic("in", watermark=monotonous().with_max_ahead(None)).sink_to_topic("out")
+    with pytest.raises(errors.OperatorError, match="'ts' gives the record timestamps, but row 0"):
+        env.execute(until="latest")
+
+
+def test_null_in_a_time_column_of_a_table_is_an_error_that_names_the_row() -> None:
+    times = pa.table({"ts": pa.array([1, None], pa.timestamp("ms"))})
+    stream = ps.Environment().from_arrow(times, watermark=monotonous())
+    with pytest.raises(errors.OperatorError, match="event time of row 1 is null: column 'ts'"):
+        hourly(stream, ps.OutputTag("late")).to_arrow()
+
+
+@pytest.mark.parametrize(("limit", "message"), [("-1s", "must not be negative"), ("soon", "soon")])
+def test_limit_that_is_none_is_refused(limit: str, message: str) -> None:
+    with pytest.raises(errors.ConfigError, match=message):
+        monotonous().with_max_ahead(limit)
+    finer = monotonous().with_max_ahead("1.5s")
+    with pytest.raises(errors.ConfigError, match="max_ahead is 1500000000 ns"):
+        ps.Environment().from_arrow({"ts": np.array([0], "datetime64[s]")}, watermark=finer)
