@@ -68,8 +68,8 @@ int64_t end_of_calendar(const DataType& event_time) {
   return end == kMaxWatermark ? end : end - 1;
 }
 
-int64_t latest_of(int64_t append_time_us, int64_t max_ahead, const DataType& event_time) {
-  return saturated_add(ticks_of(append_time_us, event_time), max_ahead);
+int64_t plus_ticks(int64_t microseconds, int64_t ticks, const DataType& event_time) {
+  return saturated_add(ticks_of(microseconds, event_time), ticks);
 }
 
 Progress progress_of(const Array& times, int64_t latest) {

@@ -18,8 +18,8 @@ int64_t ticks_of(int64_t microseconds, const DataType& event_time);
 // error. The largest int64 where the type ends before.
 int64_t end_of_calendar(const DataType& event_time);
 
-// The last time that a record appended then may have, if it is to move the watermark.
-int64_t latest_of(int64_t append_time_us, int64_t max_ahead, const DataType& event_time);
+// ticks_of() and these ticks behind; the nearest that fits.
+int64_t plus_ticks(int64_t microseconds, int64_t ticks, const DataType& event_time);
 
 // How far each row lets event time progress: its time, and nothing (kMinWatermark) where that is
 // above `latest` or null.

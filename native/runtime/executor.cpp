@@ -168,6 +168,8 @@ bool Executor::State::run_round(size_t index) {
     deliver();
     round.clear();
     advance(&source, source.reader->watermark());
+  } else if (source.reader->pass_idle_time()) {
+    advance(&source, source.reader->watermark());
   }
   if (source.reader->has_ended()) {
     is_source_done[index] = true;

@@ -54,6 +54,11 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
          "max_ahead is " + std::to_string(*watermark->max_ahead) +
              " ticks. Pass zero or more, or none.");
   }
+  if (watermark->idleness && watermark->idleness->timeout_us < 1) {
+    fail(ErrorCode::kConfig, name,
+         "the idle timeout is " + std::to_string(watermark->idleness->timeout_us) +
+             " us. Pass at least 1.");
+  }
   return field.type;
 }
 

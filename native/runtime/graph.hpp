@@ -18,6 +18,7 @@
 
 #include "columns/record_batch.hpp"
 #include "expressions/expression.hpp"
+#include "runtime/idleness.hpp"
 #include "storage/log.hpp"
 #include "windows/count_aggregation.hpp"
 #include "windows/session_spec.hpp"
@@ -41,6 +42,8 @@ struct WatermarkSpec {
   // A record whose event time lies more ticks than this ahead of its append time does not move the
   // watermark; in memory, where there is no append time, one behind the year 9999. None: all do.
   std::optional<int64_t> max_ahead = std::nullopt;
+  // Leaves idle partitions of a topic out of the minimum. None: they hold the watermark.
+  std::optional<IdlenessSpec> idleness = std::nullopt;
 };
 
 // Reads partitions of one topic in append order.

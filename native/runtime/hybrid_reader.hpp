@@ -25,6 +25,7 @@ class HybridReader final : public SourceReader {
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
   bool has_ended() const override { return history_.has_ended() && topic_.has_ended(); }
   int64_t watermark() const override;
+  bool pass_idle_time() override { return history_.has_ended() && topic_.pass_idle_time(); }
   int partition_count() const override { return topic_.partition_count(); }
   std::vector<int64_t> positions() const override { return topic_.positions(); }
   std::optional<int64_t> pending_records() const override { return topic_.pending_records(); }

@@ -45,6 +45,9 @@ class SourceReader {
   virtual bool has_ended() const = 0;
   // After everything handed out.
   virtual int64_t watermark() const = 0;
+  // After a round that gave nothing: whether the time that has passed without a batch moved the
+  // watermark.
+  virtual bool pass_idle_time() { return false; }
   virtual int partition_count() const { return 1; }
   // The next offset per partition; empty without offsets.
   virtual std::vector<int64_t> positions() const { return {}; }

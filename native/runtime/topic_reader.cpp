@@ -53,6 +53,7 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   if (spec_.watermark) {
     time_id_ = id_of(spec_.watermark->event_time_column);
     time_type_ = field_of(*time_id_).type;
+    if (spec_.watermark->idleness) tracker_.set_idleness(*spec_.watermark->idleness, time_type_);
   }
   for (size_t p = 0; p < spec_.partitions.size(); ++p) {
     Input input;
@@ -186,7 +187,7 @@ BatchWatermarks TopicReader::observe(SourceBatch* batch) {
   Extremes extremes = time_extremes(*batch);
   if (spec_.watermark->max_ahead) {
     const int64_t latest =
-        latest_of(batch->stored->header().append_time_us, *spec_.watermark->max_ahead, time_type_);
+        plus_ticks(batch->stored->header().append_time_us, *spec_.watermark->max_ahead, time_type_);
     if (extremes.maximum > latest) {
       Progress progress = progress_of(event_time(*batch), latest);
       extremes.maximum = progress.maximum;
@@ -194,7 +195,23 @@ BatchWatermarks TopicReader::observe(SourceBatch* batch) {
       batch->progress = std::move(progress.rows);
     }
   }
-  return tracker_.observe(batch->partition, extremes.minimum, extremes.maximum);
+  return tracker_.observe(batch->partition, extremes.minimum, extremes.maximum,
+                          batch->stored->header().append_time_us);
+}
+
+// The clock may stand for the time of the log only if no batch with an earlier append time is still
+// to come: nothing is in flight after the clock was read, and nothing is left to read after that.
+bool TopicReader::pass_idle_time() {
+  if (spec_.bounded || !tracker_.has_idleness()) return false;
+  const int64_t now_us = spec_.log->clock_us();
+  if (!spec_.log->is_quiet(spec_.partitions)) return false;
+  for (size_t p = 0; p < inputs_.size(); ++p) {
+    const Input& input = inputs_[p];
+    if (input.head || input.reader->position() < spec_.partitions[p]->ends().log_end_offset) {
+      return false;
+    }
+  }
+  return tracker_.pass_idle_time(now_us);
 }
 
 Extremes TopicReader::time_extremes(const SourceBatch& batch) const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/event_times.hpp"
+
 namespace pystream::runtime {
 
 using windows::kMaxWatermark;
@@ -21,24 +23,58 @@ WatermarkTracker::WatermarkTracker(int partitions, int64_t delay)
 int64_t WatermarkTracker::least_of_others(int partition) const {
   int64_t least = kMaxWatermark;
   for (size_t p = 0; p < maxima_.size(); ++p) {
-    if (static_cast<int>(p) != partition) least = std::min(least, maxima_[p]);
+    if (static_cast<int>(p) != partition && is_counted(p)) least = std::min(least, maxima_[p]);
   }
   return least;
 }
 
-BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_t maximum) {
+void WatermarkTracker::set_idleness(const IdlenessSpec& idleness, const DataType& event_time) {
+  idle_.emplace(static_cast<int>(maxima_.size()), idleness.timeout_us);
+  advances_when_idle_ = idleness.advances;
+  event_time_ = event_time;
+}
+
+void WatermarkTracker::pass_time(int64_t now_us) {
+  while (idle_->next_moment(now_us)) {
+    if (idle_->are_all()) {
+      reached_idle_ = reached_;
+    } else {
+      reached_ = std::max(reached_, least_of_others(-1));
+    }
+  }
+  if (!advances_when_idle_ || !idle_->are_all() || reached_idle_ == kMinWatermark) return;
+  reached_ = std::max(reached_, plus_ticks(idle_->all_idle_us(), reached_idle_, event_time_));
+}
+
+bool WatermarkTracker::pass_idle_time(int64_t now_us) {
+  if (!idle_->has_started()) return false;
+  const int64_t before = current();
+  pass_time(now_us);
+  return current() != before;
+}
+
+BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_t maximum,
+                                          int64_t append_time_us) {
+  if (idle_) {
+    pass_time(append_time_us);
+    idle_->wake(partition);
+  }
   int64_t& own = maxima_[static_cast<size_t>(partition)];
   BatchWatermarks marks;
-  marks.own_before = own;
-  marks.others = least_of_others(partition);
+  // Without idleness `reached_` is below both.
+  marks.own_before = std::max(own, reached_);
+  marks.others = std::max(least_of_others(partition), reached_);
   marks.minimum = minimum;
-  marks.before = watermark_of(std::min(own, marks.others), delay_);
+  marks.before = watermark_of(std::min(marks.own_before, marks.others), delay_);
   own = std::max(own, maximum);
-  marks.after = watermark_of(std::min(own, marks.others), delay_);
+  const int64_t after = std::min(std::max(own, reached_), marks.others);
+  if (idle_) reached_ = after;
+  marks.after = watermark_of(after, delay_);
   return marks;
 }
 
 int64_t WatermarkTracker::current() const {
+  if (idle_) return watermark_of(reached_, delay_);
   return watermark_of(*std::min_element(maxima_.begin(), maxima_.end()), delay_);
 }
 

@@ -3,14 +3,17 @@
 //
 //   min(maximum of the row's own partition before it, maxima of the other partitions) - delay - 1
 //
+// (where idle partitions are left out of the others, never below the watermark before),
 // where the batches of all partitions are counted in append order and "maximum" means the largest
 // event time so far. A tracker walks the batches in that order by their minimum and maximum alone;
 // what it notes for each is all that a thread needs to compute the rows' watermarks on its own.
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "columns/array.hpp"
+#include "runtime/idleness.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::runtime {
@@ -27,21 +30,38 @@ struct BatchWatermarks {
   int64_t after = windows::kMinWatermark;       // watermark after its last row
 };
 
-// Running maxima of the partitions of one source. One thread.
+// Running maxima of the partitions of one source, of which idle ones may be left out. One thread.
 class WatermarkTracker {
  public:
   WatermarkTracker(int partitions, int64_t delay);
+  // `event_time`: the type in whose ticks the watermark counts.
+  void set_idleness(const IdlenessSpec& idleness, const DataType& event_time);
+  bool has_idleness() const { return idle_.has_value(); }
 
   // Counts a batch with these extremes of event time.
-  BatchWatermarks observe(int partition, int64_t minimum, int64_t maximum);
+  BatchWatermarks observe(int partition, int64_t minimum, int64_t maximum,
+                          int64_t append_time_us = 0);
+  // Time has come to `now_us` without a batch. Whether the watermark moved.
+  bool pass_idle_time(int64_t now_us);
   // The watermark after everything observed.
   int64_t current() const;
 
  private:
+  bool is_counted(size_t partition) const {
+    return !idle_ || !idle_->is_idle(static_cast<int>(partition));
+  }
+  // Of the partitions that are not idle; kMaxWatermark when there is none.
   int64_t least_of_others(int partition) const;
+  void pass_time(int64_t now_us);
 
   int64_t delay_;
   std::vector<int64_t> maxima_;
+  // With idleness only: a partition that comes back may be behind, and the watermark stays then.
+  std::optional<IdlePartitions> idle_;
+  bool advances_when_idle_ = false;
+  DataType event_time_;
+  int64_t reached_ = windows::kMinWatermark;       // largest minimum over partitions so far
+  int64_t reached_idle_ = windows::kMinWatermark;  // when the last of them became idle
 };
 
 // The watermark before each row of an event-time column (int64, timestamp or date32, plain, no

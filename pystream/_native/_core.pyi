@@ -1009,6 +1009,8 @@ class Graph:
         event_time: str | None = None,
         delay: int = 0,
         max_ahead: int | None = None,
+        idle_timeout_us: int | None = None,
+        advances_when_idle: bool = False,
         bounded: bool = True,
         timestamp_column: str | None = None,
         on_corruption: OnCorruption = "raise",
@@ -1019,10 +1021,11 @@ class Graph:
         `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
         bounded out-of-orderness in ticks; None: no watermark before the end of the input. Records
         with an event time more than `max_ahead` ticks ahead of their append time do not move the
-        watermark. Bounded stops at the log end offsets seen by the first run. `timestamp_column`:
-        adds the record timestamp as a last column of that name, timestamp[us]. `history`: batches,
-        or an object with ``__arrow_c_stream__``, that come before the topic's records; the
-        watermark carries over.
+        watermark. A partition without a batch for `idle_timeout_us` of append time does not hold
+        it, and with `advances_when_idle` it goes on when all are idle. Bounded stops at the log end
+        offsets seen by the first run. `timestamp_column`: adds the record timestamp as a last
+        column of that name, timestamp[us]. `history`: batches, or an object with
+        ``__arrow_c_stream__``, that come before the topic's records; the watermark carries over.
         """
 
     def add_batch_source(

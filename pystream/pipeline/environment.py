@@ -474,4 +474,10 @@ def _watermark(
     max_ahead = strategy.max_ahead
     if max_ahead is not None:
         max_ahead = ticks(max_ahead, event_time, "max_ahead")
-    return event_time, nodes.Watermark(strategy.timestamp, delay, max_ahead)
+    return event_time, nodes.Watermark(
+        strategy.timestamp,
+        delay,
+        max_ahead,
+        idle_timeout_us=None if strategy.idle_timeout is None else strategy.idle_timeout // 1000,
+        advances_when_idle=strategy.on_idle == "advance",
+    )

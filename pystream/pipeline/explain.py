@@ -89,7 +89,8 @@ def _watermark(mark: nodes.Watermark | None) -> str:
     if mark is None:
         return ""
     limit = "" if mark.max_ahead is None else f", at most {mark.max_ahead} ahead"
-    return f" watermark {mark.column} - {mark.delay} ticks{limit}"
+    idle = "" if mark.idle_timeout_us is None else f", idle after {mark.idle_timeout_us} us"
+    return f" watermark {mark.column} - {mark.delay} ticks{limit}{idle}"
 
 
 def _column(name: str, value: ExpressionNode) -> str:

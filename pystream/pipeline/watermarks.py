@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal
 
-from pystream.config import MAX_AHEAD, parse_duration_ns
-from pystream.errors import ConfigError, NotSupportedError
+from pystream.config import MAX_AHEAD, check_choice, parse_duration_ns, parse_duration_us
+from pystream.errors import ConfigError
 
 __all__ = ["WatermarkStrategy"]
 
@@ -26,13 +27,18 @@ class WatermarkStrategy:
     max_ahead : int or None
         How far a record may be ahead of its append time and still move the watermark, in
         nanoseconds; see :meth:`with_max_ahead`.
+    idle_timeout : int or None
+        After which a partition without records is idle, in nanoseconds; see :meth:`with_idleness`.
+    on_idle : {"hold", "advance"}
+        What the watermark does while all partitions are idle.
 
     Notes
     -----
     The watermark follows every record, not every batch and never the clock: after a record it is
     ``max(event time so far) - delay - 1 tick``. With several partitions it is the minimum over
-    them, where batches count in the order in which they were appended to the log. So how the
-    input is cut into batches, and how many threads read it, changes nothing.
+    them (with :meth:`with_idleness`, over those that are not idle), where batches count in the
+    order in which they were appended to the log. So how the input is cut into batches, and how many
+    threads read it, changes nothing.
 
     References
     ----------
@@ -42,6 +48,8 @@ class WatermarkStrategy:
     timestamp: str
     delay: int
     max_ahead: int | None = parse_duration_ns(MAX_AHEAD)
+    idle_timeout: int | None = None
+    on_idle: Literal["hold", "advance"] = "hold"
 
     @classmethod
     def for_bounded_out_of_orderness(
@@ -144,15 +152,55 @@ class WatermarkStrategy:
             )
         return replace(self, max_ahead=nanoseconds)
 
-    def with_idleness(self, timeout: str | timedelta) -> WatermarkStrategy:
-        """Leave a partition without records out of the minimum after `timeout`.
+    def with_idleness(
+        self, timeout: str | timedelta, *, on_idle: Literal["hold", "advance"] = "hold"
+    ) -> WatermarkStrategy:
+        """Let a partition that has had no record for `timeout` hold the watermark no longer.
+
+        The watermark is then the minimum over the other partitions. It never goes back: a partition
+        that returns with older records finds them late.
+
+        Parameters
+        ----------
+        timeout : str or timedelta
+            For example ``"30s"``; a microsecond or more.
+        on_idle : {"hold", "advance"}, default "hold"
+            While all partitions are idle, the watermark stays, or goes on with the clock, so that
+            the last windows close although nothing comes any more.
+
+        Returns
+        -------
+        WatermarkStrategy
 
         Raises
         ------
-        NotSupportedError
-            Always, until idle partitions are built.
+        ConfigError
+            If the timeout is not positive or cannot be read.
+
+        Notes
+        -----
+        Time passes from the append time of one record to that of the next, as the log has stored
+        them, and with the clock only while a running job has found nothing to read. So a replay
+        finds the same partitions idle as the live job did, unless the clock of the machine was set
+        back meanwhile; and a job that is slow, stopped or held up makes no partition idle. One that
+        never had a record counts from the first record of the source. A table in memory has no
+        partitions that could be idle.
+
+        References
+        ----------
+        Apache Flink, ``WatermarkStrategy.withIdleness``; FLIP-471.
+
+        Examples
+        --------
+        >>> strategy = WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+        >>> strategy.with_idleness("30s").idle_timeout
+        30000000000
         """
-        raise NotSupportedError(
-            f"WatermarkStrategy.with_idleness({timeout!r}) is not built yet. "
-            "Leave it out: a partition without new records then holds the watermark."
-        )
+        microseconds = parse_duration_us(timeout, name="idle timeout")
+        if microseconds < 1:
+            raise ConfigError(
+                f"idle timeout is {timeout!s}, but it must be positive. "
+                'Pass a duration such as "30s".'
+            )
+        check_choice(on_idle, ("hold", "advance"), name="on_idle")
+        return replace(self, idle_timeout=microseconds * 1000, on_idle=on_idle)

@@ -67,6 +67,8 @@ class Watermark:
     column: str
     delay: int
     max_ahead: int | None  # of the append time, in ticks; what is later does not move it
+    idle_timeout_us: int | None  # then a partition is idle, and does not hold it
+    advances_when_idle: bool  # it follows the clock while all partitions are idle
 
 
 @dataclass(frozen=True, eq=False)

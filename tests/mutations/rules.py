@@ -20,6 +20,7 @@ MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EVENT_TIMES = "native/runtime/event_times.cpp"
+IDLENESS = "native/runtime/idleness.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 HYBRID = "native/runtime/hybrid_reader.cpp"
 
@@ -62,6 +63,24 @@ MUTATIONS = (
     Mutation(
         "record ahead by the limit moves no watermark",
         (Edit(EVENT_TIMES, "is_there && time > latest;", "is_there && time >= latest;"),),
+    ),
+    Mutation(
+        "partition is idle at the timeout, not after it",
+        (Edit(IDLENESS, "if (moment >= now_us) {", "if (moment > now_us) {"),),
+    ),
+    Mutation(
+        "partitions that become idle at once do so one by one",
+        (Edit(IDLENESS, "    --active_;\n", "    --active_;\n    break;\n"),),
+    ),
+    Mutation(
+        "partition that returns moves the watermark back",
+        (
+            Edit(
+                WATERMARK,
+                "if (idle_) reached_ = after;",
+                "if (idle_) reached_ = std::min(own, marks.others);",
+            ),
+        ),
     ),
     Mutation(
         "end of input does not fire",

@@ -21,6 +21,21 @@ class SourceWatermark:
     """Watermark over several partitions, whose records come in append order.
 
     A record whose event time is more than `max_ahead` after its append time does not count.
+
+    A partition is idle when its last record was appended more than `idle_timeout` ago, and is left
+    out of the minimum then; one without a record counts from the first record of any. It takes part
+    again when it has a record, before that is judged. When all are idle, the watermark stays, or
+    with `advances_when_idle` goes on with time. It never goes back.
+
+    >>> mark = SourceWatermark([0, 1], idle_timeout=10)
+    >>> for event_time, appended in ((50, 100), (60, 110)):
+    ...     mark.arrive(0, appended)
+    ...     mark.observe(0, event_time, appended=appended)
+    >>> mark.current == MIN_TIME
+    True
+    >>> mark.pass_time(111)
+    >>> mark.current
+    59
     """
 
     def __init__(
@@ -29,12 +44,49 @@ class SourceWatermark:
         *,
         out_of_orderness: int = 0,
         max_ahead: int | None = None,
+        idle_timeout: int | None = None,
+        advances_when_idle: bool = False,
     ) -> None:
         self._bound = out_of_orderness
         self._max_ahead = max_ahead
         self._own = dict.fromkeys(partitions, MIN_TIME)  # watermark of each partition
+        self._idle_timeout = idle_timeout
+        self._advances_when_idle = advances_when_idle
+        self._now: int | None = None
+        self._last: dict[int, int] = {}  # append time of the last record of each partition
         self.current = MIN_TIME
         self.ahead = 0
+
+    def pass_time(self, now: int) -> None:
+        """Let time come to `now`, instant by instant; it never goes back."""
+        if self._now is None:
+            self._now = now
+            self._last = dict.fromkeys(self._own, now)
+        while self._now < now:
+            self._now += 1
+            self._follow()
+            if self._advances_when_idle and not self._active() and self.current > MIN_TIME:
+                self.current += 1
+
+    def arrive(self, partition: int, appended: int) -> None:
+        """Let time pass until a record is there, which is judged next."""
+        self.pass_time(appended)
+        assert self._now is not None
+        self._last[partition] = self._now
+        self._follow()
+
+    def _follow(self) -> None:
+        marks = self._active()
+        if marks:
+            self.current = max(self.current, min(marks))
+
+    def _active(self) -> list[int]:
+        return [mark for partition, mark in self._own.items() if not self._is_idle(partition)]
+
+    def _is_idle(self, partition: int) -> bool:
+        if self._idle_timeout is None or self._now is None:
+            return False
+        return self._now - self._last[partition] > self._idle_timeout
 
     def observe(self, partition: int, event_time: int, *, appended: int = 0) -> None:
         """Count a record, after it was judged by the watermark before it."""
@@ -43,4 +95,4 @@ class SourceWatermark:
             return
         mark = max(MIN_TIME, event_time - self._bound - 1)
         self._own[partition] = max(self._own[partition], mark)
-        self.current = max(self.current, min(self._own.values()))
+        self._follow()

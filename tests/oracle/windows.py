@@ -219,7 +219,11 @@ def run(
                     result.panes.append(pane)
 
     for index, record in enumerate(records):
-        # The record is judged by the watermark before it, and moves the watermark afterwards.
+        # Time passes until the record is there. It is judged by the watermark before it, and moves
+        # the watermark afterwards.
+        if source_watermark is not None:
+            source_watermark.arrive(record.partition, record.appended)
+            fire(source_watermark.current, index - 1 if index else None)
         in_force = watermark.current
         entered = False
         if cumulate:

@@ -344,7 +344,6 @@ def test_unknown_topic(log: ps.Log) -> None:
     "call",
     [
         lambda: stream().key_by("user").window(ps.tumbling("1m")).allowed_lateness("1s"),
-        lambda: ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="t").with_idleness("1s"),
         lambda: ps.Environment().execute(runner="flink"),
     ],
 )

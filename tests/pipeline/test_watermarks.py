@@ -120,3 +120,50 @@ def test_limit_that_is_none_is_refused(limit: str, message: str) -> None:
     finer = monotonous().with_max_ahead("1.5s")
     with pytest.raises(errors.ConfigError, match="max_ahead is 1500000000 ns"):
         ps.Environment().from_arrow({"ts": np.array([0], "datetime64[s]")}, watermark=finer)
+
+
+# -- idle partitions ---------------------------------------------------------------------------
+
+
+def test_partition_without_records_holds_the_watermark_unless_it_is_idle(log: ps.Log) -> None:
+    """Append times are real here: the second batch is appended after the shorter timeout."""
+    log.create_topic("events", schema={"ts": "timestamp[ms]"}, partitions=2)
+    with log.producer(acks="published") as producer:
+        for times in ([0, 20_000], [1], [40_000, 2]):
+            until = time.time_ns() + 2_000_000
+            while time.time_ns() < until:
+                pass
+            table = {"ts": np.array(times, "datetime64[ms]")}
+            producer.send_batch("events", table, partition=0)
+    found = {}
+    for timeout in ("1h", "1ms"):
+        strategy = monotonous().with_idleness(timeout)
+        late = ps.OutputTag("late")
+        stream = ps.Environment(log).from_topic("events", watermark=strategy, bounded=True)
+        totals = stream.window_all(ps.tumbling("10s")).side_output_late_data(late)
+        result = totals.aggregate(n=ps.count())
+        found[timeout] = result.side_output(late).to_arrow()["ts"].cast(pa.int64()).to_pylist()
+    assert found == {"1h": [], "1ms": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("timeout", "on_idle", "message"),
+    [
+        ("0s", "hold", "must be positive"),
+        ("-1s", "hold", "between zero and 292 years"),
+        ("1s", "stop", 'on_idle is \'stop\'. Pass one of "hold", "advance"'),
+    ],
+)
+def test_idleness_that_cannot_be_is_refused(timeout: str, on_idle: str, message: str) -> None:
+    with pytest.raises(errors.ConfigError, match=message):
+        monotonous().with_idleness(timeout, on_idle=on_idle)  # type: ignore[arg-type]
+
+
+def test_explain_shows_guard_and_idleness(log: ps.Log) -> None:
+    log.create_topic("events", schema={"ts": "timestamp[ms]"})
+    strategy = monotonous().with_max_ahead("1h").with_idleness("30s")
+    stream = ps.Environment(log).from_topic("events", watermark=strategy)
+    assert stream.explain() == (
+        "1: from_topic('events', unbounded) watermark ts - 0 ticks, at most 3600000 ahead, "
+        "idle after 30000000 us  [native]"
+    )

@@ -58,6 +58,51 @@ TEST(WatermarkTracker, OlderBatchDoesNotMoveItBack) {
   EXPECT_EQ(marks.minimum, 10);
 }
 
+WatermarkTracker idle_tracker(int partitions, int64_t timeout_us, bool advances) {
+  WatermarkTracker tracker(partitions, 0);
+  tracker.set_idleness({timeout_us, advances}, DataType::timestamp(TimeUnit::kMicro));
+  return tracker;
+}
+
+TEST(WatermarkTracker, IdlePartitionIsLeftOutAndReturnsBelowTheWatermark) {
+  WatermarkTracker tracker = idle_tracker(2, 10, false);
+  tracker.observe(0, 100, 100, 1'000);
+  EXPECT_EQ(tracker.observe(0, 200, 200, 1'010).before, kMinWatermark);
+  EXPECT_EQ(tracker.observe(0, 300, 300, 1'011).before, 199);  // 1 is idle
+  const BatchWatermarks back = tracker.observe(1, 50, 60, 1'012);
+  EXPECT_EQ(back.before, 299);
+  EXPECT_EQ(back.after, 299);
+  EXPECT_EQ(tracker.current(), 299);
+  int64_t own = back.own_before;
+  EXPECT_EQ(values_of(row_watermarks(times_of({50, 60}), &own, back.others, 0)),
+            (std::vector<int64_t>{299, 299}));
+  EXPECT_EQ(tracker.observe(1, 400, 400, 1'013).after, 299);
+  EXPECT_EQ(tracker.observe(0, 500, 500, 1'014).after, 399);
+}
+
+TEST(WatermarkTracker, PartitionsThatBecomeIdleAtOnceDoNotMoveIt) {
+  WatermarkTracker tracker = idle_tracker(2, 10, false);
+  tracker.observe(0, 100, 100, 1'000);
+  tracker.observe(1, 900, 900, 1'000);
+  EXPECT_FALSE(tracker.pass_idle_time(5'000));
+  EXPECT_EQ(tracker.current(), 99);
+}
+
+TEST(WatermarkTracker, ItFollowsTheClockWhenAllAreIdleIfAsked) {
+  WatermarkTracker tracker = idle_tracker(1, 10, true);
+  EXPECT_FALSE(tracker.pass_idle_time(500));  // nothing has begun
+  tracker.observe(0, 100, 100, 1'000);
+  EXPECT_FALSE(tracker.pass_idle_time(1'010));
+  EXPECT_TRUE(tracker.pass_idle_time(1'013));
+  EXPECT_EQ(tracker.current(), 102);
+  EXPECT_FALSE(tracker.pass_idle_time(1'011));  // a clock that goes back
+  EXPECT_EQ(tracker.current(), 102);
+  EXPECT_EQ(tracker.observe(0, 101, 104, 1'014).before, 103);
+  EXPECT_EQ(tracker.current(), 103);
+  EXPECT_TRUE(tracker.pass_idle_time(INT64_MAX));
+  EXPECT_GT(tracker.current(), int64_t{1} << 62);
+}
+
 TEST(RowWatermarks, ARowSeesOnlyRowsBeforeIt) {
   int64_t own = kMinWatermark;
   const Buffer rows = row_watermarks(times_of({10, 30, 20}), &own, kMaxWatermark, 5);

@@ -169,6 +169,8 @@ class _Compiler:
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
             max_ahead=None if mark is None else mark.max_ahead,
+            idle_timeout_us=None if mark is None else mark.idle_timeout_us,
+            advances_when_idle=mark is not None and mark.advances_when_idle,
             bounded=node.bounded or self._bounded,
             on_corruption=node.on_corruption,
             history=history,

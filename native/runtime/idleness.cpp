@@ -1,0 +1,51 @@
+#include "runtime/idleness.hpp"
+
+#include <algorithm>
+
+namespace pystream::runtime {
+
+IdlePartitions::IdlePartitions(int partitions, int64_t timeout_us)
+    : timeout_us_(timeout_us),
+      last_us_(static_cast<size_t>(partitions)),
+      is_idle_(static_cast<size_t>(partitions)),
+      active_(static_cast<size_t>(partitions)) {}
+
+int64_t IdlePartitions::deadline(size_t partition) const {
+  int64_t deadline = 0;
+  const bool is_never = __builtin_add_overflow(last_us_[partition], timeout_us_, &deadline);
+  return is_never ? INT64_MAX : deadline;
+}
+
+bool IdlePartitions::next_moment(int64_t now_us) {
+  if (!has_started_) {
+    has_started_ = true;
+    now_us_ = now_us;
+    std::fill(last_us_.begin(), last_us_.end(), now_us);
+    return false;
+  }
+  int64_t moment = INT64_MAX;
+  for (size_t p = 0; p < last_us_.size(); ++p) {
+    if (!is_idle_[p]) moment = std::min(moment, deadline(p));
+  }
+  if (moment >= now_us) {
+    now_us_ = std::max(now_us_, now_us);
+    return false;
+  }
+  for (size_t p = 0; p < last_us_.size(); ++p) {
+    if (is_idle_[p] || deadline(p) != moment) continue;
+    is_idle_[p] = true;
+    --active_;
+  }
+  if (active_ == 0) all_since_us_ = moment;
+  return true;
+}
+
+void IdlePartitions::wake(int partition) {
+  const auto p = static_cast<size_t>(partition);
+  last_us_[p] = now_us_;
+  if (!is_idle_[p]) return;
+  is_idle_[p] = false;
+  ++active_;
+}
+
+}  // namespace pystream::runtime
