@@ -18,7 +18,9 @@ constexpr int64_t kPartRows = 65536;
 
 BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
                          const std::vector<std::string>& columns)
-    : name_(std::move(name)), spec_(spec), tracker_(1, spec.watermark ? spec.watermark->delay : 0) {
+    : name_(std::move(name)),
+      spec_(spec),
+      tracker_(1, spec.watermark ? delay_of(*spec.watermark) : 0) {
   auto schema = std::make_shared<Schema>();
   for (const std::string& column : columns) {
     columns_.push_back(spec_.schema->index_of(column));
@@ -29,6 +31,11 @@ BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
   time_column_ = spec_.schema->index_of(spec_.watermark->event_time_column);
   const DataType& type = spec_.schema->fields[static_cast<size_t>(time_column_)].type;
   if (spec_.watermark->max_ahead) latest_ = end_of_calendar(type);
+  if (!spec_.watermark->expression) return;
+  expression_.emplace(*spec_.watermark->expression, *spec_.schema);
+  for (const Field& field : expression_->schema()->fields) {
+    expression_columns_.push_back(spec_.schema->index_of(field.name));
+  }
 }
 
 bool BatchReader::next_part(int64_t rows, RecordBatch* part) {
@@ -85,13 +92,18 @@ BatchWatermarks BatchReader::observe(SourceBatch* batch) {
                 {{"operator", name_}, {"row", first_row_ + row}});
   }
   Extremes extremes = extremes_of(time);
-  if (extremes.maximum > latest_) {
-    Progress progress = progress_of(time, latest_);
+  if (expression_ || extremes.maximum > latest_) {
+    Progress progress = progress_of(expression_ ? watermarks(*batch) : time, latest_);
     extremes.maximum = progress.maximum;
     ahead_records_ += progress.ahead;
     batch->progress = std::move(progress.rows);
   }
   return tracker_.observe(0, extremes.minimum, extremes.maximum);
+}
+
+Array BatchReader::watermarks(const SourceBatch& batch) const {
+  return expression_->evaluate(
+      select_columns(batch.memory, expression_columns_, expression_->schema()));
 }
 
 RecordBatch BatchReader::read(const SourceBatch& batch) const {

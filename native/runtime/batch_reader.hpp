@@ -1,11 +1,13 @@
 #pragma once
 // Reads batches from memory or an Arrow stream, as one partition in the order they come.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/graph.hpp"
 #include "runtime/source.hpp"
+#include "runtime/watermark_expression.hpp"
 
 namespace pystream::runtime {
 
@@ -26,12 +28,15 @@ class BatchReader final : public SourceReader {
   // The next part of the input, at most `rows` rows; false at the end.
   bool next_part(int64_t rows, RecordBatch* part);
   BatchWatermarks observe(SourceBatch* batch);
+  Array watermarks(const SourceBatch& batch) const;  // that the expression gives
 
   std::string name_;
   BatchSourceSpec spec_;
   std::vector<int> columns_;
   SchemaPtr schema_;  // of what read() gives
   int time_column_ = -1;
+  std::optional<WatermarkExpression> expression_;
+  std::vector<int> expression_columns_;
   int64_t latest_ = windows::kMaxWatermark;  // event time that moves the watermark
   RecordBatch current_;                      // the batch being cut
   int64_t used_rows_ = 0;                    // of it

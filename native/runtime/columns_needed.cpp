@@ -63,6 +63,12 @@ struct InputColumns {
 
 }  // namespace
 
+std::set<std::string> columns_of(const expressions::Expression& expression) {
+  Names names;
+  add_columns(expression, &names);
+  return names;
+}
+
 ColumnsNeeded columns_needed(const Graph& graph) {
   const std::vector<Node>& nodes = graph.nodes();
   ColumnsNeeded needed(nodes.size());

@@ -16,4 +16,7 @@ using ColumnsNeeded = std::vector<std::vector<std::set<std::string>>>;
 // and inputs (and what consumers of late rows need); whatever leaves the core needs all.
 ColumnsNeeded columns_needed(const Graph& graph);
 
+// Names of the columns in an expression.
+std::set<std::string> columns_of(const expressions::Expression& expression);
+
 }  // namespace pystream::runtime

@@ -44,7 +44,7 @@ void fill_progress(const Array& times, int64_t latest, Progress* progress) {
     const int64_t time = in[row];
     const bool is_there = !has_nulls || times.is_valid(row);
     const bool is_ahead = is_there && time > latest;
-    out[row] = is_there && !is_ahead ? time : kMinWatermark;
+    out[row] = is_there && !is_ahead ? std::min(time, kMaxWatermark - 1) : kMinWatermark;
     progress->ahead += is_ahead;
     progress->maximum = std::max(progress->maximum, out[row]);
   }

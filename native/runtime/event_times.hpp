@@ -21,8 +21,9 @@ int64_t end_of_calendar(const DataType& event_time);
 // ticks_of() and these ticks behind; the nearest that fits.
 int64_t plus_ticks(int64_t microseconds, int64_t ticks, const DataType& event_time);
 
-// How far each row lets event time progress: its time, and nothing (kMinWatermark) where that is
-// above `latest` or null.
+// How far each row lets event time progress: its time (or the watermark that it gives), and nothing
+// (kMinWatermark) where that is above `latest` or null. Never kMaxWatermark, so that watermark_of()
+// has room for its tick.
 struct Progress {
   Array rows;                                // int64, no nulls
   int64_t maximum = windows::kMinWatermark;  // of them

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "runtime/watermark.hpp"
+#include "runtime/watermark_expression.hpp"
 #include "windows/session_aggregation.hpp"
 
 namespace pystream::runtime {
@@ -32,6 +33,28 @@ void check_event_time_type(const std::string& name, const Field& field) {
            ". Use a timestamp, int64 or date32 column.");
 }
 
+// Calls `check`, whose errors then name the operator.
+template <typename Check>
+auto named(const std::string& name, const Check& check) {
+  try {
+    return check();
+  } catch (const Error& error) {
+    auto facts = error.facts();
+    facts.emplace_back("operator", name);
+    throw Error(error.code(), "operator '" + name + "': " + error.what(), std::move(facts));
+  }
+}
+
+void check_watermark_type(const std::string& name, const Schema& schema,
+                          const expressions::Expression& expression, const Field& time) {
+  const DataType type = named(name, [&] { return WatermarkExpression(expression, schema).type(); });
+  if (type.id == time.type.id && type.unit == time.type.unit) return;
+  fail(ErrorCode::kSchema, name,
+       "the watermark " + expression.to_string() + " is " + type.to_string() +
+           ", but the event time '" + time.name + "' is " + time.type.to_string() +
+           ". Cast it to the type of the event time.");
+}
+
 // The type of the event-time column, or none without a watermark.
 std::optional<DataType> check_watermark(const std::string& name, const Schema& schema,
                                         const std::optional<WatermarkSpec>& watermark) {
@@ -49,6 +72,7 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
          "the out-of-orderness is " + std::to_string(watermark->delay) +
              " ticks. Pass zero or more.");
   }
+  if (watermark->expression) check_watermark_type(name, schema, *watermark->expression, field);
   if (watermark->max_ahead && *watermark->max_ahead < 0) {
     fail(ErrorCode::kConfig, name,
          "max_ahead is " + std::to_string(*watermark->max_ahead) +
@@ -60,18 +84,6 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
              " us. Pass at least 1.");
   }
   return field.type;
-}
-
-// Calls `check`, whose errors then name the operator.
-template <typename Check>
-auto named(const std::string& name, const Check& check) {
-  try {
-    return check();
-  } catch (const Error& error) {
-    auto facts = error.facts();
-    facts.emplace_back("operator", name);
-    throw Error(error.code(), "operator '" + name + "': " + error.what(), std::move(facts));
-  }
 }
 
 expressions::BoundExpressionPtr bind_named(const std::string& name,

@@ -34,17 +34,25 @@ struct Port {
 };
 inline constexpr int kLateOutput = 1;
 
-// Bounded out-of-orderness: the watermark after a record is max_ts - delay - 1, per partition,
-// minimum over the partitions. A partition without any record holds it at kMinWatermark.
+// The watermark after a record is max_ts - delay - 1 (bounded out-of-orderness), or the largest
+// value of an expression so far; per partition, minimum over the partitions. A partition without
+// any record holds it at kMinWatermark.
 struct WatermarkSpec {
   std::string event_time_column;  // int64, timestamp or date32
   int64_t delay = 0;              // ticks of that column, >= 0
-  // A record whose event time lies more ticks than this ahead of its append time does not move the
-  // watermark; in memory, where there is no append time, one behind the year 9999. None: all do.
+  // Of the event-time column's type; null values count for nothing. `delay` is not used then.
+  expressions::ExpressionPtr expression = nullptr;
+  // A record whose event time (or value of the expression) lies more ticks than this ahead of its
+  // append time does not move the watermark; in memory, where there is no append time, one behind
+  // the year 9999. None: all do.
   std::optional<int64_t> max_ahead = std::nullopt;
   // Leaves idle partitions of a topic out of the minimum. None: they hold the watermark.
   std::optional<IdlenessSpec> idleness = std::nullopt;
 };
+
+// What watermark_of() subtracts from the largest event time, or from the largest value, which is
+// the watermark itself.
+inline int64_t delay_of(const WatermarkSpec& spec) { return spec.expression ? -1 : spec.delay; }
 
 // Reads partitions of one topic in append order.
 struct TopicSourceSpec {

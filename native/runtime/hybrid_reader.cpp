@@ -8,7 +8,7 @@ HybridReader::HybridReader(const std::string& name, const TopicSourceSpec& spec,
                            const std::vector<std::string>& columns)
     : history_(name, {spec.schema, spec.history, spec.watermark}, columns),
       topic_(name, spec, columns),
-      delay_(spec.watermark ? spec.watermark->delay : 0) {}
+      delay_(spec.watermark ? delay_of(*spec.watermark) : 0) {}
 
 void HybridReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
   if (!has_begun_) {

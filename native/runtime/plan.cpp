@@ -154,7 +154,7 @@ class Planner {
     edge = {select(declared, columns), source.threads, true, plan_.sources.size(), {}};
     if (spec.watermark) {
       plan.has_watermark = true;
-      plan.delay = spec.watermark->delay;
+      plan.delay = delay_of(*spec.watermark);
       edge.event_times.insert(spec.watermark->event_time_column);
     }
     source_plans_.push_back(std::move(plan));

@@ -11,8 +11,6 @@ namespace pystream::runtime {
 
 namespace {
 
-int64_t delay_of(const TopicSourceSpec& spec) { return spec.watermark ? spec.watermark->delay : 0; }
-
 // "orders-3", as Kafka names a partition.
 std::string place_of(const storage::LogBatch& batch) {
   return batch.place().topic + "-" + std::to_string(batch.place().partition);
@@ -33,7 +31,8 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
     : name_(std::move(name)),
       spec_(spec),
       topic_schema_(spec.schema),
-      tracker_(static_cast<int>(spec.partitions.size()), delay_of(spec)) {
+      tracker_(static_cast<int>(spec.partitions.size()),
+               spec.watermark ? delay_of(*spec.watermark) : 0) {
   const Schema& stored = *topic_schema_;
   auto schema = std::make_shared<Schema>();
   const auto id_of = [&](const std::string& column) {
@@ -53,6 +52,14 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   if (spec_.watermark) {
     time_id_ = id_of(spec_.watermark->event_time_column);
     time_type_ = field_of(*time_id_).type;
+    if (spec_.watermark->expression) {
+      Schema all = stored;
+      if (!spec_.timestamp_column.empty()) all.fields.push_back(timestamp);
+      expression_.emplace(*spec_.watermark->expression, all);
+      for (const Field& field : expression_->schema()->fields) {
+        expression_ids_.push_back(id_of(field.name));
+      }
+    }
     if (spec_.watermark->idleness) tracker_.set_idleness(*spec_.watermark->idleness, time_type_);
   }
   for (size_t p = 0; p < spec_.partitions.size(); ++p) {
@@ -185,15 +192,15 @@ SourceBatch TopicReader::hand_out(int partition, Input* input) {
 BatchWatermarks TopicReader::observe(SourceBatch* batch) {
   if (!time_id_) return {};
   Extremes extremes = time_extremes(*batch);
-  if (spec_.watermark->max_ahead) {
-    const int64_t latest =
-        plus_ticks(batch->stored->header().append_time_us, *spec_.watermark->max_ahead, time_type_);
-    if (extremes.maximum > latest) {
-      Progress progress = progress_of(event_time(*batch), latest);
-      extremes.maximum = progress.maximum;
-      ahead_records_ += progress.ahead;
-      batch->progress = std::move(progress.rows);
-    }
+  const int64_t append_time_us = batch->stored->header().append_time_us;
+  const std::optional<int64_t>& max_ahead = spec_.watermark->max_ahead;
+  const int64_t latest =
+      max_ahead ? plus_ticks(append_time_us, *max_ahead, time_type_) : windows::kMaxWatermark;
+  if (expression_ || extremes.maximum > latest) {
+    Progress progress = progress_of(expression_ ? watermarks(*batch) : event_time(*batch), latest);
+    extremes.maximum = progress.maximum;
+    ahead_records_ += progress.ahead;
+    batch->progress = std::move(progress.rows);
   }
   return tracker_.observe(batch->partition, extremes.minimum, extremes.maximum,
                           batch->stored->header().append_time_us);
@@ -275,14 +282,23 @@ Array TopicReader::column(const SourceBatch& batch, uint16_t id, const DataType&
 }
 
 RecordBatch TopicReader::read(const SourceBatch& batch) const {
+  return read(batch, column_ids_, schema_);
+}
+
+RecordBatch TopicReader::read(const SourceBatch& batch, const std::vector<uint16_t>& ids,
+                              const SchemaPtr& schema) const {
   RecordBatch rows;
-  rows.schema = schema_;
+  rows.schema = schema;
   rows.num_rows = batch.num_rows;
-  rows.columns.reserve(column_ids_.size());
-  for (size_t i = 0; i < column_ids_.size(); ++i) {
-    rows.columns.push_back(column(batch, column_ids_[i], schema_->fields[i].type));
+  rows.columns.reserve(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    rows.columns.push_back(column(batch, ids[i], schema->fields[i].type));
   }
   return rows;
+}
+
+Array TopicReader::watermarks(const SourceBatch& batch) const {
+  return expression_->evaluate(read(batch, expression_ids_, expression_->schema()));
 }
 
 Array TopicReader::event_time(const SourceBatch& batch) const {

@@ -10,6 +10,7 @@
 
 #include "runtime/graph.hpp"
 #include "runtime/source.hpp"
+#include "runtime/watermark_expression.hpp"
 
 namespace pystream::runtime {
 
@@ -55,6 +56,9 @@ class TopicReader final : public SourceReader {
   BatchWatermarks observe(SourceBatch* batch);
   Extremes time_extremes(const SourceBatch& batch) const;
   void check_schema(Input* input, const storage::LogBatch& batch) const;
+  RecordBatch read(const SourceBatch& batch, const std::vector<uint16_t>& ids,
+                   const SchemaPtr& schema) const;
+  Array watermarks(const SourceBatch& batch) const;  // that the expression gives
   Array column(const SourceBatch& batch, uint16_t id, const DataType& type) const;
   [[noreturn]] void fail_null_event_time(const SourceBatch& batch, const Array& time) const;
 
@@ -65,6 +69,8 @@ class TopicReader final : public SourceReader {
   std::vector<uint16_t> column_ids_;  // its columns; kTimestampColumn for the record timestamp
   std::optional<uint16_t> time_id_;   // the event-time column
   DataType time_type_;
+  std::optional<WatermarkExpression> expression_;
+  std::vector<uint16_t> expression_ids_;  // its columns
   std::vector<Input> inputs_;
   int64_t skipped_records_ = 0;
   // For pending_records(): sums over the partitions.

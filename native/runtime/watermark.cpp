@@ -43,7 +43,8 @@ void WatermarkTracker::pass_time(int64_t now_us) {
     }
   }
   if (!advances_when_idle_ || !idle_->are_all() || reached_idle_ == kMinWatermark) return;
-  reached_ = std::max(reached_, plus_ticks(idle_->all_idle_us(), reached_idle_, event_time_));
+  const int64_t now = plus_ticks(idle_->all_idle_us(), reached_idle_, event_time_);
+  reached_ = std::max(reached_, std::min(now, kMaxWatermark - 1));
 }
 
 bool WatermarkTracker::pass_idle_time(int64_t now_us) {

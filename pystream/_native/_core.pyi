@@ -1008,6 +1008,7 @@ class Graph:
         start_offsets: Sequence[int] | None = None,
         event_time: str | None = None,
         delay: int = 0,
+        watermark: Expression | None = None,
         max_ahead: int | None = None,
         idle_timeout_us: int | None = None,
         advances_when_idle: bool = False,
@@ -1019,7 +1020,8 @@ class Graph:
         """Read partitions of one topic in append order; only columns that something needs.
 
         `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
-        bounded out-of-orderness in ticks; None: no watermark before the end of the input. Records
+        bounded out-of-orderness in ticks; None: no watermark before the end of the input.
+        `watermark`: an expression of the event time's type that gives it instead, or null. Records
         with an event time more than `max_ahead` ticks ahead of their append time do not move the
         watermark. A partition without a batch for `idle_timeout_us` of append time does not hold
         it, and with `advances_when_idle` it goes on when all are idle. Bounded stops at the log end
@@ -1036,6 +1038,7 @@ class Graph:
         *,
         event_time: str | None = None,
         delay: int = 0,
+        watermark: Expression | None = None,
         max_ahead: int | None = None,
     ) -> Port:
         """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition.

@@ -31,10 +31,10 @@ using LongAggregateTuple = std::tuple<std::string, std::string, std::optional<st
 using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple>;
 
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
-                                                   int64_t delay,
+                                                   int64_t delay, ExpressionHandle expression,
                                                    std::optional<int64_t> max_ahead) {
   if (!event_time) return std::nullopt;
-  return runtime::WatermarkSpec{*event_time, delay, max_ahead, std::nullopt};
+  return runtime::WatermarkSpec{*event_time, delay, std::move(expression), max_ahead, std::nullopt};
 }
 
 int column_index(const Schema& schema, const std::string& op, const std::string& column) {
@@ -93,15 +93,15 @@ std::function<bool(RecordBatch*)> batch_input(const py::object& source, const Sc
 Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::Log> log,
                       Partitions partitions, std::optional<std::vector<int64_t>> start_offsets,
                       const std::optional<std::string>& event_time, int64_t delay,
-                      std::optional<int64_t> max_ahead, std::optional<int64_t> idle_timeout_us,
-                      bool advances_when_idle, bool bounded,
+                      ExpressionHandle watermark, std::optional<int64_t> max_ahead,
+                      std::optional<int64_t> idle_timeout_us, bool advances_when_idle, bool bounded,
                       std::optional<std::string> timestamp_column, const std::string& on_corruption,
                       const py::object& history) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
   if (start_offsets) spec.start_offsets = std::move(*start_offsets);
-  spec.watermark = watermark_of(event_time, delay, max_ahead);
+  spec.watermark = watermark_of(event_time, delay, std::move(watermark), max_ahead);
   if (spec.watermark && idle_timeout_us) {
     spec.watermark->idleness = {*idle_timeout_us, advances_when_idle};
   }
@@ -115,9 +115,9 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
 
 Port add_batch_source(Graph& graph, std::string name, const py::object& source,
                       const SchemaHandle& schema, const std::optional<std::string>& event_time,
-                      int64_t delay, std::optional<int64_t> max_ahead) {
+                      int64_t delay, ExpressionHandle watermark, std::optional<int64_t> max_ahead) {
   runtime::BatchSourceSpec spec{schema, batch_input(source, schema),
-                                watermark_of(event_time, delay, max_ahead)};
+                                watermark_of(event_time, delay, std::move(watermark), max_ahead)};
   return graph.add_batch_source(std::move(name), std::move(spec));
 }
 
@@ -240,13 +240,14 @@ void bind_graph(py::module_& module) {
       .def("add_topic_source", &add_topic_source, py::arg("name"), py::arg("log"),
            py::arg("partitions"), py::kw_only(), py::arg("start_offsets") = py::none(),
            py::arg("event_time") = py::none(), py::arg("delay") = 0,
-           py::arg("max_ahead") = py::none(), py::arg("idle_timeout_us") = py::none(),
-           py::arg("advances_when_idle") = false, py::arg("bounded") = true,
-           py::arg("timestamp_column") = py::none(), py::arg("on_corruption") = "raise",
-           py::arg("history") = py::none())
+           py::arg("watermark") = py::none(), py::arg("max_ahead") = py::none(),
+           py::arg("idle_timeout_us") = py::none(), py::arg("advances_when_idle") = false,
+           py::arg("bounded") = true, py::arg("timestamp_column") = py::none(),
+           py::arg("on_corruption") = "raise", py::arg("history") = py::none())
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
-           py::arg("delay") = 0, py::arg("max_ahead") = py::none())
+           py::arg("delay") = 0, py::arg("watermark") = py::none(),
+           py::arg("max_ahead") = py::none())
       .def(
           "add_filter",
           [](Graph& self, std::string name, Port input, const ExpressionHandle& condition) {

@@ -9,7 +9,7 @@ from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.log._optional import require
 from pystream.pipeline.checks import check_files_end, check_mode, check_start
-from pystream.pipeline.event_time import EventTime, check_event_time, ticks
+from pystream.pipeline.event_time import plan_watermark
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
 from pystream.pipeline.hybrid import HybridSource
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pystream.pipeline.watermarks import WatermarkStrategy
 
 __all__ = ["Environment"]
-
-_MAX_AHEAD = config.parse_duration_ns(config.MAX_AHEAD)
 
 
 class Environment:
@@ -113,7 +111,9 @@ class Environment:
         """
         schema = self._engine.topic_schema(topic)
         begin = check_start(start, topic, self._engine.partition_count(topic))
-        event_time, mark = _watermark(watermark, schema)
+        event_time, mark = plan_watermark(
+            watermark, schema, self._engine.infer, has_append_times=True
+        )
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
         node = nodes.TopicSource(topic, mark, begin, bounded, on_corruption)
         return Stream(self, node, schema, event_time)
@@ -142,12 +142,9 @@ class Environment:
             If the watermark counts from append times, which a table does not have.
         """
         schema, batches = self._engine.import_table(table)
-        event_time, mark = _watermark(watermark, schema)
-        if watermark is not None and watermark.max_ahead not in (None, _MAX_AHEAD):
-            raise NotSupportedError(
-                "with_max_ahead() counts from the time at which records were appended to a log, "
-                "which a table does not have. Leave it out, pass None, or filter the table first."
-            )
+        event_time, mark = plan_watermark(
+            watermark, schema, self._engine.infer, has_append_times=False
+        )
         return Stream(self, nodes.BatchSource(tuple(batches), schema, mark), schema, event_time)
 
     def from_parquet(
@@ -294,7 +291,9 @@ class Environment:
                 f"from_source got {source!r}. Pass HybridSource(env.from_parquet(...), "
                 "env.from_topic(...))."
             )
-        event_time, mark = _watermark(watermark, source.schema)
+        event_time, mark = plan_watermark(
+            watermark, source.schema, self._engine.infer, has_append_times=True
+        )
         node = nodes.HybridSource(source.history, source.live, mark)
         return Stream(self, node, source.schema, event_time)
 
@@ -432,7 +431,9 @@ class Environment:
         from pystream.connectors.file_source import FileSource  # noqa: PLC0415  seldom needed
 
         source = FileSource.of(method, path, form)
-        event_time, mark = _watermark(watermark, source.schema)
+        event_time, mark = plan_watermark(
+            watermark, source.schema, self._engine.infer, has_append_times=False
+        )
         node = nodes.ReaderSource(source.open, source.schema, method, source.label, mark)
         return Stream(self, node, source.schema, event_time)
 
@@ -462,22 +463,3 @@ class Environment:
 
     def _collect(self, node: nodes.Node, schema: Any) -> Any:
         return self._engine.collect(nodes.Collect(node), schema)
-
-
-def _watermark(
-    strategy: WatermarkStrategy | None, schema: Any
-) -> tuple[EventTime | None, nodes.Watermark | None]:
-    if strategy is None:
-        return None, None
-    event_time = check_event_time(strategy.timestamp, schema)
-    delay = ticks(strategy.delay, event_time, "watermark delay")
-    max_ahead = strategy.max_ahead
-    if max_ahead is not None:
-        max_ahead = ticks(max_ahead, event_time, "max_ahead")
-    return event_time, nodes.Watermark(
-        strategy.timestamp,
-        delay,
-        max_ahead,
-        idle_timeout_us=None if strategy.idle_timeout is None else strategy.idle_timeout // 1000,
-        advances_when_idle=strategy.on_idle == "advance",
-    )

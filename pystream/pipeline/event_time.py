@@ -1,16 +1,26 @@
-"""The event-time column of a stream, and durations in its ticks."""
+"""The event-time column of a stream, durations in its ticks, and the watermark of a source."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pystream.errors import ConfigError, SchemaError
+from pystream import config
+from pystream.errors import ConfigError, NotSupportedError, SchemaError
+from pystream.plan.nodes import Watermark
 
-__all__ = ["EventTime", "check_event_time", "ticks"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pystream._native import DataType, Schema
+    from pystream.pipeline.watermarks import WatermarkStrategy
+    from pystream.plan.expressions import ExpressionNode
+
+__all__ = ["EventTime", "check_event_time", "plan_watermark", "ticks"]
 
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
+_MAX_AHEAD = config.parse_duration_ns(config.MAX_AHEAD)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,68 @@ def check_event_time(column: str, schema: Any) -> EventTime:
         f"event-time column {column!r} is of type {dtype}. "
         "Use a timestamp, a date32, or an int64 of milliseconds."
     )
+
+
+def plan_watermark(
+    strategy: WatermarkStrategy | None,
+    schema: Schema,
+    infer: Callable[[ExpressionNode, Schema], DataType],
+    *,
+    has_append_times: bool,
+) -> tuple[EventTime | None, Watermark | None]:
+    """Return the event time and the watermark of a source, in ticks of its column.
+
+    Parameters
+    ----------
+    strategy : WatermarkStrategy or None
+    schema : Schema
+        Of the source.
+    infer : callable
+        Gives the type of an expression over it.
+    has_append_times : bool
+        Whether the source is a log.
+
+    Raises
+    ------
+    SchemaError
+        If the column does not exist or is not a time, or the watermark is of another type.
+    ConfigError
+        If a duration is not a whole number of ticks.
+    NotSupportedError
+        If the strategy counts from append times that the source does not have.
+    """
+    if strategy is None:
+        return None, None
+    event_time = check_event_time(strategy.timestamp, schema)
+    if strategy.watermark is not None:
+        _check_type(strategy.watermark, infer(strategy.watermark, schema), strategy, schema)
+    if not has_append_times and strategy.max_ahead not in (None, _MAX_AHEAD):
+        raise NotSupportedError(
+            "with_max_ahead() counts from the time at which records were appended to a log, which "
+            "tables and files do not have. Leave it out, pass None, or filter the rows before they "
+            "come here."
+        )
+    max_ahead, idle = strategy.max_ahead, strategy.idle_timeout
+    return event_time, Watermark(
+        strategy.timestamp,
+        delay=ticks(strategy.delay, event_time, "watermark delay"),
+        expression=strategy.watermark,
+        max_ahead=None if max_ahead is None else ticks(max_ahead, event_time, "max_ahead"),
+        idle_timeout_us=None if idle is None else idle // 1000,
+        advances_when_idle=strategy.on_idle == "advance",
+    )
+
+
+def _check_type(
+    watermark: ExpressionNode, found: DataType, strategy: WatermarkStrategy, schema: Schema
+) -> None:
+    _, wanted, _ = schema.fields[schema.index_of(strategy.timestamp)]
+    if (found.kind, found.unit) != (wanted.kind, wanted.unit):
+        raise SchemaError(
+            f"the watermark {watermark} is of type {found}, but the event time "
+            f"{strategy.timestamp!r} is {wanted}. Cast it to the type of the event time.",
+            column=strategy.timestamp,
+        )
 
 
 def ticks(nanoseconds: int, event_time: EventTime, what: str) -> int:

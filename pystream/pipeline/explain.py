@@ -88,9 +88,12 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
 def _watermark(mark: nodes.Watermark | None) -> str:
     if mark is None:
         return ""
+    value = f"{mark.column} - {mark.delay} ticks"
+    if mark.expression is not None:
+        value = f"{mark.expression} at {mark.column}"
     limit = "" if mark.max_ahead is None else f", at most {mark.max_ahead} ahead"
     idle = "" if mark.idle_timeout_us is None else f", idle after {mark.idle_timeout_us} us"
-    return f" watermark {mark.column} - {mark.delay} ticks{limit}{idle}"
+    return f" watermark {value}{limit}{idle}"
 
 
 def _column(name: str, value: ExpressionNode) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pystream.config import MAX_AHEAD, check_choice, parse_duration_ns, parse_duration_us
 from pystream.errors import ConfigError
+from pystream.plan.expressions import ColumnNode, ExpressionNode
+
+if TYPE_CHECKING:
+    from pystream.pipeline.expressions import Expression
 
 __all__ = ["WatermarkStrategy"]
 
@@ -16,7 +20,8 @@ __all__ = ["WatermarkStrategy"]
 class WatermarkStrategy:
     """Names the event-time column and bounds its disorder.
 
-    Make one with :meth:`for_bounded_out_of_orderness` or :meth:`for_monotonous_timestamps`.
+    Make one with :meth:`for_bounded_out_of_orderness`, :meth:`for_monotonous_timestamps` or
+    :meth:`for_punctuated`.
 
     Attributes
     ----------
@@ -24,6 +29,8 @@ class WatermarkStrategy:
         The event-time column: a timestamp of any unit, a date, or an int64 of milliseconds.
     delay : int
         How far a record may lag behind the newest one, in nanoseconds.
+    watermark : ExpressionNode or None
+        What gives the watermark instead, where it is not null.
     max_ahead : int or None
         How far a record may be ahead of its append time and still move the watermark, in
         nanoseconds; see :meth:`with_max_ahead`.
@@ -47,6 +54,7 @@ class WatermarkStrategy:
 
     timestamp: str
     delay: int
+    watermark: ExpressionNode | None = None
     max_ahead: int | None = parse_duration_ns(MAX_AHEAD)
     idle_timeout: int | None = None
     on_idle: Literal["hold", "advance"] = "hold"
@@ -105,6 +113,56 @@ class WatermarkStrategy:
         0
         """
         return cls(timestamp, 0)
+
+    @classmethod
+    def for_punctuated(cls, watermark: str | Expression, *, timestamp: str) -> WatermarkStrategy:
+        """Let records give the watermark themselves, by a column or an expression.
+
+        Parameters
+        ----------
+        watermark : str or Expression
+            Of the type of the event time. After a record the watermark is the largest value so
+            far; a record whose value is null does not move it.
+        timestamp : str
+            The event-time column.
+
+        Returns
+        -------
+        WatermarkStrategy
+
+        Raises
+        ------
+        ConfigError
+            If the watermark is neither a name nor an expression.
+
+        Notes
+        -----
+        The watermark says that no record with a time at or below it is expected any more: for a
+        bound D on the disorder of millisecond times, it is ``col("ts") - D - 1`` (which is
+        :meth:`for_bounded_out_of_orderness`, where it needs not be computed).
+
+        References
+        ----------
+        Apache Flink, ``WatermarkGenerator.onEvent``.
+
+        Examples
+        --------
+        >>> from pystream import col, when
+        >>> WatermarkStrategy.for_punctuated("complete_until", timestamp="ts").watermark
+        ColumnNode(name='complete_until')
+        >>> last = when(col("is_last")).then(col("ts"))
+        >>> WatermarkStrategy.for_punctuated(last, timestamp="ts").delay
+        0
+        """
+        if isinstance(watermark, str):
+            return cls(timestamp, 0, ColumnNode(watermark))
+        node = getattr(watermark, "node", None)
+        if not isinstance(node, ExpressionNode):
+            raise ConfigError(
+                f"the watermark is {watermark!r}. Pass the name of a column or an expression such "
+                'as col("ts") - "5s".'
+            )
+        return cls(timestamp, 0, node)
 
     def with_max_ahead(self, limit: str | timedelta | None) -> WatermarkStrategy:
         """Let no record move the watermark that is further than `limit` ahead of the clock.

@@ -62,10 +62,11 @@ class UnaryNode(Node):
 
 @dataclass(frozen=True)
 class Watermark:
-    """Bounded out-of-orderness: the watermark is ``max(column) - delay - 1``, in ticks."""
+    """The watermark is ``max(column) - delay - 1``, in ticks, or ``max(expression)``."""
 
     column: str
     delay: int
+    expression: ExpressionNode | None
     max_ahead: int | None  # of the append time, in ticks; what is later does not move it
     idle_timeout_us: int | None  # then a partition is idle, and does not hold it
     advances_when_idle: bool  # it follows the clock while all partitions are idle

@@ -29,6 +29,7 @@ GROUPS = {
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/native_api/test_hybrid.py",
             "tests/native_api/test_watermarks.py",
+            "tests/pipeline/test_watermarks.py",
         ),
     ),
     "log": Group(

@@ -58,11 +58,25 @@ MUTATIONS = (
     ),
     Mutation(
         "record far ahead moves the watermark",
-        (Edit(EVENT_TIMES, "is_there && !is_ahead ? time", "is_there ? time"),),
+        (Edit(EVENT_TIMES, "is_there && !is_ahead ? std", "is_there ? std"),),
     ),
     Mutation(
         "record ahead by the limit moves no watermark",
         (Edit(EVENT_TIMES, "is_there && time > latest;", "is_there && time >= latest;"),),
+    ),
+    Mutation(
+        "watermark given by a record lacks a tick",
+        (Edit("native/runtime/graph.hpp", "spec.expression ? -1 : ", "spec.expression ? 0 : "),),
+    ),
+    Mutation(
+        "record without a watermark moves it",
+        (
+            Edit(
+                EVENT_TIMES,
+                "const bool is_there = !has_nulls ||",
+                "const bool is_there = has_nulls || !has_nulls ||",
+            ),
+        ),
     ),
     Mutation(
         "partition is idle at the timeout, not after it",

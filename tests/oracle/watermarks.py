@@ -20,7 +20,20 @@ MIN_TIME = -(2**63)
 class SourceWatermark:
     """Watermark over several partitions, whose records come in append order.
 
-    A record whose event time is more than `max_ahead` after its append time does not count.
+    Each record moves its partition's watermark to its event time less `out_of_orderness` and one
+    tick, or, when `is_punctuated`, to the mark that it carries, unless it has none.
+
+    A record whose event time (or mark) is more than `max_ahead` after its append time does not
+    count.
+
+    >>> mark = SourceWatermark([0], is_punctuated=True)
+    >>> for event_time, given in ((5, None), (9, 3), (7, 2), (8, 8)):
+    ...     mark.observe(0, event_time, mark=given)
+    ...     print(mark.current if mark.current > MIN_TIME else "none")
+    none
+    3
+    3
+    8
 
     A partition is idle when its last record was appended more than `idle_timeout` ago, and is left
     out of the minimum then; one without a record counts from the first record of any. It takes part
@@ -43,11 +56,13 @@ class SourceWatermark:
         partitions: Iterable[int],
         *,
         out_of_orderness: int = 0,
+        is_punctuated: bool = False,
         max_ahead: int | None = None,
         idle_timeout: int | None = None,
         advances_when_idle: bool = False,
     ) -> None:
         self._bound = out_of_orderness
+        self._is_punctuated = is_punctuated
         self._max_ahead = max_ahead
         self._own = dict.fromkeys(partitions, MIN_TIME)  # watermark of each partition
         self._idle_timeout = idle_timeout
@@ -88,11 +103,16 @@ class SourceWatermark:
             return False
         return self._now - self._last[partition] > self._idle_timeout
 
-    def observe(self, partition: int, event_time: int, *, appended: int = 0) -> None:
+    def observe(
+        self, partition: int, event_time: int, *, appended: int = 0, mark: int | None = None
+    ) -> None:
         """Count a record, after it was judged by the watermark before it."""
-        if self._max_ahead is not None and event_time > appended + self._max_ahead:
+        given = mark if self._is_punctuated else event_time
+        if given is None:
+            return
+        if self._max_ahead is not None and given > appended + self._max_ahead:
             self.ahead += 1
             return
-        mark = max(MIN_TIME, event_time - self._bound - 1)
+        mark = given if self._is_punctuated else max(MIN_TIME, event_time - self._bound - 1)
         self._own[partition] = max(self._own[partition], mark)
         self._follow()

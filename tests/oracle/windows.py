@@ -29,6 +29,8 @@ MAX_TIME = 2**63 - 1
 class Record:
     """One record in append-sequence order; ``appended`` is when it was, in the same ticks.
 
+    ``mark`` is the watermark that it carries, if any.
+
     A filtered record stands before a filter that drops it: it moves the watermark and is neither
     counted nor late.
     """
@@ -39,6 +41,7 @@ class Record:
     partition: int = 0
     is_filtered: bool = False
     appended: int = 0
+    mark: int | None = None
 
 
 @dataclass
@@ -91,7 +94,7 @@ class Watermark:
         self._bound = out_of_orderness
         self._largest: dict[int, int | None] = dict.fromkeys(partitions)
 
-    def observe(self, partition: int, timestamp: int, *, appended: int = 0) -> None:
+    def observe(self, partition: int, timestamp: int) -> None:
         largest = self._largest[partition]
         if largest is None or timestamp > largest:
             self._largest[partition] = timestamp
@@ -207,6 +210,15 @@ def run(
     watermark: Watermark | SourceWatermark = Watermark(out_of_orderness, partitions)
     if source_watermark is not None:
         watermark = source_watermark
+
+    def observe(record: Record) -> None:
+        if source_watermark is None:
+            watermark.observe(record.partition, record.timestamp)
+        else:
+            source_watermark.observe(
+                record.partition, record.timestamp, appended=record.appended, mark=record.mark
+            )
+
     # By end and start, then by key.
     windows: dict[tuple[int, int], dict[tuple[object, ...], Pane]] = {}
     result = Result()
@@ -240,7 +252,7 @@ def run(
             pane.members.append(index)
         if not entered and not record.is_filtered:
             result.late.append(index)
-        watermark.observe(record.partition, record.timestamp, appended=record.appended)
+        observe(record)
         result.watermarks.append(watermark.current)
         if watermark.current > in_force:
             fire(watermark.current, index)

@@ -84,7 +84,7 @@ def test_table_has_no_append_times_so_the_calendar_is_the_limit() -> None:
     every = monotonous().with_max_ahead(None)
     stream = ps.Environment().from_arrow({"ts": seconds}, watermark=every)
     assert hourly(stream, ps.OutputTag("late")).to_arrow()["n"].to_pylist() == [1, 1]
-    with pytest.raises(errors.NotSupportedError, match="filter the table first"):
+    with pytest.raises(errors.NotSupportedError, match="tables and files do not have"):
         ps.Environment().from_arrow({"ts": seconds}, watermark=monotonous().with_max_ahead("1h"))
 
 
@@ -117,9 +117,13 @@ def test_null_in_a_time_column_of_a_table_is_an_error_that_names_the_row() -> No
 def test_limit_that_is_none_is_refused(limit: str, message: str) -> None:
     with pytest.raises(errors.ConfigError, match=message):
         monotonous().with_max_ahead(limit)
+
+
+def test_limit_is_a_whole_number_of_ticks(log: ps.Log) -> None:
+    log.create_topic("events", schema={"ts": "timestamp[s]"})
     finer = monotonous().with_max_ahead("1.5s")
     with pytest.raises(errors.ConfigError, match="max_ahead is 1500000000 ns"):
-        ps.Environment().from_arrow({"ts": np.array([0], "datetime64[s]")}, watermark=finer)
+        ps.Environment(log).from_topic("events", watermark=finer)
 
 
 # -- idle partitions ---------------------------------------------------------------------------
@@ -167,3 +171,102 @@ def test_explain_shows_guard_and_idleness(log: ps.Log) -> None:
         "1: from_topic('events', unbounded) watermark ts - 0 ticks, at most 3600000 ahead, "
         "idle after 30000000 us  [native]"
     )
+
+
+# -- punctuated --------------------------------------------------------------------------------
+
+
+def late_times(table: pa.Table, strategy: ps.WatermarkStrategy) -> list[int]:
+    """Return the times of the records that are late for windows of ten ticks."""
+    late = ps.OutputTag("late")
+    stream = ps.Environment().from_arrow(table, watermark=strategy)
+    windows = stream.window_all(ps.tumbling("10ms")).side_output_late_data(late)
+    result = windows.aggregate(n=ps.count())
+    times: list[int] = result.side_output(late).to_arrow()["ts"].to_pylist()
+    return times
+
+
+def test_records_give_the_watermark_where_they_have_one() -> None:
+    table = pa.table(
+        {
+            "ts": pa.array([1, 50, 2, 60, 3, 61, 49], pa.int64()),
+            "complete_until": pa.array([None, None, None, 9, None, 5, 49], pa.int64()),
+        }
+    )
+    # 9 closes [0, 10); 5 does not open it again; the 49 is judged before it moves the watermark.
+    strategy = ps.WatermarkStrategy.for_punctuated("complete_until", timestamp="ts")
+    assert late_times(table, strategy) == [3]
+
+
+def test_watermark_is_any_expression_over_the_record() -> None:
+    table = pa.table(
+        {
+            "ts": pa.array([1, 15, 3, 14, 4], pa.int64()),
+            "kind": ["data", "data", "data", "flush", "data"],
+        }
+    )
+    bounded = ps.WatermarkStrategy.for_bounded_out_of_orderness("4ms", timestamp="ts")
+    same = ps.WatermarkStrategy.for_punctuated(ps.col("ts") - 4 - 1, timestamp="ts")
+    assert late_times(table, bounded) == late_times(table, same) == [3, 4]
+    flush = ps.when(ps.col("kind") == "flush").then(ps.col("ts"))
+    assert late_times(table, ps.WatermarkStrategy.for_punctuated(flush, timestamp="ts")) == [4]
+
+
+def test_watermark_at_the_end_of_time_closes_everything() -> None:
+    table = pa.table(
+        {
+            "ts": pa.array([1, 2, 10**15], pa.int64()),
+            "mark": pa.array([2**63 - 1, None, None], pa.int64()),
+        }
+    )
+    strategy = ps.WatermarkStrategy.for_punctuated("mark", timestamp="ts")
+    assert late_times(table, strategy.with_max_ahead(None)) == [2, 10**15]
+    with pytest.warns(RuntimeWarning, match="too far ahead"):
+        assert late_times(table, strategy) == []
+
+
+def test_watermark_of_a_topic_of_times(log: ps.Log) -> None:
+    log.create_topic("events", schema={"ts": "timestamp[ms]"})
+    with log.producer(acks="published") as producer:
+        for times in ([10_000, 25_000], [4_000, 21_000], [9_000]):
+            table = {"ts": np.array(times, "datetime64[ms]")}
+            producer.send_batch("events", table, partition=0)
+    for behind, counts in (("15.002s", [2, 1, 2]), ("15.001s", [1, 2])):
+        strategy = ps.WatermarkStrategy.for_punctuated(ps.col("ts") - behind, timestamp="ts")
+        stream = ps.Environment(log).from_topic("events", watermark=strategy, bounded=True)
+        result = stream.window_all(ps.tumbling("10s")).aggregate(n=ps.count())
+        assert result.to_arrow()["n"].to_pylist() == counts
+
+
+def test_watermark_that_does_not_fit_is_refused_when_the_chain_is_built(log: ps.Log) -> None:
+    for_punctuated = ps.WatermarkStrategy.for_punctuated
+    table = {"ts": np.array([0], "datetime64[ms]"), "n": np.array([1]), "name": np.array(["a"])}
+    env = ps.Environment()
+    with pytest.raises(
+        errors.SchemaError, match=r"col\(\"n\"\) is of type int64.*'ts' is timestamp"
+    ):
+        env.from_arrow(table, watermark=for_punctuated("n", timestamp="ts"))
+    with pytest.raises(errors.SchemaError, match="is of type string"):
+        env.from_arrow(table, watermark=for_punctuated("name", timestamp="ts"))
+    with pytest.raises(errors.SchemaError, match="'nothing'"):
+        env.from_arrow(table, watermark=for_punctuated("nothing", timestamp="ts"))
+    with pytest.raises(errors.ConfigError, match="Pass the name of a column or an expression"):
+        for_punctuated(5, timestamp="ts")  # type: ignore[arg-type]
+    log.create_topic("events", schema={"ts": "timestamp[s]", "mark": "timestamp[ms]"})
+    with pytest.raises(errors.SchemaError, match="Cast it"):
+        ps.Environment(log).from_topic("events", watermark=for_punctuated("mark", timestamp="ts"))
+
+
+def test_watermark_that_fails_names_expression_and_row() -> None:
+    table = {"ts": np.array([1, 2]), "n": np.array([1, 0])}
+    strategy = ps.WatermarkStrategy.for_punctuated(ps.col("ts") // ps.col("n"), timestamp="ts")
+    with pytest.raises(errors.OperatorError, match="row 1") as caught:
+        late_times(pa.table(table), strategy)
+    assert caught.value.operator == "from_arrow-1"
+
+
+def test_explain_shows_the_expression() -> None:
+    table = {"ts": np.array([1])}
+    strategy = ps.WatermarkStrategy.for_punctuated(ps.col("ts") - 5, timestamp="ts")
+    plan = ps.Environment().from_arrow(table, watermark=strategy).explain()
+    assert 'watermark col("ts") - 5 at ts, at most' in plan

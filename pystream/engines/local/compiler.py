@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pystream._native import Graph, Port, RecordBatch, Schema
+from pystream._native import Expression, Graph, Port, RecordBatch, Schema
 from pystream.engines.local.expressions import lower
 from pystream.engines.local.file_outputs import OpenWriter
 from pystream.engines.local.topics import TopicCatalog
@@ -168,6 +168,7 @@ class _Compiler:
             start_offsets=start,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
+            watermark=_watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
             advances_when_idle=mark is not None and mark.advances_when_idle,
@@ -184,6 +185,7 @@ class _Compiler:
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
+            watermark=_watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
         )
 
@@ -197,6 +199,8 @@ class _Compiler:
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
+            watermark=_watermark_expression(mark),
+            max_ahead=None if mark is None else mark.max_ahead,
         )
 
     def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
@@ -296,6 +300,10 @@ class _Compiler:
             timestamp=node.timestamp,
             timestamp_offset=node.timestamp_shift,
         )
+
+
+def _watermark_expression(mark: nodes.Watermark | None) -> Expression | None:
+    return None if mark is None or mark.expression is None else lower(mark.expression)
 
 
 def _pass_through(schema: Schema) -> list[tuple[str, Any]]:
