@@ -92,13 +92,12 @@ expressions::BoundExpressionPtr bind_named(const std::string& name,
   return named(name, [&] { return expressions::bind(*expression, schema); });
 }
 
-SchemaPtr with_timestamp_column(const std::string& name, const SchemaPtr& schema,
-                                const std::string& column) {
+SchemaPtr with_time_column(const std::string& name, const SchemaPtr& schema,
+                           const std::string& column, const char* what) {
   if (column.empty()) return schema;
   if (schema->index_of(column) >= 0) {
-    fail(
-        ErrorCode::kConfig, name,
-        "the topic already has a column '" + column + "'. Give the record timestamp another name.");
+    fail(ErrorCode::kConfig, name,
+         "there already is a column '" + column + "'. Give the " + what + " another name.");
   }
   auto extended = std::make_shared<Schema>(*schema);
   extended->fields.push_back({column, DataType::timestamp(TimeUnit::kMicro), false});
@@ -152,13 +151,16 @@ Port Graph::add_topic_source(std::string name, TopicSourceSpec spec) {
          std::to_string(spec.start_offsets.size()) + " start offsets for " +
              std::to_string(spec.partitions.size()) + " partitions. Pass one for each.");
   }
-  if (spec.history && !spec.timestamp_column.empty()) {
+  for (const std::string& column : {spec.timestamp_column, spec.append_time_column}) {
+    if (!spec.history || column.empty()) continue;
     fail(ErrorCode::kNotSupported, name,
-         "a history has no record timestamps yet. Leave out the column '" + spec.timestamp_column +
+         "a history has no record timestamps and no append times. Leave out the column '" + column +
              "', or the history.");
   }
   const SchemaPtr stored = agreed_schema(name, spec.partitions);
-  const SchemaPtr schema = with_timestamp_column(name, stored, spec.timestamp_column);
+  const SchemaPtr schema = with_time_column(
+      name, with_time_column(name, stored, spec.timestamp_column, "record timestamp"),
+      spec.append_time_column, "append time");
   const auto type = check_watermark(name, *schema, spec.watermark);
   spec.schema = stored;
   return add({std::move(name), std::move(spec), std::nullopt, {schema}, type});

@@ -65,6 +65,8 @@ struct TopicSourceSpec {
   // When not empty: the record timestamp as an additional last column of this name,
   // timestamp[us] not null.
   std::string timestamp_column;
+  // The same for the time at which the log took the record.
+  std::string append_time_column;
   SchemaPtr schema;  // the topic's when the source was added (add_topic_source sets it)
   // Batches of the topic's schema that come before its records; false at the end. None: just the
   // topic.

@@ -11,6 +11,19 @@ namespace pystream::runtime {
 
 namespace {
 
+// Stands for the append time of the batch's header; nothing is stored under this id.
+constexpr uint16_t kAppendTimeColumn = 0xFFF0;
+
+Array constant_time(int64_t time, int64_t length, const DataType& type) {
+  MutableBuffer values(length * static_cast<int64_t>(sizeof(int64_t)));
+  std::fill_n(values.as<int64_t>(), length, time);
+  Array array;
+  array.type = type;
+  array.length = length;
+  array.values = values.freeze();
+  return array;
+}
+
 // "orders-3", as Kafka names a partition.
 std::string place_of(const storage::LogBatch& batch) {
   return batch.place().topic + "-" + std::to_string(batch.place().partition);
@@ -36,13 +49,16 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   const Schema& stored = *topic_schema_;
   auto schema = std::make_shared<Schema>();
   const auto id_of = [&](const std::string& column) {
-    const bool is_timestamp = column == spec_.timestamp_column;
-    return is_timestamp ? storage::kTimestampColumn
-                        : static_cast<uint16_t>(stored.index_of(column));
+    if (column == spec_.timestamp_column) return storage::kTimestampColumn;
+    if (column == spec_.append_time_column) return kAppendTimeColumn;
+    return static_cast<uint16_t>(stored.index_of(column));
   };
-  const Field timestamp{spec_.timestamp_column, DataType::timestamp(TimeUnit::kMicro), false};
+  const DataType micros = DataType::timestamp(TimeUnit::kMicro);
+  const Field timestamp{spec_.timestamp_column, micros, false};
+  const Field append_time{spec_.append_time_column, micros, false};
   const auto field_of = [&](uint16_t id) {
-    return id == storage::kTimestampColumn ? timestamp : stored.fields[id];
+    if (id == storage::kTimestampColumn) return timestamp;
+    return id == kAppendTimeColumn ? append_time : stored.fields[id];
   };
   for (const std::string& column : columns) {
     column_ids_.push_back(id_of(column));
@@ -54,7 +70,8 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
     time_type_ = field_of(*time_id_).type;
     if (spec_.watermark->expression) {
       Schema all = stored;
-      if (!spec_.timestamp_column.empty()) all.fields.push_back(timestamp);
+      if (!timestamp.name.empty()) all.fields.push_back(timestamp);
+      if (!append_time.name.empty()) all.fields.push_back(append_time);
       expression_.emplace(*spec_.watermark->expression, all);
       for (const Field& field : expression_->schema()->fields) {
         expression_ids_.push_back(id_of(field.name));
@@ -223,6 +240,7 @@ bool TopicReader::pass_idle_time() {
 
 Extremes TopicReader::time_extremes(const SourceBatch& batch) const {
   const storage::BatchHeader& header = batch.stored->header();
+  if (*time_id_ == kAppendTimeColumn) return {header.append_time_us, header.append_time_us};
   const auto statistics = batch.stored->statistics(*time_id_);
   if (*time_id_ == storage::kTimestampColumn && batch.skip_rows == 0) {
     return {header.min_timestamp, header.max_timestamp};
@@ -272,6 +290,9 @@ void TopicReader::check_schema(Input* input, const storage::LogBatch& batch) con
 Array TopicReader::column(const SourceBatch& batch, uint16_t id, const DataType& type) const {
   const storage::LogBatch& stored = *batch.stored;
   Array array;
+  if (id == kAppendTimeColumn) {
+    return constant_time(stored.header().append_time_us, batch.num_rows, type);
+  }
   if (id == storage::kTimestampColumn) {
     array = stored.timestamps();
     array.type = type;
@@ -308,6 +329,10 @@ Array TopicReader::event_time(const SourceBatch& batch) const {
 // Those of the whole batch also bound a part of it.
 std::optional<storage::ColumnStatistics> TopicReader::statistics(const SourceBatch& batch,
                                                                  int column) const {
+  if (column_ids_[static_cast<size_t>(column)] == kAppendTimeColumn) {
+    const auto time = static_cast<uint64_t>(batch.stored->header().append_time_us);
+    return storage::ColumnStatistics{0, true, time, time};
+  }
   return batch.stored->statistics(column_ids_[static_cast<size_t>(column)]);
 }
 

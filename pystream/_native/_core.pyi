@@ -1014,6 +1014,7 @@ class Graph:
         advances_when_idle: bool = False,
         bounded: bool = True,
         timestamp_column: str | None = None,
+        append_time_column: str | None = None,
         on_corruption: OnCorruption = "raise",
         history: Sequence[RecordBatch] | object | None = None,
     ) -> Port:
@@ -1025,9 +1026,10 @@ class Graph:
         with an event time more than `max_ahead` ticks ahead of their append time do not move the
         watermark. A partition without a batch for `idle_timeout_us` of append time does not hold
         it, and with `advances_when_idle` it goes on when all are idle. Bounded stops at the log end
-        offsets seen by the first run. `timestamp_column`: adds the record timestamp as a last
-        column of that name, timestamp[us]. `history`: batches, or an object with
-        ``__arrow_c_stream__``, that come before the topic's records; the watermark carries over.
+        offsets seen by the first run. `timestamp_column`, `append_time_column`: add the record
+        timestamp, and when the log took the record, as last columns of that name, timestamp[us].
+        `history`: batches, or an object with ``__arrow_c_stream__``, that come before the topic's
+        records; the watermark carries over.
         """
 
     def add_batch_source(

@@ -95,8 +95,9 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
                       const std::optional<std::string>& event_time, int64_t delay,
                       ExpressionHandle watermark, std::optional<int64_t> max_ahead,
                       std::optional<int64_t> idle_timeout_us, bool advances_when_idle, bool bounded,
-                      std::optional<std::string> timestamp_column, const std::string& on_corruption,
-                      const py::object& history) {
+                      std::optional<std::string> timestamp_column,
+                      std::optional<std::string> append_time_column,
+                      const std::string& on_corruption, const py::object& history) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
@@ -108,6 +109,7 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
   spec.bounded = bounded;
   spec.on_corruption = parse_on_corruption(on_corruption);
   if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
+  if (append_time_column) spec.append_time_column = std::move(*append_time_column);
   if (!history.is_none())
     spec.history = batch_input(history, spec.partitions.at(0)->options().schema);
   return graph.add_topic_source(std::move(name), std::move(spec));
@@ -243,7 +245,8 @@ void bind_graph(py::module_& module) {
            py::arg("watermark") = py::none(), py::arg("max_ahead") = py::none(),
            py::arg("idle_timeout_us") = py::none(), py::arg("advances_when_idle") = false,
            py::arg("bounded") = true, py::arg("timestamp_column") = py::none(),
-           py::arg("on_corruption") = "raise", py::arg("history") = py::none())
+           py::arg("append_time_column") = py::none(), py::arg("on_corruption") = "raise",
+           py::arg("history") = py::none())
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0, py::arg("watermark") = py::none(),

@@ -79,6 +79,8 @@ class Environment:
         start: str | Sequence[int] = "earliest",
         bounded: bool = False,
         on_corruption: Literal["raise", "skip"] = "raise",
+        timestamp_column: str | None = None,
+        append_time_column: str | None = None,
     ) -> Stream:
         """Read all partitions of a topic, in the order in which batches were appended.
 
@@ -97,25 +99,36 @@ class Environment:
             Whether damaged records stop the job, or are stepped over and counted in the source's
             ``skipped_records``; then every batch is verified in full before it is used.
 
+        timestamp_column : str, optional
+            Adds the record timestamp as a column of this name, timestamp[us] (Kafka's
+            ``timestamp``).
+        append_time_column : str, optional
+            Adds the time at which the log took the record as a column of this name,
+            timestamp[us]. It is the same in every replay: as the event time it makes windows of
+            arrival that are, unlike those of processing time, reproducible.
+
         Returns
         -------
         Stream
-            With the topic's columns.
+            With the topic's columns, then those that were asked for.
 
         Raises
         ------
         UnknownTopicError
             If there is no such topic.
         SchemaError
-            If the watermark's column does not exist or is not a time.
+            If the watermark's column does not exist or is not a time, or a column would get the
+            name of another.
         """
-        schema = self._engine.topic_schema(topic)
+        schema = self._engine.topic_schema(topic, timestamp_column, append_time_column)
         begin = check_start(start, topic, self._engine.partition_count(topic))
         event_time, mark = plan_watermark(
             watermark, schema, self._engine.infer, has_append_times=True
         )
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
-        node = nodes.TopicSource(topic, mark, begin, bounded, on_corruption)
+        node = nodes.TopicSource(
+            topic, mark, begin, bounded, on_corruption, timestamp_column, append_time_column
+        )
         return Stream(self, node, schema, event_time)
 
     def from_arrow(self, table: Any, *, watermark: WatermarkStrategy | None = None) -> Stream:

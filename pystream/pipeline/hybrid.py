@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystream.errors import ConfigError, SchemaError
+from pystream.errors import ConfigError, NotSupportedError, SchemaError
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
@@ -69,6 +69,13 @@ class HybridSource:
                 "the live part of a HybridSource is no topic. Pass what from_topic returned, "
                 "without further steps."
             )
+        for column in (topic.timestamp_column, topic.append_time_column):
+            if column is not None:
+                raise NotSupportedError(
+                    f"column {column!r} of the live part of a HybridSource is a time of the log, "
+                    "which the history does not have. Leave it out.",
+                    column=column,
+                )
         if past.watermark is not None or topic.watermark is not None:
             raise ConfigError(
                 "a part of a HybridSource has a watermark, but there is one for both. Give it to "

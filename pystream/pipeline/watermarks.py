@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from pystream.config import MAX_AHEAD, check_choice, parse_duration_ns, parse_duration_us
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, NotSupportedError
 from pystream.plan.expressions import ColumnNode, ExpressionNode
 
 if TYPE_CHECKING:
@@ -164,6 +164,22 @@ class WatermarkStrategy:
             )
         return cls(timestamp, 0, node)
 
+    @classmethod
+    def for_processing_time(cls) -> WatermarkStrategy:
+        """Window by the clock of the machine that runs the job.
+
+        Raises
+        ------
+        NotSupportedError
+            Always: no two runs would give the same. The append time of the log takes its place.
+        """
+        raise NotSupportedError(
+            "WatermarkStrategy.for_processing_time() does not exist: no replay could repeat it. "
+            "Take the time at which the log took the record as the event time: "
+            'from_topic(..., append_time_column="at") with '
+            'WatermarkStrategy.for_monotonous_timestamps(timestamp="at").'
+        )
+
     def with_max_ahead(self, limit: str | timedelta | None) -> WatermarkStrategy:
         """Let no record move the watermark that is further than `limit` ahead of the clock.
 
@@ -262,3 +278,17 @@ class WatermarkStrategy:
             )
         check_choice(on_idle, ("hold", "advance"), name="on_idle")
         return replace(self, idle_timeout=microseconds * 1000, on_idle=on_idle)
+
+    def with_watermark_alignment(self, group: str, max_drift: str | timedelta) -> WatermarkStrategy:
+        """Let no source of a group run ahead of the others.
+
+        Raises
+        ------
+        NotSupportedError
+            Always, until streams of several sources can be joined.
+        """
+        raise NotSupportedError(
+            f"WatermarkStrategy.with_watermark_alignment({group!r}, {max_drift!r}) is not built "
+            "yet. Leave it out: the partitions of a topic are read in append order, so none runs "
+            "ahead."
+        )

@@ -81,6 +81,8 @@ class TopicSource(Node):
     start: str | tuple[int, ...]  # "earliest", "latest" or an offset per partition
     bounded: bool  # stop at the ends seen when the job starts
     on_corruption: Literal["raise", "skip"] = "raise"
+    timestamp_column: str | None = None  # name of an additional column: the record timestamp
+    append_time_column: str | None = None  # the same: when the log took the record
 
 
 @dataclass(frozen=True, eq=False)

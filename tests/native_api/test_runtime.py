@@ -50,7 +50,7 @@ def greater(column: str, value: int) -> _core.Expression:
 
 
 def add_totals(
-    graph: _core.Graph, port: _core.Port, size: int, slide: int
+    graph: _core.Graph, port: _core.Port, size: int, slide: int, event_time: str = "ts"
 ) -> tuple[_core.Port, _core.Port]:
     return graph.add_window(
         "totals",
@@ -58,7 +58,7 @@ def add_totals(
         size=size,
         slide=slide,
         keys=["key"],
-        event_time="ts",
+        event_time=event_time,
         aggregates=[("n", "count_all", None), ("total", "sum", "value")],
     )
 

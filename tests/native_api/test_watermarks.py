@@ -328,3 +328,51 @@ def test_timeout_that_is_none_is_refused(topics: Topics) -> None:
     topic = topics.new()
     with pytest.raises(ConfigError, match="idle timeout is 0 us"):
         Job(topics.log, topic, idle_timeout_us=0)
+
+
+# -- append time as the event time -------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(appends(GAPS), st.integers(0, 30))
+def test_windows_of_append_time_equal_the_oracle(
+    topics: Topics, batches: list[Appended], delay: int
+) -> None:
+    """Also where the clock of the writers was set back, and arrivals are late."""
+    topic = topics.new()
+    topics.append(topic, *batches)
+    records = [
+        Record(batch.at, (key,), (value,), batch.partition, appended=batch.at)
+        for batch in batches
+        for _, key, value in batch.events
+    ]
+    watermark = SourceWatermark(range(PARTITIONS), out_of_orderness=delay)
+    wanted = run(
+        records, size=SIZE, slide=SIZE, partitions=range(PARTITIONS), source_watermark=watermark
+    )
+    for threads in (1, 2):
+        graph = _core.Graph()
+        source = graph.add_topic_source(
+            "events",
+            topics.log,
+            topic,
+            event_time="at",
+            append_time_column="at",
+            delay=delay * 1000,
+        )
+        results, late = add_totals(graph, source, SIZE * 1000, SIZE * 1000, event_time="at")
+        out, kept = graph.add_collect("out", results), graph.add_collect("late", late)
+        executor = _core.Executor(graph, threads=threads, round_rows=10)
+        finish(executor)
+        assert sorted(rows_of(executor.take_collected(out))) == sorted(
+            (
+                *pane.key,
+                pane.start * 1000,
+                pane.end * 1000,
+                len(pane.members),
+                sum(records[i].values[0] for i in pane.members),  # type: ignore[misc]
+            )
+            for pane in wanted.panes
+        )
+        found = [row[3] // 1000 for row in rows_of(executor.take_collected(kept))]
+        assert found == [records[i].timestamp for i in wanted.late]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -270,3 +270,75 @@ def test_explain_shows_the_expression() -> None:
     strategy = ps.WatermarkStrategy.for_punctuated(ps.col("ts") - 5, timestamp="ts")
     plan = ps.Environment().from_arrow(table, watermark=strategy).explain()
     assert 'watermark col("ts") - 5 at ts, at most' in plan
+
+
+# -- times of the log --------------------------------------------------------------------------
+
+
+def test_times_of_the_log_become_columns(log: ps.Log) -> None:
+    log.create_topic("events", schema={"n": "int64"}, partitions=2)
+    before = time.time_ns() // 1000
+    with log.producer(acks="published") as producer:
+        for partition in (0, 1):
+            sent = producer.send("events", {"n": partition}, partition=partition, timestamp=5)
+            sent.result()
+    after = time.time_ns() // 1000
+    stream = ps.Environment(log).from_topic(
+        "events", timestamp_column="when", append_time_column="at"
+    )
+    assert str(stream.schema) == (
+        "n: int64, when: timestamp[us] not null, at: timestamp[us] not null"
+    )
+    table = stream.to_arrow()
+    assert table["n"].to_pylist() == [0, 1]
+    assert table["when"].cast(pa.int64()).to_pylist() == [5, 5]
+    first, second = table["at"].cast(pa.int64()).to_pylist()
+    assert before <= first <= second <= after
+    ahead = stream.filter(ps.col("at") > ps.col("when")).select(late=ps.col("at") - ps.col("when"))
+    assert len(ahead.to_arrow()) == 2
+    assert len(stream.filter(ps.col("at") < ps.lit(0).cast("timestamp[us]")).to_arrow()) == 0
+
+
+def test_record_timestamp_is_an_event_time(log: ps.Log) -> None:
+    log.create_topic("events", schema={"n": "int64"})
+    with log.producer(acks="published") as producer:
+        for seconds in (1, 12, 3, 25):
+            producer.send("events", {"n": 1}, timestamp=seconds * 1_000_000).result()
+    late = ps.OutputTag("late")
+    strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="when")
+    stream = ps.Environment(log).from_topic(
+        "events", watermark=strategy, bounded=True, timestamp_column="when"
+    )
+    windows = stream.window_all(ps.tumbling("10s")).side_output_late_data(late)
+    result = windows.aggregate(n=ps.count())
+    assert result.to_arrow()["n"].to_pylist() == [1, 1, 1]
+    assert result.side_output(late).to_arrow()["when"].cast(pa.int64()).to_pylist() == [3_000_000]
+
+
+def test_added_time_needs_a_name_of_its_own(log: ps.Log) -> None:
+    log.create_topic("events", schema={"n": "int64"})
+    env = ps.Environment(log)
+    with pytest.raises(errors.SchemaError, match="two columns 'n'"):
+        env.from_topic("events", timestamp_column="n")
+    with pytest.raises(errors.SchemaError, match="two columns 't'"):
+        env.from_topic("events", timestamp_column="t", append_time_column="t")
+
+
+def test_history_has_no_times_of_a_log(log: ps.Log) -> None:
+    log.create_topic("events", schema={"n": "int64"})
+    env = ps.Environment(log)
+    past = env.from_arrow({"n": np.array([1])})
+    with pytest.raises(errors.NotSupportedError, match="'at' of the live part"):
+        ps.HybridSource(past, env.from_topic("events", append_time_column="at"))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (ps.WatermarkStrategy.for_processing_time, "append_time_column"),
+        (lambda: monotonous().with_watermark_alignment("all", "1m"), "is not built yet"),
+    ],
+)
+def test_what_is_not_there_says_so(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(errors.NotSupportedError, match=message):
+        call()

@@ -173,6 +173,8 @@ class _Compiler:
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
             advances_when_idle=mark is not None and mark.advances_when_idle,
             bounded=node.bounded or self._bounded,
+            timestamp_column=node.timestamp_column,
+            append_time_column=node.append_time_column,
             on_corruption=node.on_corruption,
             history=history,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pystream._native import Graph, Schema
+from pystream._native import DataType, Graph, Schema
 from pystream._native import RecordBatch as NativeBatch
 from pystream.engines.local.compiler import CompiledJob, PythonStage, compile_plan
 from pystream.engines.local.expressions import infer, lower
@@ -18,12 +18,11 @@ from pystream.engines.local.table import (
 )
 from pystream.engines.local.topics import TopicCatalog
 from pystream.engines.local.udf import udf_stage
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, SchemaError
 from pystream.log.record_batch import RecordBatch
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
-    from pystream._native import DataType
     from pystream.log import Log
     from pystream.plan.expressions import ExpressionNode, UdfNode
 
@@ -84,9 +83,28 @@ class LocalEngine:
         """Return the native schema of what a user wrote."""
         return to_schema(spelling)
 
-    def topic_schema(self, topic: str) -> Schema:
-        """Return the schema of an existing topic."""
-        return self._require_topics(topic).schema(topic)
+    def topic_schema(self, topic: str, *times: str | None) -> Schema:
+        """Return the schema of an existing topic, and columns of times behind it.
+
+        Raises
+        ------
+        SchemaError
+            If two columns would have one name.
+        """
+        schema = self._require_topics(topic).schema(topic)
+        names = [name for name in times if name is not None]
+        if not names:
+            return schema
+        for number, name in enumerate(names):
+            if name in schema.names or name in names[:number]:
+                raise SchemaError(
+                    f"topic {topic!r} would have two columns {name!r}. Choose another name for the "
+                    "time that is added.",
+                    topic=topic,
+                    column=name,
+                )
+        added = [(name, DataType("timestamp[us]"), False) for name in names]
+        return Schema([*schema.fields, *added])
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions an existing topic has."""
