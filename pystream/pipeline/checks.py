@@ -7,18 +7,31 @@ from collections.abc import Sequence
 from pystream.errors import ConfigError, NotSupportedError
 from pystream.plan import nodes
 
-__all__ = ["check_files_end", "check_mode", "check_start"]
+__all__ = ["check_files_end", "check_mode", "check_start", "check_topics"]
 
 
-def check_start(start: str | Sequence[int], topic: str, partitions: int) -> str | tuple[int, ...]:
-    """Return where the reading of a topic begins, as the plan has it."""
+def check_topics(topic: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the topics that a source reads."""
+    topics = (topic,) if isinstance(topic, str) else tuple(topic)
+    if not topics:
+        raise ConfigError("from_topic() got no topic. Name at least one.")
+    if len(set(topics)) != len(topics):
+        raise ConfigError(f"from_topic({list(topics)!r}) names a topic twice. Name each once.")
+    return topics
+
+
+def check_start(
+    start: str | Sequence[int], topics: tuple[str, ...], partitions: int
+) -> str | tuple[int, ...]:
+    """Return where the reading of topics begins, as the plan has it."""
     if isinstance(start, str):
         if start not in ("earliest", "latest"):
             raise ConfigError(f'start is {start!r}. Pass "earliest", "latest" or offsets.')
         return start
     if len(start) != partitions:
+        names = ", ".join(map(repr, topics))
         raise ConfigError(
-            f"start has {len(start)} offsets, but topic {topic!r} has {partitions} partitions. "
+            f"start has {len(start)} offsets, but topic {names} has {partitions} partitions. "
             "Pass one for each."
         )
     return tuple(int(offset) for offset in start)

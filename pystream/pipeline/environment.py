@@ -8,7 +8,7 @@ from pystream import config
 from pystream.engines.local import LocalEngine
 from pystream.errors import ConfigError, NotSupportedError, PipelineError
 from pystream.log._optional import require
-from pystream.pipeline.checks import check_files_end, check_mode, check_start
+from pystream.pipeline.checks import check_files_end, check_mode, check_start, check_topics
 from pystream.pipeline.event_time import plan_watermark
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
@@ -73,7 +73,7 @@ class Environment:
 
     def from_topic(
         self,
-        topic: str,
+        topic: str | Sequence[str],
         *,
         watermark: WatermarkStrategy | None = None,
         start: str | Sequence[int] = "earliest",
@@ -86,8 +86,9 @@ class Environment:
 
         Parameters
         ----------
-        topic : str
-            Must exist.
+        topic : str or sequence of str
+            Must exist. Several topics of equal columns are read as one with the partitions of all:
+            in the order of appends, which is one for the whole log.
         watermark : WatermarkStrategy, optional
             Needed by windows.
         start : {"earliest", "latest"} or sequence of int, default "earliest"
@@ -117,17 +118,18 @@ class Environment:
         UnknownTopicError
             If there is no such topic.
         SchemaError
-            If the watermark's column does not exist or is not a time, or a column would get the
-            name of another.
+            If the topics have different columns, the watermark's column does not exist or is not
+            a time, or a column would get the name of another.
         """
-        schema = self._engine.topic_schema(topic, timestamp_column, append_time_column)
-        begin = check_start(start, topic, self._engine.partition_count(topic))
+        topics = check_topics(topic)
+        schema = self._engine.topic_schema(topics, timestamp_column, append_time_column)
+        begin = check_start(start, topics, self._engine.partition_count(topics))
         event_time, mark = plan_watermark(
             watermark, schema, self._engine.infer, has_append_times=True
         )
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
         node = nodes.TopicSource(
-            topic, mark, begin, bounded, on_corruption, timestamp_column, append_time_column
+            topics, mark, begin, bounded, on_corruption, timestamp_column, append_time_column
         )
         return Stream(self, node, schema, event_time)
 

@@ -56,7 +56,8 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
     match node:
         case nodes.TopicSource():
             ends = "bounded" if node.bounded else "unbounded"
-            return f"from_topic({node.topic!r}, {ends}){_watermark(node.watermark)}"
+            topics = ", ".join(map(repr, node.topics))
+            return f"from_topic({topics}, {ends}){_watermark(node.watermark)}"
         case nodes.BatchSource():
             rows = sum(batch.num_rows for batch in node.batches)
             return f"from_arrow({rows} rows){_watermark(node.watermark)}"

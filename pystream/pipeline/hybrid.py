@@ -81,24 +81,25 @@ class HybridSource:
                 "a part of a HybridSource has a watermark, but there is one for both. Give it to "
                 "from_source."
             )
+        named = topic.topics[0]
         has = {name: dtype for name, dtype, _ in history.schema.fields}
         for name, dtype, _ in live.schema.fields:
             if name not in has:
                 raise SchemaError(
                     f"the history of a HybridSource has no column {name!r}, which topic "
-                    f"{topic.topic!r} has. Its columns are {', '.join(has)}.",
+                    f"{named!r} has. Its columns are {', '.join(has)}.",
                     column=name,
                 )
             if has[name] != dtype:
                 raise SchemaError(
                     f"column {name!r} is {has[name]} in the history, but {dtype} in topic "
-                    f"{topic.topic!r}. Write or read the history with the topic's types.",
+                    f"{named!r}. Write or read the history with the topic's types.",
                     column=name,
                 )
         more = [name for name in has if name not in live.schema.names]
         if more:
             raise SchemaError(
-                f"the history has a column {more[0]!r}, which topic {topic.topic!r} does not have. "
+                f"the history has a column {more[0]!r}, which topic {named!r} does not have. "
                 "Read it without, by columns= or schema=.",
                 column=more[0],
             )
@@ -107,4 +108,4 @@ class HybridSource:
         self.schema = live.schema
 
     def __repr__(self) -> str:
-        return f"<HybridSource: history, then topic {self.live.topic!r}>"
+        return f"<HybridSource: history, then topic {self.live.topics[0]!r}>"

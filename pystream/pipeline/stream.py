@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pystream.errors import ConfigError, PipelineError, SchemaError
+from pystream.errors import ConfigError, NotSupportedError, PipelineError, SchemaError
 from pystream.pipeline.event_time import EventTime
 from pystream.pipeline.expressions import Expression, col
 from pystream.pipeline.udf_stages import StagedColumns, has_udf
@@ -187,6 +187,19 @@ class Stream:
         result = self.schema if schema is None else self._env._engine.schema(schema)
         name = getattr(function, "__name__", type(function).__name__)
         return self._next(nodes.MapBatches(self._node, function, result, name), result)
+
+    def union(self, *others: Stream) -> Stream:
+        """Put the rows of several streams into one.
+
+        Raises
+        ------
+        NotSupportedError
+            Always, until operators can have several inputs.
+        """
+        raise NotSupportedError(
+            f"union() of {1 + len(others)} streams is not built yet. Topics of equal columns can "
+            'be read as one stream: from_topic(["a", "b"]).'
+        )
 
     # -- windows ---------------------------------------------------------------------------
 

@@ -74,9 +74,9 @@ class Watermark:
 
 @dataclass(frozen=True, eq=False)
 class TopicSource(Node):
-    """Rows of every partition of a topic, in append order."""
+    """Rows of every partition of some topics of equal columns, in append order."""
 
-    topic: str
+    topics: tuple[str, ...]
     watermark: Watermark | None
     start: str | tuple[int, ...]  # "earliest", "latest" or an offset per partition
     bounded: bool  # stop at the ends seen when the job starts
@@ -226,7 +226,8 @@ class Collect(UnaryNode):
 def unbounded_sources(sinks: tuple[Node, ...]) -> list[str]:
     """Return the topics that a plan follows without end."""
     sources = [n.live if isinstance(n, HybridSource) else n for n in walk(sinks)]
-    return [n.topic for n in sources if isinstance(n, TopicSource) and not n.bounded]
+    followed = [n for n in sources if isinstance(n, TopicSource) and not n.bounded]
+    return [topic for source in followed for topic in source.topics]
 
 
 def walk(sinks: tuple[Node, ...]) -> Iterator[Node]:

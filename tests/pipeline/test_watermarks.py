@@ -342,3 +342,42 @@ def test_history_has_no_times_of_a_log(log: ps.Log) -> None:
 def test_what_is_not_there_says_so(call: Callable[[], object], message: str) -> None:
     with pytest.raises(errors.NotSupportedError, match=message):
         call()
+
+
+# -- several topics ----------------------------------------------------------------------------
+
+
+def test_topics_of_equal_columns_are_one_stream_in_append_order(log: ps.Log) -> None:
+    for name in ("web", "shop"):
+        log.create_topic(name, schema={"ts": "timestamp[ms]"})
+    with log.producer(acks="published") as producer:
+        for name, times in (("web", [0, 30_000]), ("shop", [5_000, 12_000]), ("web", [6_000])):
+            table = {"ts": np.array(times, "datetime64[ms]")}
+            producer.send_batch(name, table, partition=0)
+    late = ps.OutputTag("late")
+    env = ps.Environment(log)
+    stream = env.from_topic(["web", "shop"], watermark=monotonous(), bounded=True)
+    assert "from_topic('web', 'shop', bounded)" in stream.explain()
+    times = stream.to_arrow()["ts"].cast(pa.int64()).to_pylist()
+    assert times == [0, 30_000, 5_000, 12_000, 6_000]
+    # The shop is at 12 s, so [0, 10 s) is closed when the last record of the web comes.
+    windows = stream.window_all(ps.tumbling("10s")).side_output_late_data(late)
+    result = windows.aggregate(n=ps.count())
+    assert result.to_arrow()["n"].to_pylist() == [2, 1, 1]
+    assert result.side_output(late).to_arrow()["ts"].cast(pa.int64()).to_pylist() == [6_000]
+
+
+def test_topics_that_cannot_be_one_stream_are_refused(log: ps.Log) -> None:
+    log.create_topic("a", schema={"ts": "timestamp[ms]"})
+    log.create_topic("b", schema={"ts": "timestamp[s]"})
+    env = ps.Environment(log)
+    with pytest.raises(errors.SchemaError, match="topics 'a' and 'b' are read as one"):
+        env.from_topic(["a", "b"])
+    with pytest.raises(errors.ConfigError, match="names a topic twice"):
+        env.from_topic(["a", "a"])
+    with pytest.raises(errors.ConfigError, match="no topic"):
+        env.from_topic([])
+    with pytest.raises(errors.UnknownTopicError):
+        env.from_topic(["a", "c"])
+    with pytest.raises(errors.NotSupportedError, match="read as one stream"):
+        env.from_topic("a").union(env.from_topic("b"))

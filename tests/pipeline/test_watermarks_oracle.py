@@ -115,3 +115,23 @@ def test_marks_of_a_table_agree_with_the_oracle(case: tuple[list[Record], list[i
     stream = ps.Environment().from_arrow(tables or table_of([], range(0)), watermark=MARKED)
     single = [Record(record.timestamp, mark=record.mark) for record in records]
     assert native(stream) == expected(single, range(1))
+
+
+@given(streams())
+@settings(max_examples=40, deadline=None)
+def test_topics_that_are_read_as_one_agree_with_the_oracle(
+    log: ps.Log, case: tuple[list[Record], list[int]]
+) -> None:
+    """Each partition of the oracle is a topic of its own here."""
+    records, lengths = case
+    names = [next(topics) for _ in range(PARTITIONS)]
+    for name in names:
+        log.create_topic(name, schema=SCHEMA)
+    with log.producer(acks="published") as producer:
+        for indexes in batches_of(records, lengths):
+            table = table_of(records, indexes)
+            producer.send_batch(names[records[indexes[0]].partition], table, partition=0)
+    wanted = expected(records, range(PARTITIONS))
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        assert native(env.from_topic(names, watermark=MARKED, bounded=True)) == wanted

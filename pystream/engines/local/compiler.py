@@ -148,13 +148,14 @@ class _Compiler:
             reader = past.open(name)
             self._job.readers.append(reader)
             return self._topic_source(live, name, history=reader)
-        schema = self._require_topics(live.topic).schema(live.topic)
+        topic = live.topics[0]
+        schema = self._require_topics(topic).schema(topic)
         batches = [batch.cast_to(schema, name) for batch in past.batches]
         return self._topic_source(live, name, history=batches)
 
     def _topic_source(self, node: nodes.TopicSource, name: str, history: Any = None) -> Port:
-        topics = self._require_topics(node.topic)
-        partitions = topics.partitions(node.topic)
+        topics = self._require_topics(node.topics[0])
+        partitions = [p for topic in node.topics for p in topics.partitions(topic)]
         start = None
         if node.start == "latest":
             start = [partition.ends().log_end_offset for partition in partitions]

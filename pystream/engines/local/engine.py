@@ -83,15 +83,24 @@ class LocalEngine:
         """Return the native schema of what a user wrote."""
         return to_schema(spelling)
 
-    def topic_schema(self, topic: str, *times: str | None) -> Schema:
-        """Return the schema of an existing topic, and columns of times behind it.
+    def topic_schema(self, topics: tuple[str, ...], *times: str | None) -> Schema:
+        """Return the schema of existing topics, and columns of times behind it.
 
         Raises
         ------
         SchemaError
-            If two columns would have one name.
+            If two topics have different columns, or two columns would have one name.
         """
+        topic, *others = topics
         schema = self._require_topics(topic).schema(topic)
+        for other in others:
+            found = self._require_topics(other).schema(other)
+            if found != schema:
+                raise SchemaError(
+                    f"topics {topic!r} and {other!r} are read as one, but have different columns: "
+                    f"[{schema}] and [{found}]. Read each on its own.",
+                    topic=other,
+                )
         names = [name for name in times if name is not None]
         if not names:
             return schema
@@ -106,9 +115,9 @@ class LocalEngine:
         added = [(name, DataType("timestamp[us]"), False) for name in names]
         return Schema([*schema.fields, *added])
 
-    def partition_count(self, topic: str) -> int:
-        """Return how many partitions an existing topic has."""
-        return len(self._require_topics(topic).partitions(topic))
+    def partition_count(self, topics: tuple[str, ...]) -> int:
+        """Return how many partitions existing topics have together."""
+        return sum(len(self._require_topics(topic).partitions(topic)) for topic in topics)
 
     def import_table(self, table: object) -> tuple[Schema, list[NativeBatch]]:
         """Return schema and batches of a table in memory."""
