@@ -193,8 +193,9 @@ Work window(const RecordBatch& batch, windows::WindowSpec window = {10'000, 10'0
   return [batch, spec] {
     windows::WindowAggregation job(spec, batch.schema, 1);
     std::vector<int32_t> late;
+    std::vector<int32_t> behind;
     for (int round = 0; round < 10; ++round) {
-      job.add(0, batch, windows::RowWatermarks{}, &late);
+      job.add(0, batch, windows::RowWatermarks{}, &late, &behind);
     }
     job.advance(windows::kMaxWatermark, [](RecordBatch&&) {});
   };

@@ -8,6 +8,7 @@
 #include "runtime/watermark.hpp"
 #include "runtime/watermark_expression.hpp"
 #include "windows/session_aggregation.hpp"
+#include "windows/triggered_aggregation.hpp"
 
 namespace pystream::runtime {
 
@@ -221,8 +222,11 @@ std::optional<DataType> Graph::check_window_time(const std::string& name, Port i
 Port Graph::add_window(std::string name, Port input, WindowSpec spec) {
   const SchemaPtr in = schema(input);
   const auto type = check_window_time(name, input, spec.aggregation.event_time_column);
-  const SchemaPtr results = named(
-      name, [&] { return windows::WindowAggregation(spec.aggregation, in, 1).output_schema(); });
+  const SchemaPtr results = named(name, [&] {
+    return spec.aggregation.trigger.is_plain()
+               ? windows::WindowAggregation(spec.aggregation, in, 1).output_schema()
+               : windows::TriggeredAggregation(spec.aggregation, in).output_schema();
+  });
   return add({std::move(name), std::move(spec), input, {results, in}, type});
 }
 

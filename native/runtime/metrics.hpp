@@ -18,6 +18,7 @@ struct OperatorMetrics {
   std::atomic<int64_t> records_out{0};   // of output 0
   std::atomic<int64_t> batches_in{0};    // of a source: batches read
   std::atomic<int64_t> late_records{0};  // rows that entered no window, consumed by someone or not
+  std::atomic<int64_t> accepted_late_records{0};  // rows that came behind a window and entered one
   std::atomic<int64_t> skipped_records{0};  // of a source: stepped over, for they were damaged
   std::atomic<int64_t> ahead_records{0};    // of a source: too far ahead to move the watermark
   std::atomic<int64_t> watermark{windows::kMinWatermark};
@@ -40,6 +41,7 @@ struct MetricsSnapshot {
   int64_t records_out = 0;
   int64_t batches_in = 0;
   int64_t late_records = 0;
+  int64_t accepted_late_records = 0;
   int64_t skipped_records = 0;
   int64_t ahead_records = 0;
   int64_t watermark = windows::kMinWatermark;

@@ -58,6 +58,7 @@ MetricsSnapshot Operator::snapshot() const {
   reading.records_out = metrics_.records_out.load(std::memory_order_relaxed);
   reading.batches_in = metrics_.batches_in.load(std::memory_order_relaxed);
   reading.late_records = metrics_.late_records.load(std::memory_order_relaxed);
+  reading.accepted_late_records = metrics_.accepted_late_records.load(std::memory_order_relaxed);
   reading.skipped_records = metrics_.skipped_records.load(std::memory_order_relaxed);
   reading.ahead_records = metrics_.ahead_records.load(std::memory_order_relaxed);
   reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);

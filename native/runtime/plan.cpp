@@ -12,6 +12,7 @@
 #include "runtime/session_operator.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/topic_sink.hpp"
+#include "runtime/triggered_operator.hpp"
 #include "runtime/window_operator.hpp"
 
 namespace pystream::runtime {
@@ -229,6 +230,12 @@ class Planner {
     const Edge& in = input();
     auto aggregation = spec.aggregation;
     WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
+    if (!aggregation.trigger.is_plain()) {
+      // What the watermark fires comes before the very row that saw it.
+      if (in.is_parallel) source_plans_[in.source].needs_row_watermarks = true;
+      return std::make_unique<TriggeredOperator>(node().name, std::move(plan),
+                                                 std::move(aggregation));
+    }
     output(kLateOutput) = in;  // late rows leave where they come in
     output(kLateOutput).schema = plan.late_schema;
     const std::string& time =

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "runtime/stateless_operators.hpp"
 #include "runtime/watermark.hpp"
 
 namespace pystream::runtime {
@@ -21,6 +22,7 @@ WindowOperator::WindowOperator(std::string name, WindowInput::Plan input,
     : Operator(std::move(name), "window"),
       input_(std::move(input)),
       aggregation_(shifted(aggregation, input_), input_.schema(), threads),
+      behind_(this),
       window_end_column_(aggregation.key_columns.size() + 1) {}
 
 bool WindowOperator::may_be_late(int64_t min_event_time, int64_t watermark) const {
@@ -29,8 +31,34 @@ bool WindowOperator::may_be_late(int64_t min_event_time, int64_t watermark) cons
 
 void WindowOperator::process(Rows&& rows, Lane& lane) {
   lane.indices.clear();
-  aggregation_.add(lane.thread, input_.shifted(rows.batch), rows.watermarks, &lane.indices);
+  const RecordBatch batch = input_.shifted(rows.batch);
+  std::vector<int32_t> behind;
+  aggregation_.add(lane.thread, batch, rows.watermarks, &lane.indices, &behind);
   if (!lane.indices.empty()) emit_late(rows, lane);
+  if (behind.empty()) return;
+  Rows taken{batch.take(behind), take(rows.watermarks, behind)};
+  MutableBuffer arrivals(taken.batch.num_rows * static_cast<int64_t>(sizeof(int64_t)));
+  for (size_t i = 0; i < behind.size(); ++i) {
+    arrivals.as<int64_t>()[i] = rows.watermarks.first_arrival + behind[i];
+  }
+  taken.watermarks.arrivals = arrivals.freeze();
+  behind_.push(std::move(taken), lane);
+}
+
+void WindowOperator::deliver_behind(const Rows& rows, Lane& lane) {
+  OperatorMetrics::add(metrics_.accepted_late_records, rows.batch.num_rows);
+  aggregation_.add_behind(
+      rows.batch, rows.watermarks,
+      [&](RecordBatch&& result) { emit_result(std::move(result), lane); },
+      // Below, a pane comes when its row came here: operators see the watermark that the row saw.
+      [&](RecordBatch&& panes, Buffer&& watermarks) {
+        Rows out{std::move(panes), {}};
+        out.watermarks.all = watermarks.as<int64_t>()[0];
+        out.watermarks.per_row = std::move(watermarks);
+        out.watermarks.first_arrival = arrivals_;
+        arrivals_ += out.batch.num_rows;
+        emit(0, std::move(out), lane);
+      });
 }
 
 void WindowOperator::emit_late(const Rows& rows, Lane& lane) {

@@ -1,6 +1,7 @@
 #pragma once
 // A window aggregation in the graph: rows in, results out when the watermark closes windows, rows
-// that entered no window out at the second output.
+// that entered no window out at the second output. With allowed lateness, rows that come behind a
+// window wait for the serial phase, where they fire panes.
 
 #include <string>
 
@@ -27,11 +28,24 @@ class WindowOperator final : public Operator {
   }
 
  private:
+  // Rows behind a window, in append order. Part of its window, with that one's name.
+  class Behind final : public OrderedOperator {
+   public:
+    explicit Behind(WindowOperator* window)
+        : OrderedOperator(window->name(), "window"), window_(window) {}
+    void deliver(Rows&& rows, Lane& lane) override { window_->deliver_behind(rows, lane); }
+
+   private:
+    WindowOperator* window_;
+  };
+
   void emit_late(const Rows& rows, Lane& lane);
+  void deliver_behind(const Rows& rows, Lane& lane);
   void emit_result(RecordBatch&& result, Lane& lane);
 
   WindowInput input_;
   windows::WindowAggregation aggregation_;
+  Behind behind_;
   size_t window_end_column_;
   int64_t arrivals_ = 0;  // rows emitted; state that is checkpointed
 };

@@ -14,15 +14,15 @@ PartialState::PartialState(const WindowAggregationSpec* spec, const Schema& inpu
       layout_(layout),
       keys_(key_types(spec->key_columns, input)),
       times_(input.fields[static_cast<size_t>(spec->event_time_column)].name),
-      router_(slicing),
+      router_(slicing, spec->allowed_lateness),
       accumulator_(layout) {}
 
 void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks, int64_t watermark,
-                       bool expects_dense, std::vector<int32_t>* late) {
+                       bool expects_dense, std::vector<int32_t>* late,
+                       std::vector<int32_t>* behind) {
   const int64_t count = rows.num_rows;
   if (count == 0) return;
-  const int64_t* times = times_.read(rows.columns[static_cast<size_t>(spec_->event_time_column)]);
-  const TimeRange range = check_times(times, count);
+  const Times times = times_of(rows);
   WatermarkView in_force;
   // A watermark never goes back; a source that says less than advance() knew means the same.
   in_force.all = std::max(watermarks.all, watermark);
@@ -35,20 +35,30 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
     in_force.per_row = clamped_.data();
   }
 
-  std::vector<const Array*> key_columns;
-  for (const int key : spec_->key_columns) {
-    key_columns.push_back(&rows.columns[static_cast<size_t>(key)]);
-  }
   ids_.resize(static_cast<size_t>(count));
-  keys_.find_or_insert(key_columns, count, ids_.data());
+  keys_.find_or_insert(keys_of(rows), count, ids_.data());
 
-  router_.route(times, count, range, in_force, late);
+  router_.route(times.values, count, times.range, in_force, late, behind);
   for (const RowRouter::Group& group : router_.groups()) {
     AccumulatorTable* table = table_for(group.route);
     table->prepare(keys_.size(), expects_dense);
-    accumulator_.add(table, rows, ids_.data(),
-                     {group.begin, group.count, router_.order(), times, watermarks.first_arrival});
+    accumulator_.add(
+        table, rows, ids_.data(),
+        {group.begin, group.count, router_.order(), times.values, watermarks.first_arrival});
   }
+}
+
+PartialState::Times PartialState::times_of(const RecordBatch& rows) {
+  const int64_t* values = times_.read(rows.columns[static_cast<size_t>(spec_->event_time_column)]);
+  return {values, check_times(values, rows.num_rows)};
+}
+
+std::vector<const Array*> PartialState::keys_of(const RecordBatch& rows) const {
+  std::vector<const Array*> columns;
+  for (const int key : spec_->key_columns) {
+    columns.push_back(&rows.columns[static_cast<size_t>(key)]);
+  }
+  return columns;
 }
 
 TimeRange PartialState::check_times(const int64_t* times, int64_t count) const {

@@ -25,10 +25,19 @@ class PartialState {
   PartialState(const WindowAggregationSpec* spec, const Schema& input, const Slicing* slicing,
                const AccumulatorLayout* layout);
 
+  // The event times of a batch as int64, checked; valid until the next call. Throws kOperator when
+  // one is null or has windows that its type cannot hold.
+  struct Times {
+    const int64_t* values;
+    TimeRange range;
+  };
+  Times times_of(const RecordBatch& rows);
+  std::vector<const Array*> keys_of(const RecordBatch& rows) const;
+
   // Adds a batch; see WindowAggregation::add(). `watermark`: of the last advance(). New slices
   // start dense when `expects_dense`. On an error nothing has been added.
   void add(const RecordBatch& rows, const RowWatermarks& watermarks, int64_t watermark,
-           bool expects_dense, std::vector<int32_t>* late);
+           bool expects_dense, std::vector<int32_t>* late, std::vector<int32_t>* behind);
 
   state::KeyDictionary& keys() { return keys_; }
   const state::KeyDictionary& keys() const { return keys_; }

@@ -8,6 +8,7 @@ namespace pystream::windows {
 namespace {
 
 constexpr uint32_t kLate = UINT32_MAX;
+constexpr uint32_t kBehind = kLate - 1;  // from here on, no route
 // Runs shorter than this on average are not worth a kernel call each: rows are sorted by route.
 constexpr int64_t kRunRows = 64;
 // Up to so many routes a scan finds one faster than a tree.
@@ -16,7 +17,8 @@ constexpr size_t kScanRoutes = 8;
 }  // namespace
 
 void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
-                      const WatermarkView& watermarks, std::vector<int32_t>* late) {
+                      const WatermarkView& watermarks, std::vector<int32_t>* late,
+                      std::vector<int32_t>* behind) {
   if (route_as_one(rows, range, watermarks)) return;
   current_ = OnTime{};
   other_ = OnTime{};
@@ -37,7 +39,13 @@ void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
         watermark < current_.watermark_limit;
     if (!is_same) route = find_route(time, watermark);
     row_routes[i] = route;
-    if (route == kLate) late->push_back(static_cast<int32_t>(i));
+    if (route >= kBehind) {
+      if (route == kLate) {
+        late->push_back(static_cast<int32_t>(i));
+      } else {
+        behind->push_back(static_cast<int32_t>(i));
+      }
+    }
     if ((route != before || i == 0) && run_begins_.size() <= max_runs) run_begins_.push_back(i);
     before = route;
   }
@@ -77,9 +85,10 @@ uint32_t RowRouter::find_route(int64_t time, int64_t watermark) {
                 number_of({slice, kAllWindows})};
     return current_.route;
   }
-  // Dropped from each window that the watermark has closed; late when that is all of them.
-  const int64_t closed = slicing_->last_closed_window(watermark);
+  // Dropped from each window that the watermark has closed for good; late when that is all of them.
+  const int64_t closed = slicing_->last_cleaned_window(watermark, lateness_);
   if (closed >= slicing_->last_window(slice)) return kLate;
+  if (lateness_ > 0) return kBehind;
   return number_of({slice, closed + 1});
 }
 
@@ -109,7 +118,7 @@ void RowRouter::group_runs(int64_t rows) {
     const int64_t begin = run_begins_[run];
     const int64_t end = run + 1 < run_begins_.size() ? run_begins_[run + 1] : rows;
     const uint32_t route = row_routes_[static_cast<size_t>(begin)];
-    if (route != kLate) groups_.push_back({routes_[route], begin, end - begin});
+    if (route < kBehind) groups_.push_back({routes_[route], begin, end - begin});
   }
 }
 
@@ -117,7 +126,7 @@ void RowRouter::group_runs(int64_t rows) {
 void RowRouter::group_sorted(int64_t rows) {
   is_ordered_ = true;
   ends_.assign(routes_.size() + 1, 0);
-  for (const uint32_t route : row_routes_) ++ends_[route == kLate ? routes_.size() : route];
+  for (const uint32_t route : row_routes_) ++ends_[route >= kBehind ? routes_.size() : route];
   groups_.clear();
   int64_t begin = 0;
   for (size_t route = 0; route < routes_.size(); ++route) {
@@ -127,7 +136,7 @@ void RowRouter::group_sorted(int64_t rows) {
   order_.resize(static_cast<size_t>(begin));
   for (int64_t i = 0; i < rows; ++i) {
     const uint32_t route = row_routes_[static_cast<size_t>(i)];
-    if (route != kLate) order_[static_cast<size_t>(ends_[route]++)] = static_cast<int32_t>(i);
+    if (route < kBehind) order_[static_cast<size_t>(ends_[route]++)] = static_cast<int32_t>(i);
   }
 }
 

@@ -45,12 +45,13 @@ class RowRouter {
     int64_t count = 0;
   };
 
-  explicit RowRouter(const Slicing* slicing) : slicing_(slicing) {}
+  RowRouter(const Slicing* slicing, int64_t lateness) : slicing_(slicing), lateness_(lateness) {}
 
   // Times are in `range`, which is within the slicing's range. Rows that enter no window are
-  // appended to `late`.
+  // appended to `late`; with lateness, those that are behind a window and enter one to `behind`.
+  // Neither is in a group.
   void route(const int64_t* times, int64_t rows, TimeRange range, const WatermarkView& watermarks,
-             std::vector<int32_t>* late);
+             std::vector<int32_t>* late, std::vector<int32_t>* behind);
 
   const std::vector<Group>& groups() const { return groups_; }
   const int32_t* order() const { return is_ordered_ ? order_.data() : nullptr; }
@@ -71,6 +72,7 @@ class RowRouter {
   void group_sorted(int64_t rows);
 
   const Slicing* slicing_;
+  int64_t lateness_;
   OnTime current_;  // of the row before
   OnTime other_;    // of the slice before that: rows around an edge alternate
   std::vector<Route> routes_;

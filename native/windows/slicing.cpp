@@ -75,6 +75,11 @@ Slicing::Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time)
   highest_time_ = saturate(std::min<Wide>(highest, max_time));
 }
 
+Slicing Slicing::of(const WindowSpec& spec, const DataType& time_type) {
+  if (time_type.id == TypeId::kDate32) return {spec, INT32_MIN, INT32_MAX};
+  return {spec, INT64_MIN, INT64_MAX};
+}
+
 int64_t Slicing::slice_of(int64_t time) const {
   int64_t since;
   int64_t window;
@@ -123,6 +128,11 @@ int64_t Slicing::last_window(int64_t slice) const {
 int64_t Slicing::last_closed_window(int64_t watermark) const {
   const int64_t shortest = is_cumulative_ ? slide_ : size_;
   return saturate(floor_divide(Wide{watermark} + 1 - shortest - offset_, slide_));
+}
+
+int64_t Slicing::last_cleaned_window(int64_t watermark, int64_t lateness) const {
+  if (watermark == kMaxWatermark) return last_closed_window(watermark);
+  return last_closed_window(saturate(Wide{watermark} - lateness));
 }
 
 }  // namespace pystream::windows

@@ -41,6 +41,7 @@ class Slicing {
   // slide divides size and |offset| < size. [min_time, max_time] is what the event-time column's
   // type can hold.
   Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time);
+  static Slicing of(const WindowSpec& spec, const DataType& time_type);
 
   // Times whose windows all start and end within the type. Outside of it a row cannot be placed.
   int64_t lowest_time() const { return lowest_time_; }
@@ -71,6 +72,9 @@ class Slicing {
 
   // The last window with end - 1 <= watermark; may be one that no row can be in.
   int64_t last_closed_window(int64_t watermark) const;
+
+  // The last window with end - 1 + lateness <= watermark, where a sum beyond int64 is its largest.
+  int64_t last_cleaned_window(int64_t watermark, int64_t lateness) const;
 
  private:
   // The first slice, and window, of the cycle that a slice or window is in.

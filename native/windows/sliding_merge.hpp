@@ -37,6 +37,9 @@ class SlidingMerge {
   // fired and count in those to come.
   void add_late(int64_t slice, AccumulatorTable&& table, uint32_t universe);
 
+  // Where such rows of a slice are kept, for adding to them.
+  AccumulatorTable* late(int64_t slice) { return &late_.try_emplace(slice, layout_).first->second; }
+
   // Forgets the slices before `slice`.
   void evict_before(int64_t slice, uint32_t universe);
 

@@ -9,6 +9,8 @@
 #include "base/error.hpp"
 #include "windows/accumulator_layout.hpp"
 #include "windows/event_times.hpp"
+#include "windows/fired_windows.hpp"
+#include "windows/pane_buffer.hpp"
 #include "windows/partial_state.hpp"
 #include "windows/slicing.hpp"
 #include "windows/sliding_merge.hpp"
@@ -26,11 +28,6 @@ const DataType& checked_time_type(const WindowAggregationSpec& spec, const Schem
   return event_time_field(spec.event_time_column, input).type;
 }
 
-Slicing make_slicing(const WindowSpec& window, const DataType& time_type) {
-  if (time_type.id == TypeId::kDate32) return {window, INT32_MIN, INT32_MAX};
-  return {window, INT64_MIN, INT64_MAX};
-}
-
 }  // namespace
 
 // How a window comes about. Rows are added to per-thread tables of open slices (PartialState). When
@@ -42,15 +39,29 @@ Slicing make_slicing(const WindowSpec& window, const DataType& time_type) {
 // row by row. So a row may come to a slice whose first windows have logically fired while the slice
 // is still open here; such rows are kept apart, marked with the first window that takes them, and
 // join when that window fires.
+//
+// With allowed lateness such a row has to be seen at its place in the order of arrival, for it
+// fires panes. So it is not added, but comes back through add_behind() after the round: by then all
+// rows that arrived before it have been added, and those that arrived after it and count in the
+// same window come back too. Windows then fire row by row, as far as the row's watermark has closed
+// them, and stay (FiredWindows) until they take no more rows.
 struct WindowAggregation::State {
   State(const WindowAggregationSpec& given, SchemaPtr input_schema, int threads)
       : spec(given),
         input(std::move(input_schema)),
         time_type(checked_time_type(spec, *input)),
-        slicing(make_slicing(spec.window, time_type)),
+        slicing(Slicing::of(spec.window, time_type)),
         layout(make_layout(spec.aggregates, *input, !spec.key_columns.empty())),
         results(&layout, *input, spec.key_columns, time_type),
-        sealed(&layout) {
+        sealed(&layout),
+        fired(&layout),
+        accumulator(&layout),
+        panes(&layout) {
+    if (spec.allowed_lateness < 0) {
+      throw Error(ErrorCode::kConfig, "allowed lateness is " +
+                                          std::to_string(spec.allowed_lateness) +
+                                          " ticks. Use zero or more.");
+    }
     if (threads < 1) {
       throw Error(ErrorCode::kConfig,
                   "threads is " + std::to_string(threads) + ". Use at least one.");
@@ -66,6 +77,7 @@ struct WindowAggregation::State {
   }
 
   bool is_merging() const { return merged_keys.has_value(); }
+  bool keeps_fired() const { return spec.allowed_lateness > 0; }
   // The dictionary that sealed slices and results use: with one thread, that thread's.
   state::KeyDictionary& keys() { return is_merging() ? *merged_keys : partials.front().keys(); }
 
@@ -74,9 +86,17 @@ struct WindowAggregation::State {
   std::optional<AccumulatorTable> seal(int64_t slice);
   void take_late(int64_t window);
   std::optional<int64_t> next_window() const;
-  void fire(int64_t window, const std::function<void(RecordBatch&&)>& emit);
+  void fire(int64_t window, const EmitWindow& emit);
+  bool fire_until(int64_t new_watermark, const EmitWindow& emit);
+  void add_one(const RecordBatch& rows, const RowRange& row, const uint32_t* ids);
   void note_density(int64_t slice_keys) {
     expects_dense = AccumulatorTable::is_worth_dense(slice_keys, keys().size());
+  }
+  // The tables of merged ids.
+  template <typename Visit>
+  void for_each_merged(Visit visit) {
+    sealed.for_each_table(visit);
+    fired.for_each_table(visit);
   }
   void compact_keys();
   static bool is_mostly_dead(std::span<const uint8_t> live, int64_t* look_at);
@@ -97,12 +117,15 @@ struct WindowAggregation::State {
   std::deque<PartialState> partials;                // by thread
   std::optional<state::KeyDictionary> merged_keys;  // several threads only
   SlidingMerge sealed;
+  FiredWindows fired;  // with allowed lateness only
 
   // State that is rebuilt.
   std::vector<std::vector<uint32_t>> merged_ids;  // by thread: its key ids to merged ones
   bool expects_dense = false;                     // as the last sealed slice was
   std::vector<int64_t> partial_look_at;           // by thread: keys that ask for compaction ...
   int64_t merged_look_at = kCompactMinKeys;       // ... and of the merged dictionary
+  RowAccumulator accumulator;
+  PaneBuffer panes;
 };
 
 // The merged id of each key id of a thread, brought up to date.
@@ -171,15 +194,18 @@ std::optional<int64_t> WindowAggregation::State::next_window() const {
   return next;
 }
 
-void WindowAggregation::State::fire(int64_t window,
-                                    const std::function<void(RecordBatch&&)>& emit) {
+void WindowAggregation::State::fire(int64_t window, const EmitWindow& emit) {
   const int64_t start = slicing.window_start(window);
   const int64_t end = slicing.window_end(window);
   if (slicing.slices_per_window() == 1) {
     std::optional<AccumulatorTable> table = seal(window);
     first_unfired = window + 1;
     note_density(results.emit(*table, keys(), start, end, emit));
-    if (!is_merging()) partials.front().reuse((*std::move(table)).take_storage());
+    if (keeps_fired()) {
+      fired.keep(window, *std::move(table));
+    } else if (!is_merging()) {
+      partials.front().reuse((*std::move(table)).take_storage());
+    }
     return;
   }
   sealed.evict_before(slicing.first_slice(window), keys().size());
@@ -201,7 +227,53 @@ void WindowAggregation::State::fire(int64_t window,
   first_unfired = window + 1;
   AccumulatorTable total = sealed.total(keys().size());
   const int64_t total_keys = results.emit(total, keys(), start, end, emit);
-  sealed.done(std::move(total), total_keys);
+  if (!keeps_fired()) return sealed.done(std::move(total), total_keys);
+  if (total_keys > 0) fired.keep(window, std::move(total));
+  sealed.done(AccumulatorTable(&layout), total_keys);
+}
+
+// Fires what the watermark closes, and forgets what it closes for good; whether anything fired.
+bool WindowAggregation::State::fire_until(int64_t new_watermark, const EmitWindow& emit) {
+  watermark = new_watermark;
+  const int64_t last_closed = slicing.last_closed_window(watermark);
+  bool has_fired = false;
+  for (;;) {
+    const std::optional<int64_t> window = next_window();
+    if (!window || *window > last_closed) break;
+    fire(*window, emit);
+    has_fired = true;
+  }
+  if (last_closed != INT64_MAX) first_unfired = std::max(first_unfired, last_closed + 1);
+  const std::optional<int64_t> last = sealed.last_slice();
+  if (last && slicing.last_window(*last) < first_unfired) sealed.clear();
+  if (keeps_fired()) {
+    fired.forget_through(slicing.last_cleaned_window(watermark, spec.allowed_lateness));
+  }
+  return has_fired;
+}
+
+// Adds a row behind the watermark to its windows, and fires those that have fired.
+void WindowAggregation::State::add_one(const RecordBatch& rows, const RowRange& row,
+                                       const uint32_t* ids) {
+  const uint32_t key = ids[row.begin];
+  const int64_t slice = slicing.slice_of(row.times[row.begin]);
+  const int64_t last = slicing.last_window(slice);
+  const int64_t last_closed = slicing.last_closed_window(watermark);
+  const int64_t first_kept = slicing.last_cleaned_window(watermark, spec.allowed_lateness) + 1;
+  const auto add_to = [&](AccumulatorTable* table) {
+    table->prepare(keys().size(), false);
+    accumulator.add(table, rows, ids, row);
+  };
+  int64_t window = std::max(slicing.first_window(slice), first_kept);
+  for (; window <= std::min(last, last_closed); ++window) {
+    AccumulatorTable* content = fired.content(window);
+    add_to(content);
+    uint32_t scratch;
+    const uint32_t slot = *content->slots(&key, 1, &scratch);
+    panes.add(*content, slot,
+              {key, slicing.window_start(window), slicing.window_end(window), watermark});
+  }
+  if (window <= last) add_to(sealed.late(slice));
 }
 
 // Windows come and go, and so do keys. Now and then those that are in no table are forgotten, so
@@ -228,24 +300,24 @@ void WindowAggregation::State::compact_partial(size_t thread) {
   for (const auto& [slice, table] : partial.slices()) table.mark(&live);
   for (const auto& [place, table] : partial.late_slices()) table.mark(&live);
   if (!is_merging()) {
-    sealed.for_each_table([&](const AccumulatorTable& table) { table.mark(&live); });
+    for_each_merged([&](const AccumulatorTable& table) { table.mark(&live); });
   }
   if (!is_mostly_dead(live, &partial_look_at[thread])) return;
   const std::vector<uint32_t> new_ids = partial.compact(live);
   if (is_merging()) {
     merged_ids[thread].clear();
   } else {
-    sealed.for_each_table([&](AccumulatorTable& table) { table.remap(new_ids); });
+    for_each_merged([&](AccumulatorTable& table) { table.remap(new_ids); });
   }
 }
 
 void WindowAggregation::State::compact_merged() {
   if (merged_keys->size() < merged_look_at) return;
   std::vector<uint8_t> live(merged_keys->size());
-  sealed.for_each_table([&](const AccumulatorTable& table) { table.mark(&live); });
+  for_each_merged([&](const AccumulatorTable& table) { table.mark(&live); });
   if (is_mostly_dead(live, &merged_look_at)) {
     const std::vector<uint32_t> new_ids = merged_keys->compact(live);
-    sealed.for_each_table([&](AccumulatorTable& table) { table.remap(new_ids); });
+    for_each_merged([&](AccumulatorTable& table) { table.remap(new_ids); });
     for (std::vector<uint32_t>& ids : merged_ids) ids.clear();
   }
   // Each thread's keys come back when its next slice is sealed.
@@ -271,28 +343,37 @@ bool WindowAggregation::may_be_late(int64_t min_time, int64_t watermark) const {
 }
 
 void WindowAggregation::add(int thread, const RecordBatch& rows, const RowWatermarks& watermarks,
-                            std::vector<int32_t>* late) {
+                            std::vector<int32_t>* late, std::vector<int32_t>* behind) {
   state_->partials[static_cast<size_t>(thread)].add(rows, watermarks, state_->watermark,
-                                                    state_->expects_dense, late);
+                                                    state_->expects_dense, late, behind);
 }
 
-void WindowAggregation::advance(int64_t watermark, const std::function<void(RecordBatch&&)>& emit) {
+void WindowAggregation::add_behind(const RecordBatch& rows, const RowWatermarks& watermarks,
+                                   const EmitWindow& emit, const EmitPanes& emit_panes) {
+  State& state = *state_;
+  PartialState& scratch = state.partials.front();
+  const int64_t* times = scratch.times_of(rows).values;
+  std::vector<uint32_t> ids(static_cast<size_t>(rows.num_rows));
+  state.keys().find_or_insert(scratch.keys_of(rows), rows.num_rows, ids.data());
+  const auto flush = [&] { state.panes.flush(state.results, state.keys(), emit_panes); };
+  const auto emit_in_order = [&](RecordBatch&& batch) {
+    flush();
+    emit(std::move(batch));
+  };
+  const WatermarkView in_force{watermarks.all, watermarks.per_row.as<int64_t>()};
+  for (int64_t row = 0; row < rows.num_rows; ++row) {
+    if (in_force[row] > state.watermark) state.fire_until(in_force[row], emit_in_order);
+    const int64_t arrival = watermarks.arrivals ? watermarks.arrivals.as<int64_t>()[row] : row;
+    state.add_one(rows, {row, 1, nullptr, times, arrival - row}, ids.data());
+    if (state.panes.is_full()) flush();
+  }
+  flush();
+}
+
+void WindowAggregation::advance(int64_t watermark, const EmitWindow& emit) {
   State& state = *state_;
   if (watermark <= state.watermark) return;
-  state.watermark = watermark;
-  const int64_t last_closed = state.slicing.last_closed_window(watermark);
-  bool has_fired = false;
-  for (;;) {
-    const std::optional<int64_t> window = state.next_window();
-    if (!window || *window > last_closed) break;
-    state.fire(*window, emit);
-    has_fired = true;
-  }
-  if (last_closed != INT64_MAX)
-    state.first_unfired = std::max(state.first_unfired, last_closed + 1);
-  const std::optional<int64_t> last = state.sealed.last_slice();
-  if (last && state.slicing.last_window(*last) < state.first_unfired) state.sealed.clear();
-  if (has_fired) state.compact_keys();
+  if (state.fire_until(watermark, emit)) state.compact_keys();
 }
 
 int64_t WindowAggregation::state_bytes() const {
@@ -300,8 +381,8 @@ int64_t WindowAggregation::state_bytes() const {
   int64_t total = 0;
   for (const PartialState& partial : state.partials) total += partial.bytes();
   if (state.merged_keys) total += state.merged_keys->bytes();
-  state.sealed.for_each_table([&](AccumulatorTable& table) { total += table.bytes(); });
-  return total;
+  state.for_each_merged([&](AccumulatorTable& table) { total += table.bytes(); });
+  return total + state.panes.bytes();
 }
 
 int64_t WindowAggregation::open_slices() const {

@@ -85,11 +85,27 @@ struct AggregateSpec {
 inline constexpr double kLeastRelativeError = 0.0001;
 inline constexpr double kMostRelativeError = 0.5;
 
+// When windows fire, and what they show. Unless it is_plain(), TriggeredAggregation does it.
+struct TriggerSpec {
+  int64_t every = 0;        // after so many records of a key in a window; 0: not
+  int64_t every_ticks = 0;  // when the watermark passes a multiple of it; 0: not
+  bool fires_on_close = true;
+  bool is_discarding = false;  // a pane shows what came since the one before
+
+  bool is_plain() const {
+    return every == 0 && every_ticks == 0 && fires_on_close && !is_discarding;
+  }
+};
+
 struct WindowAggregationSpec {
   WindowSpec window;
   std::vector<int> key_columns;  // any number, also none; any type
   int event_time_column = 0;     // timestamp, int64 or date32; no nulls
   std::vector<AggregateSpec> aggregates;
+  // >= 0. A window that has fired takes rows until end - 1 + allowed_lateness <= watermark, and
+  // each fires a pane of its key at once.
+  int64_t allowed_lateness = 0;
+  TriggerSpec trigger;
 };
 
 // How rows arrived: the watermark in force, that is, before the row itself was counted, and their
@@ -102,7 +118,12 @@ struct RowWatermarks {
   // Row i is number first_arrival + i. Of any two rows of the input the one that came first has the
   // smaller number, whatever the cuts into batches and the threads; numbers may be left out.
   int64_t first_arrival = 0;
+  Buffer arrivals;  // int64 per row: their numbers, of rows for add_behind()
 };
+
+using EmitWindow = std::function<void(RecordBatch&&)>;
+// Panes that rows have fired, each with the watermark that its row saw (int64 per pane).
+using EmitPanes = std::function<void(RecordBatch&&, Buffer&& watermarks)>;
 
 class WindowAggregation {
  public:
@@ -115,19 +136,27 @@ class WindowAggregation {
   // time of a result row is window_end - 1.
   const SchemaPtr& output_schema() const;
 
-  // False when no row with event time >= min_time can be late for any of its windows while the
-  // watermark is <= watermark. Any thread.
+  // False when no row with event time >= min_time can come behind any of its windows, that is after
+  // one has fired, while the watermark is <= watermark. Any thread.
   bool may_be_late(int64_t min_time, int64_t watermark) const;
 
   // Adds rows to thread `thread`'s partial state; different threads may run at once. Rows that
-  // entered no window are appended to `late` (indexes, ascending). Throws kOperator on a null event
-  // time.
+  // entered no window are appended to `late` (indexes, ascending). With allowed lateness rows that
+  // come behind a window, but enter one, are not added but appended to `behind`: for add_behind().
+  // Throws kOperator on a null event time.
   void add(int thread, const RecordBatch& rows, const RowWatermarks& watermarks,
-           std::vector<int32_t>* late);
+           std::vector<int32_t>* late, std::vector<int32_t>* behind);
+
+  // Adds rows that add() has put into `behind`, those of all threads in the order of arrival, after
+  // all of the other rows that arrived before them were added. For each row, the windows that its
+  // watermark closes fire first; then each window that has fired and takes the row fires a pane of
+  // the row's key, in order of end. No add() may run meanwhile.
+  void add_behind(const RecordBatch& rows, const RowWatermarks& watermarks, const EmitWindow& emit,
+                  const EmitPanes& emit_panes);
 
   // Fires every window with end - 1 <= watermark, in order of end, each as one or more batches.
   // No add() may run meanwhile. The watermark never goes back.
-  void advance(int64_t watermark, const std::function<void(RecordBatch&&)>& emit);
+  void advance(int64_t watermark, const EmitWindow& emit);
 
   // Bytes held by keys and accumulators; number of open windows' slices.
   int64_t state_bytes() const;

@@ -1069,6 +1069,11 @@ class Graph:
         keys: Sequence[str],
         event_time: str,
         event_time_offset: int = 0,
+        allowed_lateness: int = 0,
+        every: int = 0,
+        every_ticks: int = 0,
+        fires_on_close: bool = True,
+        is_discarding: bool = False,
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
             | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
@@ -1076,7 +1081,10 @@ class Graph:
     ) -> tuple[Port, Port]:
         """Aggregate per key and window; return (results, late rows).
 
-        Cumulative windows begin every `size` and grow by `slide`, which divides it.
+        Cumulative windows begin every `size` and grow by `slide`, which divides it. A window that
+        has fired takes rows until `allowed_lateness` after its end; each fires a pane at once. A
+        window also fires after `every` rows of a key and when the watermark passes a multiple of
+        `every_ticks`; 0: not. `is_discarding`: a pane shows the rows since the one before.
         Results: keys, window_start, window_end, aggregates: name, kind, input column; and, where
         asked for, the column that decides (arg_min and arg_max) and parameters (approx_quantile:
         quantile and relative error). Late rows have the schema of the input; they are counted also
@@ -1172,6 +1180,8 @@ class OperatorMetrics:
     def batches_in(self) -> int: ...
     @property
     def late_records(self) -> int: ...
+    @property
+    def accepted_late_records(self) -> int: ...
     @property
     def skipped_records(self) -> int: ...
     @property

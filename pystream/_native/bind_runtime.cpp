@@ -165,11 +165,15 @@ std::pair<Port, Port> add_window(Graph& graph, const std::string& name, Port inp
                                  int64_t slide, const std::vector<std::string>& keys,
                                  const std::string& event_time,
                                  const std::vector<AnyAggregate>& aggregates, int64_t offset,
-                                 bool is_cumulative, int64_t event_time_offset) {
+                                 bool is_cumulative, int64_t event_time_offset,
+                                 int64_t allowed_lateness, int64_t every, int64_t every_ticks,
+                                 bool fires_on_close, bool is_discarding) {
   runtime::WindowSpec spec;
   spec.aggregation.window = {size, slide, offset, is_cumulative};
   set_columns(&spec.aggregation, *graph.schema(input), name, keys, event_time, aggregates);
   spec.event_time_offset = event_time_offset;
+  spec.aggregation.allowed_lateness = allowed_lateness;
+  spec.aggregation.trigger = {every, every_ticks, fires_on_close, is_discarding};
   const Port results = graph.add_window(name, input, std::move(spec));
   return {results, {results.node, runtime::kLateOutput}};
 }
@@ -261,7 +265,9 @@ void bind_graph(py::module_& module) {
       .def("add_window", &add_window, py::arg("name"), py::arg("input"), py::kw_only(),
            py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("offset") = 0, py::arg("is_cumulative") = false,
-           py::arg("event_time_offset") = 0)
+           py::arg("event_time_offset") = 0, py::arg("allowed_lateness") = 0, py::arg("every") = 0,
+           py::arg("every_ticks") = 0, py::arg("fires_on_close") = true,
+           py::arg("is_discarding") = false)
       .def("add_session_window", &add_session_window, py::arg("name"), py::arg("input"),
            py::kw_only(), py::arg("gap"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("allowed_lateness") = 0, py::arg("event_time_offset") = 0)
@@ -333,6 +339,7 @@ void bind_metrics(py::module_& module) {
       .def_readonly("records_out", &MetricsSnapshot::records_out)
       .def_readonly("batches_in", &MetricsSnapshot::batches_in)
       .def_readonly("late_records", &MetricsSnapshot::late_records)
+      .def_readonly("accepted_late_records", &MetricsSnapshot::accepted_late_records)
       .def_readonly("skipped_records", &MetricsSnapshot::skipped_records)
       .def_readonly("ahead_records", &MetricsSnapshot::ahead_records)
       .def_property_readonly("watermark",

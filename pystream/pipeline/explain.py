@@ -108,10 +108,23 @@ def _aggregate(aggregate: nodes.Aggregate) -> str:
     return f"{aggregate.name}={aggregate.function}({', '.join(arguments)})"
 
 
+def _trigger(trigger: nodes.Trigger) -> str:
+    text = ""
+    if trigger.every_ticks:
+        text += f", early every {trigger.every_ticks} ticks"
+    if not trigger.fires_on_close:
+        text += ", on update"
+    elif trigger.every:
+        text += f", early every {trigger.every} records"
+    return text + (", discarding" if trigger.discarding else "")
+
+
 def _window(node: nodes.WindowAggregation) -> str:
     aggregates = ", ".join(_aggregate(aggregate) for aggregate in node.aggregates)
     keys = ", ".join(node.keys) or "nothing"
-    late = "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
+    late = _trigger(node.trigger)
+    late += f", allowed lateness {node.allowed_lateness}" if node.allowed_lateness else ""
+    late += "" if node.late_tag is None else f", late rows to {node.late_tag!r}"
     return f"window {_assigner(node)} by {keys}: {aggregates}{late}"
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal
 
+from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError, NotSupportedError, PipelineError, SchemaError
 from pystream.pipeline.aggregates import Aggregation
 from pystream.pipeline.event_time import EventTime, ticks
@@ -66,7 +69,6 @@ class WindowedStream:
         stream: Stream,
         keys: tuple[str, ...],
         window: Window,
-        late_tag: OutputTag | None = None,
     ) -> None:
         if not isinstance(window, Window):
             raise ConfigError(
@@ -77,7 +79,9 @@ class WindowedStream:
         self._event_time = stream._event_time
         self._keys = keys
         self._window = window
-        self._late_tag = late_tag
+        self._late_tag: OutputTag | None = None
+        self._allowed_lateness = 0
+        self._trigger = nodes.Trigger()
         self._assigner = _assigner(window, stream, self._event_time)
 
     def __repr__(self) -> str:
@@ -97,20 +101,162 @@ class WindowedStream:
         """
         if not isinstance(tag, OutputTag):
             raise ConfigError(f'side_output_late_data got {tag!r}. Pass OutputTag("late").')
-        return WindowedStream(self._stream, self._keys, self._window, tag)
+        return self._with(_late_tag=tag)
 
     def allowed_lateness(self, lateness: str | timedelta) -> WindowedStream:
         """Keep windows for late records after they fired.
 
+        A window takes records until the watermark is `lateness` past its last tick. One that comes
+        after the window has fired fires it again at once, for its key: a row with all that the key
+        has in the window. What comes later still is late.
+
+        Parameters
+        ----------
+        lateness : str or timedelta
+            Such as ``"10s"``; zero, the default of a window, takes nothing after it fired.
+
+        Returns
+        -------
+        WindowedStream
+
+        Raises
+        ------
+        ConfigError
+            If it is negative, or no whole number of ticks of the event-time column.
+
+        Notes
+        -----
+        A key and window may then have several rows, the last of which is right. Windows that have
+        fired stay in memory for as long: see ``state_bytes``.
+        """
+        if self._window.kind == "count" or self._event_time is None:
+            raise ConfigError(
+                "allowed_lateness() on counted records, of which none is late. Leave it out."
+            )
+        nanoseconds = parse_duration_ns(lateness, name="allowed_lateness")
+        if nanoseconds < 0:
+            raise ConfigError(
+                f'allowed_lateness is {lateness!s}. Pass zero or more, such as "10s".'
+            )
+        return self._with(
+            _allowed_lateness=ticks(nanoseconds, self._event_time, "allowed lateness")
+        )
+
+    def emit(self, when: Literal["on_close", "on_update"]) -> WindowedStream:
+        """Choose when windows fire.
+
+        Parameters
+        ----------
+        when : {"on_close", "on_update"}
+            When the watermark passes their end; or after each record, for its key, and then not
+            once more when they close (Flink's ``CountTrigger`` of 1).
+
+        Returns
+        -------
+        WindowedStream
+
+        Raises
+        ------
+        ConfigError
+            If it is neither, or ``early()`` was called before ``emit("on_update")``.
+        NotSupportedError
+            If the windows are sessions, which fire on close alone.
+
+        Notes
+        -----
+        Windows that fire more often than on close are computed record by record, by one thread.
+        """
+        if when not in ("on_close", "on_update"):
+            raise ConfigError(f'emit got {when!r}. Pass "on_close" or "on_update".')
+        if when == "on_close":
+            on_close = dataclasses.replace(self._trigger, every=0, fires_on_close=True)
+            return self if on_close == self._trigger else self._with(_trigger=on_close)
+        if self._trigger.every_ticks or self._trigger.every > 1:
+            raise ConfigError(
+                'emit("on_update") after early(): windows then fire after each record anyway. '
+                "Leave one of them out."
+            )
+        return self._with_trigger(every=1, fires_on_close=False)
+
+    def early(
+        self, every: str | timedelta | None = None, *, count: int | None = None
+    ) -> WindowedStream:
+        """Fire windows before they close as well: what they hold so far.
+
+        Parameters
+        ----------
+        every : str or timedelta, optional
+            Of event time: a key's window fires whenever the watermark passes a multiple of it,
+            from the first multiple after the key's first record in the window on, whether or not
+            anything came since (Flink's ``ContinuousEventTimeTrigger``).
+        count : int, optional
+            Records of a key in a window after which it fires (Flink's ``CountTrigger``).
+
+        Returns
+        -------
+        WindowedStream
+
+        Raises
+        ------
+        ConfigError
+            If neither is given, one is not positive, or windows fire on update.
+        NotSupportedError
+            If the windows are sessions, which fire on close alone.
+
+        Notes
+        -----
+        When they close, windows fire once more, as ever. Their keys are computed record by record,
+        by one thread.
+        """
+        if every is None and count is None:
+            raise ConfigError('early() got no time and no count. Pass "10s" or count=1000.')
+        if not self._trigger.fires_on_close:
+            raise ConfigError(
+                'early() after emit("on_update"): windows then fire after each record anyway. '
+                "Leave one of them out."
+            )
+        if count is not None and (
+            not isinstance(count, int) or isinstance(count, bool) or not 0 < count < 2**62
+        ):
+            raise ConfigError(f"early got count={count!r}. Pass a positive number of records.")
+        interval = 0 if every is None else parse_duration_ns(every, name="early")
+        if every is not None and interval <= 0:
+            raise ConfigError(f'early got {every!s}. Pass a positive duration such as "10s".')
+        interval_ticks = 0
+        if every is not None and self._event_time is not None:
+            interval_ticks = ticks(interval, self._event_time, "early")
+        return self._with_trigger(every=count or 0, every_ticks=interval_ticks)
+
+    def discarding(self) -> WindowedStream:
+        """Show in each pane what came since the one before, instead of all (Beam's word).
+
+        A window that has nothing new does not fire then. By default panes accumulate, and the last
+        one of a key and window holds everything.
+
+        Returns
+        -------
+        WindowedStream
+
         Raises
         ------
         NotSupportedError
-            Always, until allowed lateness is built.
+            If the windows are sessions.
         """
-        raise NotSupportedError(
-            f"allowed_lateness({lateness!r}) is not built yet. Use a larger delay in the "
-            "WatermarkStrategy, or side_output_late_data()."
-        )
+        return self._with_trigger(discarding=True)
+
+    def _with_trigger(self, **settings: Any) -> WindowedStream:
+        if self._window.kind in ("session", "count"):
+            kind = "sessions" if self._window.kind == "session" else "count windows"
+            raise NotSupportedError(
+                f"{kind} fire on close alone; emit(), early() and discarding() are not built for "
+                "them yet. Leave the call out, or use windows of a fixed size."
+            )
+        return self._with(_trigger=dataclasses.replace(self._trigger, **settings))
+
+    def _with(self, **settings: object) -> WindowedStream:
+        changed = copy.copy(self)
+        vars(changed).update(settings)
+        return changed
 
     def aggregate(self, **aggregations: Aggregation) -> Stream:
         """Compute aggregates per key and window.
@@ -163,6 +309,8 @@ class WindowedStream:
             assigner=self._assigner,
             aggregates=tuple(plans),
             late_tag=None if self._late_tag is None else self._late_tag.name,
+            allowed_lateness=self._allowed_lateness,
+            trigger=self._trigger,
         )
         stream = self._stream
         schema = stream._env._engine.window_schema(node, stages.schema)

@@ -180,6 +180,16 @@ class Aggregate:
     parameters: tuple[float, ...] = ()  # approx_quantile: quantile and relative error
 
 
+@dataclass(frozen=True)
+class Trigger:
+    """When a window fires besides its close, and what it shows then."""
+
+    every: int = 0  # after so many records of a key in a window; 0: not
+    every_ticks: int = 0  # when the watermark passes a multiple of it; 0: not
+    fires_on_close: bool = True
+    discarding: bool = False  # what came since it fired, instead of all
+
+
 @dataclass(frozen=True, eq=False)
 class WindowAggregation(UnaryNode):
     """Aggregates per key and window; rows that enter no window leave by the late output."""
@@ -190,6 +200,8 @@ class WindowAggregation(UnaryNode):
     assigner: WindowAssigner | SessionAssigner | CountAssigner
     aggregates: tuple[Aggregate, ...]
     late_tag: str | None
+    allowed_lateness: int = 0  # ticks for which a window that has fired takes records
+    trigger: Trigger = Trigger()
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,11 +121,15 @@ def _windowed(spec: Spec, stream: ps.Stream) -> tuple[ps.Stream, ps.Stream]:
     windowed = stream.key_by("key").window(_window(spec)).side_output_late_data(late)
     if spec.allowed_lateness_ms:
         windowed = windowed.allowed_lateness(f"{spec.allowed_lateness_ms}ms")
-    if spec.trigger.kind != "on_close":
-        raise NotSupportedError(
-            f'trigger "{spec.trigger.kind}" is not built yet. Leave it out: windows then fire when '
-            "they close."
-        )
+    match spec.trigger.kind:
+        case "on_update":
+            windowed = windowed.emit("on_update")
+        case "count":
+            windowed = windowed.early(count=spec.trigger.every)
+        case "time":
+            windowed = windowed.early(f"{spec.trigger.every_ms}ms")
+    if spec.accumulation == "discarding":
+        windowed = windowed.discarding()
     value = ps.col("value")
     results = windowed.aggregate(
         count=ps.count(),

@@ -120,8 +120,8 @@ class TriggerSpec:
     kind : {"on_close", "on_update", "count", "time"}
         When the watermark passes the end (a count window: when it is full; a global window: at
         the end of input); after every record; after so many records of the key in the window;
-        whenever the watermark passes a multiple of a duration. All but the first also fire when
-        the window closes, if anything came since.
+        whenever the watermark passes a multiple of a duration. The last two also fire when the
+        window closes.
     every : int or None
         Records, of ``"count"``.
     every_ms : int or None

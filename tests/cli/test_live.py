@@ -21,6 +21,7 @@ SOURCE = OperatorMetrics(
     num_records_out=1_000_000,
     num_batches_in=100,
     num_late_records=0,
+    num_accepted_late_records=0,
     num_skipped_records=0,
     pending_records=1_234,
     current_watermark=1_700_000_000_000,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pystream.testing import Spec, WindowSpec
+from pystream.testing import Spec, TriggerSpec, WindowSpec
 
 # Sizes are a few milliseconds, so that a few rows meet every edge of a window.
 WINDOWS = {
@@ -31,6 +31,14 @@ ERAS = {
 }
 ENDS = {"ended": True, "stopped": False}
 DELAYS_MS = (0, 7)
+LATENESS_MS = (3, 15)  # shorter and longer than a window; most cells have none
+TRIGGERS = {
+    "on_update": TriggerSpec("on_update"),
+    "count": TriggerSpec("count", every=3),
+    "time": TriggerSpec("time", every_ms=3),
+    "on_close": TriggerSpec(),
+}
+ACCUMULATIONS = ("accumulating", "discarding")
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,11 @@ class Cell:
 
 
 def cells() -> Iterator[Cell]:
-    """Yield the cells of each family of windows."""
+    """Yield the cells of each family of windows, then those of lateness, then those of triggers."""
     yield from _family(WINDOWS)
     yield from _family(SESSIONS)
+    yield from _lateness()
+    yield from _triggers()
 
 
 def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
@@ -60,16 +70,59 @@ def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
         yield _cell(window, nulls, era, end, delay=delay, partitions=partitions)
 
 
-def _cell(window: str, nulls: str, era: str, end: str, *, delay: int, partitions: int) -> Cell:
-    group = window if partitions == 1 else "partitions"
-    several = [] if partitions == 1 else [f"{partitions}_partitions"]
-    parts = [window, *several, nulls, era, end, f"delay_{delay}"]
+def _lateness() -> Iterator[Cell]:
+    """Yield all cells but of delays, which rotate through them, as durations do."""
+    rest = itertools.cycle(itertools.product(LATENESS_MS, DELAYS_MS))
+    for nulls, era, end, window in itertools.product(NULLS, ERAS, ENDS, WINDOWS):
+        lateness, delay = next(rest)
+        yield _cell(window, nulls, era, end, delay=delay, lateness=lateness)
+
+
+def _triggers() -> Iterator[Cell]:
+    """Yield three cells of each trigger, accumulation and window; all else rotates through them."""
+    rest = itertools.cycle(itertools.product(ERAS, NULLS))
+    lateness_and_end = itertools.cycle(itertools.product((0, *LATENESS_MS), ENDS))
+    delays = itertools.cycle(DELAYS_MS)
+    for trigger, accumulation, window in itertools.product(TRIGGERS, ACCUMULATIONS, WINDOWS):
+        for _ in range(3):
+            if trigger == "on_close" and accumulation == "accumulating":
+                continue  # the cells above
+            era, nulls = next(rest)
+            lateness, end = next(lateness_and_end)
+            if trigger == "on_close" and not lateness:
+                lateness = LATENESS_MS[0]
+            cell = _cell(window, nulls, era, end, delay=next(delays), lateness=lateness)
+            name = f"{trigger}-{accumulation}-{cell.name}"
+            spec = replace(
+                cell.spec,
+                trigger=TRIGGERS[trigger],
+                accumulation=accumulation,
+                description=f"{trigger}, {accumulation}, {cell.spec.description}".replace("_", " "),
+            )
+            yield replace(cell, name=name, group="triggers", spec=spec)
+
+
+def _cell(
+    window: str,
+    nulls: str,
+    era: str,
+    end: str,
+    *,
+    delay: int,
+    partitions: int = 1,
+    lateness: int = 0,
+) -> Cell:
+    group = "lateness" if lateness else window if partitions == 1 else "partitions"
+    special = [] if partitions == 1 else [f"{partitions}_partitions"]
+    special += [f"lateness_{lateness}"] if lateness else []
+    parts = [window, *special, nulls, era, end, f"delay_{delay}"]
     return Cell(
         "-".join(parts),
         group,
         Spec(
             {**WINDOWS, **SESSIONS}[window],
             watermark_delay_ms=delay,
+            allowed_lateness_ms=lateness,
             partitions=partitions,
             end_of_input=ENDS[end],
             description=", ".join(part.replace("_", " ") for part in parts),

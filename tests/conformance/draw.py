@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from pystream.testing import Case, InputRow, Spec
 from tests.conformance.cells import ERAS, NULLS, Cell
-from tests.conformance.expect import expect, records_of, run_oracle
-from tests.oracle.windows import Result, cumulative_windows, is_closed, window_starts
+from tests.conformance.expect import expect, run_oracle
+from tests.oracle.windows import Result, cumulative_windows, is_closed, same_key, window_starts
 
 ROWS = 24
+ROWS_WITH_LATENESS = 32  # time has to pass the end of a window by more
 KEYS = ("a", "ä", "")  # an empty key is not a null one
 BEYOND_DOUBLES = 2**53 + 1  # a sum that went through a float would lose the 1
 ATTEMPTS = 20_000
@@ -53,12 +54,21 @@ def _rows(cell: Cell, dice: Dice) -> Iterator[InputRow]:
     null_keys, null_values = NULLS[cell.nulls]
     clock = ERAS[cell.era]
     partition = 0
-    for _ in range(ROWS):
+    lateness = cell.spec.allowed_lateness_ms
+    back: int | None = None
+    times: list[int] = []
+    for _ in range(ROWS_WITH_LATENESS if lateness else ROWS):
         clock += dice.below(6)
-        lag = dice.below(30) if dice.one_in(4) else dice.below(4)
+        lag = dice.below(30 + lateness) if dice.one_in(4) else dice.below(4)
+        if back is not None:
+            lag, back = clock - back, None
+        elif lateness and times and dice.one_in(4):
+            back = dice.one_of(times)
+            clock, lag = max(clock, _moment_of_forgetting(cell.spec, back) - dice.below(2)), 0
         value = BEYOND_DOUBLES if dice.one_in(10) else dice.below(100) - 20
         if dice.one_in(3):  # so that batches of several rows lie between the changes
             partition = dice.below(cell.spec.partitions)
+        times.append(clock - lag)
         yield InputRow(
             clock - lag,
             None if null_keys and dice.one_in(3) else dice.one_of(KEYS),
@@ -67,18 +77,24 @@ def _rows(cell: Cell, dice: Dice) -> Iterator[InputRow]:
         )
 
 
+def _moment_of_forgetting(spec: Spec, ts_ms: int) -> int:
+    """Return the first time at which a row's earliest window takes no more rows."""
+    return _ends(spec, ts_ms)[0] + spec.allowed_lateness_ms + spec.watermark_delay_ms
+
+
 def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]]:
     spec = cell.spec
     result = run_oracle(spec, rows)
     entered = {index for pane in [*result.panes, *result.open_panes] for index in pane.members}
     in_force = [None, *result.watermarks[:-1]]
     behind = {n for n, w in enumerate(in_force) if w is not None and rows[n].ts_ms <= w}
-    null_keys, null_values = NULLS[cell.nulls]
-    times = [row.ts_ms for row in rows]
-
     yield "a row behind the watermark that is accepted", bool(behind & entered)
     yield "a late row", bool(result.late)
     yield "a window that fires before the end", any(p.fired_after is not None for p in result.panes)
+    if spec.trigger.kind != "on_close":
+        yield "two panes of one key and window", _has_second_pane(result)
+        yield from _claims_of_all(cell, rows, entered)
+        return
     last = result.open_panes if not spec.end_of_input else result.panes
     yield "a window that is open at the end", any(p.fired_after is None for p in last)
     if spec.window.kind != "session" or spec.partitions == 1:
@@ -87,8 +103,29 @@ def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]
         yield "a row for a window that is about to close", open_
     if spec.window.kind == "session" and spec.partitions == 1:
         yield from _session_claims(spec, rows, result, in_force)
+    if spec.allowed_lateness_ms:
+        yield "a row that fires its own pane", any(pane.is_own for pane in result.panes)
+        yield "a second pane of one key and window", _has_second_pane(result)
+        gone, kept = _nearest_misses(spec, rows, in_force, spec.allowed_lateness_ms)
+        yield "a row for a window that was just forgotten", gone
+        yield "a row for a window that is about to be forgotten", kept
     if spec.window.kind in ("hopping", "cumulate"):
         yield "a row that enters some of its windows", _is_partly_late(spec, rows, result)
+    yield from _claims_of_all(cell, rows, entered)
+    if spec.partitions > 1:
+        yield (
+            "rows in every partition",
+            {row.partition for row in rows} == set(range(spec.partitions)),
+        )
+        alone = run_oracle(Spec(spec.window, spec.watermark_delay_ms), rows)
+        yield "a row that one partition would have made late", set(alone.late) > set(result.late)
+
+
+def _claims_of_all(
+    cell: Cell, rows: tuple[InputRow, ...], entered: set[int]
+) -> Iterator[tuple[str, bool]]:
+    null_keys, null_values = NULLS[cell.nulls]
+    times = [row.ts_ms for row in rows]
     yield "null keys that are counted", null_keys == any(rows[n].key is None for n in entered)
     yield "null values that are counted", null_values == any(rows[n].value is None for n in entered)
     yield (
@@ -100,13 +137,6 @@ def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]
             "after_1970": (False, True),
         }[cell.era],
     )
-    if spec.partitions > 1:
-        yield (
-            "rows in every partition",
-            {row.partition for row in rows} == set(range(spec.partitions)),
-        )
-        alone = run_oracle(Spec(spec.window, spec.watermark_delay_ms), rows)
-        yield "a row that one partition would have made late", set(alone.late) > set(result.late)
 
 
 def _session_claims(
@@ -116,7 +146,7 @@ def _session_claims(
     alone = {
         n
         for n, (row, watermark) in enumerate(zip(rows, in_force, strict=True))
-        if watermark is not None and is_closed(_ends(spec, row)[0], watermark)
+        if watermark is not None and is_closed(_ends(spec, row.ts_ms)[0], watermark)
     }
     yield "a row that an open session saves", bool(alone - late)
     yield "a row next to a session that has fired", _is_next_to_a_fired_one(rows, result)
@@ -151,37 +181,42 @@ def _is_bridged(spec: Spec, rows: tuple[InputRow, ...], result: Result) -> bool:
 
 
 def _nearest_misses(
-    spec: Spec, rows: tuple[InputRow, ...], in_force: Sequence[int | None]
+    spec: Spec, rows: tuple[InputRow, ...], in_force: Sequence[int | None], lateness: int = 0
 ) -> tuple[bool, bool]:
-    """Tell whether a row comes when a window of its own has just closed, or is about to."""
+    """Tell whether a row comes when a window of its own has just closed, or is about to.
+
+    With lateness, whether it has just been forgotten.
+    """
     just_closed = about_to_close = False
     for row, watermark in zip(rows, in_force, strict=True):
         if watermark is not None:
-            ends = _ends(spec, row)
-            just_closed |= watermark + 1 in ends
-            about_to_close |= watermark + 2 in ends
+            ends = _ends(spec, row.ts_ms)
+            just_closed |= watermark + 1 - lateness in ends
+            about_to_close |= watermark + 2 - lateness in ends
     return just_closed, about_to_close
+
+
+def _has_second_pane(result: Result) -> bool:
+    windows = [(same_key(pane.key), pane.start, pane.end) for pane in result.panes]
+    return len(set(windows)) < len(windows)
 
 
 def _is_partly_late(spec: Spec, rows: tuple[InputRow, ...], result: Result) -> bool:
     in_force = result.watermarks
     return any(
-        len({is_closed(end, in_force[n]) for end in _ends(spec, rows[n + 1])}) == 2
+        len({is_closed(end, in_force[n]) for end in _ends(spec, rows[n + 1].ts_ms)}) == 2
         for n in range(len(rows) - 1)
     )
 
 
-def _ends(spec: Spec, row: InputRow) -> list[int]:
-    (record,) = records_of([row])
+def _ends(spec: Spec, ts_ms: int) -> list[int]:
     if spec.window.gap_ms is not None:  # of the row alone
-        return [record.timestamp + spec.window.gap_ms]
+        return [ts_ms + spec.window.gap_ms]
     size, slide = spec.window.size_ms, spec.window.distance_ms
     assert size is not None
     assert slide is not None
     if spec.window.step_ms is not None:
-        windows = cumulative_windows(
-            record.timestamp, size, spec.window.step_ms, spec.window.offset_ms
-        )
+        windows = cumulative_windows(ts_ms, size, spec.window.step_ms, spec.window.offset_ms)
         return [end for _, end in windows]
-    starts = window_starts(record.timestamp, size, slide, spec.window.offset_ms)
+    starts = window_starts(ts_ms, size, slide, spec.window.offset_ms)
     return [start + size for start in starts]

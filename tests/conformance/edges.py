@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pystream.testing import Case, InputRow, Spec, WindowSpec
+from pystream.testing import Case, InputRow, Spec, TriggerSpec, WindowSpec
 from tests.conformance.expect import expect
 
 HOUR = 3_600_000
@@ -45,6 +45,41 @@ def edges() -> Iterator[Case]:
             "long_gap",
             Spec(WindowSpec("hopping", size_ms=30, slide_ms=10)),
             [0, 10**12, 10**12 - 5, 10**12 - 20, 10**12 - 30, 2],
+        ),
+        (
+            "lateness-bounds",
+            Spec(TEN, allowed_lateness_ms=5),
+            [1, 10, 3, 14, 4, 9, 15, 5, 9, 24, 10, 25, 10],
+        ),
+        (
+            "lateness-first_row_is_late",
+            Spec(TEN, allowed_lateness_ms=5),
+            [12, 3, 2, 14, 1, 15, 0],
+        ),
+        (
+            "lateness-fired_and_open_windows",
+            Spec(WindowSpec("hopping", size_ms=30, slide_ms=10), allowed_lateness_ms=10),
+            [0, 35, 12, 24, -1, 36, 5, 40, 12, 24],
+        ),
+        (
+            "early_panes-multiples",
+            Spec(WindowSpec("tumbling", size_ms=20), trigger=TriggerSpec("time", every_ms=5)),
+            [-20, -16, -15, -14, -5, 0, 1, 19, 20, 41],
+        ),
+        (
+            "early_panes-behind_the_watermark",
+            Spec(WindowSpec("tumbling", size_ms=20), trigger=TriggerSpec("time", every_ms=4)),
+            [0, 17, 3, 18, 1, 25],
+        ),
+        (
+            "early_panes-count_and_close",
+            Spec(TEN, trigger=TriggerSpec("count", every=2)),
+            [0, 1, 2, 3, 4, 5, 6, 20],
+        ),
+        (
+            "lateness-without_end",
+            Spec(TEN, allowed_lateness_ms=2**62 - 1),
+            [5, 10**12, 3, 10**12 + 10, -(10**12), 4],
         ),
     ):
         yield expect(name, _described(name, spec), _rows(times))

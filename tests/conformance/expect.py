@@ -9,7 +9,7 @@ from dataclasses import replace
 from pystream.testing import Case, InputRow, PaneRow, Spec
 from tests.oracle.counts import run_counts
 from tests.oracle.sessions import run_sessions
-from tests.oracle.windows import Record, Result, rows, run
+from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Record, Result, Trigger, rows, run
 
 AGGREGATES = [("count_all", None), ("count", 0), ("sum", 0), ("min", 0), ("max", 0)]
 COLUMNS = ("key", "window_start", "window_end", "count", "count_nonnull", "sum", "min", "max")
@@ -31,10 +31,10 @@ def run_oracle(
         records[without] = replace(records[without], is_filtered=True)
     if spec.partitions == 1:
         records = [replace(record, partition=0) for record in records]
-    assert spec.allowed_lateness_ms == 0
-    assert spec.trigger.kind == "on_close"
     if spec.window.kind == "session":
         assert spec.window.gap_ms is not None
+        assert spec.allowed_lateness_ms == 0
+        assert spec.trigger.kind == "on_close"
         return run_sessions(
             records,
             gap=spec.window.gap_ms,
@@ -54,20 +54,35 @@ def run_oracle(
         cumulate=spec.window.kind == "cumulate",
         offset=spec.window.offset_ms,
         out_of_orderness=spec.watermark_delay_ms,
+        allowed_lateness=spec.allowed_lateness_ms,
+        trigger=trigger_of(spec),
+        discarding=spec.accumulation == "discarding",
         partitions=range(spec.partitions),
         end_of_input=spec.end_of_input,
     )
+
+
+def trigger_of(spec: Spec) -> Trigger:
+    match spec.trigger.kind:
+        case "on_update":
+            return ON_UPDATE
+        case "count":
+            return Trigger(every=spec.trigger.every)
+        case "time":
+            return Trigger(every_ticks=spec.trigger.every_ms)
+    return ON_CLOSE
 
 
 def expect(name: str, spec: Spec, input_rows: tuple[InputRow, ...]) -> Case:
     """Return the case that the oracle makes of a spec and its input."""
     result = run_oracle(spec, input_rows)
     panes = []
-    fired: Counter[str | None] = Counter()  # by key, of windows without time
+    fired: Counter[tuple[object, ...]] = Counter()
     for row in rows(result, records_of(input_rows), AGGREGATES):
         pane = PaneRow(**dict(zip(COLUMNS, row, strict=True)))  # type: ignore[arg-type]
         if not spec.window.has_time:
-            pane = replace(pane, window_start=None, window_end=None, pane=fired[pane.key])
-            fired[pane.key] += 1
-        panes.append(pane)
+            pane = replace(pane, window_start=None, window_end=None)
+        window = pane.key, pane.window_start, pane.window_end
+        panes.append(replace(pane, pane=fired[window]))
+        fired[window] += 1
     return Case(name, spec, input_rows, tuple(panes), tuple(result.late))

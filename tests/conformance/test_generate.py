@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cells import DELAYS_MS, ENDS, ERAS, NULLS, SESSIONS, WINDOWS, Cell, cells
+from pystream.testing import TriggerSpec
+from tests.conformance.cells import (
+    ACCUMULATIONS,
+    DELAYS_MS,
+    ENDS,
+    ERAS,
+    LATENESS_MS,
+    NULLS,
+    SESSIONS,
+    TRIGGERS,
+    WINDOWS,
+    Cell,
+    cells,
+)
 from tests.conformance.committed import COMMITTED
 from tests.conformance.draw import lacks
 from tests.conformance.edges import edges
@@ -28,7 +41,7 @@ def test_generating_again_gives_the_committed_bytes(tmp_path: Path) -> None:
 
 
 def test_cells_are_all_combinations() -> None:
-    alone = [cell for cell in cells() if cell.spec.partitions == 1]
+    alone = [cell for cell in cells() if cell.group == cell.name.partition("-")[0]]
     found = {
         (c.group, c.nulls, c.era, c.spec.end_of_input, c.spec.watermark_delay_ms) for c in alone
     }
@@ -36,6 +49,25 @@ def test_cells_are_all_combinations() -> None:
         itertools.product([*WINDOWS, *SESSIONS], NULLS, ERAS, ENDS.values(), DELAYS_MS)
     )
     assert len(found) == len(alone) == 288
+
+
+def test_cells_of_lateness_are_all_combinations() -> None:
+    late = [cell for cell in cells() if cell.group == "lateness"]
+    found = {(c.spec.window, c.nulls, c.era, c.spec.end_of_input) for c in late}
+    assert found == set(itertools.product(WINDOWS.values(), NULLS, ERAS, ENDS.values()))
+    rotated = {(c.spec.window, c.spec.allowed_lateness_ms, c.spec.watermark_delay_ms) for c in late}
+    assert rotated == set(itertools.product(WINDOWS.values(), LATENESS_MS, DELAYS_MS))
+
+
+def test_cells_of_triggers_are_all_combinations() -> None:
+    triggered = [cell for cell in cells() if cell.group == "triggers"]
+    found = {(c.spec.trigger, c.spec.accumulation, c.spec.window) for c in triggered}
+    plain = {(TriggerSpec(), "accumulating", window) for window in WINDOWS.values()}
+    wanted = set(itertools.product(TRIGGERS.values(), ACCUMULATIONS, WINDOWS.values()))
+    assert found == wanted - plain
+    for kind in TRIGGERS:
+        rotated = {c.spec.allowed_lateness_ms for c in triggered if c.spec.trigger.kind == kind}
+        assert rotated >= set(LATENESS_MS)
 
 
 @pytest.mark.parametrize("cell", list(cells()), ids=lambda cell: cell.name)

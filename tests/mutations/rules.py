@@ -11,6 +11,7 @@ from tests.mutations.mutation import Edit, Mutation
 SLICING = "native/windows/slicing.cpp"
 ROUTE = "native/windows/route_rows.cpp"
 PARTIAL = "native/windows/partial_state.cpp"
+TRIGGERED = "native/windows/triggered_aggregation.cpp"
 AGGREGATION = "native/windows/window_aggregation.cpp"
 TABLE = "native/windows/accumulator_table.cpp"
 ACCUMULATE = "native/windows/accumulate.cpp"
@@ -266,6 +267,92 @@ MUTATIONS = (
                 "const double spared = 0;",
             ),
         ),
+    ),
+    Mutation(
+        "a window that has fired takes no records, whatever is allowed",
+        (
+            Edit(
+                ROUTE,
+                "slicing_->last_cleaned_window(watermark, lateness_)",
+                "slicing_->last_cleaned_window(watermark, 0)",
+            ),
+        ),
+    ),
+    Mutation(
+        "early panes stop when nothing comes",
+        (
+            Edit(
+                TRIGGERED,
+                "later.insert(later.end(), locals.begin(), locals.end());",
+                "later.insert(later.end(), locals.begin(), locals.begin());",
+            ),
+        ),
+    ),
+    Mutation(
+        "early panes before 1970 are an interval late",
+        (Edit(TRIGGERED, "if (within < 0) within += interval;", ""),),
+    ),
+    Mutation(
+        "windows that fire on update fire on close",
+        (Edit(TRIGGERED, "if (spec_.trigger.fires_on_close) {", "{"),),
+    ),
+    Mutation(
+        "an early pane starts no new count",
+        (Edit(TRIGGERED, "if (fires) since = 0;", "if (fires) since = spec_.trigger.every - 1;"),),
+    ),
+    Mutation(
+        "a window that has fired discards nothing",
+        (
+            Edit(
+                TRIGGERED,
+                "if (spec_.trigger.is_discarding) window->table.clear_rows(fired_);",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "a run of records goes on over what the watermark fires",
+        (
+            Edit(
+                TRIGGERED,
+                "batch.watermarks[row] < moment);",
+                "batch.watermarks[row] < moment + 9);",
+            ),
+        ),
+    ),
+    Mutation(
+        "a window is forgotten one tick early",
+        (
+            Edit(
+                SLICING,
+                "saturate(Wide{watermark} - lateness)",
+                "saturate(Wide{watermark} - lateness + 1)",
+            ),
+        ),
+    ),
+    Mutation(
+        "a late record's pane shows the record alone",
+        (
+            Edit(
+                AGGREGATION,
+                "      fired.keep(window, *std::move(table));\n",
+                "      fired.content(window);\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "a late record comes before the windows that its watermark closed",
+        (
+            Edit(
+                AGGREGATION,
+                "if (in_force[row] > state.watermark) state",
+                "if (in_force[row] > state.watermark + 20) state",
+            ),
+        ),
+    ),
+    Mutation(
+        "a late record fires panes and misses the windows that are open",
+        (Edit(AGGREGATION, "if (window <= last) add_to(sealed.late(slice));", ""),),
     ),
     Mutation(
         "windows that cumulate close with the longest of them",

@@ -2,8 +2,9 @@
 
 The model has no batches, no slices and no threads. It is written from Flink's DataStream rules
 (``BoundedOutOfOrdernessWatermarks``, ``SlidingEventTimeWindows``, ``WindowOperator``,
-``EventTimeTrigger``), and from ``docs/semantics.md`` where pystream decides for itself (null keys,
-NaN, integer sums). Times are integers in ticks of the event-time column.
+``EventTimeTrigger``, ``CountTrigger``, ``ContinuousEventTimeTrigger``, ``PurgingTrigger``), and
+from ``docs/semantics.md`` where pystream decides for itself (null keys, NaN, integer sums). Times
+are integers in ticks of the event-time column.
 
 >>> records = [Record(1, ("a",), (10,)), Record(7, ("a",), (20,)), Record(12, ("b",), (30,))]
 >>> result = run(records, size=10, out_of_orderness=0)
@@ -13,6 +14,7 @@ NaN, integer sums). Times are integers in ticks of the event-time column.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +51,8 @@ class Pane:
     """One key in one window, as it fired.
 
     ``members`` are indexes of records in arrival order; ``fired_after`` is the index of the record
-    whose watermark fired the window, or None when the end of input did.
+    whose watermark fired the window, or None when the end of input did. A pane that a record fired
+    as it entered the window is that record's own: ``is_own``.
     """
 
     key: tuple[Scalar, ...]
@@ -57,11 +60,31 @@ class Pane:
     end: int
     members: list[int]
     fired_after: int | None = None
+    is_own: bool = False
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """When a window fires besides its close: ``every`` records of a key, or ``every_ticks``.
+
+    With ``fires_on_close`` false (``CountTrigger``) only the records fire it.
+    """
+
+    every: int | None = None
+    every_ticks: int | None = None
+    fires_on_close: bool = True
+
+
+ON_CLOSE = Trigger()
+ON_UPDATE = Trigger(every=1, fires_on_close=False)
 
 
 @dataclass
 class Result:
-    """What a run leaves behind: panes in the order of firing, and indexes of late records."""
+    """What a run leaves behind: panes in the order of firing, and indexes of late records.
+
+    ``open_panes`` are the windows that the watermark has not passed, with what they hold.
+    """
 
     panes: list[Pane] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
@@ -158,6 +181,15 @@ def is_closed(window_end: int, watermark: int) -> bool:
     return window_end - 1 <= watermark
 
 
+def cleanup_time(window_end: int, allowed_lateness: int) -> int:
+    """Return the watermark at which the window ``[start, window_end)`` is forgotten.
+
+    >>> cleanup_time(10, 0), cleanup_time(10, 5), cleanup_time(10, MAX_TIME) == MAX_TIME
+    (9, 14, True)
+    """
+    return min(window_end - 1 + allowed_lateness, MAX_TIME)
+
+
 def same_key(key: tuple[Scalar, ...]) -> tuple[object, ...]:
     """Return what decides which group a key belongs to.
 
@@ -174,6 +206,100 @@ def same_key(key: tuple[Scalar, ...]) -> tuple[object, ...]:
     )
 
 
+@dataclass
+class _Contents:
+    """What is kept for one key in one window: ``WindowOperator``'s state and its trigger's."""
+
+    pane: Pane
+    since_fired: int = 0  # records, of a trigger that counts them
+    next_fire: int | None = None  # of a trigger of event time
+
+
+class _Windows:
+    """All keys and windows that are not forgotten, and their timers."""
+
+    def __init__(self, allowed_lateness: int, trigger: Trigger, *, discarding: bool) -> None:
+        self._lateness = allowed_lateness
+        self._trigger = trigger
+        self._discarding = discarding
+        # By end and start, then by key.
+        self._contents: dict[tuple[int, int], dict[tuple[object, ...], _Contents]] = {}
+        # A heap of time, end, start; of equal ones the first registered comes first.
+        self._timers: list[tuple[int, int, int, int, tuple[object, ...]]] = []
+        self._registered: set[tuple[int, int, int, tuple[object, ...]]] = set()
+        self.fired: list[Pane] = []
+
+    def is_forgotten(self, end: int, watermark: int) -> bool:
+        return cleanup_time(end, self._lateness) <= watermark
+
+    def add(self, index: int, record: Record, start: int, end: int, watermark: int) -> None:
+        """``WindowOperator.processElement``: add a record to a window that takes it."""
+        key = same_key(record.key)
+        keys = self._contents.setdefault((end, start), {})
+        contents = keys.get(key)
+        if contents is None:
+            contents = keys[key] = _Contents(Pane(record.key, start, end, []))
+            if not is_closed(end, watermark):
+                self._register(end - 1, end, start, key)
+            self._register(cleanup_time(end, self._lateness), end, start, key)
+        contents.pane.members.append(index)
+        trigger = self._trigger
+        if is_closed(end, watermark):  # EventTimeTrigger: the watermark is already past the window
+            self._fire(contents, index, is_own=True)
+            return
+        if trigger.every is not None:  # CountTrigger
+            contents.since_fired += 1
+            if contents.since_fired >= trigger.every:
+                contents.since_fired = 0
+                self._fire(contents, index, is_own=True)
+        if trigger.every_ticks is not None and contents.next_fire is None:
+            # ContinuousEventTimeTrigger: the first multiple after the record.
+            multiple = record.timestamp // trigger.every_ticks * trigger.every_ticks
+            self._register_next_fire(contents, multiple, key)
+
+    def advance(self, watermark: int, cause: int | None) -> None:
+        """Run the timers that the watermark has reached, in order of time."""
+        while self._timers and self._timers[0][0] <= watermark:
+            time, end, start, _, key = heapq.heappop(self._timers)
+            contents = self._contents[end, start][key]
+            if time == end - 1:
+                if self._trigger.fires_on_close:
+                    self._fire(contents, cause)
+            elif time == contents.next_fire:
+                self._register_next_fire(contents, time, key)
+                self._fire(contents, cause)
+            if time == cleanup_time(end, self._lateness):
+                del self._contents[end, start][key]
+
+    def open_panes(self, watermark: int) -> list[Pane]:
+        return [
+            contents.pane
+            for end, start in sorted(self._contents)
+            for contents in self._contents[end, start].values()
+            if not is_closed(end, watermark)
+        ]
+
+    def _fire(self, contents: _Contents, cause: int | None, *, is_own: bool = False) -> None:
+        pane = contents.pane
+        if not pane.members:
+            return  # purged, and nothing came since
+        members = list(pane.members)
+        self.fired.append(Pane(pane.key, pane.start, pane.end, members, cause, is_own))
+        if self._discarding:  # PurgingTrigger
+            pane.members.clear()
+
+    def _register_next_fire(self, contents: _Contents, time: int, key: tuple[object, ...]) -> None:
+        assert self._trigger.every_ticks is not None
+        pane = contents.pane
+        contents.next_fire = min(time + self._trigger.every_ticks, pane.end - 1)
+        self._register(contents.next_fire, pane.end, pane.start, key)
+
+    def _register(self, time: int, end: int, start: int, key: tuple[object, ...]) -> None:
+        if (time, end, start, key) not in self._registered:
+            self._registered.add((time, end, start, key))
+            heapq.heappush(self._timers, (time, end, start, len(self._registered), key))
+
+
 def run(
     records: Sequence[Record],
     *,
@@ -182,6 +308,9 @@ def run(
     offset: int = 0,
     cumulate: bool = False,
     out_of_orderness: int = 0,
+    allowed_lateness: int = 0,
+    trigger: Trigger = ON_CLOSE,
+    discarding: bool = False,
     partitions: Collection[int] | None = None,
     end_of_input: bool = True,
     source_watermark: SourceWatermark | None = None,
@@ -200,6 +329,12 @@ def run(
     >>> result = run(stream, size=10, out_of_orderness=3)
     >>> [(pane.start, pane.members) for pane in result.panes], result.late
     ([(0, [0]), (10, [1, 2])], [3])
+
+    With allowed lateness it enters a window that has fired, and fires it again:
+
+    >>> result = run(stream, size=10, out_of_orderness=3, allowed_lateness=6)
+    >>> [(pane.start, pane.members) for pane in result.panes], result.late
+    ([(0, [0]), (0, [0, 3]), (10, [1, 2])], [])
     """
     slide = size if slide is None else slide
     period = size if cumulate else slide
@@ -219,23 +354,17 @@ def run(
                 record.partition, record.timestamp, appended=record.appended, mark=record.mark
             )
 
-    # By end and start, then by key.
-    windows: dict[tuple[int, int], dict[tuple[object, ...], Pane]] = {}
-    result = Result()
+    windows = _Windows(allowed_lateness, trigger, discarding=discarding)
+    result = Result(panes=windows.fired)
 
-    def fire(up_to: int, cause: int | None) -> None:
-        for end, start in sorted(windows):
-            if is_closed(end, up_to):
-                for pane in windows.pop((end, start)).values():
-                    pane.fired_after = cause
-                    result.panes.append(pane)
-
+    moved = watermark.current
     for index, record in enumerate(records):
         # Time passes until the record is there. It is judged by the watermark before it, and moves
         # the watermark afterwards.
         if source_watermark is not None:
             source_watermark.arrive(record.partition, record.appended)
-            fire(source_watermark.current, index - 1 if index else None)
+            if source_watermark.current > moved:
+                windows.advance(source_watermark.current, index - 1 if index else None)
         in_force = watermark.current
         entered = False
         if cumulate:
@@ -244,21 +373,20 @@ def run(
             starts = window_starts(record.timestamp, size, slide, offset)
             bounds = [(start, start + size) for start in starts]
         for start, end in [] if record.is_filtered else bounds:
-            if is_closed(end, in_force):
+            if windows.is_forgotten(end, in_force):
                 continue
             entered = True
-            panes = windows.setdefault((end, start), {})
-            pane = panes.setdefault(same_key(record.key), Pane(record.key, start, end, []))
-            pane.members.append(index)
+            windows.add(index, record, start, end, in_force)
         if not entered and not record.is_filtered:
             result.late.append(index)
         observe(record)
-        result.watermarks.append(watermark.current)
-        if watermark.current > in_force:
-            fire(watermark.current, index)
+        moved = watermark.current
+        result.watermarks.append(moved)
+        if moved > in_force:
+            windows.advance(moved, index)
     if end_of_input:
-        fire(MAX_TIME, None)
-    result.open_panes = [pane for bounds in sorted(windows) for pane in windows[bounds].values()]
+        windows.advance(MAX_TIME, None)
+    result.open_panes = windows.open_panes(MAX_TIME if end_of_input else moved)
     return result
 
 

@@ -134,6 +134,180 @@ def test_row_behind_the_watermark_whose_window_is_open_counts(log: ps.Log) -> No
     assert totals(read(log), ps.tumbling("10s")) == [("ann", 10_000, 20_000, 2, 2)]
 
 
+def test_late_record_within_the_allowed_lateness_fires_its_window_again(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 1_000), ("bob", 2, 2_000), ("cid", 0, 12_000), ("ann", 4, 3_000)])
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).allowed_lateness("5s")
+    result = windowed.aggregate(n=ps.count(), total=col("amount").sum())
+    rows = [(row["user"], row["n"], row["total"]) for row in result.to_arrow().to_pylist()]
+    assert sorted(rows[:2]) == [("ann", 1, 1), ("bob", 1, 2)]
+    assert rows[2:] == [("ann", 2, 5), ("cid", 1, 0)]
+
+
+def test_record_after_the_allowed_lateness_is_late(log: ps.Log) -> None:
+    # 15,000 takes the watermark to 14,999, and [0, 10 s) is kept until 9,999 + 5,000.
+    for topic, newest, is_late in (("kept", 14_999, False), ("forgotten", 15_000, True)):
+        publish(log, [("ann", 1, 0), ("bob", 1, newest), ("ann", 1, 10)], topic)
+        windowed = read(log, topic=topic).key_by("user").window(ps.tumbling("10s"))
+        late = ps.OutputTag("late")
+        result = windowed.allowed_lateness("5s").side_output_late_data(late)
+        counts = result.aggregate(n=ps.count())
+        assert counts.side_output(late).to_arrow().num_rows == is_late
+        assert [row[3] for row in tuples(counts)] == ([1, 1] if is_late else [1, 2, 1])
+
+
+def test_windows_fire_between_records_that_come_late(log: ps.Log) -> None:
+    """Panes and windows come in the order of the records that caused them, also within a batch."""
+    publish(log, [("ann", 1, 0), ("ann", 1, 12_000), ("ann", 1, 1), ("ann", 1, 23_000),
+                  ("ann", 1, 2), ("ann", 1, 13_000)])  # fmt: skip
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).allowed_lateness("1m")
+    rows = windowed.aggregate(n=ps.count()).to_arrow().to_pylist()
+    seconds = [(row["window_start"].second, row["n"]) for row in rows]
+    assert seconds == [(0, 1), (0, 2), (10, 1), (0, 3), (10, 2), (20, 1)]
+
+
+def test_window_below_takes_panes_only_within_its_own_allowed_lateness(log: ps.Log) -> None:
+    """A pane goes on with the watermark that its record saw: below it is behind, too."""
+    publish(log, [("ann", 1, 0), ("bob", 1, 12_000), ("ann", 1, 1), ("bob", 1, 30_000)])
+    first = read(log).key_by("user").window(ps.tumbling("10s")).allowed_lateness("1m")
+    late = ps.OutputTag("late")
+    second = first.aggregate(n=ps.count()).window_all(ps.tumbling("10s"))
+    strict = second.side_output_late_data(late).aggregate(n=col("n").sum())
+    assert [row[2] for row in tuples(strict)] == [1, 1, 1]
+    assert [row["n"] for row in strict.side_output(late).to_arrow().to_pylist()] == [2]
+    lenient = second.allowed_lateness("1m").aggregate(n=col("n").sum())
+    assert [row[2] for row in tuples(lenient)] == [1, 3, 1, 1]
+
+
+def test_records_accepted_late_are_counted(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 5_000), ("bob", 2, 20_000), ("ann", 3, 6_000), ("ann", 3, -5_000)])
+    env = ps.Environment(log)
+    watermark = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    stream = env.from_topic("in", watermark=watermark).key_by("user").window(ps.tumbling("10s"))
+    stream.allowed_lateness("15s").aggregate(n=ps.count()).sink_to_topic("out")
+    result = env.execute(until="latest")
+    (window,) = (op for op in result.operators if op.kind == "window")
+    assert (window.num_accepted_late_records, window.num_late_records) == (1, 1)
+    assert result.late_records == 1
+
+
+def panes(stream: ps.Stream) -> list[tuple[Any, ...]]:
+    """Return key, window start in seconds, and n of each row, in order."""
+    rows = stream.to_arrow().to_pylist()
+    return [(row["user"], row["window_start"].second, row["n"]) for row in rows]
+
+
+def test_windows_that_fire_on_update_show_every_record(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("bob", 1, 1), ("ann", 1, 2), ("ann", 1, 10_000)])
+    windowed = read(log).key_by("user").window(ps.tumbling("10s"))
+    wanted = [("ann", 0, 1), ("bob", 0, 1), ("ann", 0, 2), ("ann", 10, 1)]
+    assert panes(windowed.emit("on_update").aggregate(n=ps.count())) == wanted
+    closed = windowed.emit("on_update").emit("on_close").aggregate(n=ps.count())
+    assert sorted(panes(closed)) == [("ann", 0, 2), ("ann", 10, 1), ("bob", 0, 1)]
+
+
+def test_early_panes_come_after_so_many_records_of_a_key(log: ps.Log) -> None:
+    publish(log, [("ann", 1, n) for n in range(5)] + [("bob", 1, 5)])
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).early(count=2)
+    early, close = [("ann", 0, 2), ("ann", 0, 4)], [("ann", 0, 5), ("bob", 0, 1)]
+    found = panes(windowed.aggregate(n=ps.count()))
+    assert (found[:2], sorted(found[2:])) == (early, close)
+    found = panes(windowed.discarding().aggregate(n=ps.count()))
+    assert (found[:2], sorted(found[2:])) == ([("ann", 0, 2)] * 2, [("ann", 0, 1), ("bob", 0, 1)])
+
+
+def test_early_panes_come_as_event_time_passes(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 500), ("bob", 1, 1_500), ("ann", 1, 2_500), ("ann", 1, 9_000)])
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).early("4s")
+    found = panes(windowed.aggregate(n=ps.count()))
+    # 9,000 takes the watermark to 8,999: both timers of both keys are behind it.
+    assert [sorted(found[n : n + 2]) for n in (0, 2, 4)] == [
+        [("ann", 0, 3), ("bob", 0, 1)],
+    ] * 3
+
+
+def test_discarded_panes_add_up_to_the_window(log: ps.Log) -> None:
+    publish(log, [("ann", 3, 0), ("ann", 4, 12_000), ("ann", 5, 1), ("ann", None, 2)])
+    windowed = read(log).key_by("user").window(ps.tumbling("10s")).allowed_lateness("1m")
+    amount = col("amount")
+    sums = windowed.discarding().aggregate(n=ps.count(), total=amount.sum(), most=amount.max())
+    rows = [(row["n"], row["total"], row["most"]) for row in sums.to_arrow().to_pylist()]
+    assert rows == [(1, 3, 3), (1, 5, 5), (1, None, None), (1, 4, 4)]
+
+
+def test_window_below_counts_early_panes_in_the_same_window(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("bob", 1, 1), ("ann", 1, 2), ("ann", 1, 12_000)])
+    first = read(log).key_by("user").window(ps.tumbling("10s")).emit("on_update")
+    second = first.aggregate(n=ps.count()).window_all(ps.tumbling("10s"))
+    assert tuples(second.aggregate(panes=ps.count())) == [(0, 10_000, 3), (10_000, 20_000, 1)]
+
+
+def test_late_records_of_windows_with_a_trigger_go_to_the_side_output(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 5_000), ("bob", 2, 20_000), ("ann", 3, 6_000)])
+    late = ps.OutputTag("late")
+    windowed = read(log).filter(col("amount") > 0).key_by("user").window(ps.tumbling("10s"))
+    result = windowed.emit("on_update").side_output_late_data(late).aggregate(n=ps.count())
+    assert panes(result) == [("ann", 0, 1), ("bob", 20, 1)]
+    assert result.side_output(late).to_arrow()["amount"].to_pylist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda w: w.emit("now"), "emit got 'now'"),
+        (lambda w: w.early(), "no time and no count"),
+        (lambda w: w.early("0s"), "early got 0s"),
+        (lambda w: w.early("-1s"), "early got -1s"),
+        (lambda w: w.early("1us"), "not a whole number of ticks"),
+        (lambda w: w.early(count=0), "count=0"),
+        (lambda w: w.early(count=True), "count=True"),
+        (lambda w: w.early(count=1.5), "count=1.5"),
+        (lambda w: w.early("1s").emit("on_update"), "Leave one of them out"),
+        (lambda w: w.emit("on_update").early("1s"), "Leave one of them out"),
+    ],
+)
+def test_triggers_that_do_not_exist_are_refused(log: ps.Log, call: Any, message: str) -> None:
+    publish(log, [("ann", 1, 0)])
+    with pytest.raises(errors.ConfigError, match=message):
+        call(read(log).key_by("user").window(ps.tumbling("1m")))
+
+
+def test_sessions_take_late_records_and_fire_on_close_alone(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0), ("ann", 1, 30_000), ("ann", 1, 5_000)])
+    windowed = read(log).key_by("user").window(ps.session("10s"))
+    late = windowed.allowed_lateness("25s").emit("on_close").aggregate(n=ps.count())
+    assert [(s, e, n) for _, s, e, n in tuples(late)] == [
+        (0, 10_000, 1),
+        (0, 15_000, 2),
+        (30_000, 40_000, 1),
+    ]
+    for call in (lambda w: w.emit("on_update"), lambda w: w.early("1s"), lambda w: w.discarding()):
+        with pytest.raises(errors.NotSupportedError, match="sessions fire on close alone"):
+            call(windowed)
+
+
+def test_explain_names_the_trigger(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0)])
+    windowed = read(log).key_by("user").window(ps.tumbling("1m"))
+    early = windowed.early("5s", count=7).discarding().aggregate(n=ps.count()).explain()
+    assert "early every 5000 ticks, early every 7 records, discarding" in early
+    assert ", on update" in windowed.emit("on_update").aggregate(n=ps.count()).explain()
+
+
+def test_allowed_lateness_that_does_not_exist_is_refused(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0)])
+    windowed = read(log).key_by("user").window(ps.tumbling("1m"))
+    with pytest.raises(errors.ConfigError, match="allowed_lateness is -1s"):
+        windowed.allowed_lateness("-1s")
+    with pytest.raises(errors.ConfigError, match="not a whole number of ticks"):
+        windowed.allowed_lateness("1us")
+
+
+def test_explain_names_the_allowed_lateness(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0)])
+    windowed = read(log).key_by("user").window(ps.tumbling("1m")).allowed_lateness("5s")
+    assert "allowed lateness 5000" in windowed.aggregate(n=ps.count()).explain()
+
+
 def test_hopping_row_counts_in_those_windows_that_are_open(log: ps.Log) -> None:
     publish(log, [("ann", 1, 0), ("ann", 2, 35_000), ("ann", 4, 12_000), ("ann", 8, -1_000)])
     assert totals(read(log), ps.hopping("30s", "10s")) == [

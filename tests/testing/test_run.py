@@ -17,7 +17,6 @@ from pystream.testing import (
     PaneRow,
     Result,
     Spec,
-    TriggerSpec,
     WindowSpec,
     check_case,
     check_result,
@@ -77,10 +76,6 @@ def test_partitions_without_a_log_get_a_temporary_one() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (Spec(TEN, allowed_lateness_ms=1), "allowed_lateness.* is not built yet"),
-        (Spec(TEN, trigger=TriggerSpec("on_update")), 'trigger "on_update" is not built yet'),
-        (Spec(TEN, trigger=TriggerSpec("count", every=2)), 'trigger "count"'),
-        (Spec(TEN, trigger=TriggerSpec("time", every_ms=2)), 'trigger "time"'),
         (Spec(WindowSpec("global")), 'windows of kind "global"'),
     ],
 )

@@ -27,6 +27,7 @@ struct Record {
 struct Stream {
   WindowSpec window;
   int64_t bound = 0;  // of out-of-orderness
+  int64_t lateness = 0;
   int partitions = 1;
   std::vector<Record> records;
 };
@@ -69,6 +70,21 @@ struct Group {
   std::optional<double> real_max;
 };
 
+std::vector<std::string> row_of(const WindowSpec& window, int64_t start,
+                                const std::optional<int64_t>& key, const Group& group) {
+  const auto whole = [](double value) { return std::to_string(static_cast<int64_t>(value)); };
+  return {text(key),
+          std::to_string(start),
+          std::to_string(start + window.size),
+          std::to_string(group.rows),
+          std::to_string(group.wholes),
+          group.wholes ? std::to_string(group.whole_sum) : "null",
+          text(group.min),
+          text(group.max),
+          group.reals ? whole(group.real_sum) : "null",
+          group.reals ? whole(*group.real_max) : "null"};
+}
+
 Outcome model(const Stream& stream) {
   const std::vector<int64_t> watermarks = watermarks_of(stream);
   std::map<std::pair<int64_t, std::optional<int64_t>>, Group> groups;
@@ -79,9 +95,16 @@ Outcome model(const Stream& stream) {
     bool entered = false;
     for (int64_t start = record.time - floor_mod(record.time - w.offset, w.slide);
          start > record.time - w.size; start -= w.slide) {
-      if (start + w.size - 1 <= watermarks[i]) continue;
+      const int64_t last = start + w.size - 1;
+      if (last + stream.lateness <= watermarks[i]) continue;
       entered = true;
-      Group& group = groups[{start, record.key}];
+      const auto [entry, is_new] = groups.try_emplace({start, record.key});
+      Group& group = entry->second;
+      // What was there when the window closed has been shown; then every row shows it again.
+      const bool is_behind = last <= watermarks[i];
+      if (is_behind && !is_new) {
+        outcome.rows.insert(row_of(w, start, record.key, group));
+      }
       ++group.rows;
       if (record.whole) {
         ++group.wholes;
@@ -98,13 +121,7 @@ Outcome model(const Stream& stream) {
     if (!entered) outcome.late.push_back(static_cast<int64_t>(i));
   }
   for (const auto& [place, group] : groups) {
-    const auto whole = [](double value) { return std::to_string(static_cast<int64_t>(value)); };
-    outcome.rows.insert({text(place.second), std::to_string(place.first),
-                         std::to_string(place.first + w.size), std::to_string(group.rows),
-                         std::to_string(group.wholes),
-                         group.wholes ? std::to_string(group.whole_sum) : "null", text(group.min),
-                         text(group.max), group.reals ? whole(group.real_sum) : "null",
-                         group.reals ? whole(*group.real_max) : "null"});
+    outcome.rows.insert(row_of(w, place.first, place.second, group));
   }
   return outcome;
 }
@@ -133,9 +150,10 @@ RecordBatch batch_of(const std::vector<const Record*>& records, bool encode_keys
                      {"real", make_column<double>(DataType::of(TypeId::kFloat64), reals)}});
 }
 
-WindowAggregationSpec spec_of(const WindowSpec& window) {
+WindowAggregationSpec spec_of(const Stream& stream) {
   WindowAggregationSpec spec;
-  spec.window = window;
+  spec.window = stream.window;
+  spec.allowed_lateness = stream.lateness;
   spec.key_columns = {0};
   spec.event_time_column = 1;
   spec.aggregates = {{AggregateKind::kCountAll, -1, "n"}, {AggregateKind::kCount, 2, "wholes"},
@@ -148,12 +166,16 @@ WindowAggregationSpec spec_of(const WindowSpec& window) {
 // Feeds the stream in random batches to random threads and advances after random batches.
 Outcome run(const Stream& stream, int threads, size_t largest_batch, std::mt19937_64* random) {
   const std::vector<int64_t> watermarks = watermarks_of(stream);
-  Harness harness(spec_of(stream.window), batch_of({}, false).schema, threads);
+  Harness harness(spec_of(stream), batch_of({}, false).schema, threads);
   Outcome outcome;
-  const auto advance = [&](int64_t watermark) {
-    for (auto& row : harness.advance(watermark)) {
+  const auto note = [&](const Rows& rows) {
+    for (const auto& row : rows) {
       EXPECT_TRUE(outcome.rows.insert(row).second) << "a pane was emitted twice";
     }
+  };
+  const auto advance = [&](int64_t watermark) {
+    note(harness.add_behind());
+    note(harness.advance(watermark));
   };
   for (size_t begin = 0; begin < stream.records.size();) {
     const size_t end = std::min(stream.records.size(), begin + 1 + (*random)() % largest_batch);
@@ -195,6 +217,7 @@ Stream random_stream(std::mt19937_64* random) {
   stream.window.offset = below(2 * stream.window.slide - 1) - stream.window.slide + 1;
   stream.bound = below(40);
   stream.partitions = static_cast<int>(1 + below(3));
+  stream.lateness = below(2) * below(100);
   const int64_t disorder = 1 + below(80);
   const int64_t keys = 1 + below(20);
   int64_t clock = below(400) - 200;

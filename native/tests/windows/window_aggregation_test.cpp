@@ -350,5 +350,52 @@ TEST(WindowAggregation, RefusesWhatItCannotDoWhenItIsBuilt) {
             ErrorCode::kSchema);
 }
 
+TEST(AllowedLateness, LateRowsJoinTheirKeysThoughKeysAreForgotten) {
+  for (const int threads : {1, 2}) {
+    WindowAggregationSpec spec = spec_of(10, 10);
+    spec.allowed_lateness = 15;
+    Harness h = harness(spec, threads);
+    constexpr int64_t kKeys = 50'000;
+    int64_t largest = 0;
+    for (int64_t round = 0; round < 8; ++round) {
+      std::vector<Row> rows;
+      for (int64_t key = 0; key < kKeys; ++key) {
+        rows.push_back({std::to_string(round * kKeys + key), round * 10, 1});
+      }
+      h.add(batch_of(rows), round * 10 - 1, static_cast<int>(round) % threads);
+      ASSERT_EQ(h.advance(round * 10 + 9).size(), static_cast<size_t>(kKeys));
+      // Its window is kept until the next one has fired, and half of that.
+      const std::string key = std::to_string(round * kKeys + 7);
+      h.add(batch_of({{key, round * 10 + 1, 5}}), round * 10 + 9);
+      const std::string start = std::to_string(round * 10), end = std::to_string(round * 10 + 10);
+      ASSERT_EQ(h.add_behind(), (Rows{{"'" + key + "'", start, end, "2", "6"}}));
+      if (round == 3) largest = h.aggregation.state_bytes();
+    }
+    EXPECT_LE(h.aggregation.state_bytes(), largest);
+    EXPECT_TRUE(h.late.empty());
+  }
+}
+
+TEST(AllowedLateness, WindowsThatAreKeptAreCountedAndForgotten) {
+  WindowAggregationSpec spec = spec_of(10, 10);
+  spec.allowed_lateness = 100;
+  Harness h = harness(spec);
+  std::vector<Row> rows;
+  for (int64_t key = 0; key < 10'000; ++key) rows.push_back({std::to_string(key), 1, 1});
+  h.add(batch_of(rows));
+  h.advance(9);
+  const int64_t kept = h.aggregation.state_bytes();
+  h.advance(108);
+  EXPECT_EQ(h.aggregation.state_bytes(), kept);
+  h.advance(109);
+  EXPECT_LT(h.aggregation.state_bytes(), kept - 10'000 * 16);
+}
+
+TEST(AllowedLateness, IsNotNegative) {
+  WindowAggregationSpec spec = spec_of(10, 10);
+  spec.allowed_lateness = -1;
+  EXPECT_THROW(harness(spec), Error);
+}
+
 }  // namespace
 }  // namespace pystream::windows

@@ -84,14 +84,44 @@ class Harness {
   void add(const RecordBatch& batch, int64_t watermark = kMinWatermark, int thread = 0) {
     RowWatermarks watermarks;
     watermarks.all = watermark;
-    aggregation.add(thread, batch, watermarks, &late);
+    take(batch, watermarks, thread);
   }
   void add(const RecordBatch& batch, const std::vector<int64_t>& per_row, int thread = 0) {
     RowWatermarks watermarks;
     MutableBuffer buffer;
     buffer.append(per_row.data(), static_cast<int64_t>(per_row.size() * sizeof(int64_t)));
     watermarks.per_row = buffer.freeze();
-    aggregation.add(thread, batch, watermarks, &late);
+    take(batch, watermarks, thread);
+  }
+  void take(const RecordBatch& batch, const RowWatermarks& watermarks, int thread) {
+    std::vector<int32_t> behind;
+    aggregation.add(thread, batch, watermarks, &late, &behind);
+    if (behind.empty()) return;
+    RowWatermarks taken;
+    MutableBuffer buffer;
+    for (const int32_t row : behind) {
+      const int64_t watermark =
+          watermarks.per_row ? watermarks.per_row.as<int64_t>()[row] : watermarks.all;
+      buffer.append(&watermark, sizeof(watermark));
+    }
+    taken.per_row = buffer.freeze();
+    behind_.push_back({batch.take(behind), std::move(taken)});
+  }
+  // The rows that add() has left for add_behind(): what they emit, in order.
+  Rows add_behind() {
+    Rows rows;
+    const auto collect = [&](RecordBatch&& batch) {
+      EXPECT_EQ(*batch.schema, *aggregation.output_schema());
+      for (auto& row : rows_of(batch)) rows.push_back(std::move(row));
+    };
+    for (const auto& [batch, watermarks] : behind_) {
+      aggregation.add_behind(batch, watermarks, collect, [&](RecordBatch&& panes, Buffer&& seen) {
+        EXPECT_EQ(seen.size, panes.num_rows * 8);
+        collect(std::move(panes));
+      });
+    }
+    behind_.clear();
+    return rows;
   }
   // The rows that advancing emits.
   Rows advance(int64_t watermark) {
@@ -106,6 +136,9 @@ class Harness {
 
   WindowAggregation aggregation;
   std::vector<int32_t> late;
+
+ private:
+  std::vector<std::pair<RecordBatch, RowWatermarks>> behind_;
 };
 
 }  // namespace pystream::windows

@@ -267,6 +267,7 @@ class _Compiler:
                 keys=node.keys,
                 event_time=node.event_time,
                 event_time_offset=node.event_time_shift,
+                allowed_lateness=node.allowed_lateness,
                 aggregates=aggregates,
             )
         return graph.add_window(
@@ -279,6 +280,11 @@ class _Compiler:
             keys=node.keys,
             event_time=node.event_time,
             event_time_offset=node.event_time_shift,
+            allowed_lateness=node.allowed_lateness,
+            every=node.trigger.every,
+            every_ticks=node.trigger.every_ticks,
+            fires_on_close=node.trigger.fires_on_close,
+            is_discarding=node.trigger.discarding,
             aggregates=aggregates,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -62,15 +63,7 @@ class LocalEngine:
     def window_schema(self, node: nodes.WindowAggregation, schema: Schema) -> Schema:
         """Return the schema of a window's results; raise SchemaError."""
         probe = nodes.BatchSource((), schema, None)
-        window = nodes.WindowAggregation(
-            probe,
-            keys=node.keys,
-            event_time=node.event_time,
-            event_time_shift=node.event_time_shift,
-            assigner=node.assigner,
-            aggregates=node.aggregates,
-            late_tag=None,
-        )
+        window = dataclasses.replace(node, input=probe, late_tag=None)
         return self._compile((window,), bounded=True).schema_of(window)
 
     def udf_stage(

@@ -30,6 +30,8 @@ class OperatorMetrics:
     num_late_records : int
         Rows that entered no window, whether a side output takes them or nothing does (Flink's
         ``numLateRecordsDropped`` counts only the latter).
+    num_accepted_late_records : int
+        Rows that came after a window of theirs had fired, and entered one.
     num_skipped_records : int
         Damaged records that a source with ``on_corruption="skip"`` stepped over.
     num_ahead_records : int
@@ -58,6 +60,7 @@ class OperatorMetrics:
     num_records_out: int
     num_batches_in: int
     num_late_records: int
+    num_accepted_late_records: int
     num_skipped_records: int
     num_ahead_records: int
     pending_records: int | None
@@ -171,6 +174,7 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
         num_records_out=native.records_out,
         num_batches_in=native.batches_in,
         num_late_records=native.late_records,
+        num_accepted_late_records=native.accepted_late_records,
         num_skipped_records=native.skipped_records,
         num_ahead_records=native.ahead_records,
         pending_records=native.pending_records,

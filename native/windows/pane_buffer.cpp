@@ -1,0 +1,55 @@
+#include "windows/pane_buffer.hpp"
+
+#include <utility>
+
+namespace pystream::windows {
+
+void PaneBuffer::add(const AccumulatorTable& table, uint32_t slot, const Place& place) {
+  const auto pane = static_cast<uint32_t>(keys_.size());
+  table_.prepare(pane + 1, true);
+  table_.merge_slots(table, &pane, &slot, 1);
+  slots_.push_back(pane);
+  keys_.push_back(place.key);
+  starts_.push_back(place.start);
+  ends_.push_back(place.end);
+  watermarks_.push_back(place.watermark);
+}
+
+void PaneBuffer::add_all(const AccumulatorTable& table, std::span<const uint32_t> slots,
+                         const uint64_t* keys, const Place& place) {
+  const size_t first = keys_.size();
+  const size_t count = slots.size();
+  const size_t past = first + count;
+  table_.prepare(static_cast<uint32_t>(past), true);
+  for (size_t pane = first; pane < past; ++pane) {
+    slots_.push_back(static_cast<uint32_t>(pane));
+    keys_.push_back(static_cast<uint32_t>(keys[slots[pane - first]]));
+  }
+  table_.merge_slots(table, slots_.data() + first, slots.data(), static_cast<int64_t>(count));
+  starts_.resize(past, place.start);
+  ends_.resize(past, place.end);
+  watermarks_.resize(past, place.watermark);
+}
+
+void PaneBuffer::flush(const WindowResults& results, const state::KeyDictionary& keys,
+                       const EmitPanes& emit) {
+  if (keys_.empty()) return;
+  RecordBatch batch = results.make_batch(table_, keys, {keys_, slots_, starts_, ends_});
+  MutableBuffer watermarks;
+  watermarks.append(watermarks_.data(),
+                    static_cast<int64_t>(watermarks_.size() * sizeof(watermarks_[0])));
+  table_ = AccumulatorTable(layout_, std::move(table_).take_storage());
+  slots_.clear();
+  keys_.clear();
+  starts_.clear();
+  ends_.clear();
+  watermarks_.clear();
+  emit(std::move(batch), watermarks.freeze());
+}
+
+int64_t PaneBuffer::bytes() const {
+  return table_.bytes() + static_cast<int64_t>((slots_.capacity() + keys_.capacity()) * 4 +
+                                               starts_.capacity() * 3 * 8);
+}
+
+}  // namespace pystream::windows
