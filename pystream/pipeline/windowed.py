@@ -244,6 +244,18 @@ class WindowedStream:
         """
         return self._with_trigger(discarding=True)
 
+    def trigger(self, trigger: object) -> WindowedStream:
+        """Fire windows by a trigger of one's own.
+
+        Raises
+        ------
+        NotSupportedError
+            Always, until custom triggers are built.
+        """
+        raise NotSupportedError(
+            f"trigger({trigger!r}) is not built yet. Use emit(), early() or discarding()."
+        )
+
     def _with_trigger(self, **settings: Any) -> WindowedStream:
         if self._window.kind in ("session", "count"):
             kind = "sessions" if self._window.kind == "session" else "count windows"

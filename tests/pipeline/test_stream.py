@@ -340,6 +340,13 @@ def test_unknown_topic(log: ps.Log) -> None:
         ps.Environment(log).from_topic("paymnets")
 
 
-def test_a_runner_that_is_not_built_yet_says_so() -> None:
-    with pytest.raises(ps.errors.NotSupportedError, match="flink"):
-        ps.Environment().execute(runner="flink")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: stream().key_by("user").window(ps.tumbling("1m")).trigger(None),
+        lambda: ps.Environment().execute(runner="flink"),
+    ],
+)
+def test_what_is_not_built_yet_says_so(call: Any) -> None:
+    with pytest.raises(ps.errors.NotSupportedError):
+        call()
