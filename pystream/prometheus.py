@@ -48,6 +48,18 @@ _METRICS = (
     _Metric("batches_in", "Record batches that came in.", lambda o: o.num_batches_in, True),
     _Metric("late_records", "Rows that entered no window.", lambda o: o.num_late_records, True),
     _Metric(
+        "accepted_late_records",
+        "Rows that came to a window that had fired, and are in it.",
+        lambda o: o.num_accepted_late_records,
+        True,
+    ),
+    _Metric(
+        "ahead_records",
+        "Rows too far in the future to move the watermark.",
+        lambda o: o.num_ahead_records if o.is_source else None,
+        True,
+    ),
+    _Metric(
         "skipped_records",
         "Damaged records that were stepped over.",
         lambda o: o.num_skipped_records if o.is_source else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import sys
 import threading
@@ -48,6 +49,17 @@ def scrape(port: int) -> Samples:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_every_counter_of_an_operator_is_exposed(log: ps.Log) -> None:
+    counters = {field.name for field in dataclasses.fields(ps.OperatorMetrics)}
+    expected = {name.removeprefix("num_") for name in counters if name.startswith("num_")}
+    send(log, 0)
+    with minutes(log).execute_async(until="latest") as job:
+        job.result()
+        families = prometheus.JobCollector(job).collect()
+    exposed = {family.name.removeprefix("pystream_operator_") for family in families}
+    assert expected <= exposed
 
 
 def test_a_running_job_is_scraped(log: ps.Log) -> None:

@@ -23,6 +23,7 @@ SOURCE = OperatorMetrics(
     num_late_records=0,
     num_accepted_late_records=0,
     num_skipped_records=0,
+    num_ahead_records=0,
     pending_records=1_234,
     current_watermark=1_700_000_000_000,
     tick_ns=1_000_000,
