@@ -285,6 +285,16 @@ def test_sessions_take_late_records_and_fire_on_close_alone(log: ps.Log) -> None
             call(windowed)
 
 
+def test_count_windows_know_neither_lateness_nor_triggers(log: ps.Log) -> None:
+    publish(log, [("ann", 1, 0)])
+    windowed = read(log).key_by("user").window(ps.count_window(2))
+    with pytest.raises(errors.ConfigError, match="of which none is late"):
+        windowed.allowed_lateness("1s")
+    for call in (lambda w: w.emit("on_update"), lambda w: w.early("1s"), lambda w: w.discarding()):
+        with pytest.raises(errors.NotSupportedError, match="count windows fire on close alone"):
+            call(windowed)
+
+
 def test_explain_names_the_trigger(log: ps.Log) -> None:
     publish(log, [("ann", 1, 0)])
     windowed = read(log).key_by("user").window(ps.tumbling("1m"))
