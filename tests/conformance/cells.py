@@ -73,9 +73,10 @@ def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
 def _lateness() -> Iterator[Cell]:
     """Yield all cells but of delays, which rotate through them, as durations do."""
     rest = itertools.cycle(itertools.product(LATENESS_MS, DELAYS_MS))
-    for nulls, era, end, window in itertools.product(NULLS, ERAS, ENDS, WINDOWS):
-        lateness, delay = next(rest)
-        yield _cell(window, nulls, era, end, delay=delay, lateness=lateness)
+    for windows in (WINDOWS, SESSIONS):
+        for nulls, era, end, window in itertools.product(NULLS, ERAS, ENDS, windows):
+            lateness, delay = next(rest)
+            yield _cell(window, nulls, era, end, delay=delay, lateness=lateness)
 
 
 def _triggers() -> Iterator[Cell]:

@@ -97,14 +97,20 @@ def _claims(cell: Cell, rows: tuple[InputRow, ...]) -> Iterator[tuple[str, bool]
         return
     last = result.open_panes if not spec.end_of_input else result.panes
     yield "a window that is open at the end", any(p.fired_after is None for p in last)
-    if spec.window.kind != "session" or spec.partitions == 1:
+    is_session = spec.window.kind == "session"
+    if not is_session or (spec.partitions == 1 and not spec.allowed_lateness_ms):
         closed, open_ = _nearest_misses(spec, rows, in_force)
         yield "a row for a window that just closed", closed
         yield "a row for a window that is about to close", open_
-    if spec.window.kind == "session" and spec.partitions == 1:
-        yield from _session_claims(spec, rows, result, in_force)
     if spec.allowed_lateness_ms:
         yield "a row that fires its own pane", any(pane.is_own for pane in result.panes)
+    if is_session and spec.allowed_lateness_ms:
+        fired_early, fired_late = _growth(result)
+        yield "a session that grows behind its end and fires at once", fired_early
+        yield "a session that has fired, grows and fires when it ends anew", fired_late
+    elif is_session and spec.partitions == 1:
+        yield from _session_claims(spec, rows, result, in_force)
+    elif spec.allowed_lateness_ms:
         yield "a second pane of one key and window", _has_second_pane(result)
         gone, kept = _nearest_misses(spec, rows, in_force, spec.allowed_lateness_ms)
         yield "a row for a window that was just forgotten", gone
@@ -153,6 +159,17 @@ def _session_claims(
     # Without a delay no two sessions of a key are open at once.
     if spec.watermark_delay_ms > 0:
         yield "a row that bridges two sessions", _is_bridged(spec, rows, result)
+
+
+def _growth(result: Result) -> tuple[bool, bool]:
+    """Tell whether a fired session became longer and fired at once, and one at its new end."""
+    at_once = at_its_end = False
+    for number, pane in enumerate(result.panes):
+        for before in result.panes[:number]:
+            if set(before.members) < set(pane.members) and before.end < pane.end:
+                at_once |= pane.is_own
+                at_its_end |= not pane.is_own
+    return at_once, at_its_end
 
 
 def _is_next_to_a_fired_one(rows: tuple[InputRow, ...], result: Result) -> bool:

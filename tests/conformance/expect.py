@@ -33,11 +33,11 @@ def run_oracle(
         records = [replace(record, partition=0) for record in records]
     if spec.window.kind == "session":
         assert spec.window.gap_ms is not None
-        assert spec.allowed_lateness_ms == 0
         assert spec.trigger.kind == "on_close"
         return run_sessions(
             records,
             gap=spec.window.gap_ms,
+            allowed_lateness=spec.allowed_lateness_ms,
             out_of_orderness=spec.watermark_delay_ms,
             partitions=range(spec.partitions),
             end_of_input=spec.end_of_input,

@@ -6,7 +6,7 @@ input at once: it has no state, no order of firing, and no code in common with t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import pytest
@@ -189,10 +189,12 @@ def bound(case: Case, rows: tuple[InputRow, ...]) -> int | None:
 def sessions_by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
     """Rows are points of a graph, and sessions its connected parts.
 
-    A row is linked with every row of a part that it touches and that has not ended yet; it is late
-    when it is linked with none and ended before it came.
+    A row is linked with every row of a part that it touches and that is not forgotten yet; it is
+    late when it is linked with none and would be forgotten itself. Each part that a moment finds
+    ended, and no moment before found so, fires then.
     """
     gap = case.spec.window.gap_ms or 0
+    lateness = case.spec.allowed_lateness_ms
     links: dict[int, set[int]] = {}
 
     def part_of(number: int) -> frozenset[int]:
@@ -208,26 +210,33 @@ def sessions_by_definition(case: Case) -> tuple[set[PaneRow], set[int]]:
         return min(times), max(times) + gap
 
     late = set()
+    fired: list[frozenset[int]] = []
     for number, row in enumerate(case.rows):
         before = bound(case, case.rows[:number])
         near = set()
         for part in {part_of(n) for n in links if case.rows[n].key == row.key}:
             start, end = bounds(part)
-            is_open = before is None or end > before
-            if is_open and start <= row.ts_ms + gap and row.ts_ms <= end:
+            is_kept = before is None or end + lateness > before
+            if is_kept and start <= row.ts_ms + gap and row.ts_ms <= end:
                 near |= part
-        if not near and before is not None and row.ts_ms + gap <= before:
+        if not near and before is not None and row.ts_ms + gap + lateness <= before:
             late.add(number)
-            continue
-        links[number] = near
-        for other in near:
-            links[other].add(number)
-    last = bound(case, case.rows)
-    return {
-        pane(case.rows[min(part)].key, *bounds(part), [case.rows[n].value for n in part])
-        for part in {part_of(n) for n in links}
-        if case.spec.end_of_input or (last is not None and bounds(part)[1] <= last)
-    }, late
+        else:
+            links[number] = near
+            for other in near:
+                links[other].add(number)
+        after = bound(case, case.rows[: number + 1])
+        parts = {part_of(n) for n in links} - set(fired)
+        fired += [part for part in parts if after is not None and bounds(part)[1] <= after]
+    if case.spec.end_of_input:
+        fired += {part_of(n) for n in links} - set(fired)
+    panes: set[PaneRow] = set()
+    shown: Counter[tuple[str | None, int, int]] = Counter()
+    for part in fired:
+        window = case.rows[min(part)].key, *bounds(part)
+        panes.add(pane(*window, [case.rows[n].value for n in part], shown[window]))
+        shown[window] += 1
+    return panes, late
 
 
 def counts_by_definition(case: Case) -> set[PaneRow]:

@@ -54,9 +54,10 @@ def test_cells_are_all_combinations() -> None:
 def test_cells_of_lateness_are_all_combinations() -> None:
     late = [cell for cell in cells() if cell.group == "lateness"]
     found = {(c.spec.window, c.nulls, c.era, c.spec.end_of_input) for c in late}
-    assert found == set(itertools.product(WINDOWS.values(), NULLS, ERAS, ENDS.values()))
+    windows = [*WINDOWS.values(), *SESSIONS.values()]
+    assert found == set(itertools.product(windows, NULLS, ERAS, ENDS.values()))
     rotated = {(c.spec.window, c.spec.allowed_lateness_ms, c.spec.watermark_delay_ms) for c in late}
-    assert rotated == set(itertools.product(WINDOWS.values(), LATENESS_MS, DELAYS_MS))
+    assert rotated == set(itertools.product(windows, LATENESS_MS, DELAYS_MS))
 
 
 def test_cells_of_triggers_are_all_combinations() -> None:

@@ -95,11 +95,10 @@ def run_sessions(
     sessions: dict[tuple[object, ...], list[Session]] = {}
     result = Result()
 
-    def fire(session: Session, cause: int | None) -> None:
+    def fire(session: Session, cause: int | None, *, is_own: bool = False) -> None:
         session.is_fired = True
-        result.panes.append(
-            Pane(session.key, session.start, session.end, list(session.members), cause)
-        )
+        members = list(session.members)
+        result.panes.append(Pane(session.key, session.start, session.end, members, cause, is_own))
 
     def advance(to: int, cause: int | None) -> None:
         everything = [session for of_key in sessions.values() for session in of_key]
@@ -124,7 +123,7 @@ def run_sessions(
             else:
                 of_key[:] = [*(s for s in of_key if s not in touched), whole]
                 if whole.has_ended(in_force):
-                    fire(whole, index)
+                    fire(whole, index, is_own=True)
         watermark.observe(record.partition, record.timestamp)
         result.watermarks.append(watermark.current)
         if watermark.current > in_force:
