@@ -14,7 +14,9 @@
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
 #include "storage/partitioner.hpp"
+#include "windows/count_aggregation.hpp"
 #include "windows/session_aggregation.hpp"
+#include "windows/triggered_aggregation.hpp"
 #include "windows/window_aggregation.hpp"
 
 extern "C" __attribute__((noinline)) void gate_measured(const std::function<void()>* work) {
@@ -230,6 +232,37 @@ Work sessions(const RecordBatch& batch) {
   };
 }
 
+// A pane for each row, and windows that hold the last hundred rows of a key.
+Work update(const RecordBatch& batch) {
+  windows::WindowAggregationSpec spec;
+  spec.window = kTenSeconds;
+  spec.key_columns = {1};
+  spec.aggregates = kPlainAggregates;
+  spec.trigger.every = 1;
+  spec.trigger.fires_on_close = false;
+  return [batch, spec] {
+    windows::TriggeredAggregation job(spec, batch.schema);
+    const windows::EmitPanes ignore = [](RecordBatch&&, Buffer&&) {};
+    std::vector<int32_t> late;
+    job.add(batch, windows::RowWatermarks{}, &late, ignore);
+    job.advance(windows::kMaxWatermark, ignore);
+  };
+}
+
+Work count(const RecordBatch& batch) {
+  windows::CountAggregationSpec spec;
+  spec.size = 100;
+  spec.slide = 10;
+  spec.key_columns = {1};
+  spec.event_time_column = 0;
+  spec.aggregates = kPlainAggregates;
+  return [batch, spec] {
+    windows::CountAggregation job(spec, batch.schema);
+    const auto ignore = [](RecordBatch&&, windows::RowWatermarks&&) {};
+    for (int round = 0; round < 3; ++round) job.add(batch, windows::RowWatermarks{}, ignore);
+  };
+}
+
 RecordBatch encoded_key(const RecordBatch& batch) {
   auto bytes = stored(batch);
   const std::span<const uint8_t> span(bytes->data(), static_cast<size_t>(bytes->size()));
@@ -312,6 +345,8 @@ const std::vector<Kernel>& kernels() {
                        only(windows::AggregateKind::kApproxQuantile));
        }},
       {"window_session", [] { return sessions(events(1000, false)); }},
+      {"window_on_update", [] { return update(events(1000, false)); }},
+      {"window_count", [] { return count(events(1000, false)); }},
       {"window_cumulate", [] { return window(events(1000, false), {10'000, 500, 0, true}); }},
   };
   return all;
