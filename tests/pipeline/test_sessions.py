@@ -23,7 +23,9 @@ def clicks(rows: list[Row], *, delay: str = "0s", gap_type: Any = None) -> ps.St
             "gap": pa.array(gaps, gap_type or pa.int64()),
         }
     )
-    watermark = ps.WatermarkStrategy.for_bounded_out_of_orderness(delay, timestamp="ts")
+    bounded = ps.WatermarkStrategy.for_bounded_out_of_orderness(delay, timestamp="ts")
+    # Some tests mean the end of time.
+    watermark = bounded.with_max_ahead(None)
     return ps.Environment().from_arrow(table, watermark=watermark)
 
 
