@@ -89,7 +89,7 @@ def test_two_jobs_never_run_one_harness_side_by_side(
     monkeypatch.setattr(torture, "HARNESSES", chosen)
     assert run(tmp_path / "state", "--jobs", "2") == 0
     progress = Progress(tmp_path / "state")
-    assert progress.of("one").cases == progress.of("two").cases >= 10
+    assert min(progress.of("one").cases, progress.of("two").cases) >= 10
 
 
 def test_an_unknown_name_lists_those_that_there_are(
