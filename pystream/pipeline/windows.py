@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pystream.config import parse_duration_ns
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, NotSupportedError
 from pystream.pipeline.expressions import Expression
 from pystream.plan.expressions import ExpressionNode
 
-__all__ = ["Window", "count_window", "cumulate", "hopping", "session", "tumbling"]
+__all__ = ["Window", "count_window", "cumulate", "global_window", "hopping", "session", "tumbling"]
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,20 @@ def count_window(size: int, slide: int | None = None) -> Window:
             "windows would belong to none. Use a slide of at most the size."
         )
     return Window("count", size, slide)
+
+
+def global_window() -> Window:
+    """Keep all records of a key in one window without end, for a trigger to fire.
+
+    Raises
+    ------
+    NotSupportedError
+        Always, until custom triggers are built.
+    """
+    raise NotSupportedError(
+        "global_window() is not built yet: without a trigger of one's own it never fires. Use "
+        "count_window(n) for every n records, or early() on windows of a fixed size."
+    )
 
 
 def _offset(value: str | timedelta, period: int) -> int:

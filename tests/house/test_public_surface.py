@@ -47,6 +47,7 @@ SURFACE = [
     "count_window",
     "cumulate",
     "errors",
+    "global_window",
     "greatest",
     "hopping",
     "least",
