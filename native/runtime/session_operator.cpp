@@ -30,7 +30,9 @@ windows::SessionAggregation::Emit SessionOperator::emit_to(Lane& lane) {
 
 void SessionOperator::deliver(Rows&& rows, Lane& lane) {
   late_.clear();
-  aggregation_.add(input_.shifted(rows.batch), rows.watermarks, &late_, emit_to(lane));
+  const int64_t behind =
+      aggregation_.add(input_.shifted(rows.batch), rows.watermarks, &late_, emit_to(lane));
+  if (behind > 0) OperatorMetrics::add(metrics_.accepted_late_records, behind);
   if (late_.empty()) return;
   OperatorMetrics::add(metrics_.late_records, static_cast<int64_t>(late_.size()));
   if (has_consumer(1)) emit(1, input_.late_rows(rows, late_), lane);

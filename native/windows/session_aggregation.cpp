@@ -130,6 +130,7 @@ struct SessionAggregation::State {
   std::vector<uint32_t> row_sessions;
   int64_t run_begin = 0;  // rows from here on are not yet accumulated
   bool run_has_late = false;
+  int64_t fired_at_once = 0;  // records that fired their session
   std::vector<int32_t> run_rows;
 
   // Scratch.
@@ -215,6 +216,7 @@ uint32_t SessionAggregation::State::place(const Row& row, const Emit& emit) {
 // A late record's session has ended: it fires with the record, after all that was due before.
 void SessionAggregation::State::fire_now(const Row& row, uint32_t session, const Emit& emit) {
   sessions[session].is_fired = true;
+  ++fired_at_once;
   arm(session);
   flush(row.at + 1);
   fire(row.watermark, emit);
@@ -343,11 +345,11 @@ SessionAggregation::~SessionAggregation() = default;
 
 const SchemaPtr& SessionAggregation::output_schema() const { return state_->results.schema(); }
 
-void SessionAggregation::add(const RecordBatch& rows, const RowWatermarks& watermarks,
-                             std::vector<int32_t>* late, const Emit& emit) {
+int64_t SessionAggregation::add(const RecordBatch& rows, const RowWatermarks& watermarks,
+                                std::vector<int32_t>* late, const Emit& emit) {
   State& state = *state_;
   const int64_t count = rows.num_rows;
-  if (count == 0) return;
+  if (count == 0) return 0;
   const int64_t* times =
       state.times.read(rows.columns[static_cast<size_t>(state.spec.event_time_column)]);
   state.gaps.check(rows, times);
@@ -369,6 +371,7 @@ void SessionAggregation::add(const RecordBatch& rows, const RowWatermarks& water
   state.row_times = times;
   state.first_arrival = watermarks.first_arrival;
   state.run_begin = 0;
+  state.fired_at_once = 0;
 
   const uint32_t* ids = state.ids.data();
   for (int64_t i = 0; i < count; ++i) {
@@ -399,6 +402,7 @@ void SessionAggregation::add(const RecordBatch& rows, const RowWatermarks& water
   state.flush(count);
   state.arrivals += count;
   state.batch = nullptr;
+  return state.fired_at_once;
 }
 
 void SessionAggregation::advance(int64_t watermark, const Emit& emit) {

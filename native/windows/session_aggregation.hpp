@@ -33,10 +33,10 @@ class SessionAggregation {
 
   // Adds rows, each with the watermark in force when it arrived. Rows that entered no session are
   // appended to `late` (indexes, ascending). With allowed lateness, sessions fire for late records
-  // at once, and those that are due before that with them. Throws kOperator on a null event time
-  // and on a bad gap; nothing has been added then.
-  void add(const RecordBatch& rows, const RowWatermarks& watermarks, std::vector<int32_t>* late,
-           const Emit& emit);
+  // at once, and those that are due before that with them; returns how many records did so. Throws
+  // kOperator on a null event time and on a bad gap; nothing has been added then.
+  int64_t add(const RecordBatch& rows, const RowWatermarks& watermarks, std::vector<int32_t>* late,
+              const Emit& emit);
 
   // Fires every session with end - 1 <= watermark, in order of end, then of first arrival. The
   // watermark never goes back.

@@ -40,7 +40,7 @@ class Environment:
         Of the job, for messages.
     parallelism : int, default 1
         Threads, each of which works on a group of partitions. Results do not depend on it, up
-        to the last bits of float sums.
+        to the last bits of float sums and the order of keys within a window.
 
     Notes
     -----

@@ -169,9 +169,10 @@ class WindowedStream:
         if when not in ("on_close", "on_update"):
             raise ConfigError(f'emit got {when!r}. Pass "on_close" or "on_update".')
         if when == "on_close":
-            on_close = dataclasses.replace(self._trigger, every=0, fires_on_close=True)
-            return self if on_close == self._trigger else self._with(_trigger=on_close)
-        if self._trigger.every_ticks or self._trigger.every > 1:
+            if self._trigger.fires_on_close:
+                return self
+            return self._with_trigger(every=0, fires_on_close=True)
+        if self._trigger.fires_on_close and (self._trigger.every_ticks or self._trigger.every):
             raise ConfigError(
                 'emit("on_update") after early(): windows then fire after each record anyway. '
                 "Leave one of them out."
@@ -199,14 +200,15 @@ class WindowedStream:
         Raises
         ------
         ConfigError
-            If neither is given, one is not positive, or windows fire on update.
+            If neither is given, one is not positive, either was given before, or windows fire on
+            update.
         NotSupportedError
             If the windows are sessions, which fire on close alone.
 
         Notes
         -----
-        When they close, windows fire once more, as ever. Their keys are computed record by record,
-        by one thread.
+        When they close, windows fire once more, as ever. A time and a count may be given together
+        or one after the other; both then fire. Keys are computed record by record, by one thread.
         """
         if every is None and count is None:
             raise ConfigError('early() got no time and no count. Pass "10s" or count=1000.')
@@ -225,7 +227,18 @@ class WindowedStream:
         interval_ticks = 0
         if every is not None and self._event_time is not None:
             interval_ticks = ticks(interval, self._event_time, "early")
-        return self._with_trigger(every=count or 0, every_ticks=interval_ticks)
+        if count is not None and self._trigger.every:
+            raise ConfigError(
+                f"early() got count={count} after count={self._trigger.every}. Leave one out."
+            )
+        if interval_ticks and self._trigger.every_ticks:
+            raise ConfigError(
+                f"early() got {every!s} after a time that it had already. Leave one out."
+            )
+        return self._with_trigger(
+            every=count or self._trigger.every,
+            every_ticks=interval_ticks or self._trigger.every_ticks,
+        )
 
     def discarding(self) -> WindowedStream:
         """Show in each pane what came since the one before, instead of all (Beam's word).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -179,6 +180,19 @@ def test_session_beyond_the_range_of_times_is_an_error() -> None:
     assert sessions(clicks([("ann", largest - 10, None)]), "10ms") == [
         ("ann", largest - 10, largest, 1)
     ]
+
+
+def test_records_behind_the_end_of_their_session_are_counted(tmp_path: Path) -> None:
+    stream = clicks([("ann", 0, None), ("ann", 12, None), ("ann", 2, None), ("ann", -40, None)])
+    visits = stream.key_by("user").window(ps.session("3ms")).allowed_lateness("20ms")
+    visits.aggregate(n=ps.count()).sink_to_csv(tmp_path / "visits.csv")
+    (window,) = (
+        operator
+        for operator in stream._env.execute().operators
+        if operator.kind == "session window"
+    )
+    assert window.num_records_out == 3
+    assert (window.num_accepted_late_records, window.num_late_records) == (1, 1)
 
 
 def test_null_event_time_is_an_error_that_names_the_column() -> None:
