@@ -131,6 +131,7 @@ void WordTable::index_range() {
   const uint64_t size = std::bit_ceil(std::max(kSmallRange, 2 * span));
   base_ = lowest - (size - span) / 2;
   slots_ = {};
+  range_ = {};  // its block too: a burst of keys is forgotten
   range_.resize(static_cast<int64_t>(size));
   std::fill_n(range_.data(), range_.size(), kNoId);
   for (int64_t id = 1; id < keys_.size(); ++id) {

@@ -232,6 +232,21 @@ TEST(KeyDictionary, ForgetsTheTranslationOfADictionaryWhenCompacted) {
   EXPECT_EQ(ids_of(&dictionary, {rows}), (Ids{2, 1}));
 }
 
+TEST(KeyDictionary, GivesBackTheRoomOfABurstWhenCompacted) {
+  for (const int64_t step : {int64_t{1}, int64_t{1} << 40}) {  // a range, and far apart
+    KeyDictionary dictionary = dictionary_of({DataType::of(TypeId::kInt64)});
+    ids_of(&dictionary, {int64s({0, step})});
+    const int64_t before = dictionary.bytes();
+    std::vector<std::optional<int64_t>> burst;
+    for (int64_t i = 0; i < 200'000; ++i) burst.push_back(i * step);
+    ids_of(&dictionary, {int64s(burst)});
+    std::vector<uint8_t> live(dictionary.size(), 0);
+    live[1] = live[2] = 1;
+    dictionary.compact(live);
+    EXPECT_LE(dictionary.bytes(), 2 * before) << "step " << step;
+  }
+}
+
 // Against std::map, with enough keys for several rehashes and the prefetching loop.
 TEST(KeyDictionary, AgreesWithAMapOnManyKeys) {
   std::mt19937_64 random(20260101);
