@@ -228,6 +228,49 @@ def test_waiting_for_a_job_has_an_end(log: ps.Log) -> None:
         assert job.result("1m").records_in == 0
 
 
+def test_a_cancelled_job_ends_after_the_batch_in_hand() -> None:
+    is_inside, may_go_on = threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    def hold(batch: ps.RecordBatch) -> ps.RecordBatch:
+        calls.append(batch.num_rows)
+        is_inside.set()
+        assert may_go_on.wait(60)
+        return batch
+
+    with ps.open("cancelled") as log:
+        env = ps.Environment(log)
+        held = env.from_arrow([{"n": np.arange(1_000)}] * 20).map_batches(hold)
+        held.sink_to_topic("out")
+        held.map_batches(hold).sink_to_parquet("files/out.parquet")
+        with env.execute_async() as job:
+            assert is_inside.wait(60)
+            job.cancel()
+            may_go_on.set()
+            job.result("1m")
+        assert len(calls) == 1
+        assert env.from_topic("out").to_arrow().num_rows == calls[0]
+    assert list(Path("files").iterdir()) == []
+
+
+def test_progress_is_told_between_batches_of_a_python_function() -> None:
+    events: list[str] = []
+    pause = threading.Event()
+
+    def slow(batch: ps.RecordBatch) -> ps.RecordBatch:
+        events.append("batch")
+        pause.wait(0.11)  # longer than the time between two reports
+        return batch
+
+    with ps.open("slow") as log:
+        env = ps.Environment(log)
+        env.from_arrow({"n": np.arange(250_000)}).map_batches(slow).sink_to_topic("out")
+        env.execute(on_progress=lambda progress: events.append("told"))
+    batches = [place for place, event in enumerate(events) if event == "batch"]
+    assert len(batches) > 2
+    assert all(events[place + 1] == "told" for place in batches)
+
+
 def test_a_job_that_is_left_running_ends_with_the_program(tmp_path: Path) -> None:
     program = """
 import pystream as ps

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pystream._native import Executor, RecordBatch
 from pystream.config import parse_duration_ns
-from pystream.engines.local.compiler import CompiledJob
+from pystream.engines.local.compiler import CompiledJob, PythonStage
 from pystream.engines.local.file_outputs import FileOutputs
 from pystream.engines.local.metrics import JobMetrics, OperatorMetrics, read_operator
 from pystream.errors import OperatorError, RequestTimeoutError, StreamError
@@ -109,6 +109,7 @@ class Job:
         self._started = time.monotonic()
         self._seconds: float | None = None  # once it has ended
         self._executor = Executor(job.graph, threads=parallelism)
+        self._must_stop = threading.Event()  # what the core was asked, for the stages in Python
         self._has_ended = threading.Event()
         self._result: JobResult | None = None
         self._error: BaseException | None = None
@@ -142,11 +143,11 @@ class Job:
         )
 
     def cancel(self) -> None:
-        """End the job after what it has in hand; windows that are open stay unfired.
+        """End the job after the batch that it has in hand; windows that are open stay unfired.
 
         Files that it was writing do not appear.
         """
-        self._executor.request_stop()
+        _stop(self._executor, self._must_stop)
 
     def result(self, timeout: str | timedelta | None = None) -> JobResult:
         """Wait for the end of the job.
@@ -182,7 +183,7 @@ class Job:
         thread = threading.Thread(target=self._run_aside, name=f"job {self.name}", daemon=True)
         # A daemon, so that a job without end does not keep the program: it is asked to end, and
         # waited for, before the interpreter goes away under it.
-        weakref.finalize(thread, _end, self._executor, self._has_ended)
+        weakref.finalize(thread, _end, self._executor, self._must_stop, self._has_ended)
         thread.start()
 
     def run(
@@ -213,21 +214,21 @@ class Job:
 
     def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
         job, executor = self._job, self._executor
+        tell = None if on_progress is None else _Teller(self, on_progress)
         collected: list[RecordBatch] = []
         has_warned = False
         with FileOutputs(job.writers) as outputs:
             while True:
                 status = self._run_core()
                 for stage in executor.pending():
-                    _run_stage(executor, stage, job)
+                    self._run_stage(stage, tell)
                 if job.collect is not None:
                     collected += executor.take_collected(job.collect)
                 outputs.write(executor)
                 if not has_warned:
                     has_warned = _warn_of_ahead(executor)
-                if on_progress is not None:
-                    metrics = self.metrics()
-                    on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
+                if tell is not None:
+                    tell.now()
                 if status == "finished":
                     outputs.commit()
                 if status in ("finished", "stopped"):
@@ -242,6 +243,49 @@ class Job:
                 if reader.error is not None:
                     raise reader.error from None
             raise
+
+    def _run_stage(self, stage: int, tell: _Teller | None) -> None:
+        """Answer what waits for a Python stage; once the job is to stop, no further batch.
+
+        The core gets none of the answers before all are there: the order in which stages meet
+        must not depend on how long they take.
+        """
+        python, executor = self._job.stages[stage], self._executor
+        while not self._must_stop.is_set() and (batch := executor.take(stage)) is not None:
+            executor.give(stage, _call(python, batch))
+            if tell is not None:
+                tell.when_due()
+
+
+class _Teller:
+    """Calls on_progress, and knows when it did so last."""
+
+    def __init__(self, job: Job, on_progress: Callable[[Progress], None]) -> None:
+        self._job = job
+        self._on_progress = on_progress
+        self._told = time.monotonic()
+
+    def now(self) -> None:
+        metrics = self._job.metrics()
+        self._told = time.monotonic()
+        self._on_progress(Progress(metrics.records_in, metrics.late_records, metrics.seconds))
+
+    def when_due(self) -> None:
+        if time.monotonic() - self._told >= _BUDGET_US / 1e6:
+            self.now()
+
+
+def _call(python: PythonStage, batch: RecordBatch) -> list[RecordBatch]:
+    try:
+        return python.call(batch)
+    except StreamError:
+        raise
+    except Exception as error:
+        raise OperatorError(
+            f"operator {python.name!r} failed on a batch of {batch.num_rows} rows: "
+            f"{type(error).__name__}: {error}. Mend the function; its exception is the cause.",
+            operator=python.name,
+        ) from error
 
 
 def _warn_of_ahead(executor: Executor) -> bool:
@@ -259,22 +303,11 @@ def _warn_of_ahead(executor: Executor) -> bool:
     return False
 
 
-def _end(executor: Executor, has_ended: threading.Event) -> None:
-    executor.request_stop()
+def _stop(executor: Executor, must_stop: threading.Event) -> None:
+    executor.request_stop()  # first: who sees the event finds the core asked
+    must_stop.set()
+
+
+def _end(executor: Executor, must_stop: threading.Event, has_ended: threading.Event) -> None:
+    _stop(executor, must_stop)
     has_ended.wait(_END_SECONDS)
-
-
-def _run_stage(executor: Executor, stage: int, job: CompiledJob) -> None:
-    python = job.stages[stage]
-    while (batch := executor.take(stage)) is not None:
-        try:
-            outputs = python.call(batch)
-        except StreamError:
-            raise
-        except Exception as error:
-            raise OperatorError(
-                f"operator {python.name!r} failed on a batch of {batch.num_rows} rows: "
-                f"{type(error).__name__}: {error}. Mend the function; its exception is the cause.",
-                operator=python.name,
-            ) from error
-        executor.give(stage, outputs)
