@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -44,6 +44,9 @@ class LiveView:
     def __init__(self, console: Console, seconds: float = _LINE_SECONDS) -> None:
         self._console = console
         self._seconds = seconds
+        self._lock = threading.Lock()
+        self._pictures: tuple[_Picture, ...] = ()
+        self._live: Live | None = None  # while there are pictures: a terminal has room for one
 
     @contextlib.contextmanager
     def watch(self, job: Job) -> Iterator[None]:
@@ -54,24 +57,32 @@ class LiveView:
 
     @contextlib.contextmanager
     def _table(self, job: Job) -> Iterator[None]:
-        readings: deque[JobMetrics] = deque(maxlen=_WINDOW)
+        """Show a table below those of other jobs; one that ends before them moves above."""
+        picture = _Picture(job)
+        with self._lock:
+            self._pictures = (*self._pictures, picture)
+            if self._live is None:
+                self._live = Live(
+                    get_renderable=self._draw,
+                    console=self._console,
+                    refresh_per_second=_REFRESHES,
+                    redirect_stdout=False,
+                )
+                self._live.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                picture.is_last = True
+                if self._pictures == (picture,) and self._live is not None:
+                    self._live.stop()
+                    self._live, self._pictures = None, ()
+                else:
+                    self._pictures = tuple(p for p in self._pictures if p is not picture)
+                    self._console.print(picture.draw(self._console.width))
 
-        def draw() -> RenderableType:
-            now = job.metrics()
-            earlier = readings[0] if readings else None
-            readings.append(now)
-            return job_table(now, earlier, self._console.width)
-
-        with Live(
-            get_renderable=draw,
-            console=self._console,
-            refresh_per_second=_REFRESHES,
-            redirect_stdout=False,
-        ):
-            try:
-                yield
-            finally:
-                readings.clear()  # the last picture shows the whole run
+    def _draw(self) -> RenderableType:  # takes no lock of ours: the display holds its own
+        return Group(*(picture.draw(self._console.width) for picture in self._pictures))
 
     @contextlib.contextmanager
     def _lines(self, job: Job) -> Iterator[None]:
@@ -95,6 +106,21 @@ class LiveView:
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class _Picture:
+    """The table of one job, and the readings that its rates look back to."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._readings: deque[JobMetrics] = deque(maxlen=_WINDOW)
+        self.is_last = False  # the last picture shows the whole run
+
+    def draw(self, width: int) -> Table:
+        now = self._job.metrics()
+        earlier = self._readings[0] if self._readings and not self.is_last else None
+        self._readings.append(now)
+        return job_table(now, earlier, width)
 
 
 def summary_line(now: JobMetrics, earlier: JobMetrics | None) -> str:

@@ -29,6 +29,8 @@ NO_JOB = 2  # as for wrong use of the command
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
+_END_WAIT = "10s"  # for jobs that the program left running
+
 Watch = Callable[["Job"], AbstractContextManager[None]]
 
 
@@ -61,22 +63,29 @@ def run_program(
         The exit status; a program's own ``sys.exit`` passes through.
     """
     context = RunContext(until, watch)
+
+    def start() -> int:
+        return _run_jobs(program, module, context, console)
+
+    def end(status: int) -> int:
+        return _guarded(lambda: _end_jobs(program, context, console, status), program, console)
+
+    with _termination_raises(), run_context(context), _as_main(program, arguments) as module:
+        try:
+            status = _guarded(start, program, console)
+        except SystemExit as leaving:
+            # A program that leaves well says nothing of the jobs beside it.
+            if (ended := end(1 if leaving.code else 0)) and not leaving.code:
+                return ended
+            raise
+        ended = end(status)
+        return status or ended
+
+
+def _guarded(body: Callable[[], int], program: Path, console: Console) -> int:
+    """Return the status that `body` does, or that of the exception that ended it."""
     try:
-        with _termination_raises(), run_context(context), _as_main(program, arguments) as module:
-            _execute(program, module)
-            if context.jobs > 0:
-                return 0
-            env = vars(module).get("env")
-            if isinstance(env, Environment):
-                env.execute()
-                return 0
-        console.print(
-            f"[red]pystream: {escape(str(program))} started no job and has no Environment named "
-            "env. End a stream with sink_to_topic(), and name the environment env, or call its "
-            "execute().[/red]",
-            soft_wrap=True,
-        )
-        return NO_JOB
+        return body()
     except KeyboardInterrupt:
         console.print("pystream: interrupted; what the sinks appended stays.", soft_wrap=True)
         return INTERRUPTED
@@ -86,6 +95,46 @@ def run_program(
     except Exception as error:
         _print_error(program, error, console)
         return FAILED
+
+
+def _run_jobs(program: Path, module: ModuleType, context: RunContext, console: Console) -> int:
+    _execute(program, module)
+    if context.jobs > 0:
+        return 0
+    env = vars(module).get("env")
+    if isinstance(env, Environment):
+        env.execute()
+        return 0
+    console.print(
+        f"[red]pystream: {escape(str(program))} started no job and has no Environment named "
+        "env. End a stream with sink_to_topic(), and name the environment env, or call its "
+        "execute().[/red]",
+        soft_wrap=True,
+    )
+    return NO_JOB
+
+
+def _end_jobs(program: Path, context: RunContext, console: Console, status: int) -> int:
+    """Cancel the jobs that were left running, and tell of errors that the program did not see."""
+    has_failed = False
+    for job in context.aside:
+        was_running = job.is_running
+        if not was_running and not job.has_unseen_error:
+            continue
+        job.cancel()
+        try:
+            job.result(_END_WAIT)
+        except Exception as error:
+            _print_error(program, error, console)
+            has_failed = True
+        else:
+            if status == 0:
+                console.print(
+                    f"pystream: job {escape(repr(job.name))} was left running by the program, and "
+                    "cancelled at its end. Wait for it there: call result().",
+                    soft_wrap=True,
+                )
+    return FAILED if has_failed else 0
 
 
 def _execute(program: Path, module: ModuleType) -> None:

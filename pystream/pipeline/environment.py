@@ -378,10 +378,16 @@ class Environment:
         -------
         Job
             To watch (:meth:`Job.metrics`), cancel and wait for. It runs in a thread of its own,
-            at the latest until the program ends; errors are raised by :meth:`Job.result`.
+            at the latest until the program ends; errors are raised by :meth:`Job.result`, and
+            logged if that is never called.
         """
+        context = current_run_context()
         job = self._prepare(until, mode, runner)
-        job.start()
+        if context is None:
+            job.start()
+        else:
+            job.start(context.watch(job))
+            context.aside.append(job)
         return job
 
     def explain(self, format: str = "text") -> str:

@@ -30,11 +30,14 @@ class RunContext:
         Called with each job; what it returns is entered while the job runs.
     jobs : int
         That were started.
+    aside : list of Job
+        Those of them that run beside the program.
     """
 
     until: str | None
     watch: Callable[[Job], AbstractContextManager[None]]
     jobs: int = field(default=0, init=False)
+    aside: list[Job] = field(default_factory=list, init=False)
 
 
 # Of the thread that runs the program; a thread that the program starts has none.

@@ -135,3 +135,23 @@ def test_in_a_terminal_the_last_picture_is_of_the_whole_run() -> None:
     last = text.getvalue().rpartition("totals")[2]
     assert "500,000" in last
     assert text.getvalue().count("\x1b[?25l") == text.getvalue().count("\x1b[?25h") == 1
+
+
+def test_jobs_beside_each_other_share_the_terminal_and_keep_their_last_pictures() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=130, force_terminal=True, color_system=None)
+    first, second = Standing(), Standing()
+    view = LiveView(console)
+    other = view.watch(second)  # type: ignore[arg-type]
+    with view.watch(first):  # type: ignore[arg-type]
+        other.__enter__()
+        assert first.was_read.wait(60)
+        assert second.was_read.wait(60)
+    so_far = len(text.getvalue())
+    ending = threading.Thread(target=other.__exit__, args=(None, None, None))
+    ending.start()
+    ending.join(60)
+    assert not ending.is_alive()
+    assert text.getvalue()[:so_far].count("500,000") >= 2
+    assert "500,000" in text.getvalue()[so_far:].rpartition("totals")[2]
+    assert text.getvalue().count("\x1b[?25l") == text.getvalue().count("\x1b[?25h") == 1

@@ -107,6 +107,54 @@ numbers.map_batches(halve).sink_to_topic("copies")
     assert "pystream/engines" not in ran.stderr
 
 
+BROKEN = """
+def halve(batch):
+    raise ValueError("odd")
+numbers.map_batches(halve).sink_to_topic("copies")
+job = env.execute_async()
+while job.is_running:
+    pass
+"""
+
+
+def test_a_job_beside_the_program_is_watched() -> None:
+    source = 'numbers.sink_to_topic("copies")\nprint(env.execute_async().result().records_in)'
+    ran = run(source, "--until", "latest", "--live")
+    assert (ran.returncode, ran.stdout) == (0, "3\n")
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("copy: ")
+    assert "3 records in" in line
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit()", "sys.exit(0)"])
+def test_a_failure_that_the_program_did_not_look_at_is_told(end: str) -> None:
+    ran = run(BROKEN + end)
+    assert ran.returncode == 1
+    assert ran.stderr.count("operator 'halve' failed on a batch of 3 rows: ValueError: odd") == 1
+    assert 'File "job.py", line 13, in halve' in ran.stderr
+    assert "pystream/engines" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("job.result()", 1),
+        ("try:\n    job.result()\nexcept ps.errors.OperatorError:\n    sys.exit(0)", 0),
+        ("sys.exit(5)", 5),
+    ],
+)
+def test_a_program_that_looks_at_a_failure_has_its_own_status(end: str, status: int) -> None:
+    ran = run(BROKEN + end)
+    assert ran.returncode == status
+    assert ran.stderr.count("ValueError: odd.") == (status != 0)
+
+
+def test_a_job_that_the_program_leaves_running_is_cancelled_and_named() -> None:
+    ran = run('numbers.sink_to_topic("copies")\nenv.execute_async()')
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ran.stderr.startswith("pystream: job 'copy' was left running")
+
+
 def test_an_error_of_the_program_itself_shows_its_frames_alone() -> None:
     ran = run("def f():\n    return 1 // 0\nf()")
     assert ran.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -218,6 +219,37 @@ def test_error_of_a_job_is_raised_by_its_result() -> None:
         assert not job.is_running
 
 
+def left_alone(*, is_asked: bool) -> None:
+    def broken(batch: ps.RecordBatch) -> ps.RecordBatch:
+        raise ValueError("no such thing")
+
+    with ps.open("alone-log") as log:
+        env = ps.Environment(log, name="alone")
+        env.from_arrow({"n": np.arange(3)}).map_batches(broken).sink_to_topic("out")
+        with env.execute_async() as job:
+            wait_for(lambda: not job.is_running)
+        assert job.has_unseen_error
+        if is_asked:
+            with pytest.raises(ps.errors.OperatorError):
+                job.result()
+            assert not job.has_unseen_error
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_failure_of_a_job_that_nobody_asks_is_logged(
+    is_asked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    left_alone(is_asked=is_asked)
+    gc.collect()
+    texts = [r.getMessage() for r in caplog.records if r.name == "pystream"]
+    if is_asked:
+        assert texts == []
+    else:
+        (text,) = texts
+        assert text.startswith("job 'alone' failed, and its result() was never asked for:")
+        assert "ValueError: no such thing" in text
+
+
 def test_waiting_for_a_job_has_an_end(log: ps.Log) -> None:
     env = ps.Environment(log)
     env.from_topic("payments").sink_to_topic("copy")
@@ -269,6 +301,30 @@ def test_progress_is_told_between_batches_of_a_python_function() -> None:
     batches = [place for place, event in enumerate(events) if event == "batch"]
     assert len(batches) > 2
     assert all(events[place + 1] == "told" for place in batches)
+
+
+def test_failure_of_a_job_that_is_never_asked_is_logged_at_the_end(tmp_path: Path) -> None:
+    program = """
+import numpy as np
+import pystream as ps
+env = ps.Environment(ps.open("failing"))
+env.from_arrow({"n": np.arange(3)}).map_batches(lambda batch: batch["m"]).sink_to_topic("copy")
+job = env.execute_async()
+while job.is_running:
+    pass
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={"PYTHONPATH": str(Path(ps.__file__).parents[1])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0
+    assert ran.stderr.startswith("job 'pipeline' failed, and its result() was never asked for:")
+    assert "column 'm' does not exist" in ran.stderr
 
 
 def test_a_job_that_is_left_running_ends_with_the_program(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 import time
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,6 +83,9 @@ class Job:
     Every method may be called by any thread. As a context manager it is cancelled and waited for
     at the end of the block. A job that still runs when the program ends is cancelled.
 
+    A job that failed and was not asked for its :meth:`result` is logged as an error of the logger
+    ``pystream`` when it is forgotten, or when the program ends; as of asyncio's tasks.
+
     Examples
     --------
     >>> log = ps.open("job-data")
@@ -113,6 +118,8 @@ class Job:
         self._has_ended = threading.Event()
         self._result: JobResult | None = None
         self._error: BaseException | None = None
+        self._unseen = _Unseen()
+        weakref.finalize(self, _log_unseen, name, self._unseen)
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r}, {'running' if self.is_running else 'ended'}>"
@@ -128,6 +135,11 @@ class Job:
     def is_running(self) -> bool:
         """Whether it has neither finished nor failed nor been cancelled."""
         return not self._has_ended.is_set()
+
+    @property
+    def has_unseen_error(self) -> bool:
+        """Whether it failed, and nobody has asked for its :meth:`result` since."""
+        return self._unseen.report is not None
 
     def metrics(self) -> JobMetrics:
         """Return one reading of the counters of every operator.
@@ -174,13 +186,25 @@ class Job:
                 f"job {self.name!r} still runs after {timeout}. Wait longer, or cancel() it."
             )
         if self._error is not None:
+            self._unseen.report = None
             raise self._error
         assert self._result is not None
         return self._result
 
-    def start(self) -> None:
-        """Run in a thread of its own, which ends at the latest with the program."""
-        thread = threading.Thread(target=self._run_aside, name=f"job {self.name}", daemon=True)
+    def start(self, watching: AbstractContextManager[None] | None = None) -> None:
+        """Run in a thread of its own, which ends at the latest with the program.
+
+        Parameters
+        ----------
+        watching : context manager, optional
+            Entered now, and left by that thread when the job ends.
+        """
+        block = ExitStack()
+        if watching is not None:
+            block.enter_context(watching)
+        thread = threading.Thread(
+            target=self._run_aside, args=(block,), name=f"job {self.name}", daemon=True
+        )
         # A daemon, so that a job without end does not keep the program: it is asked to end, and
         # waited for, before the interpreter goes away under it.
         weakref.finalize(thread, _end, self._executor, self._must_stop, self._has_ended)
@@ -194,6 +218,14 @@ class Job:
         An exception in a Python stage or Ctrl-C stops the job; what the sinks appended stays.
         """
         try:
+            return self._complete(on_progress)
+        finally:
+            self._has_ended.set()
+
+    def _complete(
+        self, on_progress: Callable[[Progress], None] | None = None
+    ) -> tuple[JobResult, list[RecordBatch]]:
+        try:
             collected = self._drive(on_progress)
             self._seconds = time.monotonic() - self._started
             metrics = self.metrics()
@@ -205,12 +237,16 @@ class Job:
             self._seconds = time.monotonic() - self._started
             self._error = error
             raise
+
+    def _run_aside(self, block: ExitStack) -> None:
+        try:
+            with block:
+                self._complete()
+        except BaseException as error:  # result() raises it
+            self._error = error
+            self._unseen.report = "".join(traceback.format_exception(error)).rstrip()
         finally:
             self._has_ended.set()
-
-    def _run_aside(self) -> None:
-        with contextlib.suppress(BaseException):  # result() raises it
-            self.run()
 
     def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
         job, executor = self._job, self._executor
@@ -297,10 +333,24 @@ def _warn_of_ahead(executor: Executor) -> bool:
                 "ahead, and did not move the watermark. Correct their producer, or allow it: "
                 "watermark.with_max_ahead(limit).",
                 RuntimeWarning,
-                stacklevel=5,  # the caller of execute()
+                stacklevel=6,  # the caller of execute()
             )
             return True
     return False
+
+
+@dataclass
+class _Unseen:
+    """A failure that nobody was told; text, as the exception's frames would hold the job."""
+
+    report: str | None = None
+
+
+def _log_unseen(name: str, unseen: _Unseen) -> None:
+    if unseen.report is not None:
+        logging.getLogger("pystream").error(
+            "job %r failed, and its result() was never asked for:\n%s", name, unseen.report
+        )
 
 
 def _stop(executor: Executor, must_stop: threading.Event) -> None:
