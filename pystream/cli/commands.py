@@ -148,7 +148,7 @@ def run(
 ) -> None:
     """Run a program as Python does, and watch the jobs that it starts.
 
-    A program that starts none has its Environment named env executed. Exit status: 0 all jobs
+    A program that executes none has its Environment named env executed. Exit status: 0 all jobs
     finished, 1 one failed, 2 there is no job, 130 Ctrl-C, 143 terminated; what the program passes
     to sys.exit() otherwise.
 

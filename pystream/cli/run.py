@@ -43,7 +43,7 @@ def run_program(
 ) -> int:
     """Run a program as ``python program arguments`` does, and the jobs that it starts.
 
-    A program that starts none but leaves an Environment named ``env`` has it executed.
+    A program that executes none but leaves an Environment named ``env`` has it executed.
 
     Parameters
     ----------
@@ -99,16 +99,15 @@ def _guarded(body: Callable[[], int], program: Path, console: Console) -> int:
 
 def _run_jobs(program: Path, module: ModuleType, context: RunContext, console: Console) -> int:
     _execute(program, module)
-    if context.jobs > 0:
-        return 0
     env = vars(module).get("env")
-    if isinstance(env, Environment):
+    if not context.has_executed and isinstance(env, Environment) and env._has_sink:
         env.execute()
+    if context.jobs > 0:
         return 0
     console.print(
         f"[red]pystream: {escape(str(program))} started no job and has no Environment named "
-        "env. End a stream with sink_to_topic(), and name the environment env, or call its "
-        "execute().[/red]",
+        "env with a sink. End a stream with sink_to_topic(), and name the environment env, or call "
+        "its execute().[/red]",
         soft_wrap=True,
     )
     return NO_JOB

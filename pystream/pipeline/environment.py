@@ -13,7 +13,7 @@ from pystream.pipeline.event_time import plan_watermark
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
 from pystream.pipeline.hybrid import HybridSource
-from pystream.pipeline.run_context import current_run_context
+from pystream.pipeline.run_context import current_run_context, run_job, start_job
 from pystream.pipeline.stream import Stream
 from pystream.plan import nodes
 
@@ -68,6 +68,10 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"<Environment {self.name!r} with {len(self._sinks)} sinks>"
+
+    @property
+    def _has_sink(self) -> bool:  # that execute() runs
+        return bool(self._sinks)
 
     # -- sources ---------------------------------------------------------------------------
 
@@ -353,12 +357,7 @@ class Environment:
         ConfigError
             If the mode is ``"perfect"`` and the input has no end.
         """
-        context = current_run_context()
-        job = self._prepare(until, mode, runner)
-        if context is None:
-            return job.run(on_progress)[0]
-        with context.watch(job):
-            return job.run(on_progress)[0]
+        return run_job(self._prepare(until, mode, runner), on_progress)[0]
 
     def execute_async(
         self,
@@ -381,13 +380,8 @@ class Environment:
             at the latest until the program ends; errors are raised by :meth:`Job.result`, and
             logged if that is never called.
         """
-        context = current_run_context()
         job = self._prepare(until, mode, runner)
-        if context is None:
-            job.start()
-        else:
-            job.start(context.watch(job))
-            context.aside.append(job)
+        start_job(job)
         return job
 
     def explain(self, format: str = "text") -> str:
@@ -434,7 +428,7 @@ class Environment:
             )
         context = current_run_context()
         if context is not None:
-            context.jobs += 1
+            context.has_executed = True
             until = until or context.until
         sinks = tuple(self._sinks)
         if until is None:
@@ -476,11 +470,12 @@ class Environment:
         self._sinks.append(node)
 
     def _write_file(self, node: nodes.FileSink) -> None:
-        self._engine.prepare((node,), bounded=True).run()
+        run_job(self._engine.prepare((node,), bounded=True))
 
     def _explain(self, sinks: tuple[nodes.Node, ...], form: str) -> str:
         check_format(form)
         return explain(sinks) if form == "text" else explain_graph(sinks, form)
 
     def _collect(self, node: nodes.Node, schema: Any) -> Any:
-        return self._engine.collect(nodes.Collect(node), schema)
+        job = self._engine.prepare((nodes.Collect(node),), bounded=True)
+        return self._engine.table(schema, run_job(job)[1])

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pystream.engines.local import Job
+    from pystream._native import RecordBatch
+    from pystream.engines.local import Job, JobResult, Progress
 
-__all__ = ["RunContext", "current_run_context", "run_context"]
+__all__ = ["RunContext", "current_run_context", "run_context", "run_job", "start_job"]
 
 
 @dataclass
@@ -30,6 +31,9 @@ class RunContext:
         Called with each job; what it returns is entered while the job runs.
     jobs : int
         That were started.
+    has_executed : bool
+        Whether the program executed an environment; ``to_arrow`` and its like are jobs, but run
+        no sinks.
     aside : list of Job
         Those of them that run beside the program.
     """
@@ -37,6 +41,7 @@ class RunContext:
     until: str | None
     watch: Callable[[Job], AbstractContextManager[None]]
     jobs: int = field(default=0, init=False)
+    has_executed: bool = field(default=False, init=False)
     aside: list[Job] = field(default_factory=list, init=False)
 
 
@@ -57,3 +62,26 @@ def run_context(context: RunContext) -> Iterator[RunContext]:
         yield context
     finally:
         _CONTEXT.reset(token)
+
+
+def run_job(
+    job: Job, on_progress: Callable[[Progress], None] | None = None
+) -> tuple[JobResult, list[RecordBatch]]:
+    """Run a job to its end, watched when this thread is in a context."""
+    context = current_run_context()
+    if context is None:
+        return job.run(on_progress)
+    context.jobs += 1
+    with context.watch(job):
+        return job.run(on_progress)
+
+
+def start_job(job: Job) -> None:
+    """Start a job beside the program, watched when this thread is in a context."""
+    context = current_run_context()
+    if context is None:
+        job.start()
+        return
+    context.jobs += 1
+    context.aside.append(job)
+    job.start(context.watch(job))

@@ -107,6 +107,29 @@ numbers.map_batches(halve).sink_to_topic("copies")
     assert "pystream/engines" not in ran.stderr
 
 
+def test_tables_and_files_of_a_stream_are_jobs() -> None:
+    source = 'print(numbers.to_arrow().num_rows)\nnumbers.to_parquet("numbers.parquet")'
+    ran = run(source, "--live")
+    assert (ran.returncode, ran.stdout) == (0, "3\n")
+    first, second = ran.stderr.splitlines()
+    assert "copy: " in first
+    assert "3 records in" in first
+    assert "3 records in" in second
+
+
+def test_sinks_are_executed_though_the_program_looked_at_a_table() -> None:
+    source = 'numbers.sink_to_topic("copies")\nprint(numbers.to_arrow().num_rows)'
+    ran = run(source, "--until", "latest")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "3\n", "")
+    assert copied() == [0, 1, 2]
+
+
+def test_an_environment_without_sinks_is_no_job() -> None:
+    ran = run("")
+    assert ran.returncode == 2
+    assert "started no job and has no Environment named env with a sink" in ran.stderr
+
+
 BROKEN = """
 def halve(batch):
     raise ValueError("odd")

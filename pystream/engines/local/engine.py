@@ -126,16 +126,12 @@ class LocalEngine:
         self, sinks: tuple[nodes.Node, ...], *, bounded: bool, is_perfect: bool = False
     ) -> Job:
         """Return a job over all sinks that has not begun."""
-        return self._job(self._compile(sinks, bounded=bounded, is_perfect=is_perfect))
-
-    def collect(self, node: nodes.Collect, schema: Schema) -> CollectedTable:
-        """Run the plan below a collect over what is there now."""
-        job = self._compile((node,), bounded=True)
-        _, batches = self._job(job).run()
-        return CollectedTable(schema, batches)
-
-    def _job(self, job: CompiledJob) -> Job:
+        job = self._compile(sinks, bounded=bounded, is_perfect=is_perfect)
         return Job(job, self._name, self._parallelism)
+
+    def table(self, schema: Schema, batches: list[NativeBatch]) -> CollectedTable:
+        """Return what a job collected, for the libraries that take tables."""
+        return CollectedTable(schema, batches)
 
     def _compile(
         self, sinks: tuple[nodes.Node, ...], *, bounded: bool, is_perfect: bool = False

@@ -333,7 +333,7 @@ def _warn_of_ahead(executor: Executor) -> bool:
                 "ahead, and did not move the watermark. Correct their producer, or allow it: "
                 "watermark.with_max_ahead(limit).",
                 RuntimeWarning,
-                stacklevel=6,  # the caller of execute()
+                stacklevel=7,  # the caller of execute()
             )
             return True
     return False
