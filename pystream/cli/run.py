@@ -122,12 +122,12 @@ def _end_jobs(program: Path, context: RunContext, console: Console, status: int)
             continue
         job.cancel()
         try:
-            job.result(_END_WAIT)
+            result = job.result(_END_WAIT)
         except Exception as error:
             _print_error(program, error, console)
             has_failed = True
         else:
-            if status == 0:
+            if status == 0 and result.is_cancelled:
                 console.print(
                     f"pystream: job {escape(repr(job.name))} was left running by the program, and "
                     "cancelled at its end. Wait for it there: call result().",

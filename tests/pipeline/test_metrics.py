@@ -217,6 +217,7 @@ def test_error_of_a_job_is_raised_by_its_result() -> None:
         with env.execute_async() as job, pytest.raises(ps.errors.OperatorError, match="no such"):
             job.result("1m")
         assert not job.is_running
+        assert repr(job) == "<Job 'pipeline', failed>"
 
 
 def left_alone(*, is_asked: bool) -> None:
@@ -258,6 +259,22 @@ def test_waiting_for_a_job_has_an_end(log: ps.Log) -> None:
             job.result("1ms")
         job.cancel()
         assert job.result("1m").records_in == 0
+
+
+def test_a_result_says_whether_the_job_was_cancelled(log: ps.Log) -> None:
+    env = ps.Environment(log, name="copy")
+    env.from_topic("payments").sink_to_topic("copies")
+    with env.execute_async() as job:
+        pass
+    result = job.result()
+    assert result.is_cancelled
+    assert "is_cancelled=True" in repr(result)
+    assert repr(job) == "<Job 'copy', cancelled>"
+    with env.execute_async(until="latest") as job:
+        assert not job.result("1m").is_cancelled
+    job.cancel()  # too late to change anything
+    assert not job.result().is_cancelled
+    assert repr(job) == "<Job 'copy', finished>"
 
 
 def test_a_cancelled_job_ends_after_the_batch_in_hand() -> None:

@@ -62,12 +62,16 @@ class JobResult:
         From start to end.
     operators : list of OperatorMetrics
         In plan order.
+    is_cancelled : bool
+        Whether it was cancelled before its end: what the sinks appended by then stays, windows
+        that were open are unfired, and there are no files.
     """
 
     records_in: int
     late_records: int
     seconds: float
     operators: list[OperatorMetrics] = field(repr=False)
+    is_cancelled: bool = False
 
 
 class Job:
@@ -122,7 +126,7 @@ class Job:
         weakref.finalize(self, _log_unseen, name, self._unseen)
 
     def __repr__(self) -> str:
-        return f"<Job {self.name!r}, {'running' if self.is_running else 'ended'}>"
+        return f"<Job {self.name!r}, {self._state()}>"
 
     def __enter__(self) -> Job:
         return self
@@ -130,6 +134,13 @@ class Job:
     def __exit__(self, *_: object) -> None:
         self.cancel()
         self._has_ended.wait()
+
+    def _state(self) -> str:
+        if self.is_running:
+            return "running"
+        if self._result is None:
+            return "failed"
+        return "cancelled" if self._result.is_cancelled else "finished"
 
     @property
     def is_running(self) -> bool:
@@ -172,6 +183,7 @@ class Job:
         Returns
         -------
         JobResult
+            Of a job that was cancelled, what it did until then; its ``is_cancelled`` says so.
 
         Raises
         ------
@@ -226,11 +238,15 @@ class Job:
         self, on_progress: Callable[[Progress], None] | None = None
     ) -> tuple[JobResult, list[RecordBatch]]:
         try:
-            collected = self._drive(on_progress)
+            status, collected = self._drive(on_progress)
             self._seconds = time.monotonic() - self._started
             metrics = self.metrics()
             self._result = JobResult(
-                metrics.records_in, metrics.late_records, metrics.seconds, metrics.operators
+                metrics.records_in,
+                metrics.late_records,
+                metrics.seconds,
+                metrics.operators,
+                is_cancelled=status == "stopped",
             )
             return self._result, collected
         except BaseException as error:
@@ -248,7 +264,9 @@ class Job:
         finally:
             self._has_ended.set()
 
-    def _drive(self, on_progress: Callable[[Progress], None] | None) -> list[RecordBatch]:
+    def _drive(
+        self, on_progress: Callable[[Progress], None] | None
+    ) -> tuple[str, list[RecordBatch]]:
         job, executor = self._job, self._executor
         tell = None if on_progress is None else _Teller(self, on_progress)
         collected: list[RecordBatch] = []
@@ -268,7 +286,7 @@ class Job:
                 if status == "finished":
                     outputs.commit()
                 if status in ("finished", "stopped"):
-                    return collected
+                    return status, collected
 
     def _run_core(self) -> str:
         """Let the core work; what a reader in Python raised comes out as it was."""
