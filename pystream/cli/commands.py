@@ -168,7 +168,7 @@ def run(
                 watch=watch,
                 console=console,
             )
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, StreamError) as error:
         raise fail(error) from None
     raise typer.Exit(status)
 

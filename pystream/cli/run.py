@@ -182,6 +182,9 @@ def _print_error(program: Path, error: Exception, console: Console) -> None:
 def _print_frames(program: Path, error: Exception, console: Console) -> None:
     shown = traceback.TracebackException.from_exception(error)
     inside = [place for place, frame in enumerate(shown.stack) if frame.filename == str(program)]
+    lines = shown.format()
     if inside:
         del shown.stack[: inside[0]]
-    console.print("".join(shown.format()).rstrip(), highlight=False, markup=False, soft_wrap=True)
+    elif shown.stack and shown.stack[-1].filename == __file__:
+        lines = shown.format_exception_only()  # it did not compile: no line of it has run
+    console.print("".join(lines).rstrip(), highlight=False, markup=False, soft_wrap=True)

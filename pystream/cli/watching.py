@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
-from pystream.prometheus import serve
+from pystream.errors import ConfigError
+from pystream.prometheus import Exposition, serve
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,11 +29,11 @@ def watch_with(
     ------
     ImportError
         If the page is wanted and Prometheus's client library is not installed.
-    OSError
+    ConfigError
         If the port is taken.
     """
     with ExitStack() as stack:
-        page = None if port is None else stack.enter_context(serve(port=port))
+        page = None if port is None else stack.enter_context(_serve(port))
         if page is not None:
             console.print(
                 f"Metrics at http://127.0.0.1:{page.port}/metrics", highlight=False, soft_wrap=True
@@ -49,3 +50,16 @@ def watch_with(
                 yield
 
         yield watch
+
+
+@contextlib.contextmanager
+def _serve(port: int) -> Iterator[Exposition]:
+    with ExitStack() as stack:
+        try:
+            page = stack.enter_context(serve(port=port))
+        except OSError as error:
+            raise ConfigError(
+                f"--prometheus cannot listen on port {port}: {error.strerror or error}. Name "
+                "another port, or 0 for one that is free."
+            ) from error
+        yield page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -184,6 +185,23 @@ def test_an_error_of_the_program_itself_shows_its_frames_alone() -> None:
     assert "ZeroDivisionError" in ran.stderr
     assert 'File "job.py", line 12, in f' in ran.stderr
     assert "pystream" not in ran.stderr
+
+
+def test_a_program_that_does_not_compile_shows_its_line_alone() -> None:
+    ran = run("x = (")
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[0].strip() == 'File "job.py", line 11'
+    assert ran.stderr.splitlines()[-1].startswith("SyntaxError: ")
+    assert "pystream" not in ran.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_its_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = run("", "--prometheus", str(port))
+    assert ran.returncode == 1
+    assert f"--prometheus cannot listen on port {port}: Address already in use" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_an_error_while_the_chain_is_built_is_one_line() -> None:
