@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 from pystream.errors import ConfigError, NotSupportedError
 from pystream.plan import nodes
@@ -28,13 +29,21 @@ def check_start(
         if start not in ("earliest", "latest"):
             raise ConfigError(f'start is {start!r}. Pass "earliest", "latest" or offsets.')
         return start
-    if len(start) != partitions:
-        names = ", ".join(map(repr, topics))
+    names = ", ".join(map(repr, topics))
+    try:
+        offsets = tuple(index(offset) for offset in start)
+    except TypeError:
         raise ConfigError(
-            f"start has {len(start)} offsets, but topic {names} has {partitions} partitions. "
+            f'start is {start!r}. Pass "earliest", "latest" or a list of offsets, whole numbers, '
+            f"one for each of the {partitions} partitions of topic {names}. To "
+            "begin at a time, read from the earliest and filter."
+        ) from None
+    if len(offsets) != partitions:
+        raise ConfigError(
+            f"start has {len(offsets)} offsets, but topic {names} has {partitions} partitions. "
             "Pass one for each."
         )
-    return tuple(int(offset) for offset in start)
+    return offsets
 
 
 def check_mode(mode: str, sinks: tuple[nodes.Node, ...]) -> None:

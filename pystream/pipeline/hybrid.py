@@ -58,7 +58,7 @@ class HybridSource:
     """
 
     def __init__(self, history: Stream, live: Stream) -> None:
-        past, topic = history._node, live._node
+        past, topic = getattr(history, "_node", None), getattr(live, "_node", None)
         if not isinstance(past, nodes.BatchSource | nodes.ReaderSource):
             raise ConfigError(
                 "the history of a HybridSource is no bounded source. Pass what from_parquet, "

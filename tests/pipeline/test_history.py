@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,12 @@ def test_live_goes_on_at_the_offsets_it_is_told(log: ps.Log) -> None:
     assert "then from_topic('payments', unbounded)" in source.explain()
     with pytest.raises(ConfigError, match="1 offsets, but topic 'payments' has 2 partitions"):
         env.from_topic("payments", start=[3])
+    start: Any
+    for start in (3, None, datetime(2024, 1, 1), [1.5, 2], [datetime(2024, 1, 1)] * 2):
+        with pytest.raises(ConfigError, match=r"start is .*\. Pass .* a list of offsets"):
+            env.from_topic("payments", start=start)
     with pytest.raises(ps.errors.OffsetOutOfRangeError):
-        env.from_topic("payments", start=[9, 9]).to_arrow()
+        env.from_topic("payments", start=np.array([9, 9])).to_arrow()  # type: ignore[arg-type]
 
 
 def test_parts_that_do_not_fit_are_refused_where_the_chain_is_built(log: ps.Log) -> None:
@@ -213,7 +218,11 @@ def test_parts_that_do_not_fit_are_refused_where_the_chain_is_built(log: ps.Log)
     past = env.from_arrow(day().slice(0, 1))
     topic = env.from_topic("payments")
     marked = env.from_topic("payments", watermark=STRATEGY)
+    history: Any
+    live: Any
     for history, live, message in (
+        (1, 2, "no bounded source"),
+        (past, "payments", "no topic"),
         (topic, topic, "no bounded source"),
         (past.filter(col("amount") > 0), topic, "no bounded source"),
         (past, past, "no topic"),
