@@ -5,8 +5,9 @@ The expressions around them read that column, and stay native.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pystream.plan import nodes
@@ -42,8 +43,8 @@ class StagedColumns:
 
     def __init__(self, engine: LocalEngine, node: nodes.Node, schema: Any) -> None:
         self._engine = engine
-        # What is called twice runs once. By repr(), because 1 and True are equal, and not the same.
-        self._added: dict[str, ColumnNode] = {}
+        # What is called twice runs once.
+        self._added: dict[tuple[object, ...], ColumnNode] = {}
         self.node = node
         self.schema = schema
 
@@ -69,7 +70,8 @@ class StagedColumns:
         return aggregate
 
     def _stage(self, udf: UdfNode) -> ColumnNode:
-        key = repr(udf)
+        # Arguments by repr(), because 1 and True are equal, and not the same.
+        key = (*_identity(udf.function), udf.returns, udf.kind, repr(udf.arguments))
         if key not in self._added:
             operands = self._columns(udf.arguments)
             result = self._unused(str(udf))
@@ -104,6 +106,13 @@ class StagedColumns:
         while name in used:
             name = f"_{name}"
         return name
+
+
+def _identity(function: Callable[..., Any]) -> tuple[int, ...]:
+    """Return what only the same function has; a bound method is a new object each time."""
+    if isinstance(function, MethodType):
+        return (id(function.__self__), id(function.__func__))
+    return (id(function),)
 
 
 def _parts(node: ExpressionNode) -> tuple[ExpressionNode, ...]:

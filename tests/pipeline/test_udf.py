@@ -122,6 +122,36 @@ def test_what_is_called_twice_runs_once() -> None:
     assert calls == [4]
 
 
+class Scaler:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __repr__(self) -> str:
+        return "Scaler()"
+
+    def __call__(self, n: Any) -> Any:
+        return n * self.factor
+
+    def predict(self, n: Any) -> Any:
+        return n * self.factor
+
+
+def test_functions_that_look_alike_are_not_the_same() -> None:
+    make = udf(returns="int64")
+    two, ten = Scaler(2), Scaler(10)
+    chosen = stream().select(
+        a=make(two.predict)(col("n")),
+        b=make(ten.predict)(col("n")),
+        c=make(two)(col("n")),
+        d=make(ten)(col("n")),
+        e=make(two.predict)(col("n")),
+        f=udf(returns="float64")(ten.predict)(col("n")),
+    )
+    rows = chosen.to_arrow().to_pylist()[0]
+    assert rows == {"a": 2, "b": 10, "c": 2, "d": 10, "e": 2, "f": 10.0}
+    assert chosen.explain().count("[python]") == 5  # the method of one object is one function
+
+
 def test_explain_shows_the_python_stage_and_the_native_ones_around_it() -> None:
     text = stream().filter(scaled(col("n"), col("x") + 1) > 2).explain()
     kinds = [(line.split(": ", 1)[1].split("(")[0], line[-8:]) for line in text.splitlines()]
