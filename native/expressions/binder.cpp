@@ -14,8 +14,8 @@ namespace {
 
 class ColumnNode final : public Node {
  public:
-  ColumnNode(int index, const Field& field)
-      : Node(field.type, field.nullable, field.name), index_(index) {}
+  ColumnNode(int index, const Field& field, std::string text)
+      : Node(field.type, field.nullable, std::move(text)), index_(index) {}
 
   Array evaluate(const RecordBatch& batch) const override {
     const Array& column = batch.columns[static_cast<size_t>(index_)];
@@ -255,7 +255,8 @@ NodePtr bind_node(const Expression& expression, const Schema& schema) {
     case Expression::Kind::kColumn: {
       const int index = schema.index_of(expression.column);
       if (index < 0) throw_unknown_column(expression.column, schema);
-      return std::make_shared<ColumnNode>(index, schema.fields[static_cast<size_t>(index)]);
+      return std::make_shared<ColumnNode>(index, schema.fields[static_cast<size_t>(index)],
+                                          expression.to_string());
     }
     case Expression::Kind::kCall:
       break;

@@ -161,6 +161,7 @@ using ExpressionPtr = std::shared_ptr<const Expression>;
 struct Expression {
   enum class Kind : uint8_t { kColumn, kLiteral, kCall } kind;
   std::string column;      // kColumn
+  std::string label;       // kColumn: what messages call it, if not by its name
   Literal literal;         // kLiteral
   std::string zone_table;  // kLiteral that names a time zone: see detail/zone.hpp
   DataType literal_type;   // kLiteral with a declared type: see has_literal_type

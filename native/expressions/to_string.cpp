@@ -173,7 +173,7 @@ std::string case_text(const std::vector<ExpressionPtr>& arguments) {
 }  // namespace
 
 std::string Expression::to_string() const {
-  if (kind == Kind::kColumn) return column;
+  if (kind == Kind::kColumn) return label.empty() ? column : label;
   if (kind == Kind::kLiteral) return literal_text(*this);
   if (is_infix(*this)) {
     return join({operand_text(*arguments.at(0)), symbol(function), operand_text(*arguments.at(1))});

@@ -221,7 +221,9 @@ class Expression:
     """An untyped tree over columns, as the user wrote it. Immutable; ``str()`` reads like it."""
 
     @staticmethod
-    def column(name: str) -> Expression: ...
+    def column(name: str, label: str = "") -> Expression:
+        """The column of that name, which messages call by its label, if it has one."""
+
     @staticmethod
     def literal(
         value: bool | int | float | str | bytes | None, type: DataType | None = None

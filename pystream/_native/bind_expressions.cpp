@@ -95,9 +95,10 @@ ExpressionHandle make(Expression::Kind kind) {
   return expression;
 }
 
-ExpressionHandle make_column(std::string name) {
+ExpressionHandle make_column(std::string name, std::string label) {
   ExpressionHandle expression = make(Expression::Kind::kColumn);
   expression->column = std::move(name);
+  expression->label = std::move(label);
   return expression;
 }
 
@@ -161,7 +162,7 @@ py::array_t<int32_t> select_true(const Array& condition) {
 
 void bind_expressions(py::module_& module) {
   py::class_<Expression, ExpressionHandle>(module, "Expression")
-      .def_static("column", &make_column, py::arg("name"))
+      .def_static("column", &make_column, py::arg("name"), py::arg("label") = "")
       .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
       .def_static("zone", &make_zone, py::arg("name"), py::arg("table"))
       .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))

@@ -5,6 +5,7 @@ The expressions around them read that column, and stay native.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import MethodType
@@ -43,8 +44,9 @@ class StagedColumns:
 
     def __init__(self, engine: LocalEngine, node: nodes.Node, schema: Any) -> None:
         self._engine = engine
+        self._input = schema
         # What is called twice runs once.
-        self._added: dict[tuple[object, ...], ColumnNode] = {}
+        self._added: dict[tuple[object, ...], str] = {}
         self.node = node
         self.schema = schema
 
@@ -53,33 +55,40 @@ class StagedColumns:
         match node:
             case UdfNode(arguments=arguments):
                 operands = tuple(self.without_udfs(argument) for argument in arguments)
-                return self._stage(replace(node, arguments=operands))
+                return ColumnNode(self._stage(replace(node, arguments=operands)), str(node))
             case CallNode(function, arguments):
                 return CallNode(function, tuple(self.without_udfs(part) for part in arguments))
             case CastNode(operand, type, or_null):
                 return CastNode(self.without_udfs(operand), type, or_null)
+            case ColumnNode(name) if name not in self._input.names:
+                self._engine.infer(node, self._input)  # says so: no column of a stage is meant
         return node
 
-    def aggregate_without_udfs(self, aggregate: nodes.Aggregate) -> nodes.Aggregate:
-        """Return the aggregate over the columns that the stages add."""
-        operand, by = aggregate.operand, aggregate.by
-        if operand is not None and has_udf(operand):
-            aggregate = replace(aggregate, operand=self.without_udfs(operand))
-        if by is not None and has_udf(by):
-            aggregate = replace(aggregate, by=self.without_udfs(by))
-        return aggregate
+    def aggregates_without_udfs(self, aggregates: list[nodes.Aggregate]) -> list[nodes.Aggregate]:
+        """Return the aggregates over the columns that the stages add."""
+        if not any(has_udf(part) for a in aggregates for part in (a.operand, a.by)):
+            return aggregates
+        return [
+            replace(
+                aggregate,
+                operand=None if aggregate.operand is None else self.without_udfs(aggregate.operand),
+                by=None if aggregate.by is None else self.without_udfs(aggregate.by),
+            )
+            for aggregate in aggregates
+        ]
 
-    def _stage(self, udf: UdfNode) -> ColumnNode:
+    def _stage(self, udf: UdfNode) -> str:
+        """Return the name of the column that holds the result of a call."""
         # Arguments by repr(), because 1 and True are equal, and not the same.
         key = (*_identity(udf.function), udf.returns, udf.kind, repr(udf.arguments))
         if key not in self._added:
             operands = self._columns(udf.arguments)
-            result = self._unused(str(udf))
+            result = self._unused()
             function, schema = self._engine.udf_stage(udf, operands, result, self.schema)
             name = f"udf {udf.name}"
             self.node = nodes.MapBatches(self.node, function, schema, name, keeps_rows=True)
             self.schema = schema
-            self._added[key] = ColumnNode(result)
+            self._added[key] = result
         return self._added[key]
 
     def _columns(self, operands: Iterable[ExpressionNode]) -> tuple[str, ...]:
@@ -90,22 +99,19 @@ class StagedColumns:
             if isinstance(operand, ColumnNode):
                 names.append(operand.name)
             else:
-                names.append(self._unused(str(operand), taken=(name for name, _ in computed)))
+                names.append(self._unused(len(computed)))
                 computed.append((names[-1], operand))
-        for name in names:  # one that does not exist is found here, and named
-            if name not in self.schema.names and name not in dict(computed):
-                self._engine.infer(ColumnNode(name), self.schema)
         if computed:
             columns = (*outputs, *computed)
             self.schema = self._engine.project(columns, self.schema)
             self.node = nodes.Project(self.node, columns)
         return tuple(names)
 
-    def _unused(self, name: str, taken: Iterable[str] = ()) -> str:
-        used = {*self.schema.names, *taken}
-        while name in used:
-            name = f"_{name}"
-        return name
+    def _unused(self, taken: int = 0) -> str:
+        """Return a name that no column has; `taken` of these are spoken for."""
+        used = set(self.schema.names)
+        free = (name for n in itertools.count(1) if (name := f"_udf_{n}") not in used)
+        return next(itertools.islice(free, taken, None))
 
 
 def _identity(function: Callable[..., Any]) -> tuple[int, ...]:

@@ -325,7 +325,7 @@ class WindowedStream:
         time = self._event_time
         plans = [aggregation.to_plan(name) for name, aggregation in aggregations.items()]
         stages = StagedColumns(self._stream._env._engine, self._stream._node, self._stream.schema)
-        plans = [stages.aggregate_without_udfs(plan) for plan in plans]
+        plans = stages.aggregates_without_udfs(plans)
         node = nodes.WindowAggregation(
             stages.node,
             keys=self._keys,

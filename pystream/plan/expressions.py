@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -55,9 +55,11 @@ class ColumnNode(ExpressionNode):
     """The column of that name."""
 
     name: str
+    # What messages call it, where the user does not know the name.
+    label: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"col({_quote(self.name)})"
+        return self.label or f"col({_quote(self.name)})"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ def twice(n: Any) -> Any:
     return n * 2
 
 
-def stream(table: pa.Table = TABLE) -> Stream:
+def stream(table: pa.Table = TABLE, *, watermark: bool = True) -> Stream:
+    if not watermark:
+        return Environment().from_arrow(table)
     mark = WatermarkStrategy.for_bounded_out_of_orderness("0s", timestamp="ts")
     return Environment().from_arrow(table, watermark=mark)
 
@@ -150,6 +152,58 @@ def test_functions_that_look_alike_are_not_the_same() -> None:
     rows = chosen.to_arrow().to_pylist()[0]
     assert rows == {"a": 2, "b": 10, "c": 2, "d": 10, "e": 2, "f": 10.0}
     assert chosen.explain().count("[python]") == 5  # the method of one object is one function
+
+
+def test_nested_calls_cost_what_they_are() -> None:
+    value, other = col("n"), col("n")
+    for _ in range(40):
+        value, other = twice(value), twice(other + 1)
+    chosen = stream().select(a=value % 7, b=other % 7)
+    assert len(chosen.explain()) < 200_000
+    assert chosen.to_arrow()["a"].to_pylist()[0] == 2**40 % 7
+
+
+def test_errors_show_the_expression_and_no_column_of_a_stage() -> None:
+    half = udf(returns="float64")(lambda x: x / 2)
+    with pytest.raises(SchemaError, match=r'^filter\(<lambda>\(col\("x"\)\)\) is of type float64'):
+        stream().filter(half(col("x")))
+    with pytest.raises(SchemaError, match=r"<lambda>\(col\(.x.\)\) \+ 'a': \+ does not take"):
+        stream().select(y=half(col("x")) + "a")
+    with pytest.raises(
+        OperatorError, match=r'division of 1 by zero in 1 // twice\(col\("n"\) - 1\)'
+    ):
+        stream().select(y=1 // twice(col("n") - 1)).to_arrow()
+    with pytest.raises(SchemaError, match=r"column '_udf_1' does not exist.* are ts, n, x, s\.$"):
+        stream().select(y=half(col("x")), z=col("_udf_1"))
+    windows = stream().window_all(tumbling("9s"))
+    with pytest.raises(SchemaError, match=r"column '_udf_1' does not exist.* are ts, n, x, s\.$"):
+        windows.aggregate(y=half(col("x")).sum(), z=col("_udf_1").sum())
+
+    def wrong(n: Any) -> Any:
+        return n + 0.5
+
+    with pytest.raises(SchemaError) as caught:
+        stream().select(y=udf(returns="int64")(wrong)(col("n") + 1)).to_arrow()
+    assert "_udf_" not in str(caught.value)
+
+    big = twice(col("n") * 0 + 2**61)
+    with pytest.raises(OperatorError, match=r"the sum of 'twice\(.*\)' does not fit int64"):
+        windows.aggregate(y=big.sum()).to_arrow()
+    with pytest.raises(SchemaError, match=r"sum does not take column 'shout\(.*\)' of type string"):
+        windows.aggregate(y=shout(col("s")).sum())
+
+
+def test_columns_may_have_the_names_of_stages() -> None:
+    table = pa.table({"_udf_1": [1, 2], "_udf_3": [3, 4]})
+    chosen = stream(table, watermark=False).with_columns(
+        _udf_2=twice(col("_udf_1") + col("_udf_3")), y=twice(twice(col("_udf_3")) + 1)
+    )
+    assert chosen.to_arrow().to_pydict() == {
+        "_udf_1": [1, 2],
+        "_udf_3": [3, 4],
+        "_udf_2": [8, 12],
+        "y": [14, 18],
+    }
 
 
 def test_explain_shows_the_python_stage_and_the_native_ones_around_it() -> None:

@@ -337,8 +337,10 @@ class _Operands:
 
     def column(self, operand: ExpressionNode | None) -> str | None:
         """Return the name of the column that holds an operand; None of none."""
-        if operand is None or isinstance(operand, ColumnNode):
-            return None if operand is None else operand.name
+        if operand is None:
+            return None
+        if isinstance(operand, ColumnNode) and not operand.label:  # messages show the name
+            return operand.name
         taken = {*self._schema.names, *(name for name, _ in self._columns.values())}
         column = (_unused(str(operand), taken), lower(operand))
         return self._columns.setdefault(repr(operand), column)[0]

@@ -59,8 +59,8 @@ def infer(node: ExpressionNode, schema: Schema) -> DataType:
 
 def _lower(node: ExpressionNode) -> NativeExpression:
     match node:
-        case ColumnNode(name):
-            return NativeExpression.column(name)
+        case ColumnNode(name, label):
+            return NativeExpression.column(name, label)
         case LiteralNode(value, declared):
             if declared is None:
                 return NativeExpression.literal(value)

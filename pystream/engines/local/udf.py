@@ -38,8 +38,9 @@ def udf_stage(
     ConfigError
         If the function returns a type that no column has.
     """
-    added = Schema([(result, DataType(udf.returns), True)])
-    wider = Schema([*schema.fields, *added.fields])
+    kind = DataType(udf.returns)
+    wider = Schema([*schema.fields, (result, kind, True)])
+    added = Schema([(udf.name, kind, True)])  # what errors call it
     evaluate = _over_arrow if udf.kind == "arrow" else _over_numpy
 
     def call(batch: RecordBatch) -> RecordBatch:
