@@ -87,9 +87,10 @@ std::optional<__int128> divided(__int128 a, __int128 b, int n) {
   Magnitude quotient = magnitude(a) / divisor;
   Magnitude rest = magnitude(a) % divisor;
   for (int i = 0; i < n; ++i) {
-    quotient = quotient * 10 + next_digit(divisor, &rest);
-    // One more digit would not fit either.
-    if (quotient > static_cast<Magnitude>(kMaxDecimal)) return std::nullopt;
+    const unsigned digit = next_digit(divisor, &rest);
+    // Before the multiplication, which would wrap; one more digit would not fit either.
+    if (quotient > (static_cast<Magnitude>(kMaxDecimal) - digit) / 10) return std::nullopt;
+    quotient = quotient * 10 + digit;
   }
   if (next_digit(divisor, &rest) >= 5) ++quotient;
   return with_sign(quotient, is_negative);

@@ -134,6 +134,17 @@ def test_quotients_of_decimals_are_rounded_away_from_zero() -> None:
         of(col("d") / Decimal("0.1"), d=nines)
 
 
+def test_a_quotient_that_does_not_fit_is_an_error_also_where_it_has_far_more_digits() -> None:
+    over = decimals("0.0001", kind=(10, 4))
+    for number in range(1, 100):
+        large = decimals(f"{number * 704}{'0' * 27}", kind=(38, 2))
+        with pytest.raises(OperatorError, match="decimal overflow"):
+            of(col("d") / col("e"), d=large, e=over)
+    fits = decimals("-9" + "9" * 25, kind=(38, 2))
+    quotient = of(col("d") / col("e"), d=fits, e=decimals("0.0001", kind=(10, 4)))
+    assert quotient == [Decimal("-9" + "9" * 25 + "0000.000000")]
+
+
 def test_a_result_that_does_not_fit_is_an_error() -> None:
     nines = decimals("9" * 38, None, kind=(38, 0))
     for expression in (col("d") + 1, col("d") * 2, -1 - col("d"), col("d") - Decimal("-0.1")):
