@@ -116,6 +116,35 @@ def test_every_match_is_replaced(encoded: bool) -> None:
     assert of(col("s").regexp_replace("x*", "-"), ["abxd"]) == ["-a-b--d-"]
 
 
+@pytest.mark.parametrize("encoded", [False, True])
+def test_matches_begin_and_end_with_characters(encoded: bool) -> None:
+    texts = ["a😀", "é", "éé", "ab", "", None]
+
+    def replace(pattern: str) -> list[object]:
+        return of(col("s").regexp_replace(pattern, "-"), texts, encoded=encoded)
+
+    assert replace(r"\B") == ["a😀-", "-é-", "-é-é-", "a-b", "-", None]
+    assert replace(r"\B.") == ["a😀", "-", "--", "a-", "", None]
+    assert replace(r"é|\B") == ["a😀-", "--", "---", "a-b", "-", None]
+    extracted = of(col("s").regexp_extract(r"b|(\B)", 1), ["bé", "b", "😀b"], encoded=encoded)
+    assert extracted == [None, None, ""]
+    assert of(col("s").regexp_match(r"x\B|\By"), ["xé", "éy", "xy"], encoded=encoded) == [
+        False,
+        False,
+        True,
+    ]
+    assert of(col("s").regexp_match(r"^a\b|\B"), ["é", "aéa", "aéb"], encoded=encoded) == [True] * 3
+    assert of(col("s").regexp_match(r"\B"), ["aéa"], encoded=encoded) == [False]
+
+
+def test_what_looks_like_a_byte_in_a_pattern_is_text() -> None:
+    for pattern in (r"\\C", r"\Q\C\E", r"\Q\C", r"x?\\\x43", r"[\\]C"):
+        assert of(col("s").regexp_match(pattern), [r"\C", "C"]) == [True, False]
+    for pattern in (r"\QC\E\C", r"\\\C", r"(\C)", r"\Q\\E\C"):
+        with pytest.raises(ConfigError, match="matches a byte"):
+            type_of(col("carrier").regexp_match(pattern))
+
+
 def test_parts_are_those_of_split() -> None:
     texts = ["a,b,,c", ",", "", None, "abc"]
     for encoded in (False, True):
@@ -145,6 +174,7 @@ def test_a_pattern_that_would_backtrack_for_ever_is_linear() -> None:
             r"carrier.regexp_match\('\('\): the pattern is not a regular expression: missing \)",
         ),
         (lambda: type_of(col("carrier").regexp_match(r"(?=a)")), ConfigError, "RE2's syntax"),
+        (lambda: type_of(col("carrier").regexp_extract(r"\C")), ConfigError, r"a byte.*\(\?s:\.\)"),
         (lambda: type_of(col("carrier").regexp_extract("a", 1)), ConfigError, "no group 1. Use 0"),
         (lambda: type_of(col("carrier").regexp_extract("a", -1)), ConfigError, "no group -1"),
         (lambda: type_of(col("carrier").regexp_extract("(a)", "n")), ConfigError, "no group 'n'"),

@@ -43,6 +43,7 @@ class Regexp {
 
  private:
   std::shared_ptr<const re2::RE2> re_;
+  bool matches_within_characters_ = false;  // \B is true between the bytes of one, as RE2 has it
 };
 
 }  // namespace pystream::expressions::detail
