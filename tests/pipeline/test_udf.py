@@ -111,6 +111,13 @@ def test_a_numpy_function_may_return_nulls() -> None:
     assert result == {"a": [1, None, 3, None, None], "b": ["1", None, "3", None, "5"]}
 
 
+@pytest.mark.parametrize("returns", ["string", "int64", "timestamp[us]", "dictionary<string>"])
+def test_a_function_may_return_nulls_alone(returns: str) -> None:
+    nothing = udf(returns=returns, kind="arrow")(lambda n: pa.array([None] * len(n)))
+    result = stream().select(a=nothing(col("n"))).to_arrow()
+    assert result.to_pydict() == {"a": [None] * 5}
+
+
 def test_what_is_called_twice_runs_once() -> None:
     calls: list[int] = []
 
@@ -246,6 +253,7 @@ def test_the_type_is_known_when_the_chain_is_built() -> None:
         (lambda n: n.to_pylist(), "arrow", "udf f returned list, not a pyarrow Array"),
         (lambda n: n[1:], "arrow", "udf f returned an array of 4 values, but got 5 rows"),
         (lambda n: pc.cast(n, pa.string()), "arrow", "udf f returned what is no int64: "),
+        (lambda n: pa.array([[1]] * len(n)), "arrow", "udf f returned what is no int64: .*list"),
     ],
 )
 def test_wrong_results_name_the_function(returned: Any, kind: Any, message: str) -> None:

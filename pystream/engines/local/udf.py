@@ -9,7 +9,7 @@ import numpy as np
 
 from pystream._native import Array, DataType, Expression, Schema
 from pystream._native import RecordBatch as NativeBatch
-from pystream.errors import SchemaError
+from pystream.errors import NotSupportedError, SchemaError
 from pystream.log._optional import require
 from pystream.log.array import Array as PublicArray
 from pystream.log.masked import separate_masks
@@ -93,16 +93,16 @@ def _over_arrow(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) ->
         raise _wrong(
             udf, f"an array of {len(returned)} values, but got {rows} rows. Return one per row."
         )
+    if rows == 0 or pyarrow.types.is_null(returned.type):  # no value: nulls of any type
+        return _one_null(schema.fields[0][1]).take(np.zeros(rows, np.int32))
     table = pyarrow.record_batch([returned], names=schema.names)
-    if rows == 0:
-        return _one_null(schema.fields[0][1]).slice(0, 0)
     return _converted(udf, lambda: NativeBatch.from_arrow(table)[0].cast_to(schema))
 
 
 def _converted(udf: UdfNode, convert: Callable[[], NativeBatch]) -> Array:
     try:
         return convert().column(0)
-    except SchemaError as error:
+    except (SchemaError, NotSupportedError) as error:
         raise _wrong(udf, f"what is no {udf.returns}: {error}") from None
 
 
