@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from pystream.errors import ConfigError
+
 LiteralValue = bool | int | float | str | bytes | None
 
 _INFIX: Final = {
@@ -58,6 +60,9 @@ class ColumnNode(ExpressionNode):
     # What messages call it, where the user does not know the name.
     label: str = field(default="", compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        _check_unicode(self.name)
+
     def __str__(self) -> str:
         return self.label or f"col({_quote(self.name)})"
 
@@ -73,6 +78,10 @@ class LiteralNode(ExpressionNode):
 
     value: LiteralValue
     type: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, str):
+            _check_unicode(self.value)
 
     def __str__(self) -> str:
         if self.type is None or self.type == "zone" or isinstance(self.value, bytes):
@@ -142,6 +151,19 @@ class UdfNode(ExpressionNode):
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(str(argument) for argument in self.arguments)})"
+
+
+def _check_unicode(text: str) -> None:
+    """Refuse what has no UTF-8: halves of surrogate pairs."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the text {text!r} is not valid Unicode: it has half a surrogate pair at index "
+            f"{error.start}. No column holds it: replace that character."
+        ) from None
 
 
 def receiver_text(node: ExpressionNode) -> str:

@@ -166,6 +166,28 @@ def test_a_pattern_that_would_backtrack_for_ever_is_linear() -> None:
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: col("s").contains(text),
+        lambda text: col("s") == text,
+        lambda text: col("s").isin(["a", text]),
+        lambda text: col("s").regexp_match(text),
+        lambda text: col("s").regexp_extract("a", text),
+        lambda text: col("s").regexp_replace("a", text),
+        lambda text: col("s").split_part(text, 0),
+        lambda text: col("s").parse(text, "date32"),
+        lambda text: col("ts").format(text),
+        lit,
+        col,
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(make: Any) -> None:
+    with pytest.raises(ConfigError, match=r"text 'a\\ud800' is not valid Unicode: .* at index 1"):
+        make("a\ud800")
+    make("a😀")
+
+
+@pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (
