@@ -67,13 +67,14 @@ int days_in_month(int64_t year, int month) {
   return month == 2 && leap ? 29 : kDays[static_cast<size_t>(month - 1)];
 }
 
-// The "+hh:mm", "-hh:mm" or "Z" at the end, in seconds.
+// The "+hh:mm", "+hhmm" or "+hh" (or with a minus) or "Z" at the end, in seconds.
 std::optional<int64_t> parse_zone(Scanner& scan) {
   if (scan.accept("Z")) return 0;
   const int sign = scan.accept("+") ? 1 : scan.accept("-") ? -1 : 0;
   if (sign == 0) return std::nullopt;
   const auto hours = scan.number(2);
   if (!hours || *hours > 23) return std::nullopt;
+  if (scan.at_end()) return sign * *hours * 3600;  // as Postgres writes it
   scan.accept(":");
   const auto minutes = scan.number(2);
   if (!minutes || *minutes > 59) return std::nullopt;

@@ -102,6 +102,12 @@ def test_casts() -> None:
     ]
     assert run(col("scheduled").cast("timestamp[s]").cast("int64"))[:3] == [0, 3599, -1]
     assert run(lit("2013-01-01T05:00:00Z").cast("timestamp[ms]"))[0] == datetime(2013, 1, 1, 5)
+    for zone in ("+01", "-01", "+00", "+0100", "-01:00"):
+        instant = datetime(2013, 1, 1, 5) - timedelta(hours=int(zone[:3]))
+        text = f"2013-01-01 05:00:00.0{zone}"
+        assert run(lit(text).cast("timestamp[ms]"))[0] == instant
+    for zone in ("+1", "+01:", "+24", "+", "+010", "Z+01", "+01Z"):
+        assert run(lit(f"2013-01-01T05:00:00{zone}").try_cast("timestamp[ms]"))[0] is None
     assert run(col("carrier").cast("dictionary<string>")) == run(col("carrier"))
     assert run(col("carrier").cast("binary").cast("string")) == run(col("carrier"))
     assert run(lit("-12").cast("int32"))[0] == -12
