@@ -24,11 +24,27 @@ bool is_nan(const Array& array, int64_t row) {
   return array.type.id == TypeId::kFloat32 && std::isnan(array.data<float>()[row]);
 }
 
+// Whether the left one of two zeros stays: 0.0 is greater than -0.0, whatever the order.
+template <typename T>
+bool zero_stays(const Array& left, const Array& right, int64_t row, bool greatest) {
+  const T a = left.data<T>()[row];
+  const T b = right.data<T>()[row];
+  if (a != 0 || b != 0) return true;
+  return greatest ? !std::signbit(a) || std::signbit(b) : std::signbit(a) || !std::signbit(b);
+}
+
+bool zero_stays(const Array& left, const Array& right, int64_t row, bool greatest) {
+  if (left.type.id == TypeId::kFloat64) return zero_stays<double>(left, right, row, greatest);
+  return left.type.id != TypeId::kFloat32 || zero_stays<float>(left, right, row, greatest);
+}
+
 class ExtremeNode final : public Node {
  public:
   // `keeps` compares the inputs 0 and 1, and is true where the first one stays.
-  ExtremeNode(DataType type, NodePtr left, NodePtr right, NodePtr keeps, std::string text)
+  ExtremeNode(Function function, DataType type, NodePtr left, NodePtr right, NodePtr keeps,
+              std::string text)
       : Node(std::move(type), left->nullable() || right->nullable(), std::move(text)),
+        greatest_(function == Function::kGreatest),
         left_(std::move(left)),
         right_(std::move(right)),
         keeps_(std::move(keeps)) {}
@@ -39,7 +55,9 @@ class ExtremeNode final : public Node {
     const Array keeps = keeps_->evaluate(pair);
     std::vector<int32_t> rows(static_cast<size_t>(batch.num_rows));
     for (int64_t i = 0; i < batch.num_rows; ++i) {
-      const bool stays = get_bit(keeps.values.data, i) || is_nan(left, i);
+      const bool is_better =
+          get_bit(keeps.values.data, i) && zero_stays(left, pair.columns[1], i, greatest_);
+      const bool stays = is_better || is_nan(left, i);
       rows[static_cast<size_t>(i)] = static_cast<int32_t>(stays ? i : i + batch.num_rows);
     }
     Array result = take(concat(pair.columns), rows);
@@ -56,6 +74,7 @@ class ExtremeNode final : public Node {
     return array;
   }
 
+  bool greatest_;
   NodePtr left_;
   NodePtr right_;
   NodePtr keeps_;
@@ -74,8 +93,8 @@ NodePtr bind_extreme(Function function, std::vector<PartOperand> values, std::st
     NodePtr next = std::move(parts[i].node);
     NodePtr compare = bind_comparison(keeps, {std::make_shared<InputNode>(0, *best), nullptr},
                                       {std::make_shared<InputNode>(1, *next), nullptr}, text);
-    best = std::make_shared<ExtremeNode>(type, std::move(best), std::move(next), std::move(compare),
-                                         text);
+    best = std::make_shared<ExtremeNode>(function, type, std::move(best), std::move(next),
+                                         std::move(compare), text);
   }
   return best;
 }

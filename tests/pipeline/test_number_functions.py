@@ -82,6 +82,12 @@ def test_greatest_and_least_go_by_the_order_of_comparisons() -> None:
         Decimal("1.50"),
     ]
     assert run(greatest(col("cancelled"), True))[:3] == [True, True, None]
+    for kind in ("float64", "float32"):
+        for a, b in ((-0.0, 0.0), (0.0, -0.0), (0, -0.0)):
+            zeros = {"x": [a, a, None], "y": [b, -1.0, b]}
+            x, y = col("x").cast(kind), col("y").cast(kind)
+            assert [repr(v) for v in of(greatest(x, y), **zeros)] == ["0.0", repr(float(a)), "None"]
+            assert [repr(v) for v in of(least(x, y), **zeros)] == ["-0.0", "-1.0", "None"]
 
 
 # -- decimals -------------------------------------------------------------------------------------
