@@ -126,11 +126,15 @@ Array to_date32(const Array& days, const std::string& column) {
 }
 
 // numpy's units of days and more become days for date32 and seconds otherwise; minutes and hours
-// become seconds. Units below ns are refused.
+// become seconds. Units below ns are refused, and durations in years and months, of which no two
+// are equally long.
 Array from_times(const py::array& values, const DataType& target, const std::string& column) {
   const bool is_duration = values.dtype().kind() == 'm';
   const py::tuple data = py::module_::import("numpy").attr("datetime_data")(values.dtype());
   std::string unit = data[0].cast<std::string>();
+  if (is_duration && (unit == "Y" || unit == "M")) {
+    throw_dtype(column, target, py::str(values.dtype()).cast<std::string>());
+  }
   const std::string coarse = " Y M W D h m ";
   const bool is_date = !is_duration && target.id == TypeId::kDate32 && unit == "D";
   if (coarse.find(" " + unit + " ") != std::string::npos && !is_date) unit = "s";

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,18 @@ def test_a_function_may_return_nulls_alone(returns: str) -> None:
     nothing = udf(returns=returns, kind="arrow")(lambda n: pa.array([None] * len(n)))
     result = stream().select(a=nothing(col("n"))).to_arrow()
     assert result.to_pydict() == {"a": [None] * 5}
+
+
+@pytest.mark.parametrize("unit", ["M", "Y"])
+def test_months_are_no_durations(unit: str) -> None:
+    months = udf(returns="duration[us]")(lambda n: n.astype(f"timedelta64[{unit}]"))
+    with pytest.raises(
+        SchemaError, match=rf"udf <lambda> returned what is .*timedelta64\[{unit}\]"
+    ):
+        stream().select(y=months(col("n"))).to_arrow()
+    weeks = udf(returns="duration[us]")(lambda n: n.astype("timedelta64[W]"))
+    found = stream().select(y=weeks(col("n"))).to_arrow()["y"].to_pylist()
+    assert found[:2] == [timedelta(weeks=1), None]
 
 
 def test_what_is_called_twice_runs_once() -> None:
