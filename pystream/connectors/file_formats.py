@@ -124,6 +124,16 @@ class CsvFormat:
             return names
 
     def _open(self, file: str, schema: pyarrow.Schema | None) -> Any:
+        """Open for a look (no schema) or to be read."""
+        if schema is None:
+            found = self._open_as(file, None, is_single=False)
+            if len(found.schema.names) > 1:
+                return found
+            found.close()
+            return self._open_as(file, None, is_single=True)
+        return self._open_as(file, schema, is_single=len(self._header(file)) == 1)
+
+    def _open_as(self, file: str, schema: pyarrow.Schema | None, *, is_single: bool) -> Any:
         csv = require("pyarrow.csv", extra="arrow")
         convert = csv.ConvertOptions(
             column_types=schema,
@@ -134,16 +144,31 @@ class CsvFormat:
         )
         return csv.open_csv(
             file,
-            # One thread: others lose count of the rows.
-            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            read_options=csv.ReadOptions(
+                use_threads=False,  # one thread: others lose count of the rows
+                block_size=BLOCK_BYTES,
+                skip_rows=_lines_before_header(file) if is_single else 0,
+            ),
             parse_options=csv.ParseOptions(
                 delimiter=self.delimiter,
                 newlines_in_values=True,
+                # In a single column, an empty line is a null: what the sink writes.
+                ignore_empty_lines=not is_single,
                 # Looking into a file is not reading it: bad rows end the job, with their number.
                 invalid_row_handler=(lambda _: "skip") if schema is None else None,
             ),
             convert_options=convert,
         )
+
+
+def _lines_before_header(file: str) -> int:
+    arrow = require("pyarrow", extra="arrow")
+    begin = b""
+    with arrow.input_stream(file) as stream:
+        while not begin.lstrip(b"\r\n") and (read := stream.read(BLOCK_BYTES)):
+            begin += read
+    empty = begin[: len(begin) - len(begin.lstrip(b"\r\n"))]
+    return len(empty.splitlines())
 
 
 @dataclass(frozen=True)

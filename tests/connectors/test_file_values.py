@@ -1,0 +1,49 @@
+"""What values become in text files, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import pystream as ps
+
+
+@pytest.fixture(autouse=True)
+def in_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def csv(text: str, schema: Any = None) -> dict[str, list[Any]]:
+    Path("values.csv").write_text(text)
+    columns: dict[str, list[Any]] = (
+        ps.Environment().from_csv("values.csv", schema=schema).to_arrow().to_pydict()
+    )
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, None, 3], "int64"),
+        ([None, None], "int64"),
+        ([1, None], "float64"),
+        ([None, "", "x", None], "string"),
+        ([], "int64"),
+    ],
+)
+def test_nulls_of_a_single_csv_column_are_rows_too(values: list[Any], dtype: str) -> None:
+    env = ps.Environment()
+    env.from_arrow(pa.table({"a": pa.array(values, dtype)})).sink_to_csv("o.csv")
+    env.execute()
+    again = env.from_csv("o.csv", schema={"a": dtype}).to_arrow()
+    assert again["a"].to_pylist() == values
+
+
+def test_empty_lines_are_rows_only_where_there_is_one_column() -> None:
+    assert csv("\n\na\n1\n\n3\n") == {"a": [1, None, 3]}  # those before the header never
+    assert csv("a\r\n1\r\n\r\n3") == {"a": [1, None, 3]}
+    assert csv("a,b\n1,2\n\n3,4\n\n") == {"a": [1, 3], "b": [2, 4]}
+    assert csv("a,b\n1,2\n\n3,4\n\n", {"b": "int64"}) == {"b": [2, 4]}
