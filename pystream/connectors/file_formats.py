@@ -139,6 +139,7 @@ class CsvFormat:
             column_types=schema,
             include_columns=None if schema is None else schema.names,
             # Nothing is null, two quotes are the empty string: what the sink writes.
+            null_values=[""],  # NA is Namibia, and nan is a number
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )

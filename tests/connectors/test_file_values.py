@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import pystream as ps
+from pystream.errors import OperatorError
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,22 @@ def test_empty_lines_are_rows_only_where_there_is_one_column() -> None:
     assert csv("a\r\n1\r\n\r\n3") == {"a": [1, None, 3]}
     assert csv("a,b\n1,2\n\n3,4\n\n") == {"a": [1, 3], "b": [2, 4]}
     assert csv("a,b\n1,2\n\n3,4\n\n", {"b": "int64"}) == {"b": [2, 4]}
+
+
+def test_only_an_empty_csv_field_is_null() -> None:
+    words = ["NA", "NULL", "null", "nan", "n/a", "#N/A", "-"]
+    assert csv("a,b\n" + "".join(f"{word},1\n" for word in words))["a"] == words
+    schema = {"a": "string", "b": "int64"}
+    assert csv("a,b\nNA,1\n,2\n", schema) == {"a": ["NA", None], "b": [1, 2]}
+    with pytest.raises(OperatorError, match=r"values.csv: .*#2: .*'NA'"):
+        csv("a,b\nx,NA\n", schema)
+
+
+def test_nan_written_to_csv_is_nan_again() -> None:
+    values = pa.array([float("nan"), None, float("inf"), -float("inf"), 0.1])
+    env = ps.Environment()
+    env.from_arrow(pa.table({"n": range(5), "x": values})).sink_to_csv("o.csv")
+    env.execute()
+    for schema in (None, {"x": "float64"}):
+        again = env.from_csv("o.csv", schema=schema).to_arrow()["x"]
+        assert str(again.to_pylist()) == str(values.to_pylist())
