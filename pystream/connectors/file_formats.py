@@ -96,8 +96,17 @@ class CsvFormat:
         if self.schema is not None:
             _require_columns(self._header(file), self.schema.names)
             return self.schema
+        arrow = require("pyarrow", extra="arrow")
         with self._open(file, None) as reader:
-            return reader.schema
+            schema: pyarrow.Schema = reader.schema
+        for field in schema:
+            if arrow.types.is_binary(field.type):
+                raise SchemaError(
+                    f"column {field.name!r} is not UTF-8. Convert the file, or pass a schema= in "
+                    "which the column is binary.",
+                    column=field.name,
+                )
+        return schema
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Compare headers."""
@@ -185,7 +194,8 @@ class JsonFormat:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
             return self.schema
-        for _, block in _blocks(file):
+        for first_line, block in _blocks(file):
+            _require_text(block, first_line)
             return self._parse(block, None).schema
         raise SchemaError("the file is empty, so its columns are unknown. Pass schema=.")
 
@@ -197,10 +207,14 @@ class JsonFormat:
         arrow = require("pyarrow", extra="arrow")
         for first_line, block in _blocks(file):
             try:
-                table = self._parse(block, schema)
+                table = self._table(block, schema)
             except arrow.ArrowInvalid:
                 raise self._bad_row(first_line, block, schema) from None
-            yield from table.select(schema.names).cast(schema).to_batches()
+            yield from table.to_batches()
+
+    def _table(self, block: bytes, schema: pyarrow.Schema) -> pyarrow.Table:
+        _require_text(block)
+        return self._parse(block, schema).select(schema.names).cast(schema)
 
     def _parse(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
         json = require("pyarrow.json", extra="arrow")
@@ -230,10 +244,23 @@ class JsonFormat:
         if not text.strip():
             return None
         try:
-            self._parse(text, schema)
+            self._table(text, schema)
         except arrow.ArrowInvalid as error:
             return str(error)
         return None
+
+
+def _require_text(block: bytes, first_line: int | None = None) -> None:
+    """Raise ArrowInvalid for what is not UTF-8; with its line, if the first has a number."""
+    arrow = require("pyarrow", extra="arrow")
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        line = block.count(b"\n", 0, error.start)
+        row = "" if first_line is None else f"row {first_line + line}: "
+        place = error.start - block.rfind(b"\n", 0, error.start)
+        wrong = f"0x{block[error.start]:02x} as byte {place} of the line"
+        raise arrow.ArrowInvalid(f"{row}the text is not UTF-8: {wrong}") from None
 
 
 def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:

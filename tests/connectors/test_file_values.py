@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import pystream as ps
-from pystream.errors import OperatorError
+from pystream.errors import OperatorError, SchemaError
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +67,21 @@ def test_nan_written_to_csv_is_nan_again() -> None:
     for schema in (None, {"x": "float64"}):
         again = env.from_csv("o.csv", schema=schema).to_arrow()["x"]
         assert str(again.to_pylist()) == str(values.to_pylist())
+
+
+def latin(line: bytes, ending: str) -> str:
+    name = f"latin.{ending}"
+    Path(name).write_bytes(line)
+    return name
+
+
+def test_text_that_is_not_utf8_is_refused_by_file_and_row() -> None:
+    name = latin('{"a": "x"}\n\n{"a": "café"}\n'.encode("latin-1"), "json")
+    for schema in (None, {"a": "string"}):
+        with pytest.raises(OperatorError, match=r"latin.json: row 3: .*UTF-8"):
+            ps.Environment().from_json(name, schema=schema).to_arrow()
+    name = latin("a,b\nx,1\ncafé,2\n".encode("latin-1"), "csv")
+    with pytest.raises(OperatorError, match=r"latin.csv: .*#3: .*invalid UTF8"):
+        ps.Environment().from_csv(name, schema={"a": "string"}).to_arrow()
+    with pytest.raises(SchemaError, match=r"latin.csv: column 'a' is not UTF-8"):
+        ps.Environment().from_csv(name)
