@@ -11,6 +11,8 @@ from pystream.errors import ConfigError
 
 __all__ = ["FilePaths", "find_files", "output_file"]
 
+PACKED = (".gz", ".bz2", ".lz4", ".zst")  # what pyarrow unpacks by its name
+
 FilePaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -21,7 +23,8 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
     ----------
     paths : path or sequence of paths
         A file, a pattern (``*``, ``?``, ``[]``, ``**``), or a directory, whose files with `ending`
-        count, those below it too. Names that begin with ``.`` or ``_`` are not data.
+        count, those below it too, of CSV and JSON also compressed ones. Files and directories
+        whose names begin with ``.`` or ``_`` are not data.
     ending : str
         For example ``".parquet"``.
     method : str
@@ -51,13 +54,22 @@ def _files_of(name: str, ending: str) -> list[str]:
     if os.path.isfile(name):
         return [name]
     if os.path.isdir(name):
-        below = [path for path in Path(name).rglob(f"*{ending}*") if path.is_file()]
-        return [str(p) for p in below if _is_data(p.relative_to(name)) and ending in p.suffixes]
-    return [p for p in glob.glob(name, recursive=True) if os.path.isfile(p) and _is_data(Path(p))]
+        # Parquet compresses within.
+        endings = (ending,) if ending == ".parquet" else (ending, *(ending + c for c in PACKED))
+        below = [p for p in Path(name).rglob(f"*{ending}*") if p.name.endswith(endings)]
+        return [str(p) for p in below if p.is_file() and _is_data(p.relative_to(name))]
+    spelled = Path(name).parts
+    return [
+        path
+        for path in glob.glob(name, recursive=True)
+        if os.path.isfile(path) and _is_data(Path(path), spelled)
+    ]
 
 
-def _is_data(path: Path) -> bool:
-    return not path.name.startswith((".", "_"))
+def _is_data(path: Path, spelled: tuple[str, ...] = ()) -> bool:
+    """Tell if neither the file nor a directory hides, but for directories that are spelled out."""
+    shown = [part for part in path.parts[:-1] if part not in spelled]
+    return not any(part.startswith((".", "_")) for part in [*shown, path.name])
 
 
 def output_file(path: str | os.PathLike[str], ending: str) -> str:
