@@ -214,7 +214,10 @@ class JsonFormat:
 
     def _table(self, block: bytes, schema: pyarrow.Schema) -> pyarrow.Table:
         _require_text(block)
-        return self._parse(block, schema).select(schema.names).cast(schema)
+        table = self._parse(block, schema).select(schema.names)
+        for field, column in zip(schema, table.columns, strict=True):
+            _require_whole_days(column, field)
+        return table.cast(schema)
 
     def _parse(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
         json = require("pyarrow.json", extra="arrow")
@@ -261,6 +264,17 @@ def _require_text(block: bytes, first_line: int | None = None) -> None:
         place = error.start - block.rfind(b"\n", 0, error.start)
         wrong = f"0x{block[error.start]:02x} as byte {place} of the line"
         raise arrow.ArrowInvalid(f"{row}the text is not UTF-8: {wrong}") from None
+
+
+def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> None:
+    """Raise ArrowInvalid for a time that is to be a date: a cast would cut it off."""
+    arrow = require("pyarrow", extra="arrow")
+    if not arrow.types.is_date32(field.type):
+        return
+    days = column.cast(field.type).cast(column.type)
+    first = require("pyarrow.compute", extra="arrow").not_equal(days, column).index(True).as_py()
+    if first >= 0:
+        raise arrow.ArrowInvalid(f"column {field.name!r} is a date, but {column[first]} has a time")
 
 
 def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:

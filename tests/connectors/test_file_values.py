@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,21 @@ def test_text_that_is_not_utf8_is_refused_by_file_and_row() -> None:
         ps.Environment().from_csv(name, schema={"a": "string"}).to_arrow()
     with pytest.raises(SchemaError, match=r"latin.csv: column 'a' is not UTF-8"):
         ps.Environment().from_csv(name)
+
+
+def json(text: str, schema: Any = None) -> dict[str, list[Any]]:
+    Path("values.json").write_text(text)
+    columns: dict[str, list[Any]] = (
+        ps.Environment().from_json("values.json", schema=schema).to_arrow().to_pydict()
+    )
+    return columns
+
+
+def test_a_time_is_no_date_in_json() -> None:
+    day, schema = date(2024, 1, 1), {"d": "date32"}
+    text = '{"d": "2024-01-01"}\n\n{"d": null}\n{"d": "2024-01-01T00:00:00"}\n'
+    assert json(text, schema) == {"d": [day, None, day]}
+    with pytest.raises(OperatorError, match=r"values.json: row 5: column 'd'.*23:59:59"):
+        json(text + '{"d": "2024-01-01T23:59:59"}\n' + text, schema)
+    with pytest.raises(OperatorError, match=r"values.csv: .*#2: .*23:59:59"):
+        csv("d,n\n2024-01-01T23:59:59,1\n", schema)
