@@ -278,14 +278,17 @@ def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> N
 
 
 def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:
-    """Return what JSON is parsed to before it is cast: of dates, pyarrow takes numbers alone."""
+    """Return what JSON is parsed to before it is cast: pyarrow does not parse to all types."""
     arrow = require("pyarrow", extra="arrow")
-    return arrow.schema(
-        [
-            field.with_type(arrow.timestamp("s")) if arrow.types.is_date32(field.type) else field
-            for field in schema
-        ]
-    )
+
+    def parsed(kind: pyarrow.DataType) -> pyarrow.DataType:
+        if arrow.types.is_dictionary(kind):
+            return parsed(kind.value_type)
+        if arrow.types.is_date32(kind):
+            return arrow.timestamp("s")
+        return arrow.int64() if arrow.types.is_duration(kind) else kind
+
+    return arrow.schema([field.with_type(parsed(field.type)) for field in schema])
 
 
 def _blocks(file: str) -> Iterator[tuple[int, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,25 @@ def test_a_time_is_no_date_in_json() -> None:
         json(text + '{"d": "2024-01-01T23:59:59"}\n' + text, schema)
     with pytest.raises(OperatorError, match=r"values.csv: .*#2: .*23:59:59"):
         csv("d,n\n2024-01-01T23:59:59,1\n", schema)
+
+
+ODD = {
+    "took": pa.array([1500, None, -1], pa.duration("ms")),
+    "kind": pa.array(["a", None, "a"]).dictionary_encode(),
+    "price": pa.array([Decimal("1.10"), None, Decimal("-3.00")], pa.decimal128(10, 2)),
+    "utc": pa.array([1_700_000_000_123, None, 0], pa.timestamp("ms", "UTC")),
+    "big": pa.array([2**64 - 1, None, 0], pa.uint64()),
+    "small": pa.array([0.1, None, 3.0], pa.float32()),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("name", sorted(ODD))
+def test_columns_of_odd_types_are_read_as_they_were_written(name: str, form: str) -> None:
+    env = ps.Environment()
+    stream = env.from_arrow(pa.table({"n": range(3), name: ODD[name]}))
+    getattr(stream, f"sink_to_{form}")(f"o.{form}")
+    env.execute()
+    again = getattr(env, f"from_{form}")(f"o.{form}", schema=stream.schema)
+    assert again.to_arrow().schema == stream.to_arrow().schema
+    assert again.to_arrow()[name].to_pylist() == ODD[name].to_pylist()
