@@ -20,6 +20,11 @@ BATCH_ROWS = 65_536
 BLOCK_BYTES = 1 << 20  # of CSV and JSON in memory at once
 
 
+TEXT_WAY_OUT = (
+    "Pass schema= with the columns and their types, for a column that has no values yet too."
+)
+
+
 class BadRowError(Exception):
     """A row that cannot be read; the message says which, counted from 1 as editors do."""
 
@@ -29,6 +34,7 @@ class FileFormat(Protocol):
 
     ending: ClassVar[str]  # of files in a directory
     first_row: ClassVar[int]  # its number, where the first line of a text is 1
+    way_out: ClassVar[str]  # for whom a column has a type that pystream does not have
 
     def schema_of(self, file: str) -> pyarrow.Schema:
         """Return the columns of a file, or those that were asked for."""
@@ -46,6 +52,7 @@ class ParquetFormat:
 
     ending: ClassVar[str] = ".parquet"
     first_row: ClassVar[int] = 1
+    way_out: ClassVar[str] = "Pass columns= without it."
 
     columns: tuple[str, ...] | None = None
 
@@ -87,6 +94,7 @@ class CsvFormat:
 
     ending: ClassVar[str] = ".csv"
     first_row: ClassVar[int] = 2
+    way_out: ClassVar[str] = TEXT_WAY_OUT
 
     schema: pyarrow.Schema | None = None
     delimiter: str = ","
@@ -187,6 +195,7 @@ class JsonFormat:
 
     ending: ClassVar[str] = ".json"
     first_row: ClassVar[int] = 1
+    way_out: ClassVar[str] = TEXT_WAY_OUT
 
     schema: pyarrow.Schema | None = None
 

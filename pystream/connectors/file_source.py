@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pystream._native import Schema
 from pystream.connectors.file_formats import BadRowError, FileFormat
 from pystream.connectors.file_names import FilePaths, find_files
-from pystream.errors import OperatorError, SchemaError
+from pystream.errors import NotSupportedError, OperatorError, SchemaError
 from pystream.log._optional import require
 
 if TYPE_CHECKING:
@@ -59,7 +59,14 @@ class FileSource:
         for file in files[1:]:
             with naming(method, file):
                 form.check(file, arrow)
-        return cls(method, files, form, arrow, Schema.from_arrow(arrow))
+        try:
+            schema = Schema.from_arrow(arrow)
+        except NotSupportedError as error:
+            problem = str(error).partition(" Cast it ")[0]
+            raise NotSupportedError(
+                f"{method}: {files[0]}: {problem} {form.way_out}", column=error.column
+            ) from None
+        return cls(method, files, form, arrow, schema)
 
     @property
     def label(self) -> str:

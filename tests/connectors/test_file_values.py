@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pystream as ps
-from pystream.errors import OperatorError, SchemaError
+from pystream.errors import NotSupportedError, OperatorError, SchemaError
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +128,22 @@ def test_columns_of_odd_types_are_read_as_they_were_written(name: str, form: str
     again = getattr(env, f"from_{form}")(f"o.{form}", schema=stream.schema)
     assert again.to_arrow().schema == stream.to_arrow().schema
     assert again.to_arrow()[name].to_pylist() == ODD[name].to_pylist()
+
+
+def test_columns_without_a_type_say_how_to_give_them_one() -> None:
+    hint = r"column 'b' has Arrow type null, .*Pass schema= with the columns and their types"
+    with pytest.raises(NotSupportedError, match=rf"^from_csv: values.csv: {hint}"):
+        csv("a,b\n1,\n2,\n")
+    with pytest.raises(NotSupportedError, match=rf"^from_json: values.json: {hint}"):
+        json('{"a": 1, "b": null}\n')
+    hint = r"column 'b' has Arrow type time, .*Pass schema="
+    with pytest.raises(NotSupportedError, match=rf"^from_csv: values.csv: {hint}"):
+        csv("a,b\n1,12:00:00\n")
+    assert csv("a,b\n1,\n", {"a": "int64", "b": "string"}) == {"a": [1], "b": [None]}
+    pq.write_table(pa.table({"a": [1], "b": [[1]]}), "values.parquet")
+    hint = r"column 'b' has Arrow type list, .*Pass columns= without it"
+    with pytest.raises(
+        NotSupportedError, match=rf"^from_parquet: values.parquet: {hint}"
+    ) as caught:
+        ps.Environment().from_parquet("values.parquet")
+    assert caught.value.column == "b"
