@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -36,8 +35,8 @@ class FileFormat(Protocol):
     first_row: ClassVar[int]  # its number, where the first line of a text is 1
     way_out: ClassVar[str]  # for whom a column has a type that pystream does not have
 
-    def schema_of(self, file: str) -> pyarrow.Schema:
-        """Return the columns of a file, or those that were asked for."""
+    def schema_of(self, file: str) -> pyarrow.Schema | None:
+        """Return the columns of a file, or those that were asked for; None: it is empty."""
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Raise SchemaError when the file is known not to have these columns."""
@@ -99,11 +98,14 @@ class CsvFormat:
     schema: pyarrow.Schema | None = None
     delimiter: str = ","
 
-    def schema_of(self, file: str) -> pyarrow.Schema:
+    def schema_of(self, file: str) -> pyarrow.Schema | None:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
-            _require_columns(self._header(file), self.schema.names)
+            if not _is_empty(file):
+                _require_columns(self._header(file), self.schema.names)
             return self.schema
+        if _is_empty(file):
+            return None
         arrow = require("pyarrow", extra="arrow")
         with self._open(file, None) as reader:
             schema: pyarrow.Schema = reader.schema
@@ -118,13 +120,13 @@ class CsvFormat:
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Compare headers."""
-        if os.path.getsize(file) > 0:
+        if not _is_empty(file):
             is_exact = self.schema is None
             _require_columns(self._header(file), schema.names, also_exact=is_exact)
 
     def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         """Yield blocks of lines."""
-        if os.path.getsize(file) == 0:
+        if _is_empty(file):
             return
         self.check(file, schema)
         arrow = require("pyarrow", extra="arrow")
@@ -179,6 +181,15 @@ class CsvFormat:
         )
 
 
+def _is_empty(file: str) -> bool:
+    arrow = require("pyarrow", extra="arrow")
+    with arrow.input_stream(file) as stream:
+        while read := stream.read(BLOCK_BYTES):
+            if read.strip(b"\r\n"):
+                return False
+    return True
+
+
 def _lines_before_header(file: str) -> int:
     arrow = require("pyarrow", extra="arrow")
     begin = b""
@@ -199,14 +210,14 @@ class JsonFormat:
 
     schema: pyarrow.Schema | None = None
 
-    def schema_of(self, file: str) -> pyarrow.Schema:
+    def schema_of(self, file: str) -> pyarrow.Schema | None:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
             return self.schema
         for first_line, block in _blocks(file):
             _require_text(block, first_line)
             return self._parse(block, None).schema
-        raise SchemaError("the file is empty, so its columns are unknown. Pass schema=.")
+        return None
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Do nothing: which columns there are is only seen in the rows."""

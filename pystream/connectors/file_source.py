@@ -54,17 +54,24 @@ class FileSource:
             If a column has a type that pystream does not have; names the column.
         """
         files = find_files(paths, form.ending, method)
-        with naming(method, files[0]):
-            arrow = form.schema_of(files[0])
-        for file in files[1:]:
+        first, arrow = files[0], None
+        for file in files:
             with naming(method, file):
-                form.check(file, arrow)
+                if arrow is None:
+                    first, arrow = file, form.schema_of(file)
+                else:
+                    form.check(file, arrow)
+        if arrow is None:
+            raise SchemaError(
+                f"{method}: {files[0]}: the file is empty, so its columns are unknown. Pass "
+                "schema=."
+            )
         try:
             schema = Schema.from_arrow(arrow)
         except NotSupportedError as error:
             problem = str(error).partition(" Cast it ")[0]
             raise NotSupportedError(
-                f"{method}: {files[0]}: {problem} {form.way_out}", column=error.column
+                f"{method}: {first}: {problem} {form.way_out}", column=error.column
             ) from None
         return cls(method, files, form, arrow, schema)
 

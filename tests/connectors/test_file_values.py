@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -147,3 +148,20 @@ def test_columns_without_a_type_say_how_to_give_them_one() -> None:
     ) as caught:
         ps.Environment().from_parquet("values.parquet")
     assert caught.value.column == "b"
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("empty", ["", "\n\n"])
+def test_empty_files_are_empty_wherever_they_stand(form: str, empty: str) -> None:
+    texts = {"csv": "n,m\n1,2\n", "json": '{"n": 1, "m": 2}\n'}
+    for name, text in (("1", empty), ("2", texts[form]), ("3", empty)):
+        Path(f"{name}.{form}").write_text(text)
+    with gzip.open(f"0.{form}.gz", "wt") as file:
+        file.write(empty)
+    source = getattr(ps.Environment(), f"from_{form}")
+    assert source(".").to_arrow().to_pydict() == {"n": [1], "m": [2]}
+    assert source(".", schema={"n": "int32"}).to_arrow().to_pydict() == {"n": [1]}
+    Path(f"2.{form}").unlink()
+    assert source(".", schema={"n": "int32"}).to_arrow().to_pydict() == {"n": []}
+    with pytest.raises(SchemaError, match=rf"^from_{form}: .*0.{form}.gz: the file is empty"):
+        source(".")
