@@ -17,6 +17,7 @@ __all__ = ["BadRowError", "CsvFormat", "FileFormat", "JsonFormat", "ParquetForma
 
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 1 << 20  # of CSV and JSON in memory at once
+CSV_BLOCKS = (BLOCK_BYTES, 8 * BLOCK_BYTES, 64 * BLOCK_BYTES)  # for rows that are longer
 
 
 TEXT_WAY_OUT = (
@@ -102,13 +103,12 @@ class CsvFormat:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
             if not _is_empty(file):
-                _require_columns(self._header(file), self.schema.names)
+                self._check_header(file, self.schema)
             return self.schema
         if _is_empty(file):
             return None
         arrow = require("pyarrow", extra="arrow")
-        with self._open(file, None) as reader:
-            schema: pyarrow.Schema = reader.schema
+        schema = self._look(file)
         for field in schema:
             if arrow.types.is_binary(field.type):
                 raise SchemaError(
@@ -121,38 +121,55 @@ class CsvFormat:
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Compare headers."""
         if not _is_empty(file):
-            is_exact = self.schema is None
-            _require_columns(self._header(file), schema.names, also_exact=is_exact)
+            self._check_header(file, schema)
 
     def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         """Yield blocks of lines."""
         if _is_empty(file):
             return
-        self.check(file, schema)
         arrow = require("pyarrow", extra="arrow")
-        try:
-            with self._open(file, schema) as reader:
-                for batch in reader:
-                    yield arrow.RecordBatch.from_arrays(batch.columns, schema=schema)
-        except arrow.ArrowInvalid as error:
-            raise BadRowError(str(error)) from None
+        is_single = self._check_header(file, schema) == 1
+        done = 0
+        for block_bytes in CSV_BLOCKS:
+            row = 0
+            try:
+                with self._open(file, schema, block_bytes, is_single=is_single) as reader:
+                    for batch in reader:
+                        fresh = batch.slice(min(max(done - row, 0), batch.num_rows))
+                        row += batch.num_rows
+                        done = max(done, row)
+                        yield arrow.RecordBatch.from_arrays(fresh.columns, schema=schema)
+                return
+            except arrow.ArrowInvalid as error:
+                if not _is_about_block(error):
+                    raise BadRowError(str(error)) from None
+        raise _too_long(self.first_row + done)
 
-    def _header(self, file: str) -> list[str]:
-        with self._open(file, None) as reader:
-            names: list[str] = reader.schema.names
-            return names
+    def _check_header(self, file: str, schema: pyarrow.Schema) -> int:
+        """Return the number of columns."""
+        names = self._look(file).names
+        _require_columns(names, schema.names, also_exact=self.schema is None)
+        return len(names)
 
-    def _open(self, file: str, schema: pyarrow.Schema | None) -> Any:
+    def _look(self, file: str) -> pyarrow.Schema:
+        arrow = require("pyarrow", extra="arrow")
+        for block_bytes in CSV_BLOCKS:
+            try:
+                with self._open(file, None, block_bytes, is_single=False) as reader:
+                    schema: pyarrow.Schema = reader.schema
+                if len(schema.names) == 1:
+                    with self._open(file, None, block_bytes, is_single=True) as reader:
+                        schema = reader.schema
+                return schema
+            except arrow.ArrowInvalid as error:
+                if not _is_about_block(error):
+                    raise
+        raise _too_long(self.first_row)
+
+    def _open(
+        self, file: str, schema: pyarrow.Schema | None, block_bytes: int, *, is_single: bool
+    ) -> Any:
         """Open for a look (no schema) or to be read."""
-        if schema is None:
-            found = self._open_as(file, None, is_single=False)
-            if len(found.schema.names) > 1:
-                return found
-            found.close()
-            return self._open_as(file, None, is_single=True)
-        return self._open_as(file, schema, is_single=len(self._header(file)) == 1)
-
-    def _open_as(self, file: str, schema: pyarrow.Schema | None, *, is_single: bool) -> Any:
         csv = require("pyarrow.csv", extra="arrow")
         convert = csv.ConvertOptions(
             column_types=schema,
@@ -166,7 +183,7 @@ class CsvFormat:
             file,
             read_options=csv.ReadOptions(
                 use_threads=False,  # one thread: others lose count of the rows
-                block_size=BLOCK_BYTES,
+                block_size=block_bytes,
                 skip_rows=_lines_before_header(file) if is_single else 0,
             ),
             parse_options=csv.ParseOptions(
@@ -179,6 +196,17 @@ class CsvFormat:
             ),
             convert_options=convert,
         )
+
+
+def _is_about_block(error: Exception) -> bool:
+    return str(error).startswith("straddling object")
+
+
+def _too_long(row: int) -> BadRowError:
+    return BadRowError(
+        f"row {row} or one soon after it is longer than {CSV_BLOCKS[-1]} bytes, or has a quote "
+        "that nothing closes"
+    )
 
 
 def _is_empty(file: str) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pystream as ps
+from pystream.connectors import file_formats
 from pystream.errors import NotSupportedError, OperatorError, SchemaError
 
 
@@ -165,3 +166,27 @@ def test_empty_files_are_empty_wherever_they_stand(form: str, empty: str) -> Non
     assert source(".", schema={"n": "int32"}).to_arrow().to_pydict() == {"n": []}
     with pytest.raises(SchemaError, match=rf"^from_{form}: .*0.{form}.gz: the file is empty"):
         source(".")
+
+
+@pytest.mark.parametrize("before", [0, 30_000])
+def test_a_long_csv_row_is_read_once_and_in_its_place(before: int) -> None:
+    short, long = "x" * 98, "y" * 3_000_000
+    text = "a,n\n" + f"{short},1\n" * before + f"{long},2\n" + "z,3\n" * 1000
+    for schema in (None, {"a": "string", "n": "int64"}):
+        columns = csv(text, schema)
+        assert columns["n"] == [1] * before + [2] + [3] * 1000
+        assert columns["a"] == [short] * before + [long] + ["z"] * 1000
+    with pytest.raises(OperatorError, match=rf"#{before + 1003}: .*'straddling'"):
+        csv(text + "x,straddling\n", {"n": "int64"})
+
+
+@pytest.mark.parametrize("before", [0, 100])
+def test_a_csv_row_that_is_too_long_is_named_with_the_limit(
+    before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_formats, "CSV_BLOCKS", (128, 256))
+    text = "a,n\n" + "x,1\n" * before + '"y,2\n' + "z,3\n" * 500
+    with pytest.raises(
+        OperatorError, match=r"values.csv: row \d+ .*longer than 256 bytes.*quote.*closes"
+    ):
+        csv(text, {"a": "string", "n": "int64"})
