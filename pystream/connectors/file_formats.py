@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pystream.errors import SchemaError
@@ -19,6 +22,8 @@ BATCH_ROWS = 65_536
 BLOCK_BYTES = 1 << 20  # of CSV and JSON in memory at once
 CSV_BLOCKS = (BLOCK_BYTES, 8 * BLOCK_BYTES, 64 * BLOCK_BYTES)  # for rows that are longer
 
+
+EXACT_FLOATS = 2**53  # up to which a float64 holds every integer
 
 TEXT_WAY_OUT = (
     "Pass schema= with the columns and their types, for a column that has no values yet too."
@@ -116,7 +121,34 @@ class CsvFormat:
                     "which the column is binary.",
                     column=field.name,
                 )
+        doubtful = [field for field in schema if arrow.types.is_float64(field.type)]
+        for name, texts in self._first_texts(file, doubtful, is_single=len(schema) == 1):
+            if not any(set(text) & set(".eE") for text in texts):
+                digits = [text for text in texts if text.strip().lstrip("+-").isdecimal()]
+                _require_exact(name, [Decimal(text) for text in digits])
         return schema
+
+    def _first_texts(
+        self, file: str, fields: list[pyarrow.Field], *, is_single: bool
+    ) -> list[tuple[str, list[str]]]:
+        """Return what is written in columns, as far as their types were inferred from it."""
+        arrow = require("pyarrow", extra="arrow")
+        as_text = arrow.schema([field.with_type(arrow.string()) for field in fields])
+        for block_bytes in CSV_BLOCKS if fields else ():
+            try:
+                with self._open(file, as_text, block_bytes, is_single=is_single) as reader:
+                    batch = reader.read_next_batch()
+            except StopIteration:
+                break
+            except arrow.ArrowInvalid as error:
+                if _is_about_block(error):
+                    continue
+                break  # a bad row, which will end the job
+            return [
+                (name, column.drop_null().to_pylist())
+                for name, column in zip(as_text.names, batch.columns, strict=True)
+            ]
+        return []
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
         """Compare headers."""
@@ -244,7 +276,9 @@ class JsonFormat:
             return self.schema
         for first_line, block in _blocks(file):
             _require_text(block, first_line)
-            return self._parse(block, None).schema
+            schema: pyarrow.Schema = self._parse(block, None).schema
+            _require_exact_lines(block, schema)
+            return schema
         return None
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
@@ -268,12 +302,12 @@ class JsonFormat:
         return table.cast(schema)
 
     def _parse(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
-        json = require("pyarrow.json", extra="arrow")
+        reading = require("pyarrow.json", extra="arrow")
         strict = "infer" if schema is None else "error" if self.schema is None else "ignore"
-        return json.read_json(
+        return reading.read_json(
             io.BytesIO(block),
-            read_options=json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-            parse_options=json.ParseOptions(
+            read_options=reading.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=reading.ParseOptions(
                 explicit_schema=None if schema is None else _as_parsed(schema),
                 unexpected_field_behavior=strict,
             ),
@@ -299,6 +333,34 @@ class JsonFormat:
         except arrow.ArrowInvalid as error:
             return str(error)
         return None
+
+
+def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
+    arrow = require("pyarrow", extra="arrow")
+    doubtful = {field.name for field in schema if arrow.types.is_float64(field.type)}
+    if not doubtful:
+        return
+    integers: dict[str, list[int]] = {name: [] for name in doubtful}
+    for line in block.split(b"\n"):
+        with contextlib.suppress(ValueError):  # of a bad row, which will end the job
+            for name, value in json.loads(line).items():
+                if isinstance(value, float):
+                    integers.pop(name, None)
+                elif isinstance(value, int) and name in integers:
+                    integers[name].append(value)
+    for name, values in integers.items():
+        _require_exact(name, values)
+
+
+def _require_exact(name: str, integers: list[int] | list[Decimal]) -> None:
+    """Raise SchemaError for integers that a float64 may not hold."""
+    for value in integers:
+        if abs(value) > EXACT_FLOATS:
+            raise SchemaError(
+                f"column {name!r} has the integer {value}, but would be float64, which rounds it. "
+                "Pass schema= with the type that it shall have: decimal128, string or float64.",
+                column=name,
+            )
 
 
 def _require_text(block: bytes, first_line: int | None = None) -> None:

@@ -145,4 +145,4 @@ class naming:  # noqa: N801  reads as a word of a with statement
             hint = ", or pass a schema that fits it." if self._operator else "."
             raise OperatorError(message + hint, operator=self._operator) from error
         if isinstance(error, SchemaError) and self._file not in str(error):
-            raise SchemaError(f"{self._what}: {self._file}: {error}") from None
+            raise SchemaError(f"{self._what}: {self._file}: {error}", column=error.column) from None

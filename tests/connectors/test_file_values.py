@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from datetime import date
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,28 @@ def test_a_csv_row_that_is_too_long_is_named_with_the_limit(
         OperatorError, match=r"values.csv: row \d+ .*longer than 256 bytes.*quote.*closes"
     ):
         csv(text, {"a": "string", "n": "int64"})
+
+
+@pytest.mark.parametrize("big", [2**63, -(2**63) - 1, 10**30])
+def test_integers_that_would_be_rounded_are_refused(big: int) -> None:
+    csv_text, json_text = f"id,n\n1,1\n{big},2\n", f'{{"id": 1}}\n{{"id": {big}}}\n'
+    message = rf"column 'id' has the integer {big}, .*Pass schema="
+    with pytest.raises(SchemaError, match=rf"^from_csv: values.csv: {message}") as caught:
+        csv(csv_text)
+    assert caught.value.column == "id"
+    with pytest.raises(SchemaError, match=rf"^from_csv: values.csv: {message}"):
+        csv(f"id\n\n {big}\n")
+    with pytest.raises(SchemaError, match=rf"^from_json: values.json: {message}"):
+        json(json_text)
+    exact = {"id": "decimal128(31, 0)"}
+    assert csv(csv_text, exact) == {"id": [Decimal(1), Decimal(big)]}
+    assert csv(csv_text, {"id": "string"}) == {"id": ["1", str(big)]}
+
+
+def test_numbers_with_fractions_are_float64_however_large() -> None:
+    assert csv(f"x,n\n1.5,1\n{2**63},2\ninf,3\n") == {"x": [1.5, 2.0**63, inf], "n": [1, 2, 3]}
+    assert csv("x,n\nnan,1\n7,2\n")["x"][1] == 7
+    assert csv("x,n\n1e30,1\n,2\n")["x"] == [1e30, None]
+    assert json(f'{{"x": 0.5}}\n{{"x": {2**63}}}\n{{"x": null}}\n') == {"x": [0.5, 2.0**63, None]}
+    with pytest.raises(SchemaError, match=str(2**53 + 1)):
+        csv(f"x,n\nnan,1\n{2**53 + 1},2\n")
