@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pystream.errors import SchemaError
+from pystream.errors import ConfigError, SchemaError
 from pystream.log._optional import require
 
 if TYPE_CHECKING:
@@ -65,9 +66,13 @@ class ParquetFormat:
         """Return the schema in the file's footer."""
         arrow = require("pyarrow", extra="arrow")
         schema = require("pyarrow.parquet", extra="arrow").read_schema(file).remove_metadata()
+        names = schema.names if self.columns is None else self.columns
+        _require_columns(schema.names, names)
         if self.columns is None:
             return schema
-        _require_columns(schema.names, self.columns)
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise SchemaError(f"columns= names {twice[0]!r} twice. Name it once.", column=twice[0])
         return arrow.schema([schema.field(name) for name in self.columns])
 
     def check(self, file: str, schema: pyarrow.Schema) -> None:
@@ -104,6 +109,15 @@ class CsvFormat:
     schema: pyarrow.Schema | None = None
     delimiter: str = ","
 
+    def __post_init__(self) -> None:
+        given: object = self.delimiter
+        is_one = isinstance(given, str) and len(given) == 1 and given.isascii()
+        if not is_one or self.delimiter in '"\r\n\0':
+            raise ConfigError(
+                f"from_csv: delimiter={given!r} is not one ASCII character other than a quote or "
+                'the end of a line. Pass for example ";" or "\\t".'
+            )
+
     def schema_of(self, file: str) -> pyarrow.Schema | None:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
@@ -114,6 +128,7 @@ class CsvFormat:
             return None
         arrow = require("pyarrow", extra="arrow")
         schema = self._look(file)
+        _require_columns(schema.names, schema.names)
         for field in schema:
             if arrow.types.is_binary(field.type):
                 raise SchemaError(
@@ -196,6 +211,8 @@ class CsvFormat:
             except arrow.ArrowInvalid as error:
                 if not _is_about_block(error):
                     raise
+            except UnicodeDecodeError:
+                raise BadRowError("the header is not UTF-8") from None
         raise _too_long(self.first_row)
 
     def _open(
@@ -355,7 +372,7 @@ def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
 def _require_exact(name: str, integers: list[int] | list[Decimal]) -> None:
     """Raise SchemaError for integers that a float64 may not hold."""
     for value in integers:
-        if abs(value) > EXACT_FLOATS:
+        if not -EXACT_FLOATS <= value <= EXACT_FLOATS:
             raise SchemaError(
                 f"column {name!r} has the integer {value}, but would be float64, which rounds it. "
                 "Pass schema= with the type that it shall have: decimal128, string or float64.",
@@ -426,6 +443,12 @@ def _require_columns(
             f"there is no column {missing[0]!r}; the columns are {', '.join(found)}. Name columns "
             "that every file has.",
             column=missing[0],
+        )
+    counts = Counter(found)
+    twice = [name for name in wanted if counts[name] > 1]
+    if twice:
+        raise SchemaError(
+            f"there is a column {twice[0]!r} twice. Rename one of them.", column=twice[0]
         )
     more = [name for name in found if name not in wanted]
     if also_exact and more:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pystream.errors import ConfigError
@@ -14,6 +14,8 @@ __all__ = ["FilePaths", "find_files", "output_file"]
 PACKED = (".gz", ".bz2", ".lz4", ".zst")  # what pyarrow unpacks by its name
 
 FilePaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+WANTED = "Pass a file, a directory, a pattern, or a list of these."
 
 
 def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
@@ -33,10 +35,12 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
     Raises
     ------
     ConfigError
-        If there is no file.
+        If there is no file, or something that is no path.
     """
     found: set[str] = set()
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+    for path in _listed(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(f"{method}({path!r}) got no path. {WANTED}")
         name = os.fspath(path)
         files = _files_of(name, ending)
         if not files:
@@ -46,8 +50,14 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
             )
         found.update(files)
     if not found:
-        raise ConfigError(f"{method}() got no path. Pass a file, a directory or a pattern.")
+        raise ConfigError(f"{method}() got no path. {WANTED}")
     return tuple(sorted(found))
+
+
+def _listed(paths: object) -> Iterable[object]:
+    if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
+        return [paths]
+    return paths
 
 
 def _files_of(name: str, ending: str) -> list[str]:

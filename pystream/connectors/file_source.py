@@ -144,5 +144,11 @@ class naming:  # noqa: N801  reads as a word of a with statement
             message = f"{self._what}: {self._file}: {str(error).rstrip('.')}. Mend the file"
             hint = ", or pass a schema that fits it." if self._operator else "."
             raise OperatorError(message + hint, operator=self._operator) from error
+        if isinstance(error, OSError) and self._operator:
+            raise OperatorError(
+                f"{self._what}: {self._file}: {error}. A job reads its files when it runs: leave "
+                "them where they were when its chain was built.",
+                operator=self._operator,
+            ) from error
         if isinstance(error, SchemaError) and self._file not in str(error):
             raise SchemaError(f"{self._what}: {self._file}: {error}", column=error.column) from None

@@ -233,6 +233,7 @@ class Environment:
             The columns to be read. Default: all, of the types that the beginning of the first
             file looks like.
         delimiter : str, default ","
+            One ASCII character.
         watermark : WatermarkStrategy, optional
             Needed by windows.
 

@@ -15,7 +15,7 @@ import pytest
 
 import pystream as ps
 from pystream.connectors import file_formats
-from pystream.errors import NotSupportedError, OperatorError, SchemaError
+from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +216,55 @@ def test_numbers_with_fractions_are_float64_however_large() -> None:
     assert json(f'{{"x": 0.5}}\n{{"x": {2**63}}}\n{{"x": null}}\n') == {"x": [0.5, 2.0**63, None]}
     with pytest.raises(SchemaError, match=str(2**53 + 1)):
         csv(f"x,n\nnan,1\n{2**53 + 1},2\n")
+
+
+def test_a_header_that_is_not_utf8_is_refused_by_file() -> None:
+    for encoding in ("utf-16", "latin-1"):
+        Path("other.csv").write_bytes("é,b\n1,2\n".encode(encoding))
+        for schema in (None, {"b": "int64"}):
+            with pytest.raises(OperatorError, match=r"other.csv: the header is not UTF-8"):
+                ps.Environment().from_csv("other.csv", schema=schema)
+        Path("other.json").write_bytes('{"é": 1}\n'.encode(encoding))
+        with pytest.raises(OperatorError, match=r"other.json: row 1: the text is not UTF-8"):
+            ps.Environment().from_json("other.json")
+    Path("other.csv").write_bytes("é,b\n1,2\n".encode("utf-8-sig"))
+    assert ps.Environment().from_csv("other.csv").to_arrow().to_pydict() == {"é": [1], "b": [2]}
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_a_file_that_is_gone_when_the_job_runs_is_named_with_the_operator(form: str) -> None:
+    env = ps.Environment()
+    getattr(env.from_arrow(pa.table({"n": [1, 2]})), f"sink_to_{form}")(f"x.{form}")
+    env.execute()
+    again = getattr(ps.Environment(), f"from_{form}")(f"x.{form}")
+    Path(f"x.{form}").unlink()
+    with pytest.raises(OperatorError, match=rf"operator 'from_{form}-1': x.{form}: .*No such file"):
+        again.to_arrow()
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "\n", "\r", '"', "é", "\0", 5])
+def test_a_delimiter_is_one_ascii_character(delimiter: Any) -> None:
+    Path("a.csv").write_text("n\n1\n")
+    with pytest.raises(ConfigError, match=r"from_csv: delimiter=.* one ASCII character"):
+        ps.Environment().from_csv("a.csv", delimiter=delimiter)
+
+
+@pytest.mark.parametrize("method", ["from_csv", "from_json", "from_parquet"])
+@pytest.mark.parametrize("paths", [5, None, [5], b"x"])
+def test_what_is_no_path_is_refused(method: str, paths: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"{method}\(.*\).* no path. Pass a file, a directory"):
+        getattr(ps.Environment(), method)(paths)
+
+
+def test_columns_of_one_name_are_refused() -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(table, "twice.parquet")
+    for columns in (None, ["a"]):
+        with pytest.raises(SchemaError, match=r"from_parquet: twice.parquet: .*'a' twice"):
+            ps.Environment().from_parquet("twice.parquet", columns=columns)
+    pq.write_table(pa.table({"a": [1]}), "once.parquet")
+    with pytest.raises(SchemaError, match=r"columns=.*'a' twice"):
+        ps.Environment().from_parquet("once.parquet", columns=["a", "a"])
+    for schema in (None, {"a": "int64"}):
+        with pytest.raises(SchemaError, match=r"from_csv: values.csv: .*'a' twice"):
+            csv("a,a\n1,2\n", schema)

@@ -94,7 +94,7 @@ def test_batches_are_pulled_while_the_job_runs_and_are_bounded(
     pq.write_table(pa.table({"n": np.arange(rows)}), "big.parquet", row_group_size=rows)
     stream = ps.Environment().from_parquet("big.parquet")
     os.rename("big.parquet", "moved.parquet")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OperatorError, match=r"from_parquet-1.*big\.parquet"):
         stream.to_arrow()
     os.rename("moved.parquet", "big.parquet")
     sizes: list[int] = []
