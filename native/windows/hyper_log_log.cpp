@@ -29,7 +29,7 @@ constexpr int64_t kMaxSparse = 2048;
 // One more than the zeros in front of the first one of `bits` bits.
 uint32_t rank(uint64_t value, int bits) {
   return value == 0 ? static_cast<uint32_t>(bits) + 1
-                    : static_cast<uint32_t>(bits - std::bit_width(value)) + 1;
+                    : static_cast<uint32_t>(bits - static_cast<int>(std::bit_width(value))) + 1;
 }
 
 // The register that a sparse register is a part of, and its value there.
