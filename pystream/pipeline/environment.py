@@ -251,7 +251,7 @@ class Environment:
         A row that does not fit ends the job with an OperatorError that names file and row. A field
         without anything in it is null; two quotes are the empty string.
         """
-        from pystream.connectors.file_formats import CsvFormat  # noqa: PLC0415  seldom needed
+        from pystream.connectors.file_csv import CsvFormat  # noqa: PLC0415  seldom needed
 
         form = CsvFormat(self._arrow_schema(schema), delimiter)
         return self._files("from_csv", path, form, watermark)
@@ -285,7 +285,7 @@ class Environment:
         A row that does not fit ends the job with an OperatorError that names file and row. A field
         that is missing is null.
         """
-        from pystream.connectors.file_formats import JsonFormat  # noqa: PLC0415  seldom needed
+        from pystream.connectors.file_json import JsonFormat  # noqa: PLC0415  seldom needed
 
         form = JsonFormat(self._arrow_schema(schema))
         return self._files("from_json", path, form, watermark)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pystream as ps
-from pystream.connectors import file_formats
+from pystream.connectors import file_csv
 from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError
 
 
@@ -185,7 +185,7 @@ def test_a_long_csv_row_is_read_once_and_in_its_place(before: int) -> None:
 def test_a_csv_row_that_is_too_long_is_named_with_the_limit(
     before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_formats, "CSV_BLOCKS", (128, 256))
+    monkeypatch.setattr(file_csv, "CSV_BLOCKS", (128, 256))
     text = "a,n\n" + "x,1\n" * before + '"y,2\n' + "z,3\n" * 500
     with pytest.raises(
         OperatorError, match=r"values.csv: row \d+ .*longer than 256 bytes.*quote.*closes"

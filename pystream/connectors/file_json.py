@@ -1,0 +1,169 @@
+"""JSON lines as a format of files, read in blocks of lines."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pystream.connectors.file_formats import (
+    BLOCK_BYTES,
+    TEXT_WAY_OUT,
+    BadRowError,
+    require_exact,
+)
+from pystream.log._optional import require
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["JsonFormat"]
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """One JSON object a line; `schema` None: inferred from the beginning of the first file."""
+
+    ending: ClassVar[str] = ".json"
+    first_row: ClassVar[int] = 1
+    way_out: ClassVar[str] = TEXT_WAY_OUT
+
+    schema: pyarrow.Schema | None = None
+
+    def schema_of(self, file: str) -> pyarrow.Schema | None:
+        """Return the given schema, or what the first megabyte looks like."""
+        if self.schema is not None:
+            return self.schema
+        for first_line, block in _blocks(file):
+            _require_text(block, first_line)
+            schema: pyarrow.Schema = self._parse(block, None).schema
+            _require_exact_lines(block, schema)
+            return schema
+        return None
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Do nothing: which columns there are is only seen in the rows."""
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield blocks of lines."""
+        arrow = require("pyarrow", extra="arrow")
+        for first_line, block in _blocks(file):
+            try:
+                table = self._table(block, schema)
+            except arrow.ArrowInvalid:
+                raise self._bad_row(first_line, block, schema) from None
+            yield from table.to_batches()
+
+    def _table(self, block: bytes, schema: pyarrow.Schema) -> pyarrow.Table:
+        _require_text(block)
+        table = self._parse(block, schema).select(schema.names)
+        for field, column in zip(schema, table.columns, strict=True):
+            _require_whole_days(column, field)
+        return table.cast(schema)
+
+    def _parse(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
+        reading = require("pyarrow.json", extra="arrow")
+        strict = "infer" if schema is None else "error" if self.schema is None else "ignore"
+        return reading.read_json(
+            io.BytesIO(block),
+            read_options=reading.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=reading.ParseOptions(
+                explicit_schema=None if schema is None else _as_parsed(schema),
+                unexpected_field_behavior=strict,
+            ),
+        )
+
+    def _bad_row(self, first_line: int, block: bytes, schema: pyarrow.Schema) -> BadRowError:
+        """Look for the first line that does not go, by halves; only when a block failed."""
+        lines = block.split(b"\n")
+        begin, end = 0, len(lines)
+        while end - begin > 1:
+            middle = (begin + end) // 2
+            found = self._error_of(b"\n".join(lines[begin:middle]), schema)
+            begin, end = (begin, middle) if found else (middle, end)
+        reason = self._error_of(lines[begin], schema) or "it does not go with those before it"
+        return BadRowError(f"row {first_line + begin}: {reason}")
+
+    def _error_of(self, text: bytes, schema: pyarrow.Schema) -> str | None:
+        arrow = require("pyarrow", extra="arrow")
+        if not text.strip():
+            return None
+        try:
+            self._table(text, schema)
+        except arrow.ArrowInvalid as error:
+            return str(error)
+        return None
+
+
+def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
+    arrow = require("pyarrow", extra="arrow")
+    doubtful = {field.name for field in schema if arrow.types.is_float64(field.type)}
+    if not doubtful:
+        return
+    integers: dict[str, list[int]] = {name: [] for name in doubtful}
+    for line in block.split(b"\n"):
+        with contextlib.suppress(ValueError):  # of a bad row, which will end the job
+            for name, value in json.loads(line).items():
+                if isinstance(value, float):
+                    integers.pop(name, None)
+                elif isinstance(value, int) and name in integers:
+                    integers[name].append(value)
+    for name, values in integers.items():
+        require_exact(name, values)
+
+
+def _require_text(block: bytes, first_line: int | None = None) -> None:
+    """Raise ArrowInvalid for what is not UTF-8; with its line, if the first has a number."""
+    arrow = require("pyarrow", extra="arrow")
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        line = block.count(b"\n", 0, error.start)
+        row = "" if first_line is None else f"row {first_line + line}: "
+        place = error.start - block.rfind(b"\n", 0, error.start)
+        wrong = f"0x{block[error.start]:02x} as byte {place} of the line"
+        raise arrow.ArrowInvalid(f"{row}the text is not UTF-8: {wrong}") from None
+
+
+def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> None:
+    """Raise ArrowInvalid for a time that is to be a date: a cast would cut it off."""
+    arrow = require("pyarrow", extra="arrow")
+    if not arrow.types.is_date32(field.type):
+        return
+    days = column.cast(field.type).cast(column.type)
+    first = require("pyarrow.compute", extra="arrow").not_equal(days, column).index(True).as_py()
+    if first >= 0:
+        raise arrow.ArrowInvalid(f"column {field.name!r} is a date, but {column[first]} has a time")
+
+
+def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:
+    """Return what JSON is parsed to before it is cast: pyarrow does not parse to all types."""
+    arrow = require("pyarrow", extra="arrow")
+
+    def parsed(kind: pyarrow.DataType) -> pyarrow.DataType:
+        if arrow.types.is_dictionary(kind):
+            return parsed(kind.value_type)
+        if arrow.types.is_date32(kind):
+            return arrow.timestamp("s")
+        return arrow.int64() if arrow.types.is_duration(kind) else kind
+
+    return arrow.schema([field.with_type(parsed(field.type)) for field in schema])
+
+
+def _blocks(file: str) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, about a megabyte at a time, with the number of the first."""
+    arrow = require("pyarrow", extra="arrow")
+    line, rest = 1, b""
+    with arrow.input_stream(file) as stream:
+        while read := stream.read(BLOCK_BYTES):
+            text = rest + read
+            end = text.rfind(b"\n") + 1
+            block, rest = text[:end], text[end:]
+            if block.strip():
+                yield line, block
+            line += block.count(b"\n")
+    if rest.strip():
+        yield line, rest
