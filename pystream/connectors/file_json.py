@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonFormat"]
 
+MAYBE_NULL = re.compile(r"(?:^|\})[ \t\r]*null", re.MULTILINE)  # in a string, it is none
+NEXT = re.compile(r"\s*\S")  # to where a value begins
+
 
 @dataclass(frozen=True)
 class JsonFormat:
@@ -37,9 +41,12 @@ class JsonFormat:
         """Return the given schema, or what the first megabyte looks like."""
         if self.schema is not None:
             return self.schema
+        arrow = require("pyarrow", extra="arrow")
         for first_line, block in _blocks(file):
-            _require_text(block, first_line)
-            schema: pyarrow.Schema = self._parse(block, None).schema
+            try:
+                schema: pyarrow.Schema = self._table(block, None).schema
+            except arrow.ArrowInvalid:
+                raise self._bad_row(first_line, block, None) from None
             _require_exact_lines(block, schema)
             return schema
         return None
@@ -57,9 +64,12 @@ class JsonFormat:
                 raise self._bad_row(first_line, block, schema) from None
             yield from table.to_batches()
 
-    def _table(self, block: bytes, schema: pyarrow.Schema) -> pyarrow.Table:
-        _require_text(block)
-        table = self._parse(block, schema).select(schema.names)
+    def _table(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
+        _require_objects(_text_of(block))
+        table = self._parse(block, schema)
+        if schema is None:
+            return table
+        table = table.select(schema.names)
         for field, column in zip(schema, table.columns, strict=True):
             _require_whole_days(column, field)
         return table.cast(schema)
@@ -76,25 +86,27 @@ class JsonFormat:
             ),
         )
 
-    def _bad_row(self, first_line: int, block: bytes, schema: pyarrow.Schema) -> BadRowError:
-        """Look for the first line that does not go, by halves; only when a block failed."""
+    def _bad_row(self, first_line: int, block: bytes, schema: pyarrow.Schema | None) -> BadRowError:
+        """Look for the first line with which it does not go, by halves; only if a block failed."""
         lines = block.split(b"\n")
-        begin, end = 0, len(lines)
-        while end - begin > 1:
-            middle = (begin + end) // 2
-            found = self._error_of(b"\n".join(lines[begin:middle]), schema)
-            begin, end = (begin, middle) if found else (middle, end)
-        reason = self._error_of(lines[begin], schema) or "it does not go with those before it"
-        return BadRowError(f"row {first_line + begin}: {reason}")
+        good, bad = 0, len(lines)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if self._error_of(b"\n".join(lines[:middle]), schema):
+                bad = middle
+            else:
+                good = middle
+        reason = self._error_of(lines[bad - 1], schema) or "it does not go with those before it"
+        return BadRowError(f"row {first_line + bad - 1}: {reason}")
 
-    def _error_of(self, text: bytes, schema: pyarrow.Schema) -> str | None:
+    def _error_of(self, text: bytes, schema: pyarrow.Schema | None) -> str | None:
         arrow = require("pyarrow", extra="arrow")
         if not text.strip():
             return None
         try:
             self._table(text, schema)
         except arrow.ArrowInvalid as error:
-            return str(error)
+            return re.sub(r" in row \d+\.?$", "", str(error))  # of the one line
         return None
 
 
@@ -106,7 +118,8 @@ def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
     integers: dict[str, list[int]] = {name: [] for name in doubtful}
     for line in block.split(b"\n"):
         with contextlib.suppress(ValueError):  # of a bad row, which will end the job
-            for name, value in json.loads(line).items():
+            found = json.loads(line)
+            for name, value in found.items() if isinstance(found, dict) else ():
                 if isinstance(value, float):
                     integers.pop(name, None)
                 elif isinstance(value, int) and name in integers:
@@ -115,17 +128,29 @@ def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
         require_exact(name, values)
 
 
-def _require_text(block: bytes, first_line: int | None = None) -> None:
-    """Raise ArrowInvalid for what is not UTF-8; with its line, if the first has a number."""
+def _text_of(block: bytes) -> str:
+    """Return the text, or raise ArrowInvalid: pyarrow would let it in."""
     arrow = require("pyarrow", extra="arrow")
     try:
-        block.decode()
+        return block.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = block.count(b"\n", 0, error.start)
-        row = "" if first_line is None else f"row {first_line + line}: "
-        place = error.start - block.rfind(b"\n", 0, error.start)
-        wrong = f"0x{block[error.start]:02x} as byte {place} of the line"
-        raise arrow.ArrowInvalid(f"{row}the text is not UTF-8: {wrong}") from None
+        wrong = f"0x{error.object[error.start]:02x}"
+        raise arrow.ArrowInvalid(f"the text is not UTF-8: it has {wrong}") from None
+
+
+def _require_objects(text: str) -> None:
+    """Raise ArrowInvalid for null in place of an object, on which pyarrow's reader crashes."""
+    if not MAYBE_NULL.search(text):
+        return
+    arrow = require("pyarrow", extra="arrow")
+    decoder, place = json.JSONDecoder(), 0
+    while begin := NEXT.match(text, place):
+        try:
+            found, place = decoder.raw_decode(text, begin.end() - 1)
+        except ValueError:
+            return  # the reader comes upon it first
+        if found is None:
+            raise arrow.ArrowInvalid("null is no object")
 
 
 def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> None:

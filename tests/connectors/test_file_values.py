@@ -268,3 +268,18 @@ def test_columns_of_one_name_are_refused() -> None:
     for schema in (None, {"a": "int64"}):
         with pytest.raises(SchemaError, match=r"from_csv: values.csv: .*'a' twice"):
             csv("a,a\n1,2\n", schema)
+
+
+@pytest.mark.parametrize("schema", [None, {"a": "float64"}])
+@pytest.mark.parametrize("bad", ["[1]", "7", "null", " null", '{"a": 2}null', '{"a": "x"}'])
+@pytest.mark.parametrize("before", [1, 3])
+def test_json_that_is_no_object_or_no_number_is_refused_by_row(
+    before: int, bad: str, schema: Any
+) -> None:
+    text = '{"a": 1.5, "s": "} null"}\n' * before
+    assert json(text, {"a": "float64"}) == {"a": [1.5] * before}
+    with pytest.raises(OperatorError, match=rf"values.json: row {before + 2}: "):
+        json(f'{text}\n{bad}\n{{"a": 3}}\n', schema)
+    if "a" not in bad:
+        with pytest.raises(OperatorError, match=r"values.json: row 1: "):
+            json(f'{bad}\n{{"a": 3}}\n', schema)
