@@ -4,29 +4,17 @@
 
 namespace pystream::runtime {
 
-namespace {
+CountWindowOperator::CountWindowOperator(std::string name, WindowInput::Plan input_plan,
+                                         const windows::CountAggregationSpec& aggregation)
+    : OrderedWindowOperator(std::move(name), "count window", std::move(input_plan)),
+      aggregation_(input().with_event_time(aggregation), input().schema()) {}
 
-windows::CountAggregationSpec shifted(windows::CountAggregationSpec spec,
-                                      const WindowInput& input) {
-  spec.event_time_column = input.event_time_column();
-  return spec;
-}
-
-}  // namespace
-
-CountWindowOperator::CountWindowOperator(std::string name, WindowInput::Plan input,
-                                         windows::CountAggregationSpec aggregation)
-    : OrderedOperator(std::move(name), "count window"),
-      input_(std::move(input)),
-      aggregation_(shifted(std::move(aggregation), input_), input_.schema()) {}
-
-void CountWindowOperator::deliver(Rows&& rows, Lane& lane) {
-  aggregation_.add(input_.shifted(rows.batch), rows.watermarks,
-                   [&](RecordBatch&& result, windows::RowWatermarks&& watermarks) {
-                     watermarks.first_arrival = arrivals_;
-                     arrivals_ += result.num_rows;
-                     emit(0, {std::move(result), std::move(watermarks)}, lane);
-                   });
+int64_t CountWindowOperator::add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
+                                 std::vector<int32_t>* /*late*/, Lane& lane) {
+  aggregation_.add(rows, watermarks, [&](RecordBatch&& result, windows::RowWatermarks&& in_force) {
+    emit_result(std::move(result), std::move(in_force), lane);
+  });
+  return 0;
 }
 
 }  // namespace pystream::runtime

@@ -1,32 +1,28 @@
 #pragma once
-// A count aggregation in the graph: rows in, results out as soon as a window has its records.
-// Serial, in append order. The second output, of late rows, has none.
+// A count aggregation in the graph: results leave as soon as a window has its records. The second
+// output, of late rows, has none.
 
 #include <string>
+#include <vector>
 
-#include "runtime/operator.hpp"
-#include "runtime/window_input.hpp"
+#include "runtime/ordered_window_operator.hpp"
 #include "windows/count_aggregation.hpp"
 
 namespace pystream::runtime {
 
-class CountWindowOperator final : public OrderedOperator {
+class CountWindowOperator final : public OrderedWindowOperator {
  public:
   // `aggregation`: by index of the actual input.
   CountWindowOperator(std::string name, WindowInput::Plan input,
-                      windows::CountAggregationSpec aggregation);
-
-  void deliver(Rows&& rows, Lane& lane) override;
+                      const windows::CountAggregationSpec& aggregation);
 
  protected:
-  void on_flush() override {
-    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
-  }
+  int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
+              std::vector<int32_t>* late, Lane& lane) override;
+  int64_t state_bytes() const override { return aggregation_.state_bytes(); }
 
  private:
-  WindowInput input_;
   windows::CountAggregation aggregation_;
-  int64_t arrivals_ = 0;  // rows emitted; state that is checkpointed
 };
 
 }  // namespace pystream::runtime

@@ -4,41 +4,20 @@
 
 namespace pystream::runtime {
 
-namespace {
-
-windows::WindowAggregationSpec shifted(windows::WindowAggregationSpec spec,
-                                       const WindowInput& input) {
-  spec.event_time_column = input.event_time_column();
-  return spec;
-}
-
-}  // namespace
-
-TriggeredOperator::TriggeredOperator(std::string name, WindowInput::Plan input,
-                                     windows::WindowAggregationSpec aggregation)
-    : OrderedOperator(std::move(name), "window"),
-      input_(std::move(input)),
-      aggregation_(shifted(std::move(aggregation), input_), input_.schema()) {}
+TriggeredOperator::TriggeredOperator(std::string name, WindowInput::Plan input_plan,
+                                     const windows::WindowAggregationSpec& aggregation)
+    : OrderedWindowOperator(std::move(name), "window", std::move(input_plan)),
+      aggregation_(input().with_event_time(aggregation), input().schema()) {}
 
 windows::EmitPanes TriggeredOperator::emit_to(Lane& lane) {
-  return [this, &lane](RecordBatch&& panes, Buffer&& watermarks) {
-    Rows rows{std::move(panes), {}};
-    rows.watermarks.all = watermarks.as<int64_t>()[0];
-    rows.watermarks.per_row = std::move(watermarks);
-    rows.watermarks.first_arrival = arrivals_;
-    arrivals_ += rows.batch.num_rows;
-    emit(0, std::move(rows), lane);
+  return [this, &lane](RecordBatch&& panes, Buffer&& in_force) {
+    emit_result(std::move(panes), watermarks_of(std::move(in_force)), lane);
   };
 }
 
-void TriggeredOperator::deliver(Rows&& rows, Lane& lane) {
-  late_.clear();
-  const int64_t behind =
-      aggregation_.add(input_.shifted(rows.batch), rows.watermarks, &late_, emit_to(lane));
-  if (behind > 0) OperatorMetrics::add(metrics_.accepted_late_records, behind);
-  if (late_.empty()) return;
-  OperatorMetrics::add(metrics_.late_records, static_cast<int64_t>(late_.size()));
-  if (has_consumer(1)) emit(1, input_.late_rows(rows, late_), lane);
+int64_t TriggeredOperator::add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
+                               std::vector<int32_t>* late, Lane& lane) {
+  return aggregation_.add(rows, watermarks, late, emit_to(lane));
 }
 
 void TriggeredOperator::on_watermark(int64_t watermark, Lane& lane) {

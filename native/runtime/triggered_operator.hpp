@@ -1,38 +1,30 @@
 #pragma once
-// Windows with a trigger in the graph: rows in, panes out, rows that entered no window out at the
-// second output. Serial, in append order.
+// Windows with a trigger in the graph: rows in, panes out.
 
 #include <string>
 #include <vector>
 
-#include "runtime/operator.hpp"
-#include "runtime/window_input.hpp"
+#include "runtime/ordered_window_operator.hpp"
 #include "windows/triggered_aggregation.hpp"
 
 namespace pystream::runtime {
 
-class TriggeredOperator final : public OrderedOperator {
+class TriggeredOperator final : public OrderedWindowOperator {
  public:
   // `aggregation`: by index of the actual input.
   TriggeredOperator(std::string name, WindowInput::Plan input,
-                    windows::WindowAggregationSpec aggregation);
-
-  void deliver(Rows&& rows, Lane& lane) override;
+                    const windows::WindowAggregationSpec& aggregation);
 
  protected:
+  int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
+              std::vector<int32_t>* late, Lane& lane) override;
+  int64_t state_bytes() const override { return aggregation_.state_bytes(); }
   void on_watermark(int64_t watermark, Lane& lane) override;
-  // Also where no watermark moves.
-  void on_flush() override {
-    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
-  }
 
  private:
   windows::EmitPanes emit_to(Lane& lane);
 
-  WindowInput input_;
   windows::TriggeredAggregation aggregation_;
-  int64_t arrivals_ = 0;       // rows emitted; state that is checkpointed
-  std::vector<int32_t> late_;  // scratch: what is emitted meanwhile uses that of the lane
 };
 
 }  // namespace pystream::runtime

@@ -54,4 +54,11 @@ Rows WindowInput::late_rows(const Rows& rows, std::span<const int32_t> indices) 
   return {needed.take(indices), take(rows.watermarks, indices)};
 }
 
+windows::RowWatermarks watermarks_of(Buffer&& per_row) {
+  windows::RowWatermarks result;
+  result.all = per_row.as<int64_t>()[0];
+  result.per_row = std::move(per_row);
+  return result;
+}
+
 }  // namespace pystream::runtime

@@ -31,6 +31,13 @@ class WindowInput {
   }
   int64_t event_time_offset() const { return plan_.event_time_offset; }
 
+  // The spec of an aggregation over that input.
+  template <typename Spec>
+  Spec with_event_time(Spec spec) const {
+    spec.event_time_column = event_time_column();
+    return spec;
+  }
+
   RecordBatch shifted(const RecordBatch& batch) const;
   // The rows at `indices` as the late output shows them.
   Rows late_rows(const Rows& rows, std::span<const int32_t> indices) const;
@@ -39,5 +46,8 @@ class WindowInput {
   Plan plan_;
   SchemaPtr shifted_;  // null without an offset
 };
+
+// Of panes: the watermark that each of them, at least one, shows operators below.
+windows::RowWatermarks watermarks_of(Buffer&& per_row);
 
 }  // namespace pystream::runtime

@@ -7,21 +7,11 @@
 
 namespace pystream::runtime {
 
-namespace {
-
-windows::WindowAggregationSpec shifted(windows::WindowAggregationSpec spec,
-                                       const WindowInput& input) {
-  spec.event_time_column = input.event_time_column();
-  return spec;
-}
-
-}  // namespace
-
 WindowOperator::WindowOperator(std::string name, WindowInput::Plan input,
-                               windows::WindowAggregationSpec aggregation, int threads)
+                               const windows::WindowAggregationSpec& aggregation, int threads)
     : Operator(std::move(name), "window"),
       input_(std::move(input)),
-      aggregation_(shifted(aggregation, input_), input_.schema(), threads),
+      aggregation_(input_.with_event_time(aggregation), input_.schema(), threads),
       behind_(this),
       window_end_column_(aggregation.key_columns.size() + 1) {}
 
@@ -52,9 +42,7 @@ void WindowOperator::deliver_behind(const Rows& rows, Lane& lane) {
       [&](RecordBatch&& result) { emit_result(std::move(result), lane); },
       // Below, a pane comes when its row came here: operators see the watermark that the row saw.
       [&](RecordBatch&& panes, Buffer&& watermarks) {
-        Rows out{std::move(panes), {}};
-        out.watermarks.all = watermarks.as<int64_t>()[0];
-        out.watermarks.per_row = std::move(watermarks);
+        Rows out{std::move(panes), watermarks_of(std::move(watermarks))};
         out.watermarks.first_arrival = arrivals_;
         arrivals_ += out.batch.num_rows;
         emit(0, std::move(out), lane);

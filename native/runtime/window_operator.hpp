@@ -14,7 +14,7 @@ class WindowOperator final : public Operator {
  public:
   // `aggregation`: by index of the actual input. `threads`: that may push at once.
   WindowOperator(std::string name, WindowInput::Plan input,
-                 windows::WindowAggregationSpec aggregation, int threads);
+                 const windows::WindowAggregationSpec& aggregation, int threads);
 
   // False when no row of these event times can be late while the watermark is <= watermark.
   bool may_be_late(int64_t min_event_time, int64_t watermark) const;
