@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import sqlite3
-import threading
 import time
 import uuid
 import weakref
@@ -87,7 +86,7 @@ class Catalog:
         self._frozen: Signature | None = None  # the state that a read-only connection shows
         self._reopened_count = 0
         self._lock_timeout_us = lock_timeout_us
-        self._mutex = threading.RLock()
+        self._mutex = fork.mutex()
         self._write_lock = KernelLock(
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
@@ -356,7 +355,6 @@ class Catalog:
 
     def forget_in_child(self) -> None:
         """Abandon what a forked child must not touch: the next use opens its own."""
-        self._mutex = threading.RLock()
         if self._closer is not None:
             self._closer.detach()
         fork.leak(self._connection)

@@ -266,6 +266,35 @@ def test_fork_while_threads_use_the_log(tmp_path: Path) -> None:
     assert rows.count(0) == sent
 
 
+def test_a_fork_waits_for_a_thread_that_is_inside_the_catalog(tmp_path: Path) -> None:
+    """SQLite shares locks between the connections of a process; none may be taken in the child."""
+    with ps.open(tmp_path) as log:
+        is_inside, may_leave = threading.Event(), threading.Event()
+        happened: list[str] = []
+
+        def look() -> None:
+            with log._open_catalog()._read():
+                is_inside.set()
+                may_leave.wait(20)
+                happened.append("left")
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        is_inside.wait(20)
+        timer = threading.Timer(0.3, may_leave.set)
+        timer.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12
+            pid = os.fork()
+        if pid == 0:
+            os._exit(0 if log.topics() == [] else 1)
+        happened.append("forked")
+        assert os.waitstatus_to_exitcode(wait_for(pid)) == 0
+        timer.join()
+        thread.join()
+        assert happened == ["left", "forked"]
+
+
 def wait_for(pid: int) -> int:
     """Return the status of a child, which is killed when it takes too long."""
     timer = threading.Timer(20, os.kill, (pid, signal.SIGKILL))
