@@ -4,8 +4,8 @@ Usage: make torture MINUTES=10 [SEED=1] [ONLY=power] [JOBS=2]
 
 Each harness goes on at the seed where it was left (``build/torture/progress.json``), or at SEED.
 ONLY takes the harnesses whose name contains it, JOBS lets so many run side by side. Those that have
-reached their aim rest until all have. The exit status is 1 when anything failed; the command that
-repeats it is printed.
+reached their aim rest until all have, those that failed until the next run. The exit status is 1
+when anything failed; the command that repeats it is printed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Turns:
         self._progress = progress
         self._console = console
         self._running: set[str] = set()
+        self._failed: set[str] = set()  # they rest: what failed once fails again at once
         self._lock = threading.Lock()  # of all above
         self.failures = 0
 
@@ -52,7 +53,7 @@ class Turns:
         while (left := deadline - time.monotonic()) > 0:
             with self._lock:
                 harness = self._next()
-                if harness is None:  # the others are all at it
+                if harness is None:  # the others are all at it, or have failed
                     return
                 self._running.add(harness.name)
                 seed = self._progress.of(harness.name).next_seed
@@ -63,7 +64,8 @@ class Turns:
                 self._note(harness, outcome, time.monotonic() - started)
 
     def _next(self) -> Harness | None:
-        free = [harness for harness in self._harnesses if harness.name not in self._running]
+        resting = self._running | self._failed
+        free = [harness for harness in self._harnesses if harness.name not in resting]
         unfinished = [it for it in free if self._progress.of(it.name).cases < it.aim]
         # The one that had the least time comes first, so that short runs reach all of them too.
         return min(
@@ -79,6 +81,7 @@ class Turns:
         )
         if outcome.failure is not None:
             self.failures += 1
+            self._failed.add(harness.name)
             console.print(f"{harness.name} failed:", style="bold red")
             console.print(outcome.failure, markup=False, highlight=False)
             console.print(f"Repeat it: {outcome.repeat}", markup=False, highlight=False)

@@ -62,6 +62,18 @@ def test_a_failure_is_told_with_the_command_that_repeats_it(
     assert Progress(tmp_path / "state").of("two").failures == 1
 
 
+def test_a_harness_that_failed_leaves_its_turns_to_the_others(
+    harnesses: tuple[Recording, Recording], tmp_path: Path
+) -> None:
+    one, two = harnesses
+    progress = Progress(tmp_path / "state")
+    progress.of("one").seconds = 100.0  # so that the other one has turn after turn
+    progress.save()
+    assert run(tmp_path / "state", "--seed", "6") == 1
+    assert two.seeds == [6]
+    assert one.seeds
+
+
 def test_a_harness_that_reached_its_aim_leaves_its_turns_to_the_others(
     harnesses: tuple[Recording, Recording], tmp_path: Path
 ) -> None:

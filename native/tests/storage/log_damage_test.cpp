@@ -91,7 +91,10 @@ TEST_P(LogDamageTest, AFlippedBitCostsAtMostItsBatch) {
     log->restore();
   }
   torture.report();
-  EXPECT_GT(damaged, torture.cases() / 3);
+  // Fewer cases may all lie in the padding of the segment's head.
+  if (torture.cases() >= static_cast<uint64_t>(bits / kEveryNth)) {
+    EXPECT_GT(damaged, torture.cases() / 3);
+  }
 }
 
 TEST_P(LogDamageTest, AFlippedBitOfTheControlPageCostsNothing) {
