@@ -179,9 +179,9 @@ def run(kind: str, seed: int, seconds: float) -> Outcome:
 
 
 HARNESSES = (
-    Harness("kill -9, whole log", "kills", 100_000, partial(run, "kill")),
-    Harness("failing calls, EIO, whole log", "programs", 100_000, partial(run, "EIO")),
-    Harness("failing calls, ENOSPC, whole log", "programs", 100_000, partial(run, "ENOSPC")),
+    Harness("kill -9, whole log", "kills", 20_000, partial(run, "kill")),
+    Harness("failing calls, EIO, whole log", "programs", 10_000, partial(run, "EIO")),
+    Harness("failing calls, ENOSPC, whole log", "programs", 10_000, partial(run, "ENOSPC")),
 )
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def run(seed: int, seconds: float) -> Outcome:
             return Outcome(cases, seed, outcome.failure, outcome.repeat)
 
 
-HARNESS = Harness("power loss, whole log", "states", 1_000_000, run)
+HARNESS = Harness("power loss, whole log", "states", 100_000, run)
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))
