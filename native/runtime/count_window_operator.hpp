@@ -20,6 +20,7 @@ class CountWindowOperator final : public OrderedWindowOperator {
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
               std::vector<int32_t>* late, Lane& lane) override;
   int64_t state_bytes() const override { return aggregation_.state_bytes(); }
+  bool is_fired_by_watermark() const override { return false; }
 
  private:
   windows::CountAggregation aggregation_;

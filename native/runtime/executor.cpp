@@ -69,8 +69,8 @@ struct Executor::State {
   bool run_round(size_t index);
   void process(PlannedSource* source);
   // The lowest failed batch in append order, so that the error does not depend on the threads.
-  void throw_first_failure();
-  void deliver();
+  void throw_first_failure(const std::vector<SourceBatch>& round) const;
+  void deliver(PlannedSource* source);
   void advance(PlannedSource* source, int64_t watermark);
   void drain_stages();
   bool has_pending() const;
@@ -94,13 +94,13 @@ struct Executor::State {
     const Operator* failed = nullptr;
     size_t batch = 0;
   };
-  std::vector<SourceBatch> round;
   std::vector<std::optional<Failure>> failures;  // per thread
   Lane serial;                                   // of the serial phase
   const SourceBatch* serial_batch = nullptr;     // whose emissions are delivered
 };
 
 void Executor::State::process(PlannedSource* source) {
+  std::vector<SourceBatch>& round = source->round;
   failures.assign(static_cast<size_t>(pool.threads()), std::nullopt);
   const auto work = [&](int thread) {
     if (thread >= source->threads) return;
@@ -121,10 +121,10 @@ void Executor::State::process(PlannedSource* source) {
   } else {
     pool.run(work);
   }
-  throw_first_failure();
+  throw_first_failure(round);
 }
 
-void Executor::State::throw_first_failure() {
+void Executor::State::throw_first_failure(const std::vector<SourceBatch>& round) const {
   const Failure* first = nullptr;
   for (const auto& failure : failures) {
     if (failure && (first == nullptr || failure->batch < first->batch)) first = &*failure;
@@ -132,8 +132,8 @@ void Executor::State::throw_first_failure() {
   if (first != nullptr) throw located_error(first->exception, first->failed, &round[first->batch]);
 }
 
-void Executor::State::deliver() {
-  for (SourceBatch& batch : round) {
+void Executor::State::deliver(PlannedSource* source) {
+  for (SourceBatch& batch : source->round) {
     serial_batch = &batch;
     for (Emission& emission : batch.emissions) {
       serial.enter(emission.target);
@@ -151,39 +151,50 @@ void Executor::State::advance(PlannedSource* source, int64_t watermark) {
 
 bool Executor::State::run_round(size_t index) {
   PlannedSource& source = plan.sources[index];
-  round.clear();
+  source.round.clear();
+  if (source.path) source.path->begin(source.reader->watermark());
+  serial.path = source.path.get();
   serial.enter(source.root);
   source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
-                            &round);
-  for (SourceBatch& batch : round) {
+                            &source.round);
+  for (SourceBatch& batch : source.round) {
     batch.first_arrival = arrivals;
     arrivals += batch.num_rows;
   }
   OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
   OperatorMetrics::set(source.root->metrics().ahead_records, source.reader->ahead_records());
   serial.leave(nullptr);
-  const bool had_any = !round.empty();
+  const bool had_any = !source.round.empty();
   if (had_any) {
+    if (source.path) {
+      for (const SourceBatch& batch : source.round) source.path->add(batch);
+    }
     process(&source);
-    deliver();
-    round.clear();
+    deliver(&source);
+    if (!source.path) source.round.clear();
     advance(&source, source.reader->watermark());
   } else if (source.reader->pass_idle_time()) {
+    for (const WatermarkStep& step : source.reader->take_steps()) {
+      if (source.path) source.path->add(step);
+    }
     advance(&source, source.reader->watermark());
   }
   if (source.reader->has_ended()) {
     is_source_done[index] = true;
+    if (source.path) source.path->add({windows::kMaxWatermark, false});
     advance(&source, windows::kMaxWatermark);
-    return true;
   }
-  return had_any;
+  serial.path = nullptr;
+  return had_any || is_source_done[index];
 }
 
 void Executor::State::drain_stages() {
   for (const auto& stage : plan.stages) {
+    serial.path = plan.sources[stage.source].path.get();
     stage.op->drain(serial);
     stage.op->flush(serial);
   }
+  serial.path = nullptr;
 }
 
 bool Executor::State::has_pending() const {
@@ -226,6 +237,7 @@ RunStatus Executor::State::run(int64_t budget_us) {
       return *final_status;
     }
     if (has_pending()) return RunStatus::kPending;
+    for (PlannedSource& source : plan.sources) source.round.clear();  // nothing asks for it now
     if (is_finished()) {
       final_status = RunStatus::kFinished;
       return *final_status;

@@ -26,6 +26,7 @@ class HybridReader final : public SourceReader {
   bool has_ended() const override { return history_.has_ended() && topic_.has_ended(); }
   int64_t watermark() const override;
   bool pass_idle_time() override { return history_.has_ended() && topic_.pass_idle_time(); }
+  std::vector<WatermarkStep> take_steps() override { return topic_.take_steps(); }
   int partition_count() const override { return topic_.partition_count(); }
   std::vector<int64_t> positions() const override { return topic_.positions(); }
   std::optional<int64_t> pending_records() const override { return topic_.pending_records(); }

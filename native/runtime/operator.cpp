@@ -1,6 +1,7 @@
 #include "runtime/operator.hpp"
 
 #include "base/clock.hpp"
+#include "runtime/watermark_path.hpp"
 
 namespace pystream::runtime {
 
@@ -23,6 +24,20 @@ void Operator::emit(int output, Rows&& rows, Lane& lane) {
   const auto& consumers = outputs_[static_cast<size_t>(output)];
   for (size_t i = 0; i + 1 < consumers.size(); ++i) consumers[i]->push(Rows(rows), lane);
   consumers.back()->push(std::move(rows), lane);
+}
+
+void Operator::find_readers() {
+  for (const auto& consumers : outputs_) {
+    for (const Operator* consumer : consumers) {
+      has_readers_ |= consumer->reads_watermarks() || consumer->has_readers_;
+    }
+  }
+}
+
+windows::RowWatermarks Operator::in_force(windows::RowWatermarks&& moments, int64_t rows,
+                                          const Lane& lane) const {
+  if (!has_readers_ || lane.path == nullptr) return std::move(moments);
+  return lane.path->last_until(moments, rows);
 }
 
 void Operator::advance(int64_t watermark, Lane& lane) {

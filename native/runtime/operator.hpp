@@ -28,6 +28,7 @@ struct Rows {
 
 class Operator;
 class OrderedOperator;
+class WatermarkPath;
 
 // An ordered operator's input, noted for the serial phase.
 struct Emission {
@@ -47,6 +48,7 @@ struct Lane {
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
   Operator* current = nullptr;                 // at work, or failed
   int64_t since_ns = 0;                        // when it began
+  const WatermarkPath* path = nullptr;         // serial phase: of the watermark, in this round
   std::vector<int32_t> indices;                // scratch of one process() call, not kept
 };
 
@@ -78,6 +80,11 @@ class Operator {
   OperatorMetrics& metrics() { return metrics_; }
   // Any thread.
   MetricsSnapshot snapshot() const;
+  // Whether what it does depends on the watermarks of the rows that it takes in.
+  virtual bool reads_watermarks() const { return false; }
+  // Whether an operator below does. After all of those have found it out; before the job starts.
+  void find_readers();
+  bool has_readers() const { return has_readers_; }
   // What the plan knows of it, for the snapshot; before the job starts.
   void set_place(int threads, std::optional<DataType> watermark_type) {
     threads_ = threads;
@@ -95,6 +102,10 @@ class Operator {
   virtual std::optional<int64_t> pending_records() const { return std::nullopt; }
 
   void emit(int output, Rows&& rows, Lane& lane);
+  // Of rows that the watermark has fired, each at the moment behind the one given: the watermark
+  // that was in force before. Operators below see them at that one.
+  windows::RowWatermarks in_force(windows::RowWatermarks&& moments, int64_t rows,
+                                  const Lane& lane) const;
   bool has_consumer(int output) const {
     return static_cast<size_t>(output) < outputs_.size() &&
            !outputs_[static_cast<size_t>(output)].empty();
@@ -107,6 +118,7 @@ class Operator {
   std::string name_;
   const char* kind_;
   int threads_ = 1;
+  bool has_readers_ = false;
   std::optional<DataType> watermark_type_;
   std::vector<std::vector<Operator*>> outputs_;
 };

@@ -17,6 +17,8 @@ void OrderedWindowOperator::emit_result(RecordBatch&& result, windows::RowWaterm
                                         Lane& lane) {
   watermarks.first_arrival = arrivals_;
   arrivals_ += result.num_rows;
+  const int64_t rows = result.num_rows;
+  if (is_fired_by_watermark()) watermarks = in_force(std::move(watermarks), rows, lane);
   emit(0, {std::move(result), std::move(watermarks)}, lane);
 }
 

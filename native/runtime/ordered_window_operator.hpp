@@ -17,6 +17,7 @@ class OrderedWindowOperator : public OrderedOperator {
       : OrderedOperator(std::move(name), kind), input_(std::move(input)) {}
 
   void deliver(Rows&& rows, Lane& lane) final;
+  bool reads_watermarks() const final { return true; }
 
  protected:
   // Adds rows to the aggregation. Those that entered no window are appended to `late` (indexes,
@@ -24,11 +25,14 @@ class OrderedWindowOperator : public OrderedOperator {
   virtual int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
                       std::vector<int32_t>* late, Lane& lane) = 0;
   virtual int64_t state_bytes() const = 0;
+  // Whether the watermark fires results, and not their last records alone.
+  virtual bool is_fired_by_watermark() const { return true; }
 
   // Also where no watermark moves.
   void on_flush() final { OperatorMetrics::set(metrics_.state_bytes, state_bytes()); }
 
-  // Result rows, numbered as they leave.
+  // Result rows, numbered as they leave. Operators below see each at the last watermark up to the
+  // one given.
   void emit_result(RecordBatch&& result, windows::RowWatermarks&& watermarks, Lane& lane);
 
   const WindowInput& input() const { return input_; }

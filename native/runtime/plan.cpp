@@ -50,6 +50,10 @@ class Planner {
                                                                   plan_.operators.back().get());
       }
     }
+    for (auto op = plan_.operators.rbegin(); op != plan_.operators.rend(); ++op) {
+      (*op)->find_readers();
+    }
+    plan_paths();
     for (size_t i = 0; i < plan_.sources.size(); ++i) {
       plan_skip(plan_.sources[i].node, &source_plans_[i]);
       plan_.sources[i].root->set_plan(source_plans_[i]);
@@ -93,6 +97,19 @@ class Planner {
     }
     if (graph_.nodes().empty()) {
       throw Error(ErrorCode::kConfig, "the graph is empty. Add a source and a sink.");
+    }
+  }
+
+  // Sources above windows whose results meet operators that read watermarks.
+  void plan_paths() {
+    for (size_t i = 0; i < plan_.operators.size(); ++i) {
+      const Operator& op = *plan_.operators[i];
+      if (!op.reads_watermarks() || !op.has_readers()) continue;
+      const size_t index = edges_[i][0].source;
+      PlannedSource& source = plan_.sources[index];
+      if (source.path) continue;
+      source.path =
+          std::make_unique<WatermarkPath>(source.reader.get(), source_plans_[index].delay);
     }
   }
 
@@ -281,7 +298,7 @@ class Planner {
     }
     auto stage =
         std::make_unique<PythonStageOperator>(node().name, spec.output_schema, spec.keeps_rows);
-    plan_.stages.push_back({node_, stage.get()});
+    plan_.stages.push_back({node_, stage.get(), input().source});
     return stage;
   }
 
@@ -291,7 +308,7 @@ class Planner {
 
   std::unique_ptr<Operator> make(const CollectSpec&) {
     auto collect = std::make_unique<CollectOperator>(node().name);
-    plan_.collects.push_back({node_, collect.get()});
+    plan_.collects.push_back({node_, collect.get(), input().source});
     return collect;
   }
 

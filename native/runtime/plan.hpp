@@ -11,6 +11,7 @@
 #include "runtime/python_stage.hpp"
 #include "runtime/source.hpp"
 #include "runtime/topic_reader.hpp"
+#include "runtime/watermark_path.hpp"
 
 namespace pystream::runtime {
 
@@ -21,12 +22,17 @@ struct PlannedSource {
   const TopicReader* topic = nullptr;  // `reader`, or its part, that reads a topic
   std::vector<std::string> columns;    // that are read
   int threads = 1;
+  // Where operators below windows read watermarks: the one of the round at work, whose batches
+  // stay until Python stages have passed on what it brought.
+  std::unique_ptr<WatermarkPath> path;
+  std::vector<SourceBatch> round;
 };
 
 template <typename T>
 struct PlannedNode {
   int node = 0;
   T* op = nullptr;
+  size_t source = 0;  // above it, in Plan::sources
 };
 
 struct Plan {

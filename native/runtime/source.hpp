@@ -48,6 +48,8 @@ class SourceReader {
   // After a round that gave nothing: whether the time that has passed without a batch moved the
   // watermark.
   virtual bool pass_idle_time() { return false; }
+  // How it did so.
+  virtual std::vector<WatermarkStep> take_steps() { return {}; }
   virtual int partition_count() const { return 1; }
   // The next offset per partition; empty without offsets.
   virtual std::vector<int64_t> positions() const { return {}; }

@@ -25,6 +25,7 @@ class TopicReader final : public SourceReader {
   bool has_ended() const override;
   int64_t watermark() const override { return tracker_.current(); }
   bool pass_idle_time() override;
+  std::vector<WatermarkStep> take_steps() override { return tracker_.take_steps(); }
   int partition_count() const override { return static_cast<int>(spec_.partitions.size()); }
   std::vector<int64_t> positions() const override;
   std::optional<int64_t> pending_records() const override;

@@ -34,17 +34,23 @@ void WatermarkTracker::set_idleness(const IdlenessSpec& idleness, const DataType
   event_time_ = event_time;
 }
 
+void WatermarkTracker::reach(int64_t event_time, bool is_gradual) {
+  if (event_time <= reached_) return;
+  reached_ = event_time;
+  steps_.push_back({watermark_of(reached_, delay_), is_gradual});
+}
+
 void WatermarkTracker::pass_time(int64_t now_us) {
   while (idle_->next_moment(now_us)) {
     if (idle_->are_all()) {
       reached_idle_ = reached_;
     } else {
-      reached_ = std::max(reached_, least_of_others(-1));
+      reach(least_of_others(-1), false);
     }
   }
   if (!advances_when_idle_ || !idle_->are_all() || reached_idle_ == kMinWatermark) return;
   const int64_t now = plus_ticks(idle_->all_idle_us(), reached_idle_, event_time_);
-  reached_ = std::max(reached_, std::min(now, kMaxWatermark - 1));
+  reach(std::min(now, kMaxWatermark - 1), true);
 }
 
 bool WatermarkTracker::pass_idle_time(int64_t now_us) {
@@ -66,6 +72,7 @@ BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_
   marks.own_before = std::max(own, reached_);
   marks.others = std::max(least_of_others(partition), reached_);
   marks.minimum = minimum;
+  marks.steps = take_steps();
   marks.before = watermark_of(std::min(marks.own_before, marks.others), delay_);
   own = std::max(own, maximum);
   const int64_t after = std::min(std::max(own, reached_), marks.others);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "columns/array.hpp"
@@ -21,6 +22,12 @@ namespace pystream::runtime {
 // Bounded out-of-orderness; kMinWatermark stays itself, and nothing wraps around.
 int64_t watermark_of(int64_t max_event_time, int64_t delay);
 
+// A move of the watermark that no row of a batch made: at once, or tick by tick.
+struct WatermarkStep {
+  int64_t to = windows::kMinWatermark;
+  bool is_gradual = false;
+};
+
 // One batch's place in the order of event time.
 struct BatchWatermarks {
   int64_t own_before = windows::kMinWatermark;  // running maximum of its partition before it
@@ -28,6 +35,9 @@ struct BatchWatermarks {
   int64_t minimum = 0;                          // of its event times
   int64_t before = windows::kMinWatermark;      // watermark before its first row
   int64_t after = windows::kMinWatermark;       // watermark after its last row
+  // How the watermark came from that after the batch before to `before`, as far as it did so in
+  // more than one step.
+  std::vector<WatermarkStep> steps;
 };
 
 // Running maxima of the partitions of one source, of which idle ones may be left out. One thread.
@@ -45,6 +55,8 @@ class WatermarkTracker {
   bool pass_idle_time(int64_t now_us);
   // The watermark after everything observed.
   int64_t current() const;
+  // How it came there since the last batch, with idleness.
+  std::vector<WatermarkStep> take_steps() { return std::exchange(steps_, {}); }
 
  private:
   bool is_counted(size_t partition) const {
@@ -53,6 +65,7 @@ class WatermarkTracker {
   // Of the partitions that are not idle; kMaxWatermark when there is none.
   int64_t least_of_others(int partition) const;
   void pass_time(int64_t now_us);
+  void reach(int64_t event_time, bool is_gradual);
 
   int64_t delay_;
   std::vector<int64_t> maxima_;
@@ -62,6 +75,7 @@ class WatermarkTracker {
   DataType event_time_;
   int64_t reached_ = windows::kMinWatermark;       // largest minimum over partitions so far
   int64_t reached_idle_ = windows::kMinWatermark;  // when the last of them became idle
+  std::vector<WatermarkStep> steps_;               // since the last batch; of the round at work
 };
 
 // The watermark before each row of an event-time column (int64, timestamp or date32, plain, no

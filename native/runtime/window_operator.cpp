@@ -60,9 +60,8 @@ void WindowOperator::on_watermark(int64_t watermark, Lane& lane) {
                        [&](RecordBatch&& result) { emit_result(std::move(result), lane); });
 }
 
-// A result of window [s, e) exists from the first watermark >= e - 1 on. The rows below see the
-// largest watermark before that, e - 2: a value that depends on the window alone, and not on which
-// records happened to share a round with the one that closed it.
+// A result of window [s, e) exists from the first watermark >= e - 1 on. The rows below see the one
+// before that: the last one up to e - 2.
 void WindowOperator::emit_result(RecordBatch&& result, Lane& lane) {
   if (result.num_rows == 0) return;
   const Array& end = result.columns[window_end_column_];
@@ -71,8 +70,9 @@ void WindowOperator::emit_result(RecordBatch&& result, Lane& lane) {
   windows::RowWatermarks watermarks;
   watermarks.all = watermark_of(first, 1);
   watermarks.first_arrival = arrivals_;
-  arrivals_ += result.num_rows;
-  emit(0, {std::move(result), std::move(watermarks)}, lane);
+  const int64_t rows = result.num_rows;
+  arrivals_ += rows;
+  emit(0, {std::move(result), in_force(std::move(watermarks), rows, lane)}, lane);
 }
 
 }  // namespace pystream::runtime

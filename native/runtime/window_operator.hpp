@@ -19,6 +19,8 @@ class WindowOperator final : public Operator {
   // False when no row of these event times can be late while the watermark is <= watermark.
   bool may_be_late(int64_t min_event_time, int64_t watermark) const;
 
+  bool reads_watermarks() const override { return true; }
+
  protected:
   void process(Rows&& rows, Lane& lane) override;
   void on_watermark(int64_t watermark, Lane& lane) override;

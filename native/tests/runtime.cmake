@@ -5,6 +5,7 @@ pystream_test(runtime_test
   runtime/python_stage_test.cpp
   runtime/record_timestamps_test.cpp
   runtime/topic_job_test.cpp
+  runtime/watermark_path_test.cpp
   runtime/watermark_test.cpp
   runtime/worker_pool_test.cpp
 )

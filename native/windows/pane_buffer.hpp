@@ -19,8 +19,8 @@ class PaneBuffer {
  public:
   explicit PaneBuffer(const AccumulatorLayout* layout) : layout_(layout), table_(layout) {}
 
-  // Copies the row `slot` of `table`, which is of key id `key`. `watermark`: what operators below
-  // take for the watermark before this pane; never less than that of the pane before.
+  // Copies the row `slot` of `table`, which is of key id `key`. `watermark`: the last one up to
+  // this value is what operators below see it at; never less than that of the pane before.
   struct Place {
     uint32_t key;
     int64_t start;

@@ -286,7 +286,7 @@ void SessionAggregation::State::fire(int64_t up_to, const Emit& emit) {
 }
 
 // A result of a session that ends at e exists from the first watermark >= e - 1 on. The rows below
-// see the largest watermark before that, e - 2: a value that depends on the session alone.
+// see the one before that: the last up to e - 2, which is given with each.
 void SessionAggregation::State::emit_due(const Emit& emit) {
   for (size_t begin = 0; begin < due.size(); begin += kMaxResultRows) {
     const size_t count = std::min<size_t>(kMaxResultRows, due.size() - begin);

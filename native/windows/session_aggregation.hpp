@@ -19,7 +19,7 @@ namespace pystream::windows {
 
 class SessionAggregation {
  public:
-  // Result rows, each with the watermark that those below it see.
+  // Result rows, each with a moment: those below see it at the last watermark up to that.
   using Emit = std::function<void(RecordBatch&&, RowWatermarks&&)>;
 
   // Throws kSchema when a type does not fit (names column, type, aggregate); kConfig on a bad gap

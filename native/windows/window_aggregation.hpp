@@ -122,7 +122,8 @@ struct RowWatermarks {
 };
 
 using EmitWindow = std::function<void(RecordBatch&&)>;
-// Panes that rows have fired, each with the watermark that its row saw (int64 per pane).
+// Panes, each with a moment (int64 per pane): operators below see it at the last watermark up to
+// that. Of one that a row has fired it is the watermark that the row saw.
 using EmitPanes = std::function<void(RecordBatch&&, Buffer&& watermarks)>;
 
 class WindowAggregation {

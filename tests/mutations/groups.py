@@ -30,6 +30,8 @@ GROUPS = {
             "tests/native_api/test_hybrid.py",
             "tests/native_api/test_watermarks.py",
             "tests/pipeline/test_watermarks.py",
+            "tests/pipeline/test_watermarks_oracle.py",
+            "tests/pipeline/test_chains_oracle.py",
         ),
     ),
     "log": Group(

@@ -24,6 +24,7 @@ EVENT_TIMES = "native/runtime/event_times.cpp"
 IDLENESS = "native/runtime/idleness.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 HYBRID = "native/runtime/hybrid_reader.cpp"
+PATH = "native/runtime/watermark_path.cpp"
 
 
 MUTATIONS = (
@@ -108,6 +109,30 @@ MUTATIONS = (
     Mutation(
         "the history's watermark carries over one tick short",
         (Edit(HYBRID, "latest_ = reached + 1 + delay_;", "latest_ = reached + delay_;"),),
+    ),
+    Mutation(
+        "results are seen at the last instant of their window",
+        (
+            Edit(
+                "native/runtime/operator.cpp",
+                "if (!has_readers_ || lane.path == nullptr) return",
+                "return",
+            ),
+        ),
+    ),
+    Mutation(
+        "results are seen at a watermark of the batch before",
+        (Edit(PATH, "std::max(before, last_in(*beyond, moment))", "before"),),
+    ),
+    Mutation(
+        "what the watermark takes on the way through idleness is forgotten",
+        (
+            Edit(
+                PATH,
+                "  for (const WatermarkStep& step : batch.marks.steps) add(step);\n",
+                "",
+            ),
+        ),
     ),
     Mutation(
         "watermark may go back",

@@ -15,14 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.oracle.watermarks import SourceWatermark
 from tests.oracle.windows import Pane, Record, Result, same_key
 
 
-def run_counts(records: Sequence[Record], *, size: int, slide: int | None = None) -> Result:
+def run_counts(
+    records: Sequence[Record],
+    *,
+    size: int,
+    slide: int | None = None,
+    source_watermark: SourceWatermark | None = None,
+) -> Result:
     """Window a whole stream by counting the records of each key.
 
     A pane starts with the least event time of its members, and ends a tick after the greatest:
-    that is pystream's, for Flink's windows of this kind have no bounds.
+    that is pystream's, for Flink's windows of this kind have no bounds. The watermark, if there is
+    one, passes by.
     """
     slide = size if slide is None else slide
     if not 0 < slide <= size:
@@ -30,6 +38,11 @@ def run_counts(records: Sequence[Record], *, size: int, slide: int | None = None
     of_keys: dict[tuple[object, ...], list[int]] = {}
     result = Result()
     for index, record in enumerate(records):
+        if source_watermark is not None:
+            source_watermark.observe(
+                record.partition, record.timestamp, appended=record.appended, mark=record.mark
+            )
+            result.watermarks.append(source_watermark.current)
         if record.is_filtered:
             continue
         arrived = of_keys.setdefault(same_key(record.key), [])

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tests.oracle.watermarks import SourceWatermark
 from tests.oracle.windows import MAX_TIME, Pane, Record, Result, Scalar, Watermark, same_key
 
 
@@ -69,10 +70,12 @@ def run_sessions(
     out_of_orderness: int = 0,
     partitions: Collection[int] | None = None,
     end_of_input: bool = True,
+    source_watermark: SourceWatermark | None = None,
 ) -> Result:
     """Window a whole stream into sessions; the gap is one, or one of each record.
 
-    The watermark, partitions and the end of input are those of :func:`tests.oracle.windows.run`.
+    The watermark, partitions and the end of input are those of :func:`tests.oracle.windows.run`;
+    of a ``source_watermark``, time does not pass here.
 
     A late record is saved by an open session; alone it is dropped:
 
@@ -91,7 +94,7 @@ def run_sessions(
     gaps = [gap] * len(records) if isinstance(gap, int) else gap
     if partitions is None:
         partitions = {record.partition for record in records}
-    watermark = Watermark(out_of_orderness, partitions)
+    watermark = source_watermark or Watermark(out_of_orderness, partitions)
     sessions: dict[tuple[object, ...], list[Session]] = {}
     result = Result()
 
@@ -124,7 +127,12 @@ def run_sessions(
                 of_key[:] = [*(s for s in of_key if s not in touched), whole]
                 if whole.has_ended(in_force):
                     fire(whole, index, is_own=True)
-        watermark.observe(record.partition, record.timestamp)
+        if isinstance(watermark, SourceWatermark):
+            watermark.observe(
+                record.partition, record.timestamp, appended=record.appended, mark=record.mark
+            )
+        else:
+            watermark.observe(record.partition, record.timestamp)
         result.watermarks.append(watermark.current)
         if watermark.current > in_force:
             advance(watermark.current, index)
