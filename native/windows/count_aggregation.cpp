@@ -117,16 +117,8 @@ const int64_t* CountAggregation::State::read_times(const RecordBatch& rows) {
     return no_times.data();
   }
   const int64_t* read = times.read(rows.columns[static_cast<size_t>(spec.event_time_column)]);
-  const int64_t highest = time_field->type.id == TypeId::kDate32 ? INT32_MAX : INT64_MAX;
-  const int64_t* bad = std::find(read, read + rows.num_rows, highest);
-  if (bad == read + rows.num_rows) return read;
-  const int64_t row = bad - read;
-  throw Error(ErrorCode::kOperator,
-              "event time " + std::to_string(highest) + " in column '" + times.name() + "', row " +
-                  std::to_string(row) +
-                  " of the batch, is the last that the column's type can hold, so that no window "
-                  "can end behind it. Filter such times out before the window.",
-              {{"column", times.name()}, {"row", row}, {"event_time", highest}});
+  times.check_last(read, rows.num_rows, time_field->type);
+  return read;
 }
 
 void CountAggregation::State::count(uint32_t key, int64_t row, int64_t time) {

@@ -54,6 +54,31 @@ const int64_t* EventTimes::read(const Array& column) {
   return copied_.data();
 }
 
+TimeRange EventTimes::check_windows(const int64_t* times, int64_t count, int64_t lowest,
+                                    int64_t highest) const {
+  const TimeRange range = range_of(times, count);
+  if (range.lowest >= lowest && range.highest <= highest) return range;
+  const int64_t bad = range.lowest < lowest ? range.lowest : range.highest;
+  fail(bad, std::find(times, times + count, bad) - times,
+       "has windows that start or end beyond what the column's type can hold");
+}
+
+void EventTimes::check_last(const int64_t* times, int64_t count, const DataType& type) const {
+  const int64_t last = type.id == TypeId::kDate32 ? INT32_MAX : INT64_MAX;
+  const int64_t* bad = std::find(times, times + count, last);
+  if (bad == times + count) return;
+  fail(last, bad - times,
+       "is the last that the column's type can hold, so that no window can end behind it");
+}
+
+void EventTimes::fail(int64_t time, int64_t row, const std::string& what) const {
+  throw Error(ErrorCode::kOperator,
+              "event time " + std::to_string(time) + " in column '" + name_ + "', row " +
+                  std::to_string(row) + " of the batch, " + what +
+                  ". Filter such times out before the window.",
+              {{"column", name_}, {"row", row}, {"event_time", time}});
+}
+
 TimeRange range_of(const int64_t* times, int64_t count) {
   // Four at a time: a single chain of comparisons would wait for each other.
   int64_t low[4] = {times[0], times[0], times[0], times[0]};

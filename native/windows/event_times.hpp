@@ -28,7 +28,16 @@ class EventTimes {
   // is copied. Throws kOperator when one is null, naming column and row.
   const int64_t* read(const Array& column);
 
+  // Throws kOperator, naming column and row, when one of `count` >= 1 times has windows beyond what
+  // the column's type can hold: they fit those in [lowest, highest]. Returns their extremes.
+  TimeRange check_windows(const int64_t* times, int64_t count, int64_t lowest,
+                          int64_t highest) const;
+  // The same where windows end a tick behind their latest record: when one is the last of `type`.
+  void check_last(const int64_t* times, int64_t count, const DataType& type) const;
+
  private:
+  [[noreturn]] void fail(int64_t time, int64_t row, const std::string& what) const;
+
   std::string name_;
   std::vector<int64_t> copied_;
 };

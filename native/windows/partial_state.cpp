@@ -62,18 +62,7 @@ std::vector<const Array*> PartialState::keys_of(const RecordBatch& rows) const {
 }
 
 TimeRange PartialState::check_times(const int64_t* times, int64_t count) const {
-  const auto [lowest, highest] = range_of(times, count);
-  if (lowest >= slicing_->lowest_time() && highest <= slicing_->highest_time()) {
-    return {lowest, highest};
-  }
-  const int64_t bad = lowest < slicing_->lowest_time() ? lowest : highest;
-  const int64_t row = std::find(times, times + count, bad) - times;
-  throw Error(ErrorCode::kOperator,
-              "event time " + std::to_string(bad) + " in column '" + times_.name() + "', row " +
-                  std::to_string(row) +
-                  " of the batch, has windows that start or end beyond what the column's type can "
-                  "hold. Filter such times out before the window.",
-              {{"column", times_.name()}, {"row", row}, {"event_time", bad}});
+  return times_.check_windows(times, count, slicing_->lowest_time(), slicing_->highest_time());
 }
 
 AccumulatorTable* PartialState::table_for(const Route& route) {

@@ -52,7 +52,7 @@ int64_t TriggeredAggregation::add(const RecordBatch& rows, const RowWatermarks& 
   const int64_t count = rows.num_rows;
   if (count == 0) return 0;
   const int64_t* times = times_.read(rows.columns[static_cast<size_t>(spec_.event_time_column)]);
-  check_times(times, count);
+  times_.check_windows(times, count, slicing_.lowest_time(), slicing_.highest_time());
   std::vector<const Array*> key_columns;
   for (const int key : spec_.key_columns) {
     key_columns.push_back(&rows.columns[static_cast<size_t>(key)]);
@@ -82,19 +82,6 @@ int64_t TriggeredAggregation::add(const RecordBatch& rows, const RowWatermarks& 
   }
   flush(emit);
   return behind;
-}
-
-void TriggeredAggregation::check_times(const int64_t* times, int64_t count) const {
-  const auto [lowest, highest] = range_of(times, count);
-  if (lowest >= slicing_.lowest_time() && highest <= slicing_.highest_time()) return;
-  const int64_t bad = lowest < slicing_.lowest_time() ? lowest : highest;
-  const int64_t row = std::find(times, times + count, bad) - times;
-  throw Error(ErrorCode::kOperator,
-              "event time " + std::to_string(bad) + " in column '" + times_.name() + "', row " +
-                  std::to_string(row) +
-                  " of the batch, has windows that start or end beyond what the column's type can "
-                  "hold. Filter such times out before the window.",
-              {{"column", times_.name()}, {"row", row}, {"event_time", bad}});
 }
 
 TriggeredAggregation::Takers TriggeredAggregation::takers_of(int64_t slice) {

@@ -75,7 +75,6 @@ class TriggeredAggregation {
     int64_t last;
   };
 
-  void check_times(const int64_t* times, int64_t count) const;
   Takers takers_of(int64_t slice);
   int64_t run_end(const Batch& batch, int64_t begin, int64_t slice) const;
   void add_run(const Batch& batch, int64_t begin, int64_t end, const Takers& takers);
