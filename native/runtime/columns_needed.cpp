@@ -34,6 +34,7 @@ struct InputColumns {
     for (const auto& aggregate : aggregation.aggregates) {
       if (aggregate.input >= 0) add_column(input, aggregate.input, names);
       if (aggregate.by >= 0) add_column(input, aggregate.by, names);
+      for (const int other : aggregate.others) add_column(input, other, names);
     }
     names->insert(needed[kLateOutput].begin(), needed[kLateOutput].end());
   }

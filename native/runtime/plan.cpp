@@ -229,6 +229,7 @@ class Planner {
     for (auto& aggregate : aggregation->aggregates) {
       if (aggregate.input >= 0) aggregate.input = to_input(aggregate.input);
       if (aggregate.by >= 0) aggregate.by = to_input(aggregate.by);
+      for (int& other : aggregate.others) other = to_input(other);
     }
     WindowInput::Plan plan;
     plan.schema = in.schema;

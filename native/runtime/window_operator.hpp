@@ -26,6 +26,7 @@ class WindowOperator final : public Operator {
   void on_watermark(int64_t watermark, Lane& lane) override;
   // Also where no watermark moves.
   void on_flush() override {
+    aggregation_.settle();
     OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
   }
 

@@ -114,6 +114,8 @@ std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
       return SideKind::kHyperLogLog;
     case AggregateKind::kApproxQuantile:
       return SideKind::kDDSketch;
+    case AggregateKind::kUser:
+      return SideKind::kUser;
     default:
       break;
   }
@@ -189,6 +191,7 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kLast:
     case AggregateKind::kArgMin:
     case AggregateKind::kArgMax:
+    case AggregateKind::kUser:
       break;
   }
   DataType type = input;
@@ -280,15 +283,23 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
       InputLayout& input = layout.inputs[static_cast<size_t>(result.input)];
       input_type = input.type;
       if (const auto side = side_kind_of(aggregate.kind, input_type)) {
-        SideLayout wanted{*side, result.input, aggregate.by, {}, aggregate.relative_error};
+        SideLayout wanted;
+        wanted.kind = *side;
+        wanted.input = result.input;
+        wanted.by = aggregate.by;
+        wanted.relative_error = aggregate.relative_error;
+        wanted.user = aggregate.user;
+        wanted.others = aggregate.others;
+        for (const int other : aggregate.others) checked_field(aggregate, other, schema);
         if (wanted.by >= 0) wanted.by_type = checked_by(aggregate, schema).type;
         result.side = side_of(&layout, wanted);
       } else {
         want(aggregate.kind, &input);
       }
     }
-    result.field = {aggregate.name, result_type(aggregate.kind, input_type),
-                    !is_count(aggregate.kind)};
+    const DataType type =
+        aggregate.user ? aggregate.user->result_type() : result_type(aggregate.kind, input_type);
+    result.field = {aggregate.name, type, !is_count(aggregate.kind)};
     layout.results.push_back(std::move(result));
   }
   place(&layout);

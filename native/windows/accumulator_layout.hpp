@@ -40,6 +40,7 @@ enum class SideKind : uint8_t {
   kDistinct,
   kHyperLogLog,
   kDDSketch,
+  kUser,
 };
 
 // One SideState per key and slice; aggregates that need the same share it.
@@ -48,7 +49,9 @@ struct SideLayout {
   int input = 0;     // index of AccumulatorLayout::inputs
   int by = -1;       // column of the input's schema that orders the values; -1: none, or event time
   DataType by_type;  // of it
-  double relative_error = 0;  // kDDSketch
+  double relative_error = 0;                            // kDDSketch
+  std::shared_ptr<const UserAggregate> user = nullptr;  // kUser
+  std::vector<int> others = {};  // kUser: columns of the arguments behind the input
 
   bool operator==(const SideLayout&) const = default;
 };

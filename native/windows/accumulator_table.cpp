@@ -150,7 +150,7 @@ int64_t AccumulatorTable::compress(state::LargeArray<uint8_t>* freed) {
     sparse.ids_.insert(sparse.ids_.end(), ids, ids + count);
     sparse.merge_block(*this, sparse_slots, slots, count, &pairs);
   });
-  sparse.merge_sides(*this, pairs);
+  sparse.merge_sides(*this, pairs, Source::kIsForgotten);
   std::swap(*this, sparse);
   *freed = std::move(sparse.rows_);
   return keys;
@@ -159,12 +159,17 @@ int64_t AccumulatorTable::compress(state::LargeArray<uint8_t>* freed) {
 void AccumulatorTable::densify(uint32_t universe) {
   AccumulatorTable dense(layout_);
   dense.prepare(universe, true);
-  dense.merge(*this, nullptr, universe);
+  dense.merge_all(*this, nullptr, universe, Source::kIsForgotten);
   *this = std::move(dense);
 }
 
 void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* new_ids,
                              uint32_t universe) {
+  merge_all(other, new_ids, universe, Source::kStays);
+}
+
+void AccumulatorTable::merge_all(const AccumulatorTable& other, const uint32_t* new_ids,
+                                 uint32_t universe, Source source) {
   prepare(universe,
           other.is_dense_ || is_worth_dense(static_cast<int64_t>(other.ids_.size()), universe));
   SlotPairs pairs;
@@ -175,7 +180,7 @@ void AccumulatorTable::merge(const AccumulatorTable& other, const uint32_t* new_
     uint32_t scratch[kBlockRows];
     merge_block(other, slots(ids, count, scratch), other_slots, count, &pairs);
   });
-  merge_sides(other, pairs);
+  merge_sides(other, pairs, source);
 }
 
 // Merges the rows of `other` at other_slots into mine at `slots`, one for one. merge_sides() is to
@@ -187,10 +192,16 @@ void AccumulatorTable::merge_block(const AccumulatorTable& other, const uint32_t
   if (!sides_.empty()) pairs->append(slots, other_slots, count);
 }
 
-void AccumulatorTable::merge_sides(const AccumulatorTable& other, const SlotPairs& pairs) {
+void AccumulatorTable::merge_sides(const AccumulatorTable& other, const SlotPairs& pairs,
+                                   Source source) {
+  const auto count = static_cast<int64_t>(pairs.slots.size());
   for (size_t i = 0; i < sides_.size(); ++i) {
-    sides_[i]->merge(*other.sides_[i], pairs.slots.data(), pairs.other_slots.data(),
-                     static_cast<int64_t>(pairs.slots.size()));
+    const SideState& from = *other.sides_[i];
+    if (source == Source::kIsForgotten) {
+      sides_[i]->take_over(from, pairs.slots.data(), pairs.other_slots.data(), count);
+    } else {
+      sides_[i]->merge(from, pairs.slots.data(), pairs.other_slots.data(), count);
+    }
   }
 }
 
@@ -198,7 +209,7 @@ void AccumulatorTable::merge_slots(const AccumulatorTable& other, const uint32_t
                                    const uint32_t* other_slots, int64_t count) {
   SlotPairs pairs;
   merge_block(other, slots, other_slots, count, &pairs);
-  merge_sides(other, pairs);
+  merge_sides(other, pairs, Source::kStays);
 }
 
 void AccumulatorTable::clear_rows(std::span<const uint32_t> slots) {
@@ -299,7 +310,7 @@ void AccumulatorTable::remap(std::span<const uint32_t> new_ids) {
   }
   AccumulatorTable kept(layout_);
   kept.prepare(universe, true);
-  kept.merge(*this, new_ids.data(), universe);
+  kept.merge_all(*this, new_ids.data(), universe, Source::kIsForgotten);
   *this = std::move(kept);
 }
 

@@ -58,6 +58,11 @@ class AccumulatorTable {
   void merge_slots(const AccumulatorTable& other, const uint32_t* slots,
                    const uint32_t* other_slots, int64_t count);
 
+  // See SideState::settle().
+  void settle() const {
+    for (const Side& side : sides_) side->settle();
+  }
+
   // Makes rows of a dense table empty again.
   void clear_rows(std::span<const uint32_t> slots);
 
@@ -106,6 +111,9 @@ class AccumulatorTable {
     }
   };
 
+  // What becomes of the table that is merged from, as far as sides care.
+  enum class Source : uint8_t { kStays, kIsForgotten };
+
   int64_t slot_count() const { return rows_.size() / layout_->stride; }
   void add_rows(int64_t count);
   uint32_t insert(uint32_t id);
@@ -118,7 +126,9 @@ class AccumulatorTable {
   void densify(uint32_t universe);
   void merge_beside(const AccumulatorTable& other, const uint32_t* slots,
                     const uint32_t* other_slots, int64_t count);
-  void merge_sides(const AccumulatorTable& other, const SlotPairs& pairs);
+  void merge_all(const AccumulatorTable& other, const uint32_t* new_ids, uint32_t universe,
+                 Source source);
+  void merge_sides(const AccumulatorTable& other, const SlotPairs& pairs, Source source);
   int64_t* side(std::vector<int64_t>* counts);
   static const int64_t* side_or_null(const std::vector<std::vector<int64_t>>& all, int input) {
     const std::vector<int64_t>& counts = all[static_cast<size_t>(input)];

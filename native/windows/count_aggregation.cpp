@@ -163,6 +163,7 @@ void CountAggregation::State::settle(const RecordBatch& rows, int64_t begin, int
     emit_some({windows.data() + first, count},
               next < windows.size() ? windows[next].first : parts.size(), watermarks, emit);
   }
+  table.settle();
   table.clear_rows(evicted);
   for (const uint32_t slice : evicted) slices.release(slice);
   windows.clear();

@@ -51,6 +51,12 @@ class PartialState {
     return late_slices_;
   }
 
+  // See SideState::settle().
+  void settle() const {
+    for (const auto& [slice, table] : slices_) table.settle();
+    for (const auto& [place, table] : late_slices_) table.settle();
+  }
+
   // Takes back the block of a table that is done with, for the next slice.
   void reuse(state::LargeArray<uint8_t> storage) {
     if (storage.bytes() > spare_.bytes()) spare_ = std::move(storage);

@@ -116,7 +116,7 @@ void RowAccumulator::add_sides(AccumulatorTable* table, const InputLayout& input
     const int by = layout_->sides[static_cast<size_t>(side)].by;
     table->side(side)->add({column, chunk.indices, chunk.begin, chunk.count, chunk.slots,
                             by < 0 ? nullptr : &chunk.batch->columns[static_cast<size_t>(by)],
-                            chunk.rows->times, chunk.rows->first_arrival});
+                            chunk.rows->times, chunk.rows->first_arrival, chunk.batch->columns});
   }
 }
 

@@ -400,6 +400,7 @@ int64_t SessionAggregation::add(const RecordBatch& rows, const RowWatermarks& wa
     late->push_back(static_cast<int32_t>(i));
   }
   state.flush(count);
+  state.table.settle();
   state.arrivals += count;
   state.batch = nullptr;
   return state.fired_at_once;

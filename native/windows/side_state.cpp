@@ -7,6 +7,7 @@
 #include "windows/hyper_log_log.hpp"
 #include "windows/ordered_values.hpp"
 #include "windows/text_extreme.hpp"
+#include "windows/user_state.hpp"
 
 namespace pystream::windows {
 
@@ -27,6 +28,8 @@ std::unique_ptr<SideState> make_side(const SideLayout& side, const InputLayout& 
       return std::make_unique<HyperLogLog>();
     case SideKind::kDDSketch:
       return std::make_unique<DDSketch>(side.relative_error, input.type);
+    case SideKind::kUser:
+      return std::make_unique<UserState>(side.user, side.others);
   }
   assert(false);
   return nullptr;

@@ -30,6 +30,7 @@ struct SideRows {
   // arrival.
   const int64_t* times = nullptr;
   int64_t first_arrival = 0;
+  std::span<const Array> columns = {};  // of the whole batch
 
   int64_t row(int64_t i) const { return indices == nullptr ? begin + i : indices[i]; }
 };
@@ -50,6 +51,15 @@ class SideState {
   // is. `other` may be this state itself if no slot is in both lists.
   virtual void merge(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
                      int64_t count) = 0;
+
+  // The same for slots that are new here, of a state that is forgotten afterwards.
+  virtual void take_over(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
+                         int64_t count) {
+    merge(other, slots, other_slots, count);
+  }
+
+  // Does what is left to do for rows that were added. It is done by itself before it matters.
+  virtual void settle() const {}
 
   // Empties a slot.
   virtual void clear(uint32_t slot) = 0;

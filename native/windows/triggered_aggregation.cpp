@@ -81,6 +81,7 @@ int64_t TriggeredAggregation::add(const RecordBatch& rows, const RowWatermarks& 
     }
   }
   flush(emit);
+  for (const auto& [number, window] : windows_) window.table.settle();
   return behind;
 }
 

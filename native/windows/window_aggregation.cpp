@@ -376,6 +376,11 @@ void WindowAggregation::advance(int64_t watermark, const EmitWindow& emit) {
   if (state.fire_until(watermark, emit)) state.compact_keys();
 }
 
+void WindowAggregation::settle() {
+  for (PartialState& partial : state_->partials) partial.settle();
+  state_->for_each_merged([](const AccumulatorTable& table) { table.settle(); });
+}
+
 int64_t WindowAggregation::state_bytes() const {
   State& state = *state_;
   int64_t total = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "columns/record_batch.hpp"
+#include "windows/user_aggregate.hpp"
 
 namespace pystream::windows {
 
@@ -46,9 +47,10 @@ enum class AggregateKind : uint8_t {
   kCountDistinct,
   kApproxCountDistinct,
   kApproxQuantile,
+  kUser,
 };
 
-// Their names in plans and messages.
+// Their names in plans and messages. A user's has its own.
 inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
     {"count_all", AggregateKind::kCountAll},
     {"count", AggregateKind::kCount},
@@ -78,6 +80,8 @@ struct AggregateSpec {
   int by = -1;                // kArgMin and kArgMax: index of the column whose extreme decides
   double quantile = 0;        // kApproxQuantile: in [0, 1]
   double relative_error = 0;  // kApproxQuantile: within the limits below
+  std::shared_ptr<const UserAggregate> user = nullptr;  // kUser
+  std::vector<int> others = {};  // kUser: column indexes of the arguments behind `input`
 };
 
 // Of quantiles. A smaller one takes more memory than it is worth; beyond the larger a bucket spans
@@ -154,6 +158,9 @@ class WindowAggregation {
   // the row's key, in order of end. No add() may run meanwhile.
   void add_behind(const RecordBatch& rows, const RowWatermarks& watermarks, const EmitWindow& emit,
                   const EmitPanes& emit_panes);
+
+  // Hands rows that wait to the users' functions. No add() may run meanwhile.
+  void settle();
 
   // Fires every window with end - 1 <= watermark, in order of end, each as one or more batches.
   // No add() may run meanwhile. The watermark never goes back.

@@ -287,12 +287,17 @@ RecordBatch WindowResults::begin_batch(const state::KeyDictionary& keys,
   return batch;
 }
 
-WindowResults::Overflow WindowResults::add_results(const AccumulatorTable& table,
-                                                   std::span<const uint32_t> slots,
-                                                   RecordBatch* batch) const {
+WindowResults::Failure WindowResults::add_results(const AccumulatorTable& table,
+                                                  std::span<const uint32_t> slots,
+                                                  RecordBatch* batch) const {
   for (const ResultLayout& result : layout_->results) {
     int64_t first_bad = -1;
-    batch->columns.push_back(make_result(result, table, slots, &first_bad));
+    try {
+      batch->columns.push_back(make_result(result, table, slots, &first_bad));
+    } catch (const UserAggregateError& error) {
+      if (error.at() < 0) throw;
+      return {&result, static_cast<size_t>(error.at()), error};
+    }
     if (first_bad >= 0) return {&result, static_cast<size_t>(first_bad)};
   }
   return {};
@@ -306,8 +311,8 @@ RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
   RecordBatch batch = begin_batch(keys, ids);
   batch.columns.push_back(make_constant(time_type_, start, batch.num_rows));
   batch.columns.push_back(make_constant(time_type_, end, batch.num_rows));
-  const Overflow bad = add_results(table, slots, &batch);
-  if (bad.result != nullptr) throw_overflow(*bad.result, keys, ids[bad.row], start, end);
+  const Failure bad = add_results(table, slots, &batch);
+  if (bad.result != nullptr) throw_failure(bad, keys, ids[bad.row], start, end);
   return batch;
 }
 
@@ -318,9 +323,11 @@ RecordBatch WindowResults::make_batch(const AccumulatorTable& table,
     batch.columns.push_back(make_times(time_type_, rows.starts));
     batch.columns.push_back(make_times(time_type_, rows.ends));
   }
-  const Overflow bad = add_results(table, rows.slots, &batch);
+  const Failure bad = add_results(table, rows.slots, &batch);
   if (bad.result != nullptr) {
-    throw_overflow(*bad.result, keys, rows.ids[bad.row], rows.starts[bad.row], rows.ends[bad.row]);
+    const bool has_bounds = !rows.starts.empty();
+    throw_failure(bad, keys, rows.ids[bad.row], has_bounds ? rows.starts[bad.row] : 0,
+                  has_bounds ? rows.ends[bad.row] : 0);
   }
   return batch;
 }
@@ -357,22 +364,35 @@ Array WindowResults::make_result(const ResultLayout& result, const AccumulatorTa
   }
 }
 
-void WindowResults::throw_overflow(const ResultLayout& result, const state::KeyDictionary& keys,
-                                   uint32_t id, int64_t start, int64_t end) const {
-  const InputLayout& input = layout_->inputs[static_cast<size_t>(result.input)];
+WindowResults::Place WindowResults::place_of(const state::KeyDictionary& keys, uint32_t id,
+                                             int64_t start, int64_t end) const {
+  Place place;
   const std::vector<Array> key = keys.gather({&id, 1});
-  std::string key_text;
   for (size_t i = 0; i < key.size(); ++i) {
-    key_text += (i == 0 ? "" : ", ") + schema_->fields[i].name + " = " + value_text(key[i], 0);
+    place.key += (i == 0 ? "" : ", ") + schema_->fields[i].name + " = " + value_text(key[i], 0);
   }
-  throw Error(
-      ErrorCode::kOperator,
-      "the sum of '" + input.name + "' does not fit " + result.field.type.to_string() +
-          (key.empty() ? "" : " for " + key_text) +
-          (has_bounds_ ? " in window [" + std::to_string(start) + ", " + std::to_string(end) + ")"
-                       : " in a window") +
-          ". Cast the column to float64 before summing.",
-      {{"column", input.name}, {"key", key_text}, {"window_start", start}, {"window_end", end}});
+  if (has_bounds_) {
+    place.window = " [" + std::to_string(start) + ", " + std::to_string(end) + ")";
+  }
+  return place;
+}
+
+void WindowResults::throw_failure(const Failure& failure, const state::KeyDictionary& keys,
+                                  uint32_t id, int64_t start, int64_t end) const {
+  const Place place = place_of(keys, id, start, end);
+  const std::string where = (place.key.empty() ? "" : " for " + place.key) +
+                            (has_bounds_ ? " in window" + place.window : " in a window");
+  std::vector<ErrorFact> facts = {{"key", place.key}, {"window_start", start}, {"window_end", end}};
+  if (failure.user) {
+    throw Error(failure.user->code(), failure.user->what() + where + ".", std::move(facts));
+  }
+  const InputLayout& input = layout_->inputs[static_cast<size_t>(failure.result->input)];
+  facts.emplace_back("column", input.name);
+  throw Error(ErrorCode::kOperator,
+              "the sum of '" + input.name + "' does not fit " +
+                  failure.result->field.type.to_string() + where +
+                  ". Cast the column to float64 before summing.",
+              std::move(facts));
 }
 
 }  // namespace pystream::windows

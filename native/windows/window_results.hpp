@@ -26,7 +26,8 @@ class WindowResults {
   const SchemaPtr& schema() const { return schema_; }
 
   // Emits the rows of window [start, end), in the order of key ids or of their first use. Throws
-  // kOperator, naming key and window, when a sum does not fit its type. Returns the number of rows.
+  // kOperator, naming key and window, when a sum does not fit its type, and what a user's function
+  // throws. Returns the number of rows.
   int64_t emit(const AccumulatorTable& table, const state::KeyDictionary& keys, int64_t start,
                int64_t end, const std::function<void(RecordBatch&&)>& emit);
 
@@ -46,17 +47,25 @@ class WindowResults {
                          std::span<const uint32_t> ids, std::span<const uint32_t> slots,
                          int64_t start, int64_t end) const;
   RecordBatch begin_batch(const state::KeyDictionary& keys, std::span<const uint32_t> ids) const;
-  // The first sum that does not fit its type, and in which row; none: null.
-  struct Overflow {
+  // The first sum that does not fit its type, or what failed in a user's function, and in which
+  // row; none: null.
+  struct Failure {
     const ResultLayout* result = nullptr;
     size_t row = 0;
+    std::optional<UserAggregateError> user = std::nullopt;
   };
-  Overflow add_results(const AccumulatorTable& table, std::span<const uint32_t> slots,
-                       RecordBatch* batch) const;
+  Failure add_results(const AccumulatorTable& table, std::span<const uint32_t> slots,
+                      RecordBatch* batch) const;
   Array make_result(const ResultLayout& result, const AccumulatorTable& table,
                     std::span<const uint32_t> slots, int64_t* first_bad) const;
-  [[noreturn]] void throw_overflow(const ResultLayout& result, const state::KeyDictionary& keys,
-                                   uint32_t id, int64_t start, int64_t end) const;
+  // Where a result belongs, for messages.
+  struct Place {
+    std::string key;     // empty without keys
+    std::string window;  // after a blank, with brackets; empty where windows have no bounds
+  };
+  Place place_of(const state::KeyDictionary& keys, uint32_t id, int64_t start, int64_t end) const;
+  [[noreturn]] void throw_failure(const Failure& failure, const state::KeyDictionary& keys,
+                                  uint32_t id, int64_t start, int64_t end) const;
 
   const AccumulatorLayout* layout_;
   SchemaPtr schema_;
