@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pystream.log.consumer import Consumer
     from pystream.log.producer import Producer
     from pystream.log.record_batch import RecordBatch
+    from pystream.pipeline.aggregate_functions import AggregateFunction, BatchAggregateFunction
     from pystream.pipeline.aggregates import Aggregation, count
     from pystream.pipeline.case import coalesce, greatest, least, when
     from pystream.pipeline.environment import Environment
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AggregateFunction",
     "Aggregation",
     "Array",
+    "BatchAggregateFunction",
     "BatchMetadata",
     "Consumer",
     "Delivery",
@@ -86,8 +89,10 @@ __all__ = [
 # Where each name lives. Modules load when a name is first used (PEP 562), so that a program that
 # only reads does not pay for pipelines.
 _HOMES = {
+    "AggregateFunction": "pipeline.aggregate_functions",
     "Aggregation": "pipeline.aggregates",
     "Array": "log.array",
+    "BatchAggregateFunction": "pipeline.aggregate_functions",
     "BatchMetadata": "types",
     "Consumer": "log.consumer",
     "Delivery": "_native",

@@ -6,7 +6,7 @@ alive what they refer to; arrays and batches outlive the log, partition and read
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -992,6 +992,37 @@ class Port:
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
 
+class _AggregateCalls(Protocol):
+    def add(
+        self,
+        states: list[Any],
+        shared: list[bool],
+        groups: npt.NDArray[np.int64],
+        arguments: list[Array],
+    ) -> list[Any]: ...
+    def merge(self, states: list[Any], shared: list[bool], others: list[Any]) -> list[Any]: ...
+    def results(self, states: list[Any], count: int) -> Array: ...
+
+@final
+class UserAggregate:
+    """An aggregate function in Python.
+
+    `columns` of an accumulator: name, type (bool, integers, floats, timestamps, durations) and the
+    bytes of the initial value; none: an accumulator is any object. States are an array for each
+    column, or an object for each accumulator, None for one without rows; `shared` says which
+    objects are in use elsewhere. The calls return states of the same form. They come from the
+    thread that is in ``Executor.run``. What they raise ends the job with an OperatorError, or a
+    SchemaError if it is one; its attribute `at`, if it has one that is not None, is the index of
+    the accumulator whose key and window the message then names.
+    """
+
+    def __init__(
+        self,
+        calls: _AggregateCalls,
+        columns: Sequence[tuple[str, DataType, bytes]],
+        returns: DataType,
+    ) -> None: ...
+
 @final
 class Graph:
     """Operators and how they are connected. Every operator has a name, for errors and metrics.
@@ -1079,6 +1110,7 @@ class Graph:
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
             | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
+            | tuple[str, Sequence[str], UserAggregate]
         ],
     ) -> tuple[Port, Port]:
         """Aggregate per key and window; return (results, late rows).
@@ -1089,8 +1121,8 @@ class Graph:
         `every_ticks`; 0: not. `is_discarding`: a pane shows the rows since the one before.
         Results: keys, window_start, window_end, aggregates: name, kind, input column; and, where
         asked for, the column that decides (arg_min and arg_max) and parameters (approx_quantile:
-        quantile and relative error). Late rows have the schema of the input; they are counted also
-        when nothing consumes them.
+        quantile and relative error); of one in Python name, columns, function. Late rows have the
+        schema of the input; they are counted also when nothing consumes them.
         """
 
     def add_session_window(
@@ -1104,6 +1136,7 @@ class Graph:
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
             | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
+            | tuple[str, Sequence[str], UserAggregate]
         ],
         allowed_lateness: int = 0,
         event_time_offset: int = 0,
@@ -1125,6 +1158,7 @@ class Graph:
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
             | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
+            | tuple[str, Sequence[str], UserAggregate]
         ],
         event_time_offset: int = 0,
     ) -> tuple[Port, Port]:

@@ -28,7 +28,9 @@ using Partitions = std::vector<std::shared_ptr<storage::Partition>>;
 using AggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>>;
 using LongAggregateTuple = std::tuple<std::string, std::string, std::optional<std::string>,
                                       std::optional<std::string>, std::vector<double>>;
-using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple>;
+using UserAggregateTuple =
+    std::tuple<std::string, std::vector<std::string>, std::shared_ptr<windows::UserAggregate>>;
+using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple, UserAggregateTuple>;
 
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
                                                    int64_t delay, ExpressionHandle expression,
@@ -130,6 +132,18 @@ Port add_project(Graph& graph, std::string name, Port input,
   return graph.add_project(std::move(name), input, std::move(spec));
 }
 
+windows::AggregateSpec user_aggregate(const UserAggregateTuple& parts, const Schema& schema,
+                                      const std::string& op) {
+  const auto& [name, columns, user] = parts;
+  windows::AggregateSpec spec{windows::AggregateKind::kUser,
+                              column_index(schema, op, columns.at(0)), name};
+  spec.user = user;
+  for (size_t i = 1; i < columns.size(); ++i) {
+    spec.others.push_back(column_index(schema, op, columns[i]));
+  }
+  return spec;
+}
+
 // What all windows have: keys, event time, aggregates.
 template <typename Aggregation>
 void set_columns(Aggregation* aggregation, const Schema& schema, const std::string& name,
@@ -145,17 +159,22 @@ void set_columns(Aggregation* aggregation, const Schema& schema, const std::stri
   for (const AnyAggregate& aggregate : aggregates) {
     aggregation->aggregates.push_back(std::visit(
         [&](const auto& parts) {
-          windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
-                                        index_of(std::get<2>(parts)), std::get<0>(parts)};
-          if constexpr (std::tuple_size_v<std::decay_t<decltype(parts)>> > 3) {
-            const std::vector<double>& parameters = std::get<4>(parts);
-            parsed.by = index_of(std::get<3>(parts));
-            if (parameters.size() == 2) {
-              parsed.quantile = parameters[0];
-              parsed.relative_error = parameters[1];
+          using Parts = std::decay_t<decltype(parts)>;
+          if constexpr (std::is_same_v<Parts, UserAggregateTuple>) {
+            return user_aggregate(parts, schema, name);
+          } else {
+            windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
+                                          index_of(std::get<2>(parts)), std::get<0>(parts)};
+            if constexpr (std::tuple_size_v<Parts> > 3) {
+              const std::vector<double>& parameters = std::get<4>(parts);
+              parsed.by = index_of(std::get<3>(parts));
+              if (parameters.size() == 2) {
+                parsed.quantile = parameters[0];
+                parsed.relative_error = parameters[1];
+              }
             }
+            return parsed;
           }
-          return parsed;
         },
         aggregate));
   }

@@ -24,5 +24,6 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_topic_writer(module);
   pystream::python::bind_verify(module);
   pystream::python::bind_repair(module);
+  pystream::python::bind_user_aggregate(module);
   pystream::python::bind_runtime(module);
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pystream.errors import ConfigError
 from pystream.plan.expressions import (
@@ -13,7 +13,7 @@ from pystream.plan.expressions import (
     LiteralNode,
     receiver_text,
 )
-from pystream.plan.nodes import Aggregate, AggregateFunction
+from pystream.plan.nodes import Aggregate, AggregateFunction, UserAggregate
 
 if TYPE_CHECKING:
     from pystream.pipeline.expressions import Expression
@@ -31,7 +31,7 @@ class Aggregation:
     Attributes
     ----------
     function : str
-        The name of a method of :class:`Expression` that makes one, or ``count_all``.
+        The name of a method of :class:`Expression` that makes one, ``count_all``, or ``user``.
     operand : ExpressionNode or None
         What is aggregated; None counts rows.
     where : ExpressionNode or None
@@ -40,6 +40,10 @@ class Aggregation:
         What decides which value is taken; ``arg_min`` and ``arg_max`` only.
     parameters : tuple of float
         Quantile and relative error; ``approx_quantile`` only.
+    arguments : tuple of ExpressionNode
+        Behind the operand; of a function in Python.
+    user : UserAggregate or None
+        A function in Python.
 
     Examples
     --------
@@ -48,17 +52,22 @@ class Aggregation:
     (col("amount") * 2).sum()
     """
 
-    function: AggregateFunction
+    function: AggregateFunction | Literal["user"]
     operand: ExpressionNode | None = None
     where: ExpressionNode | None = None
     by: ExpressionNode | None = None
     parameters: tuple[float, ...] = ()
+    arguments: tuple[ExpressionNode, ...] = ()
+    user: UserAggregate | None = None
 
     def __repr__(self) -> str:
         arguments = [] if self.by is None else [str(self.by)]
         arguments += [str(parameter) for parameter in self.parameters]
+        arguments += [str(argument) for argument in self.arguments]
         arguments += [] if self.where is None else [f"where={self.where}"]
         listed = ", ".join(arguments)
+        if self.user is not None:
+            return f"{self.user.name}({', '.join([str(self.operand), *arguments])})"
         if self.operand is None:
             return f"count({listed})"
         return f"{receiver_text(self.operand)}.{self.function}({listed})"
@@ -66,14 +75,23 @@ class Aggregation:
     def to_plan(self, name: str) -> Aggregate:
         """Return the result column of that name. Rows that do not count are null in its operand."""
         if self.where is None:
-            return Aggregate(name, self.function, self.operand, self.by, self.parameters)
+            return Aggregate(
+                name,
+                self.function,
+                self.operand,
+                self.by,
+                self.parameters,
+                self.arguments,
+                self.user,
+            )
         if self.operand is None:
             return Aggregate(name, "count", CallNode("case", (self.where, LiteralNode(True))))
         by = self.by
         if by is not None and not isinstance(by, ColumnNode):
             by = CallNode("case", (self.where, by))
         operand = CallNode("case", (self.where, self.operand))
-        return Aggregate(name, self.function, operand, by, self.parameters)
+        arguments = tuple(CallNode("case", (self.where, node)) for node in self.arguments)
+        return Aggregate(name, self.function, operand, by, self.parameters, arguments, self.user)
 
 
 class Aggregations:

@@ -17,6 +17,8 @@ def check_format(form: str) -> None:
 
 def place(node: nodes.Node) -> str:
     """Return where the work of an operator is done: "native" or "python"."""
+    if isinstance(node, nodes.WindowAggregation):
+        return "python" if any(a.user is not None for a in node.aggregates) else "native"
     in_python = nodes.MapBatches | nodes.ReaderSource | nodes.FileSink
     return "python" if isinstance(node, in_python) else "native"
 
@@ -105,7 +107,9 @@ def _column(name: str, value: ExpressionNode) -> str:
 def _aggregate(aggregate: nodes.Aggregate) -> str:
     arguments = [str(part) for part in (aggregate.operand, aggregate.by) if part is not None]
     arguments += [str(parameter) for parameter in aggregate.parameters]
-    return f"{aggregate.name}={aggregate.function}({', '.join(arguments)})"
+    arguments += [str(argument) for argument in aggregate.arguments]
+    function = aggregate.function if aggregate.user is None else aggregate.user.name
+    return f"{aggregate.name}={function}({', '.join(arguments)})"
 
 
 def _trigger(trigger: nodes.Trigger) -> str:

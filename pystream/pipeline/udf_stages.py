@@ -66,13 +66,14 @@ class StagedColumns:
 
     def aggregates_without_udfs(self, aggregates: list[nodes.Aggregate]) -> list[nodes.Aggregate]:
         """Return the aggregates over the columns that the stages add."""
-        if not any(has_udf(part) for a in aggregates for part in (a.operand, a.by)):
+        if not any(has_udf(part) for a in aggregates for part in (a.operand, a.by, *a.arguments)):
             return aggregates
         return [
             replace(
                 aggregate,
                 operand=None if aggregate.operand is None else self.without_udfs(aggregate.operand),
                 by=None if aggregate.by is None else self.without_udfs(aggregate.by),
+                arguments=tuple(self.without_udfs(node) for node in aggregate.arguments),
             )
             for aggregate in aggregates
         ]

@@ -170,14 +170,27 @@ class CountAssigner:
 
 
 @dataclass(frozen=True)
+class UserAggregate:
+    """An aggregate function in Python; engines call its methods by name."""
+
+    name: str  # of its class
+    function: Any
+    returns: str  # type of the results
+    # Name, type and initial value (None: zero) of each column of an accumulator; None: any object.
+    accumulators: tuple[tuple[str, str, object], ...] | None
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """One result column: a function over an expression (None: over rows)."""
 
     name: str
-    function: AggregateFunction
+    function: AggregateFunction | Literal["user"]
     operand: ExpressionNode | None
     by: ExpressionNode | None = None  # arg_min and arg_max: what decides
     parameters: tuple[float, ...] = ()  # approx_quantile: quantile and relative error
+    arguments: tuple[ExpressionNode, ...] = ()  # user: those behind the operand
+    user: UserAggregate | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ import pystream
 
 ROOT = Path(__file__).resolve().parents[2]
 SURFACE = [
+    "AggregateFunction",
     "Aggregation",
     "Array",
+    "BatchAggregateFunction",
     "BatchMetadata",
     "Consumer",
     "Delivery",

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pystream._native import Expression, Graph, Port, RecordBatch, Schema
+from pystream._native import Expression, Graph, Port, RecordBatch, Schema, UserAggregate
 from pystream.engines.local.expressions import lower
 from pystream.engines.local.file_outputs import OpenWriter
 from pystream.engines.local.topics import TopicCatalog
+from pystream.engines.local.user_aggregates import AggregateCalls, user_aggregate
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
 from pystream.plan.expressions import ColumnNode, ExpressionNode
@@ -36,6 +37,7 @@ class CompiledJob:
     collect: int | None = None
     writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
     readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
+    aggregates: list[AggregateCalls] = field(default_factory=list)  # in Python
     ports: dict[int, Port] = field(default_factory=dict)  # by id of the node that makes the rows
 
     def schema_of(self, node: nodes.Node) -> Schema:
@@ -68,8 +70,12 @@ def compile_plan(
     return _Compiler(topics, bounded, is_perfect, make_stage).compile(sinks)
 
 
-# Name, function, the column that it takes, the one that decides, parameters.
-_Aggregate = tuple[str, nodes.AggregateFunction, str | None, str | None, tuple[float, ...]]
+# Name, function, the column that it takes, the one that decides, parameters; or, of a function in
+# Python, name, columns, what the core calls.
+_Aggregate = (
+    tuple[str, nodes.AggregateFunction, str | None, str | None, tuple[float, ...]]
+    | tuple[str, list[str], UserAggregate]
+)
 
 
 class _Compiler:
@@ -220,22 +226,23 @@ class _Compiler:
         gap = assigner.gap if isinstance(assigner, nodes.SessionAssigner) else None
         operands = _Operands(input_schema)
         gap_column = None if gap is None or isinstance(gap, int) else operands.column(gap)
-        aggregates = [
-            (
-                a.name,
-                a.function,
-                operands.column(a.operand),
-                operands.column(a.by),
-                a.parameters,
-            )
-            for a in node.aggregates
-        ]
+        aggregates = [self._aggregate(aggregate, operands) for aggregate in node.aggregates]
         if operands.computed:
             outputs = [*_pass_through(input_schema), *operands.computed]
             port = graph.add_project(f"{name}-operands", port, outputs)
         results, late = self._add_window(node, name, port, aggregates, gap_column)
         self._ports[id(node)] = results
         self._late[id(node)] = late, input_schema if operands.computed else None
+
+    def _aggregate(self, aggregate: nodes.Aggregate, operands: _Operands) -> _Aggregate:
+        first = operands.column(aggregate.operand)
+        if aggregate.function != "user":
+            by = operands.column(aggregate.by)
+            return aggregate.name, aggregate.function, first, by, aggregate.parameters
+        native, calls = user_aggregate(aggregate)
+        self._job.aggregates.append(calls)
+        columns = [first, *(operands.column(node) for node in aggregate.arguments)]
+        return aggregate.name, [str(column) for column in columns], native
 
     def _add_window(
         self,

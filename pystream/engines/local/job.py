@@ -289,13 +289,15 @@ class Job:
                     return status, collected
 
     def _run_core(self) -> str:
-        """Let the core work; what a reader in Python raised comes out as it was."""
+        """Let the core work; what was raised in Python comes out."""
         try:
             return self._executor.run(_BUDGET_US)
-        except StreamError:
+        except StreamError as failure:
             for reader in self._job.readers:
                 if reader.error is not None:
                     raise reader.error from None
+            for aggregate in self._job.aggregates:
+                aggregate.end(failure)
             raise
 
     def _run_stage(self, stage: int, tell: _Teller | None) -> None:
