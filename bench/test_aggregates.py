@@ -3,7 +3,8 @@
 4 M events in ten windows of ten seconds, 1,000 int64 keys, from the log in the page cache, one
 thread. Beside it a batch GROUP BY of DuckDB over the same data in memory, one thread, where it has
 the aggregate: exact answers stand beside exact ones, sketches beside sketches (DuckDB's quantile is
-a t-digest, which bounds the error of the rank and not of the value). State is the most that is held
+a t-digest, which bounds the error of the rank and not of the value). Sums in Python stand beside the
+native sum: by batch over numpy arrays, and by record. State is the most that is held
 after any round, divided by the keys.
 """
 
@@ -94,9 +95,9 @@ def dataset() -> Columns:
     }
 
 
-@pytest.mark.parametrize("name", AGGREGATES)
-def test_aggregate(benchmark: Any, log: ps.Log, name: str) -> None:
-    row, columns = AGGREGATES[name], dataset()
+def fill(log: ps.Log) -> list[Columns]:
+    """Append the events to a topic; return them in batches."""
+    columns = dataset()
     schema = {
         "ts": "timestamp[ms]",
         "key": "int64",
@@ -113,14 +114,70 @@ def test_aggregate(benchmark: Any, log: ps.Log, name: str) -> None:
         for part in parts:
             producer.send_batch("events", part)
         producer.flush()
+    return parts
+
+
+def run(log: ps.Log, aggregation: ps.Aggregation) -> pa.Table:
+    strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    stream = ps.Environment(log).from_topic("events", watermark=strategy)
+    return stream.key_by("key").window(ps.tumbling("10s")).aggregate(a=aggregation).to_arrow()
+
+
+class BatchSum(ps.BatchAggregateFunction):
+    returns = "float64"
+    accumulators = {"total": "float64"}  # noqa: RUF012
+
+    def add_batch(self, state: dict[str, Any], groups: Any, *columns: Any) -> None:
+        state["total"] += np.bincount(groups, columns[0])
+
+    def merge_batch(self, state: dict[str, Any], other: dict[str, Any]) -> None:
+        state["total"] += other["total"]
+
+    def get_results(self, state: dict[str, Any]) -> Any:
+        return state["total"]
+
+
+class RecordSum(ps.AggregateFunction[float, float, float]):
+    returns = "float64"
+
+    def create_accumulator(self) -> float:
+        return 0.0
+
+    def add(self, value: float, accumulator: float) -> float:
+        return accumulator + value
+
+    def merge(self, a: float, b: float) -> float:
+        return a + b
+
+    def get_result(self, accumulator: float) -> float:
+        return accumulator
+
+
+@pytest.mark.parametrize(("form", "aim"), [(BatchSum, 0.3), (RecordSum, 0.02)])
+def test_sum_in_python(benchmark: Any, log: ps.Log, form: Any, aim: float) -> None:
+    fill(log)
+    native = run(log, col("value").sum())["a"].to_numpy()
+    assert np.allclose(run(log, form()(col("value")))["a"].to_numpy(), native)
+    measure(
+        benchmark,
+        lambda: run(log, form()(col("value"))),
+        title=f"A: tumbling 10 s, {KEYS:,} int64 keys, sum in Python, {form.__name__}",
+        amount=ROWS / 1e6,
+        unit="M events",
+        rival=Rival("native sum", lambda: run(log, col("value").sum()), aim),
+        rounds=3,
+    )
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_aggregate(benchmark: Any, log: ps.Log, name: str) -> None:
+    row, parts = AGGREGATES[name], fill(log)
 
     def ours() -> pa.Table:
-        strategy = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
-        stream = ps.Environment(log).from_topic("events", watermark=strategy)
-        return stream.key_by("key").window(ps.tumbling("10s")).aggregate(a=row.make()).to_arrow()
+        return run(log, row.make())
 
     duck = duckdb.connect(config={"threads": 1})
-    duck.register("input", pa.table(columns))
+    duck.register("input", pa.table(dataset()))
     duck.execute("CREATE TABLE events AS SELECT * FROM input")
     window = "epoch_us(ts) // 10000000"  # epoch_ms of a TIMESTAMP_MS fails in DuckDB 2.0
     query = f"SELECT {window} AS w, key, {row.rival} AS a FROM events GROUP BY ALL"

@@ -14,6 +14,17 @@ EXAMPLES = ROOT / "docs" / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.py"))
 # What a program prints, where its numbers matter.
 PRINTED = {
+    "aggregate_functions.py": """\
+00:00 AAA: 2195 trades at 102.71, large ones at 102.66, swing 6.2 %
+00:00 BBB: 2226 trades at 102.67, large ones at 102.64, swing 5.9 %
+00:00 CCC: 2221 trades at 102.70, large ones at 102.72, swing 6.0 %
+00:05 AAA: 2154 trades at 96.87, large ones at 96.91, swing 6.1 %
+00:05 BBB: 2235 trades at 96.92, large ones at 96.94, swing 6.1 %
+00:05 CCC: 2291 trades at 96.86, large ones at 96.82, swing 6.0 %
+00:10 AAA: 2259 trades at 95.81, large ones at 95.86, swing 7.3 %
+00:10 BBB: 2175 trades at 95.70, large ones at 95.62, swing 7.2 %
+00:10 CCC: 2244 trades at 95.64, large ones at 95.69, swing 7.2 %
+""",
     "backfill.py": """\
 backfill: 24,000 payments, 0 late
 features-cold: 485 payments from 23:30 to 00:30

@@ -10,6 +10,8 @@ DD_SKETCH = "native/windows/dd_sketch.cpp"
 DISTINCT = "native/windows/distinct_values.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 SOURCE = "native/runtime/source.cpp"
+USER = "native/windows/user_state.cpp"
+USER_BINDING = "pystream/_native/bind_user_aggregate.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -56,5 +58,13 @@ MUTATIONS = (
     Mutation(
         "a sparse sketch that becomes dense loses the bits between",
         (Edit(HYPER_LOG_LOG, "static_cast<uint32_t>(kMoreBits) + value", "value"),),
+    ),
+    Mutation(
+        "a user's accumulators are merged without the rows that wait for them",
+        (Edit(USER, "  settle();\n  from.settle();", "  settle();"),),
+    ),
+    Mutation(
+        "windows change an accumulator of the user's that they have in common",
+        (Edit(USER_BINDING, "held.use_count() > 1", "held.use_count() > 1000"),),
     ),
 )

@@ -27,6 +27,8 @@ GROUPS = {
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
+            "tests/pipeline/test_user_aggregates.py",
+            "tests/pipeline/test_user_aggregates_oracle.py",
             "tests/native_api/test_hybrid.py",
             "tests/native_api/test_watermarks.py",
             "tests/pipeline/test_watermarks.py",
