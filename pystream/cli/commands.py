@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from pystream.cli.endings import fail
+from pystream.cli.topic_commands import topics_app
 from pystream.errors import StreamError
 
 __all__ = ["app"]
@@ -19,8 +20,8 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Topics and event-time pipelines inside one Python process.",
     no_args_is_help=True,
-    add_completion=False,
 )
+app.add_typer(topics_app, name="topics")
 
 
 @app.callback()
@@ -28,13 +29,7 @@ def root() -> None:
     """Topics and event-time pipelines inside one Python process."""
 
 
-def fail(error: Exception, status: int = 1) -> typer.Exit:
-    """Print an error for people; raise what this returns."""
-    Console(stderr=True).print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
-    return typer.Exit(status)
-
-
-@app.command()
+@app.command(epilog="Example: pystream demo --directory flights")
 def demo(
     directory: Annotated[
         Path, typer.Option("--directory", "-d", help="Where the demo's log is kept.")
@@ -46,8 +41,6 @@ def demo(
     The 336,776 departures from New York in 2013 go into a topic in the order in which they
     really left; a pipeline groups them by their timetable into event-time windows; the results
     go into topics and are shown. Run it twice: what is there is not done again.
-
-    Example: pystream demo --directory /tmp/flights
     """
     from pystream.cli.demo import run_demo  # noqa: PLC0415  --help stays fast
 
@@ -58,7 +51,7 @@ def demo(
         raise fail(error) from None
 
 
-@app.command()
+@app.command(epilog="Example: pystream backup data monday")
 def backup(
     directory: Annotated[Path, typer.Argument(help="Of the log; it may be in use.")],
     target: Annotated[Path, typer.Argument(help="New or empty; open it to restore.")],
@@ -67,8 +60,6 @@ def backup(
 
     Segments that are complete become hard links where the file system allows, so that a backup on
     the same disk takes little space.
-
-    Example: pystream backup data /backups/monday
     """
     import pystream  # noqa: PLC0415  --help stays fast
 
@@ -85,7 +76,7 @@ def backup(
     )
 
 
-@app.command()
+@app.command(epilog="Example: pystream verify data --json")
 def verify(
     directory: Annotated[Path, typer.Argument(help="Of the log.")],
     repair: Annotated[
@@ -102,8 +93,6 @@ def verify(
 
     Opens nothing for writing and works while others append. Exit status: 0 the log is clean,
     1 something was found, 2 the directory is not a log or cannot be read.
-
-    Example: pystream verify /var/lib/payments --json
     """
     from pystream.cli.verify import NOT_A_LOG, run_verify  # noqa: PLC0415  --help stays fast
 
@@ -120,7 +109,7 @@ class Until(StrEnum):
     LATEST = "latest"
 
 
-@app.command()
+@app.command(epilog="Example: pystream run totals.py --live --until latest")
 def run(
     program: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Python file.")
@@ -151,8 +140,6 @@ def run(
     A program that executes none has its Environment named env executed. Exit status: 0 all jobs
     finished, 1 one failed, 2 there is no job, 130 Ctrl-C, 143 terminated; what the program passes
     to sys.exit() otherwise.
-
-    Example: pystream run totals.py --live --until latest
     """
     from pystream.cli.live import LiveView  # noqa: PLC0415  --help stays fast
     from pystream.cli.run import run_program  # noqa: PLC0415
@@ -181,7 +168,7 @@ class Form(StrEnum):
     ARROW = "arrow"
 
 
-@app.command()
+@app.command(epilog="Example: pystream dump data/payments/0 --offsets 0:10 --format json")
 def dump(
     place: Annotated[Path, typer.Argument(help="A segment file, a partition or a topic.")],
     form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.TEXT,
@@ -199,8 +186,6 @@ def dump(
 
     Works on a single file, on directories of a log that is in use, and on what verify --repair set
     aside. Damage is shown in its place; the exit status is 1 then. Bytes are base64 in JSON.
-
-    Example: pystream dump data/topics/6f…/0 --offsets 1000:1010 --format json
     """
     from pystream.cli.dump import Range, segment_paths  # noqa: PLC0415  --help stays fast
     from pystream.cli.dump import dump as write  # noqa: PLC0415

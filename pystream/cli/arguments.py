@@ -1,0 +1,47 @@
+"""Arguments that several commands have, and how a shell completes them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pystream.errors import LogError, StreamError
+
+__all__ = ["AsJson", "Directory", "TopicName", "TopicNames", "complete_topics", "require_log"]
+
+
+def complete_topics(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the log's topics that begin so; nothing where there is no log."""
+    import pystream  # noqa: PLC0415  --help stays fast
+
+    directory = context.params.get("directory")
+    given = context.params.get("topics") or ()
+    with contextlib.suppress(StreamError, OSError):
+        if directory is not None:
+            with pystream.open(directory, read_only=True) as log:
+                names = [name for name in log.topics() if name not in given]
+                return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def require_log(directory: Path) -> None:
+    """Raise LogError where there is no log: a mistyped directory must not become one."""
+    if not (directory / "order").exists():
+        raise LogError(
+            f"there is no log in {directory}. Check the path; pystream topics create makes one.",
+            path=str(directory),
+        )
+
+
+Directory = Annotated[Path, typer.Argument(help="Of the log.", show_default=False)]
+TopicName = Annotated[
+    str, typer.Argument(help="Of the topic.", autocompletion=complete_topics, show_default=False)
+]
+TopicNames = Annotated[
+    list[str],
+    typer.Argument(help="Of the topics.", autocompletion=complete_topics, show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -1,0 +1,176 @@
+"""The commands ``pystream topics ...`` and their options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pystream.cli.arguments import AsJson, Directory, TopicName, TopicNames, require_log
+from pystream.cli.endings import ending
+from pystream.cli.printing import result_console
+
+__all__ = ["topics_app"]
+
+topics_app = typer.Typer(
+    help="Create, list, describe, alter and delete topics.", no_args_is_help=True
+)
+
+
+class Compression(StrEnum):
+    """Of a topic's buffers."""
+
+    NONE = "none"
+    LZ4 = "lz4"
+
+
+class TimestampType(StrEnum):
+    """Whose time a record has."""
+
+    CREATE_TIME = "create_time"
+    APPEND_TIME = "append_time"
+
+
+@topics_app.command(
+    epilog="Example: pystream topics create data payments -c user:string -c amount:float64 -k user"
+)
+def create(  # noqa: PLR0917  each is an option
+    directory: Annotated[Path, typer.Argument(help="Of the log; made when it is missing.")],
+    topics: Annotated[list[str], typer.Argument(help="Their names.", show_default=False)],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", "-c", metavar="NAME:TYPE", help="Once per column. None: key and value."
+        ),
+    ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Columns of a .parquet file, or a JSON object of them.",
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", "-k", metavar="COLUMN", help="Whose values decide the partition."),
+    ] = None,
+    partitions: Annotated[int, typer.Option("--partitions", "-p", help="Of each topic.")] = 1,
+    compression: Annotated[Compression, typer.Option(help="Of values.")] = Compression.NONE,
+    segment_bytes: Annotated[
+        str, typer.Option(metavar="SIZE", help="Where a segment file ends.")
+    ] = "256MiB",
+    timestamp_type: Annotated[
+        TimestampType, typer.Option(help="The producer's time or the append's.")
+    ] = TimestampType.CREATE_TIME,
+    if_not_exists: Annotated[
+        bool, typer.Option("--if-not-exists", help="Leave a topic that is the same as it is.")
+    ] = False,
+) -> None:
+    r"""Create topics that differ in nothing but their names: all of them, or none.
+
+    Types are bool, int8 to int64, uint8 to uint64, float32, float64, decimal128(10, 2), string,
+    binary, date32, timestamp\[ms], timestamp\[us, UTC], duration\[ms] and so on, each also with
+    "not null" behind it. Without columns a topic has the shape of Kafka's: key, value and headers.
+    """
+    import pystream  # noqa: PLC0415  --help stays fast
+    from pystream.cli.topics import columns_of  # noqa: PLC0415
+
+    with ending():
+        wanted = columns_of(column or [], schema)
+        with pystream.open(directory) as log:
+            created = log.create_topics(
+                topics,
+                wanted,
+                key or None,
+                partitions=partitions,
+                exist_ok=if_not_exists,
+                compression=compression.value,
+                segment_bytes=segment_bytes,
+                timestamp_type=timestamp_type.value,
+            )
+        console = result_console()
+        for topic in created:
+            console.print(
+                f"created {escape(topic.name)}: {topic.partitions} partitions, "
+                f"{escape(str(topic.schema))}",
+                soft_wrap=True,
+            )
+
+
+@topics_app.command("list", epilog="Example: pystream topics list data --json")
+def list_(directory: Directory, as_json: AsJson = False) -> None:
+    """List topics with their partitions, records and sizes on disk."""
+    from pystream.cli.topics import list_topics  # noqa: PLC0415  --help stays fast
+
+    with ending():
+        list_topics(directory, result_console(), as_json=as_json)
+
+
+@topics_app.command(epilog="Example: pystream topics describe data payments")
+def describe(directory: Directory, topics: TopicNames, as_json: AsJson = False) -> None:
+    """Describe topics: settings, columns, and the offsets and size of each partition."""
+    from pystream.cli.topics import describe_topics  # noqa: PLC0415  --help stays fast
+
+    with ending():
+        describe_topics(directory, topics, result_console(), as_json=as_json)
+
+
+@topics_app.command(
+    epilog="Example: pystream topics alter data payments --add-column country:string"
+)
+def alter(
+    directory: Directory,
+    topic: TopicName,
+    add_column: Annotated[
+        list[str],
+        typer.Option("--add-column", "-c", metavar="NAME:TYPE", help="Once per new column."),
+    ],
+) -> None:
+    """Give a topic more columns, which are null in the records that are stored.
+
+    Producers and consumers go on. What is stored is not rewritten.
+    """
+    import pystream  # noqa: PLC0415  --help stays fast
+    from pystream.cli.topics import columns_of  # noqa: PLC0415
+
+    with ending():
+        columns = columns_of(add_column, None)
+        assert isinstance(columns, dict)
+        require_log(directory)
+        with pystream.open(directory) as log:
+            log.topic(topic)  # names the nearest when there is none
+            altered = log.alter_topic(topic, add_columns=columns)
+        result_console().print(
+            f"altered {escape(altered.name)}: {escape(str(altered.schema))}", soft_wrap=True
+        )
+
+
+@topics_app.command(epilog="Example: pystream topics delete data payments --yes")
+def delete(
+    directory: Directory,
+    topics: TopicNames,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete topics with their records and what groups committed for them.
+
+    Asks before it does, and without a terminal needs --yes. Unknown names stop it before anything
+    is deleted.
+    """
+    import pystream  # noqa: PLC0415  --help stays fast
+    from pystream.cli.topics import confirm_deletion  # noqa: PLC0415
+
+    with ending():
+        require_log(directory)
+        names = list(dict.fromkeys(topics))
+        with pystream.open(directory) as log:
+            for name in names:
+                log.topic(name)
+            if not yes:
+                confirm_deletion(directory, names)
+            for name in names:
+                log.delete_topic(name)
+                result_console().print(f"deleted {escape(name)}", soft_wrap=True)

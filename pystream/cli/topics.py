@@ -1,0 +1,256 @@
+"""``pystream topics``: what its commands do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import pystream as ps
+from pystream.cli.printing import print_json, print_table, size_text
+from pystream.errors import ConfigError
+from pystream.log._optional import require
+
+__all__ = ["columns_of", "confirm_deletion", "describe_topics", "facts_of", "list_topics"]
+
+_OPEN_PARTITIONS = 256  # at once: each takes open files, and thousands of topics are common
+_SEGMENT = "*.seg"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A topic and what its partitions hold."""
+
+    topic: ps.Topic
+    ends: list[ps.PartitionEnds]
+    sizes: list[tuple[int, int]]
+    """Segments and bytes on disk of each partition."""
+
+    @property
+    def records(self) -> int:
+        """How many offsets there are, over all partitions."""
+        return sum(ends.end - ends.start for ends in self.ends)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, over all partitions."""
+        return sum(size for _, size in self.sizes)
+
+
+def facts_of(directory: Path, names: Iterable[str] | None = None) -> Iterator[Facts]:
+    """Yield facts about topics, all of them by default; writes nothing.
+
+    Raises
+    ------
+    UnknownTopicError
+        If a topic does not exist.
+    """
+    with ps.open(directory, read_only=True) as log:
+        topics = [log.topic(name) for name in (log.topics() if names is None else names)]
+    ahead = list(reversed(topics))
+    while ahead:
+        opened = 0
+        with ps.open(directory, read_only=True) as log:
+            while ahead and (opened == 0 or opened + ahead[-1].partitions <= _OPEN_PARTITIONS):
+                topic = log.topic(ahead.pop().name)
+                opened += topic.partitions
+                yield Facts(topic, topic.ends(), _sizes(directory, topic))
+
+
+def _sizes(directory: Path, topic: ps.Topic) -> list[tuple[int, int]]:
+    place = directory / "topics" / topic.description.id.hex()
+    sizes = []
+    for number in range(topic.partitions):
+        segments = [path.stat() for path in (place / str(number)).glob(_SEGMENT)]
+        sizes.append((len(segments), sum(segment.st_blocks * 512 for segment in segments)))
+    return sizes
+
+
+def list_topics(directory: Path, console: Console, *, as_json: bool) -> None:
+    """Print a line for each topic."""
+    found = list(facts_of(directory))
+    if as_json:
+        print_json([_summary(facts) for facts in found])
+        return
+    print_table(
+        console,
+        ["topic", "partitions", "records", "size", "key", "columns"],
+        [
+            (
+                facts.topic.name,
+                f"{facts.topic.partitions:,}",
+                f"{facts.records:,}",
+                size_text(facts.size),
+                ", ".join(facts.topic.key) if facts.topic.is_typed else "key",
+                ", ".join(facts.topic.schema.names) if facts.topic.is_typed else "key, value",
+            )
+            for facts in found
+        ],
+        numbers=("partitions", "records", "size"),
+    )
+
+
+def describe_topics(directory: Path, names: list[str], console: Console, *, as_json: bool) -> None:
+    """Print settings, columns and partitions of topics."""
+    found = list(facts_of(directory, dict.fromkeys(names)))
+    if as_json:
+        print_json([_description(facts) for facts in found])
+        return
+    for place, facts in enumerate(found):
+        if place > 0:
+            console.print()
+        _describe(facts, console)
+
+
+def _describe(facts: Facts, console: Console) -> None:
+    topic = facts.topic
+    key = ", ".join(topic.key) if topic.key else "none"
+    console.print(
+        f"[bold cyan]{escape(topic.name)}[/]: {topic.partitions} partitions, "
+        f"{facts.records:,} records, {size_text(facts.size)}\n"
+        f"key {escape(key)}, compression {topic.compression}, segments of "
+        f"{size_text(topic.segment_bytes)}, timestamps {topic.timestamp_type}",
+        soft_wrap=True,
+    )
+    console.print()
+    fields = [
+        (name, str(kind), "yes" if is_nullable else "no")
+        for name, kind, is_nullable in topic.schema.fields
+    ]
+    print_table(console, ["column", "type", "nullable"], fields)
+    console.print()
+    print_table(
+        console,
+        ["partition", "start", "end", "records", "segments", "size"],
+        [
+            (
+                str(number),
+                f"{ends.start:,}",
+                f"{ends.end:,}",
+                f"{ends.end - ends.start:,}",
+                f"{segments:,}",
+                size_text(size),
+            )
+            for number, (ends, (segments, size)) in enumerate(
+                zip(facts.ends, facts.sizes, strict=True)
+            )
+        ],
+        numbers=("partition", "start", "end", "records", "segments", "size"),
+    )
+
+
+def _summary(facts: Facts) -> dict[str, Any]:
+    topic = facts.topic
+    return {
+        "topic": topic.name,
+        "partitions": topic.partitions,
+        "records": facts.records,
+        "bytes": facts.size,
+        "key": list(topic.key),
+        "is_typed": topic.is_typed,
+        "columns": {
+            name: f"{kind}{'' if is_nullable else ' not null'}"
+            for name, kind, is_nullable in topic.schema.fields
+        },
+    }
+
+
+def _description(facts: Facts) -> dict[str, Any]:
+    topic = facts.topic
+    partitions = [
+        {"partition": number, "start": ends.start, "end": ends.end, "segments": n, "bytes": size}
+        for number, (ends, (n, size)) in enumerate(zip(facts.ends, facts.sizes, strict=True))
+    ]
+    return {
+        **_summary(facts),
+        "compression": topic.compression,
+        "segment_bytes": topic.segment_bytes,
+        "timestamp_type": topic.timestamp_type,
+        "partitions": partitions,
+    }
+
+
+def confirm_deletion(directory: Path, names: list[str]) -> None:
+    """Ask whether topics are to be deleted, and leave when they are not.
+
+    Raises
+    ------
+    ConfigError
+        If there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"deleting {', '.join(names)} must be confirmed, and standard input is no terminal. "
+            "Pass --yes."
+        )
+    records = sum(facts.records for facts in facts_of(directory, names))
+    typer.confirm(f"Delete {', '.join(names)} with {records:,} records?", abort=True)
+
+
+def columns_of(columns: list[str], schema: Path | None) -> object:
+    """Return the schema that options name; None without any, which is Kafka's shape.
+
+    Parameters
+    ----------
+    columns : list of str
+        Each ``NAME:TYPE``.
+    schema : Path, optional
+        A Parquet file, whose columns are taken, or a JSON object of names and types.
+
+    Raises
+    ------
+    ConfigError
+        If a column is written otherwise, or the file is neither.
+
+    Examples
+    --------
+    >>> columns_of(["user:string", "at:timestamp[ms, UTC] not null"], None)
+    {'user': 'string', 'at': 'timestamp[ms, UTC] not null'}
+    """
+    if schema is not None and columns:
+        raise ConfigError("--schema and --column both name columns. Pass one of them.")
+    if schema is not None:
+        return _schema_in(schema)
+    named: dict[str, str] = {}
+    for column in columns:
+        name, colon, kind = column.partition(":")
+        if not colon or not name or not kind.strip():
+            raise ConfigError(
+                f"--column is {column!r}. Write NAME:TYPE, such as user:string or "
+                '"at:timestamp[ms] not null".'
+            )
+        if name in named:
+            raise ConfigError(f"--column names {name!r} twice. Name each column once.")
+        named[name] = kind.strip()
+    return named or None
+
+
+def _schema_in(file: Path) -> object:
+    if file.suffix == ".parquet":
+        arrow = require("pyarrow", extra="arrow")
+        try:
+            schema: object = require("pyarrow.parquet", extra="arrow").read_schema(file)
+        except arrow.ArrowInvalid as error:
+            raise ConfigError(f"--schema: {file} is no Parquet file: {error}.") from None
+        return schema
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(
+            f"--schema: {file} is no JSON: {error}. Pass a file such as "
+            '{"user": "string", "amount": "float64"}, or a .parquet file.'
+        ) from None
+    if not isinstance(found, dict):
+        raise ConfigError(
+            f"--schema: {os.fspath(file)} holds no object. Write it as "
+            '{"user": "string", "amount": "float64"}.'
+        )
+    return found

@@ -1,0 +1,243 @@
+"""The commands `pystream topics ...`: what they do, print, and refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+import pystream as ps
+from pystream.cli import topics
+from pystream.cli.commands import app
+from tests.cli.commands import LONG, command, environment, words
+
+WIDE = {"COLUMNS": "200", "TERM": "dumb"}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def run(*arguments: object, stdin: str = "") -> Any:
+    return CliRunner().invoke(app, ["topics", *map(str, arguments)], env=WIDE, input=stdin)
+
+
+def succeed(*arguments: object) -> str:
+    ran = run(*arguments)
+    assert ran.exit_code == 0, ran.output
+    return str(ran.stdout)
+
+
+def refusal(*arguments: object) -> str:
+    ran = run(*arguments)
+    assert ran.exit_code == 1, ran.output
+    assert ran.stderr.startswith("pystream: ")
+    return words(ran.stderr)
+
+
+def test_create_makes_the_log_and_topics_of_one_shape(directory: Path) -> None:
+    shape = ("-c", "user:string not null", "-c", "at:timestamp[ms, UTC]", "-k", "user", "-p", 3)
+    out = succeed("create", directory, "a", "b", *shape, "--compression", "lz4")
+    assert out.splitlines()[1].startswith("created b: 3 partitions, user: string not null, at:")
+    with ps.open(directory) as log:
+        assert log.topics() == ["a", "b"]
+        topic = log.topic("b")
+        assert (topic.partitions, topic.key, topic.compression) == (3, ("user",), "lz4")
+        assert str(topic.schema) == "user: string not null, at: timestamp[ms, UTC]"
+
+
+def test_topic_without_columns_has_the_shape_of_kafka(directory: Path) -> None:
+    succeed("create", directory, "lines")
+    with ps.open(directory) as log:
+        assert not log.topic("lines").is_typed
+
+
+def test_columns_come_from_parquet_and_json_files(directory: Path, tmp_path: Path) -> None:
+    table = pa.table({"n": pa.array([1], pa.int32()), "text": ["a"]})
+    pa.parquet.write_table(table, tmp_path / "like.parquet")
+    (tmp_path / "shape.json").write_text('{"a:b": "float64 not null"}')
+    succeed("create", directory, "p", "--schema", tmp_path / "like.parquet")
+    succeed("create", directory, "j", "--schema", tmp_path / "shape.json")
+    with ps.open(directory) as log:
+        assert str(log.topic("p").schema) == "n: int32, text: string"
+        assert str(log.topic("j").schema) == "a:b: float64 not null"
+
+
+def test_if_not_exists_takes_the_same_topic_and_refuses_another(directory: Path) -> None:
+    succeed("create", directory, "t", "-c", "n:int64")
+    assert "exists already" in refusal("create", directory, "t", "-c", "n:int64")
+    succeed("create", directory, "t", "-c", "n:int64", "--if-not-exists")
+    assert "schema" in refusal("create", directory, "t", "-c", "n:int8", "--if-not-exists")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("-c", "user"), "--column is 'user'. Write NAME:TYPE"),
+        (("-c", ":int64"), "Write NAME:TYPE"),
+        (("-c", "a:int64", "-c", "a:int8"), "names 'a' twice"),
+        (("-c", "a:integer"), "integer"),
+        (("-c", "a:int64", "-k", "b"), "key names column 'b'"),
+        (("-p", "0"), "partitions is 0"),
+        (("--segment-bytes", "1"), "segment_bytes"),
+    ],
+)
+def test_wrong_settings_are_named_and_nothing_is_created(
+    directory: Path, options: tuple[str, ...], part: str
+) -> None:
+    assert part in refusal("create", directory, "t", *options)
+    if directory.exists():
+        with ps.open(directory) as log:
+            assert log.topics() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "part"),
+    [
+        ("s.json", "[]", "holds no object"),
+        ("s.json", "{", "is no JSON"),
+        ("s.parquet", "x", "is no Parquet file"),
+    ],
+)
+def test_schema_that_cannot_be_read_is_named(
+    directory: Path, tmp_path: Path, name: str, text: str, part: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert part in refusal("create", directory, "t", "--schema", tmp_path / name)
+    both = refusal("create", directory, "t", "--schema", tmp_path / name, "-c", "n:int8")
+    assert "Pass one of them" in both
+
+
+@pytest.fixture
+def filled(directory: Path) -> Path:
+    with ps.open(directory) as log:
+        log.create_topic("orders", {"user": "string", "n": "int64"}, key="user", partitions=2)
+        log.create_topic("lines")
+        with log.producer() as producer:
+            producer.send_batch("orders", {"user": ["a"] * 1200, "n": range(1200)}, partition=1)
+    return directory
+
+
+def test_list_is_aligned_text_and_json_for_programs(filled: Path) -> None:
+    lines = succeed("list", filled).splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["topic", "partitions", "records"],
+        ["lines", "1", "0"],
+        ["orders", "2", "1,200"],
+    ]
+    assert lines[0].index("columns") == lines[1].index("key, value")
+    found = json.loads(succeed("list", filled, "--json"))
+    assert [entry["topic"] for entry in found] == ["lines", "orders"]
+    assert found[1]["columns"] == {"user": "string", "n": "int64"}
+    assert (found[1]["records"], found[1]["partitions"], found[1]["key"]) == (1200, 2, ["user"])
+    assert found[1]["bytes"] > 0
+    assert (found[0]["bytes"], found[0]["is_typed"]) == (0, False)
+
+
+def test_list_of_more_partitions_than_are_opened_at_once_is_complete(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "_OPEN_PARTITIONS", 4)
+    with ps.open(directory) as log:
+        for number in range(7):
+            log.create_topic(f"t{number}", {"n": "int64"}, partitions=number + 1)
+            with log.producer() as producer:
+                producer.send_batch(f"t{number}", {"n": np.arange(number)}, partition=number)
+    found = json.loads(succeed("list", directory, "--json"))
+    assert [entry["records"] for entry in found] == list(range(7))
+
+
+def test_describe_tells_settings_columns_and_partitions(filled: Path) -> None:
+    text = words(succeed("describe", filled, "orders", "lines"))
+    assert "orders: 2 partitions, 1,200 records" in text
+    assert "n int64 yes" in text
+    assert "1 0 1,200 1,200 1 " in text
+    assert "key binary yes" in text
+    (found,) = json.loads(succeed("describe", filled, "orders", "--json"))
+    assert (found["compression"], found["timestamp_type"]) == ("none", "create_time")
+    assert [(part["start"], part["end"]) for part in found["partitions"]] == [(0, 0), (0, 1200)]
+
+
+def test_looking_writes_nothing(filled: Path) -> None:
+    def files() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in filled.rglob("*") if path.is_file()}
+
+    before = files()
+    succeed("list", filled)
+    succeed("describe", filled, "lines")
+    assert files() == before
+
+
+def test_alter_adds_columns(filled: Path) -> None:
+    succeed("alter", filled, "orders", "-c", "country:string", "-c", "vat:float64")
+    with ps.open(filled) as log:
+        assert log.topic("orders").schema.names == ["user", "n", "country", "vat"]
+    assert "'n'" in refusal("alter", filled, "orders", "-c", "n:int64")
+
+
+def test_delete_deletes_all_or_none(filled: Path) -> None:
+    assert "'ordres'" in refusal("delete", filled, "lines", "ordres", "--yes")
+    with ps.open(filled) as log:
+        assert log.topics() == ["lines", "orders"]
+    assert succeed("delete", filled, "lines", "orders", "-y").split() == [
+        *("deleted", "lines", "deleted", "orders")
+    ]
+    with ps.open(filled) as log:
+        assert log.topics() == []
+
+
+def test_delete_without_a_terminal_needs_yes(filled: Path) -> None:
+    assert "Pass --yes" in refusal("delete", filled, "lines")
+    with ps.open(filled) as log:
+        assert "lines" in log.topics()
+
+
+@pytest.mark.parametrize(("answer", "left"), [(b"n\n", True), (b"y\n", False)])
+def test_delete_on_a_terminal_asks(filled: Path, answer: bytes, left: bool) -> None:
+    main, terminal = pty.openpty()
+    try:
+        os.write(main, answer)
+        subprocess.run(
+            command("topics", "delete", filled, "orders"),
+            stdin=terminal,
+            capture_output=True,
+            env=environment(),
+            timeout=LONG,
+            check=False,
+        )
+    finally:
+        os.close(main)
+        os.close(terminal)
+    with ps.open(filled) as log:
+        assert ("orders" in log.topics()) == left
+
+
+def test_unknown_topic_names_the_nearest(filled: Path) -> None:
+    with ps.open(filled) as log:
+        log.create_topics((f"sensor-{number}" for number in range(20)), {"n": "int8"})
+    for arguments in (("describe", filled, "ordrs"), ("alter", filled, "ordrs", "-c", "a:int8")):
+        message = refusal(*arguments)
+        assert "'ordrs' does not exist" in message
+        assert "such as orders" in message
+
+
+def test_directory_without_a_log_is_an_error_and_stays_so(tmp_path: Path) -> None:
+    missing = tmp_path / "no"
+    for arguments in (
+        ("list", missing),
+        ("describe", missing, "t"),
+        ("alter", missing, "t", "-c", "a:int8"),
+        ("delete", missing, "t", "-y"),
+    ):
+        assert str(missing) in refusal(*arguments)
+    assert not missing.exists()
