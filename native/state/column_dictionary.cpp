@@ -63,20 +63,19 @@ void ColumnDictionary::find_or_insert_encoded(const Array& column, uint32_t* ids
   translate(column, ids);
 }
 
-// Gives ids to the entries that rows of `column` use.
+// Gives ids to the entries that rows of `column` use, in the order of the rows: entries may be in
+// any, and how a column is encoded makes no difference.
 void ColumnDictionary::resolve_entries(const Array& column) {
   const int32_t* codes = column.codes();
   used_.assign(entry_ids_.size(), 0);
-  if (column.null_count == 0) {
-    for (int64_t i = 0; i < column.length; ++i) used_[static_cast<size_t>(codes[i])] = 1;
-  } else {
-    for (int64_t i = 0; i < column.length; ++i) {
-      if (column.is_valid(i)) used_[static_cast<size_t>(codes[i])] = 1;
-    }
-  }
   rows_.clear();
-  for (size_t code = 0; code < used_.size(); ++code) {
-    if (used_[code] != 0 && entry_ids_[code] == kNoId) rows_.push_back(static_cast<int32_t>(code));
+  const bool has_nulls = column.null_count > 0;
+  for (int64_t i = 0; i < column.length; ++i) {
+    if (has_nulls && !column.is_valid(i)) continue;
+    const auto code = static_cast<size_t>(codes[i]);
+    if (used_[code] != 0) continue;
+    used_[code] = 1;
+    if (entry_ids_[code] == kNoId) rows_.push_back(codes[i]);
   }
   found_.resize(rows_.size());
   find_or_insert_values(*dictionary_, rows_, false, found_.data());

@@ -80,8 +80,8 @@ std::vector<Array> KeyDictionary::gather(std::span<const uint32_t> ids) const {
   return columns;
 }
 
-void KeyDictionary::translate(const KeyDictionary& other, uint32_t begin, uint32_t* out) {
-  const uint32_t end = other.size();
+void KeyDictionary::translate(const KeyDictionary& other, uint32_t begin, uint32_t end,
+                              uint32_t* out) {
   if (begin == 0) {
     *out++ = 0;  // null is 0 everywhere
     begin = 1;

@@ -39,9 +39,9 @@ class KeyDictionary {
   // The key columns of `ids`; copies.
   std::vector<Array> gather(std::span<const uint32_t> ids) const;
 
-  // For each id in [begin, other.size()) of `other` the id here of the same key; keys new here are
-  // added. out[i] is for id begin + i.
-  void translate(const KeyDictionary& other, uint32_t begin, uint32_t* out);
+  // For each id in [begin, end) of `other` the id here of the same key; keys new here are added, in
+  // that order. out[i] is for id begin + i.
+  void translate(const KeyDictionary& other, uint32_t begin, uint32_t end, uint32_t* out);
 
   // Forgets the keys whose `live` byte is 0. Ids stay in order but close up; id 0 stays 0. Returns
   // the new id of each old one, kNoId for the forgotten.

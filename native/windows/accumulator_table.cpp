@@ -1,6 +1,7 @@
 #include "windows/accumulator_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -26,6 +27,29 @@ constexpr int64_t kLargeBytes = int64_t{1} << 20;
 constexpr int64_t kBlockRows = 1024;
 
 uint32_t hash_id(uint32_t id) { return id * 0x9E3779B1u; }
+
+// By the digits of the ids, from the last to the first.
+void sort_by_id(AccumulatorTable::Places* places) {
+  constexpr int kBits = 11;
+  const int64_t count = places->ids.size();
+  if (count == 0 || std::is_sorted(places->ids.data(), places->ids.data() + count)) return;
+  const uint32_t highest = *std::max_element(places->ids.data(), places->ids.data() + count);
+  AccumulatorTable::Places sorted;
+  sorted.ids.resize(count);
+  sorted.slots.resize(count);
+  for (int shift = 0; shift < 32 && highest >> shift != 0; shift += kBits) {
+    const auto digit = [&](int64_t i) { return places->ids[i] >> shift & ((1u << kBits) - 1); };
+    std::array<int64_t, (size_t{1} << kBits) + 1> begins{};
+    for (int64_t i = 0; i < count; ++i) ++begins[digit(i) + 1];
+    std::partial_sum(begins.begin(), begins.end(), begins.begin());
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t at = begins[digit(i)]++;
+      sorted.ids[at] = places->ids[i];
+      sorted.slots[at] = places->slots[i];
+    }
+    std::swap(*places, sorted);
+  }
+}
 
 }  // namespace
 
@@ -275,6 +299,7 @@ void AccumulatorTable::collect(Places* places) const {
     places->ids.append(ids, count);
     places->slots.append(slots, count);
   });
+  if (!is_dense_) sort_by_id(places);
 }
 
 int64_t AccumulatorTable::key_count() const {

@@ -70,8 +70,7 @@ class AccumulatorTable {
   // sparse. `freed` then gets its block. Returns key_count().
   int64_t compress(state::LargeArray<uint8_t>* freed);
 
-  // The ids that have rows, and their slots, in the order of slots. `places` is
-  // replaced.
+  // The ids that have rows, and their slots, in the order of ids. `places` is replaced.
   struct Places {
     state::LargeArray<uint32_t> ids;
     state::LargeArray<uint32_t> slots;

@@ -8,10 +8,12 @@
 namespace pystream::windows {
 
 PartialState::PartialState(const WindowAggregationSpec* spec, const Schema& input,
-                           const Slicing* slicing, const AccumulatorLayout* layout)
+                           const Slicing* slicing, const AccumulatorLayout* layout,
+                           bool notes_arrivals)
     : spec_(spec),
       slicing_(slicing),
       layout_(layout),
+      notes_arrivals_(notes_arrivals),
       keys_(key_types(spec->key_columns, input)),
       times_(input.fields[static_cast<size_t>(spec->event_time_column)].name),
       router_(slicing, spec->allowed_lateness),
@@ -37,6 +39,7 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
 
   ids_.resize(static_cast<size_t>(count));
   keys_.find_or_insert(keys_of(rows), count, ids_.data());
+  if (notes_arrivals_) note_arrivals(count, watermarks.first_arrival);
 
   router_.route(times.values, count, times.range, in_force, late, behind);
   for (const RowRouter::Group& group : router_.groups()) {
@@ -45,6 +48,16 @@ void PartialState::add(const RecordBatch& rows, const RowWatermarks& watermarks,
     accumulator_.add(
         table, rows, ids_.data(),
         {group.begin, group.count, router_.order(), times.values, watermarks.first_arrival});
+  }
+}
+
+// New keys have the next ids in the order of the rows.
+void PartialState::note_arrivals(int64_t count, int64_t first_arrival) {
+  const size_t size = keys_.size();
+  for (int64_t row = 0; row < count && first_arrivals_.size() < size; ++row) {
+    if (ids_[static_cast<size_t>(row)] == first_arrivals_.size()) {
+      first_arrivals_.push_back(first_arrival + row);
+    }
   }
 }
 
@@ -76,6 +89,12 @@ AccumulatorTable* PartialState::table_for(const Route& route) {
 
 std::vector<uint32_t> PartialState::compact(std::span<const uint8_t> live) {
   std::vector<uint32_t> new_ids = keys_.compact(live);
+  if (notes_arrivals_) {
+    for (size_t id = 1; id < new_ids.size(); ++id) {
+      if (new_ids[id] != state::kNoId) first_arrivals_[new_ids[id]] = first_arrivals_[id];
+    }
+    first_arrivals_.resize(keys_.size());
+  }
   for (auto& [slice, table] : slices_) table.remap(new_ids);
   for (auto& [place, table] : late_slices_) table.remap(new_ids);
   return new_ids;

@@ -23,7 +23,7 @@ namespace pystream::windows {
 class PartialState {
  public:
   PartialState(const WindowAggregationSpec* spec, const Schema& input, const Slicing* slicing,
-               const AccumulatorLayout* layout);
+               const AccumulatorLayout* layout, bool notes_arrivals);
 
   // The event times of a batch as int64, checked; valid until the next call. Throws kOperator when
   // one is null or has windows that its type cannot hold.
@@ -41,6 +41,10 @@ class PartialState {
 
   state::KeyDictionary& keys() { return keys_; }
   const state::KeyDictionary& keys() const { return keys_; }
+
+  // If asked to note it: the number of the first row of each key, by key id; ascending but for id
+  // 0.
+  const std::vector<int64_t>& first_arrivals() const { return first_arrivals_; }
 
   // Open slices by number, and rows that were late for some windows of their slice, by the first
   // window that takes them and slice.
@@ -69,6 +73,7 @@ class PartialState {
   int64_t bytes() const;
 
  private:
+  void note_arrivals(int64_t count, int64_t first_arrival);
   TimeRange check_times(const int64_t* times, int64_t count) const;
   AccumulatorTable* table_for(const Route& route);
 
@@ -76,9 +81,11 @@ class PartialState {
   const WindowAggregationSpec* spec_;
   const Slicing* slicing_;
   const AccumulatorLayout* layout_;
+  const bool notes_arrivals_;
 
   // State that is checkpointed.
   state::KeyDictionary keys_;
+  std::vector<int64_t> first_arrivals_ = {0};
   std::map<int64_t, AccumulatorTable> slices_;
   std::map<std::pair<int64_t, int64_t>, AccumulatorTable> late_slices_;
 

@@ -67,7 +67,7 @@ struct WindowAggregation::State {
                   "threads is " + std::to_string(threads) + ". Use at least one.");
     }
     for (int thread = 0; thread < threads; ++thread) {
-      partials.emplace_back(&spec, *input, &slicing, &layout);
+      partials.emplace_back(&spec, *input, &slicing, &layout, threads > 1);
     }
     partial_look_at.assign(static_cast<size_t>(threads), kCompactMinKeys);
     if (threads > 1) {
@@ -81,7 +81,7 @@ struct WindowAggregation::State {
   // The dictionary that sealed slices and results use: with one thread, that thread's.
   state::KeyDictionary& keys() { return is_merging() ? *merged_keys : partials.front().keys(); }
 
-  const uint32_t* ids_of(size_t thread);
+  void merge_keys();
   void merge_into(std::optional<AccumulatorTable>* target, size_t thread, AccumulatorTable&& table);
   std::optional<AccumulatorTable> seal(int64_t slice);
   void take_late(int64_t window);
@@ -128,15 +128,39 @@ struct WindowAggregation::State {
   PaneBuffer panes;
 };
 
-// The merged id of each key id of a thread, brought up to date.
-const uint32_t* WindowAggregation::State::ids_of(size_t thread) {
-  if (!is_merging()) return nullptr;
-  std::vector<uint32_t>& ids = merged_ids[thread];
-  const state::KeyDictionary& from = partials[thread].keys();
-  const auto known = static_cast<uint32_t>(ids.size());
-  ids.resize(from.size());
-  merged_keys->translate(from, known, ids.data() + known);
-  return ids.data();
+// Gives merged ids to the keys that threads have seen since the last time, in the order in which
+// they came, whatever the thread: the keys of a window are shown in the order of their ids.
+void WindowAggregation::State::merge_keys() {
+  if (!is_merging()) return;
+  for (;;) {
+    // The thread whose next key came first, and when that of the next thread did.
+    size_t first = partials.size();
+    int64_t earliest = INT64_MAX;
+    int64_t next = INT64_MAX;
+    for (size_t thread = 0; thread < partials.size(); ++thread) {
+      const std::vector<int64_t>& arrivals = partials[thread].first_arrivals();
+      const size_t known = std::max<size_t>(merged_ids[thread].size(), 1);
+      if (known == arrivals.size()) continue;
+      if (first == partials.size() || arrivals[known] < earliest) {
+        next = first == partials.size() ? INT64_MAX : earliest;
+        first = thread;
+        earliest = arrivals[known];
+      } else {
+        next = std::min(next, arrivals[known]);
+      }
+    }
+    if (first == partials.size()) break;
+    const std::vector<int64_t>& arrivals = partials[first].first_arrivals();
+    std::vector<uint32_t>& ids = merged_ids[first];
+    const size_t known = ids.size();
+    const auto end =
+        std::upper_bound(arrivals.begin() + static_cast<std::ptrdiff_t>(std::max<size_t>(known, 1)),
+                         arrivals.end(), next);
+    ids.resize(static_cast<size_t>(end - arrivals.begin()));
+    merged_keys->translate(partials[first].keys(), static_cast<uint32_t>(known),
+                           static_cast<uint32_t>(ids.size()), ids.data() + known);
+  }
+  for (std::vector<uint32_t>& ids : merged_ids) ids.resize(std::max<size_t>(ids.size(), 1));
 }
 
 void WindowAggregation::State::merge_into(std::optional<AccumulatorTable>* target, size_t thread,
@@ -145,7 +169,7 @@ void WindowAggregation::State::merge_into(std::optional<AccumulatorTable>* targe
     *target = std::move(table);
     return;
   }
-  const uint32_t* ids = ids_of(thread);
+  const uint32_t* ids = merged_ids[thread].data();
   if (!*target) target->emplace(&layout);
   (*target)->merge(table, ids, keys().size());
 }
@@ -235,6 +259,7 @@ void WindowAggregation::State::fire(int64_t window, const EmitWindow& emit) {
 // Fires what the watermark closes, and forgets what it closes for good; whether anything fired.
 bool WindowAggregation::State::fire_until(int64_t new_watermark, const EmitWindow& emit) {
   watermark = new_watermark;
+  merge_keys();
   const int64_t last_closed = slicing.last_closed_window(watermark);
   bool has_fired = false;
   for (;;) {
@@ -354,6 +379,7 @@ void WindowAggregation::add_behind(const RecordBatch& rows, const RowWatermarks&
   PartialState& scratch = state.partials.front();
   const int64_t* times = scratch.times_of(rows).values;
   std::vector<uint32_t> ids(static_cast<size_t>(rows.num_rows));
+  state.merge_keys();  // those of the rows are among the threads'
   state.keys().find_or_insert(scratch.keys_of(rows), rows.num_rows, ids.data());
   const auto flush = [&] { state.panes.flush(state.results, state.keys(), emit_panes); };
   const auto emit_in_order = [&](RecordBatch&& batch) {

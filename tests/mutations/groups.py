@@ -33,6 +33,7 @@ GROUPS = {
             "tests/native_api/test_watermarks.py",
             "tests/pipeline/test_watermarks.py",
             "tests/pipeline/test_watermarks_oracle.py",
+            "tests/pipeline/test_key_order.py",
             "tests/pipeline/test_chains_oracle.py",
         ),
     ),

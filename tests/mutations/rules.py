@@ -111,6 +111,24 @@ MUTATIONS = (
         (Edit(HYBRID, "latest_ = reached + 1 + delay_;", "latest_ = reached + delay_;"),),
     ),
     Mutation(
+        "keys come in the order of threads",
+        (Edit(AGGREGATION, "arrivals[known] < earliest", "arrivals[known] > earliest"),),
+    ),
+    Mutation(
+        "keys of few rows come as they came to their slice",
+        (Edit(TABLE, "  if (!is_dense_) sort_by_id(places);\n", ""),),
+    ),
+    Mutation(
+        "keys come in the order of their dictionary",
+        (
+            Edit(
+                "native/state/column_dictionary.cpp",
+                "  for (int64_t i = 0; i < column.length; ++i) {\n    if (has_nulls",
+                "  for (int64_t i = column.length - 1; i >= 0; --i) {\n    if (has_nulls",
+            ),
+        ),
+    ),
+    Mutation(
         "results are seen at the last instant of their window",
         (
             Edit(

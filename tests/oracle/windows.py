@@ -15,6 +15,7 @@ are integers in ticks of the event-time column.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -388,6 +389,33 @@ def run(
         windows.advance(MAX_TIME, None)
     result.open_panes = windows.open_panes(MAX_TIME if end_of_input else moved)
     return result
+
+
+def in_key_order(panes: Sequence[Pane], records: Sequence[Record]) -> list[Pane]:
+    """Return the panes, those that close together by the first record of their key.
+
+    All records count that come to the windows, late ones too; a single key that is null comes
+    first. Flink leaves this order open. It is that of windows that fire on close alone; others show
+    the keys of a window by their first records in it.
+
+    >>> stream = [Record(15, ("b",)), Record(1, ("a",)), Record(2, ("b",))]
+    >>> panes = run(stream, size=10, out_of_orderness=20).panes
+    >>> [pane.key for pane in panes], [pane.key for pane in in_key_order(panes, stream)]
+    ([('a',), ('b',), ('b',)], [('b',), ('a',), ('b',)])
+    """
+    first: dict[tuple[object, ...], int] = {same_key((None,)): -1}
+    for index, record in enumerate(records):
+        if not record.is_filtered:
+            first.setdefault(same_key(record.key), index)
+    ordered: list[Pane] = []
+    for (*_, is_own), group in itertools.groupby(
+        panes, key=lambda pane: (pane.fired_after, pane.start, pane.end, pane.is_own)
+    ):
+        together = list(group)
+        if not is_own:
+            together.sort(key=lambda pane: first[same_key(pane.key)])
+        ordered += together
+    return ordered
 
 
 def rows(

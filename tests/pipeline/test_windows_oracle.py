@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import pystream as ps
 from pystream import col
-from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Pane, Record, Trigger, rows, run
+from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Record, Trigger, in_key_order, rows, run
 
 KEY_COLUMNS = {
     "text": (pa.string(), st.sampled_from(["", "a", "b", "ä", None])),
@@ -218,8 +218,8 @@ def native(
 
 def expected(
     case: Case, partitions: range, aggregates: Aggregates = AGGREGATES
-) -> tuple[list[Rows], list[int]]:
-    """Return the result rows, in order but for those of one window, which come in any."""
+) -> tuple[Rows, list[int]]:
+    """Return the result rows, in order, and the indexes of late records."""
     result = run(
         case.records,
         size=case.size,
@@ -232,26 +232,10 @@ def expected(
         discarding=case.discarding,
         partitions=partitions,
     )
+    if case.trigger == ON_CLOSE and not case.discarding:
+        result.panes = in_key_order(result.panes, case.records)
     table = rows(result, case.records, [kind for kind, _ in aggregates.values()])
-    panes = zip(result.panes, table, strict=True)
-    groups = itertools.groupby(panes, key=lambda pane: firing(pane[0]))
-    return [[comparable(row) for _, row in group] for _, group in groups], result.late
-
-
-def firing(pane: Pane) -> tuple[Any, ...]:
-    """Return what panes that may change places have in common; one that a record fired may not."""
-    return pane.fired_after, pane.start, pane.end, len(pane.members) if pane.is_own else None
-
-
-def in_groups(found: Rows, wanted: list[Rows]) -> list[Rows]:
-    """Cut rows into groups as long as those wanted, each in the order of the one wanted."""
-    groups = []
-    for begin, group in zip(
-        itertools.accumulate(map(len, wanted), initial=0), wanted, strict=False
-    ):
-        rest = found[begin : begin + len(group)]
-        groups.append([rest.pop(rest.index(row)) for row in group if row in rest] + rest)
-    return [*groups, *([row] for row in found[sum(map(len, wanted)) :])]
+    return [comparable(row) for row in table], result.late
 
 
 def comparable(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -288,7 +272,7 @@ def test_pipeline_over_a_topic_agrees_with_the_oracle(log: ps.Log, case: Case) -
         env = ps.Environment(log, parallelism=parallelism)
         stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
         found, late = native(stream, case)
-        assert in_groups(found, wanted) == wanted
+        assert found == wanted
         assert sorted(late) == wanted_late
 
 
@@ -305,7 +289,7 @@ def test_variances_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
         stream = env.from_topic(topic, watermark=watermark_of(case), bounded=True)
         found, _ = native(stream, case, VARIANCES)
         # Panes of one key and window come in one order; of one that fired once there is no doubt.
-        by_window = sorted(itertools.chain(*wanted), key=lambda row: str(row[:keyed]))
+        by_window = sorted(wanted, key=lambda row: str(row[:keyed]))
         found.sort(key=lambda row: str(row[:keyed]))
         assert len(found) == len(by_window)
         for row, wanted_row in zip(found, by_window, strict=True):
@@ -331,7 +315,7 @@ def test_pipeline_over_a_table_agrees_with_the_oracle(case: Case) -> None:
     table = pa.Table.from_batches(batches, whole.schema)
     stream = ps.Environment().from_arrow(table, watermark=watermark_of(case))
     found, late = native(stream, case)
-    assert in_groups(found, wanted) == wanted
+    assert found == wanted
     assert late == wanted_late
 
 

@@ -205,7 +205,7 @@ TEST(KeyDictionary, TranslatesTheKeysOfAnother) {
   ids_of(&first, {strings({"a", std::nullopt}), int64s({1, 2})});
   ids_of(&second, {strings({"z", "a", std::nullopt}), int64s({1, 1, 2})});
   Ids translated(second.size());
-  first.translate(second, 0, translated.data());
+  first.translate(second, 0, second.size(), translated.data());
   EXPECT_EQ(translated, (Ids{0, 3, 1, 2}));
   EXPECT_EQ(first.size(), 4u);
 }
