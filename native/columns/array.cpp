@@ -36,7 +36,7 @@ Array slice(const Array& array, int64_t begin, int64_t length) {
   }
   if (array.is_encoded()) {
     out.values = array.values.slice(begin * 4, length * 4);
-  } else if (array.type.is_var_binary()) {
+  } else if (array.type.is_var_binary() || array.type.is_list()) {
     out.offsets = array.offsets.slice(begin * 4, (length + 1) * 4);
   } else if (array.type.is_bool()) {
     out.values = slice_bits(array.values, begin, length);
@@ -53,13 +53,24 @@ Array make_nulls(const DataType& type, int64_t length) {
   array.length = length;
   array.null_count = length;
   if (length > 0) array.validity = zeros(bitmap_bytes(length));
-  if (type.is_var_binary()) {
+  if (type.is_var_binary() || type.is_list()) {
     array.offsets = zeros((length + 1) * 4);
+    if (type.is_list())
+      array.elements = std::make_shared<const Array>(make_nulls(*type.element, 0));
   } else if (type.is_bool()) {
     array.values = zeros(bitmap_bytes(length));
   } else {
     array.values = zeros(length * type.byte_width());
   }
+  return array;
+}
+
+Array make_lists(Buffer offsets, int64_t length, Array elements) {
+  Array array;
+  array.type = DataType::list_of(elements.type);
+  array.length = length;
+  array.offsets = std::move(offsets);
+  array.elements = std::make_shared<const Array>(std::move(elements));
   return array;
 }
 
@@ -79,8 +90,15 @@ int64_t referenced_bytes(const Array& array) {
   int64_t bytes = array.null_count > 0 ? bitmap_bytes(array.length) : 0;
   if (array.is_encoded()) return bytes + array.length * 4 + referenced_bytes(*array.dictionary);
   if (array.type.is_bool()) return bytes + bitmap_bytes(array.length);
-  if (!array.type.is_var_binary()) return bytes + array.length * array.type.byte_width();
+  if (!array.type.is_var_binary() && !array.type.is_list()) {
+    return bytes + array.length * array.type.byte_width();
+  }
   const int32_t* offsets = array.offsets.as<int32_t>();
+  if (array.type.is_list()) {
+    const int64_t count = offsets[array.length] - offsets[0];
+    return bytes + (array.length + 1) * 4 +
+           referenced_bytes(slice(*array.elements, offsets[0], count));
+  }
   return bytes + (array.length + 1) * 4 + (offsets[array.length] - offsets[0]);
 }
 

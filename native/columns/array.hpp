@@ -22,7 +22,10 @@ struct Array {
   // Plain: bool bitmap or fixed-width values, or the bytes of string and binary.
   // Dictionary-encoded: int32 codes.
   Buffer values;
-  Buffer offsets;  // plain string and binary: length + 1 int32, non-decreasing; not always from 0
+  // Plain string and binary, in bytes of `values`, and lists, in rows of `elements`: length + 1
+  // int32, non-decreasing; not always from 0.
+  Buffer offsets;
+  std::shared_ptr<const Array> elements;  // lists: what is in them, one list after the other
   // Set when the column is physically dictionary-encoded, whatever the declared type: a plain
   // array of `type` without nulls; nulls stand in `validity`, and the code below a null is any
   // valid index or 0.
@@ -59,6 +62,9 @@ Array take(const Array& array, std::span<const int32_t> indices);
 
 // One array of all rows in order; all of one type. Result is plain unless all share one dictionary.
 Array concat(std::span<const Array> arrays);
+
+// A list<T> column of `elements`, without nulls: `offsets` are length + 1 int32 as in Array.
+Array make_lists(Buffer offsets, int64_t length, Array elements);
 
 // `length` nulls of `type`.
 Array make_nulls(const DataType& type, int64_t length);

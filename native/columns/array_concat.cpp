@@ -5,10 +5,13 @@
 
 #include "base/error.hpp"
 #include "columns/array.hpp"
+#include "columns/gather.hpp"
 
 namespace pystream {
 
 namespace {
+
+using detail::throw_too_many_elements;
 
 Buffer concat_validity(std::span<const Array> arrays, int64_t length) {
   MutableBuffer bits(bitmap_bytes(length));
@@ -73,6 +76,26 @@ void concat_strings(std::span<const Array> arrays, int64_t length, Array* out) {
   out->values = values.freeze();
 }
 
+void concat_lists(std::span<const Array> arrays, int64_t length, Array* out) {
+  constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max();
+  MutableBuffer offsets((length + 1) * 4);
+  int32_t* to = offsets.as<int32_t>();
+  std::vector<Array> parts;
+  int64_t total = 0;
+  for (const Array& array : arrays) {
+    const int32_t* from = array.offsets.as<int32_t>();
+    const int64_t count = from[array.length] - from[0];
+    if (total + count > kMaxElements) throw_too_many_elements(out->type, total + count);
+    for (int64_t i = 0; i < array.length; ++i)
+      *to++ = static_cast<int32_t>(total + from[i] - from[0]);
+    parts.push_back(slice(*array.elements, from[0], count));
+    total += count;
+  }
+  *to = static_cast<int32_t>(total);
+  out->offsets = offsets.freeze();
+  out->elements = std::make_shared<const Array>(concat(std::span<const Array>(parts)));
+}
+
 // One dictionary by identity, not by content: comparing contents would cost more than it saves.
 bool share_dictionary(std::span<const Array> arrays) {
   for (const Array& array : arrays) {
@@ -97,6 +120,10 @@ Array concat(std::span<const Array> arrays) {
   if (share_dictionary(arrays)) {
     out.dictionary = arrays[0].dictionary;
     out.values = concat_fixed(arrays, out.length, 4);
+    return out;
+  }
+  if (out.type.is_list()) {
+    concat_lists(arrays, out.length, &out);
     return out;
   }
   std::vector<Array> decoded;

@@ -17,8 +17,11 @@ Cell cell(const Array& array, int64_t i) {
   return {&array, i};
 }
 
+bool equal_lists(const Cell& left, const Cell& right);
+
 bool equal_cells(const Cell& left, const Cell& right) {
   const DataType& type = left.values->type;
+  if (type.is_list()) return equal_lists(left, right);
   if (type.is_var_binary()) return left.values->view(left.at) == right.values->view(right.at);
   if (type.is_bool()) {
     return get_bit(left.values->values.data, left.at) ==
@@ -29,6 +32,24 @@ bool equal_cells(const Cell& left, const Cell& right) {
                      right.values->values.data + right.at * width, static_cast<size_t>(width)) == 0;
 }
 
+// Rows [left_at, left_at + count) and [right_at, ...).
+bool equal_ranges(const Array& left, int64_t left_at, const Array& right, int64_t right_at,
+                  int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const bool is_valid = left.is_valid(left_at + i);
+    if (is_valid != right.is_valid(right_at + i)) return false;
+    if (is_valid && !equal_cells(cell(left, left_at + i), cell(right, right_at + i))) return false;
+  }
+  return true;
+}
+
+bool equal_lists(const Cell& left, const Cell& right) {
+  const int32_t* a = left.values->offsets.as<int32_t>() + left.at;
+  const int32_t* b = right.values->offsets.as<int32_t>() + right.at;
+  return a[1] - a[0] == b[1] - b[0] &&
+         equal_ranges(*left.values->elements, a[0], *right.values->elements, b[0], a[1] - a[0]);
+}
+
 }  // namespace
 
 bool equal_rows(const Array& left, const Array& right) {
@@ -36,11 +57,7 @@ bool equal_rows(const Array& left, const Array& right) {
       left.null_count != right.null_count) {
     return false;
   }
-  for (int64_t i = 0; i < left.length; ++i) {
-    if (left.is_valid(i) != right.is_valid(i)) return false;
-    if (left.is_valid(i) && !equal_cells(cell(left, i), cell(right, i))) return false;
-  }
-  return true;
+  return equal_ranges(left, 0, right, 0, left.length);
 }
 
 }  // namespace pystream

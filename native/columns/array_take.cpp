@@ -22,6 +22,9 @@ Array take(const Array& array, std::span<const int32_t> indices) {
     int32_t* to = codes.as<int32_t>();
     for (int64_t i = 0; i < count; ++i) to[i] = from[indices[static_cast<size_t>(i)]];
     out.values = codes.freeze();
+  } else if (array.type.is_list()) {
+    detail::gather_lists(array, indices.data(), count,
+                         out.null_count > 0 ? out.validity.data : nullptr, &out);
   } else if (array.type.is_var_binary()) {
     detail::gather_strings(array, indices.data(), count,
                            out.null_count > 0 ? out.validity.data : nullptr, &out.offsets,

@@ -43,4 +43,10 @@ Array import_plain(const ArrowSource& source, const DataType& null_type);
 // A dictionary array as an encoded array of `type`: strings or whatever its entries are.
 Array import_dictionary(const ArrowSource& source, const DataType& type);
 
+// A list array as one of `type`, whose elements may be encoded. Throws as import_plain.
+Array import_list(const ArrowSource& source, const DataType& type);
+
+// Any column.
+Array import_column(const ArrowSource& source, const DataType& type);
+
 }  // namespace pystream::detail

@@ -146,11 +146,14 @@ void stream_release(ArrowArrayStream* stream) {
 }  // namespace
 
 void export_field(const Field& field, ArrowSchema* out) {
-  auto owned = std::make_unique<SchemaPrivate>(0);
+  auto owned = std::make_unique<SchemaPrivate>(field.type.is_list() ? 1 : 0);
   owned->name = field.name;
   owned->format = detail::format_of(field.type);
   if (field.type.is_dictionary) {
     export_field({"", DataType::of(field.type.id), true}, owned->below.dictionary());
+  }
+  if (field.type.is_list()) {
+    export_field({"item", *field.type.element, true}, owned->below.child(0));
   }
   finish_schema(std::move(owned), field.nullable ? kFlagNullable : 0, out);
 }
@@ -165,12 +168,15 @@ void export_schema(const Schema& schema, ArrowSchema* out) {
 }
 
 void export_column(const Array& array, ArrowArray* out) {
-  auto owned = std::make_unique<ArrayPrivate>(0);
+  auto owned = std::make_unique<ArrayPrivate>(array.type.is_list() ? 1 : 0);
   owned->array = array.type.is_dictionary ? encode_dictionary(array) : decode_dictionary(array);
   const Array& held = owned->array;
   owned->buffers[0] = held.null_count > 0 ? held.validity.data : nullptr;
   const bool has_offsets = !held.is_encoded() && held.type.is_var_binary();
-  if (has_offsets) {
+  if (held.type.is_list()) {
+    owned->buffers[1] = bytes_of(held.offsets);
+    export_column(*held.elements, owned->below.child(0));
+  } else if (has_offsets) {
     owned->buffers[1] = bytes_of(held.offsets);
     owned->buffers[2] = bytes_of(held.values);
   } else {

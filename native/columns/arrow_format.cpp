@@ -90,10 +90,7 @@ std::string arrow_name(const std::string& format) {
       {"tt", "time"},
       {"ti", "interval"},
       {"w:", "fixed_size_binary"},
-      {"+l", "list"},
-      {"+L", "large_list"},
       {"+v", "list_view"},
-      {"+w", "fixed_size_list"},
       {"+s", "struct"},
       {"+m", "map"},
       {"+u", "union"},
@@ -107,8 +104,22 @@ std::string arrow_name(const std::string& format) {
 
 }  // namespace
 
+std::optional<ListFormat> list_format(std::string_view format) {
+  if (format == "+l") return ListFormat{ListLayout::kOffsets32, 0};
+  if (format == "+L") return ListFormat{ListLayout::kOffsets64, 0};
+  if (!format.starts_with("+w:")) return std::nullopt;
+  format.remove_prefix(3);
+  ListFormat fixed{ListLayout::kFixedSize, 0};
+  const auto parsed = std::from_chars(format.data(), format.data() + format.size(), fixed.size);
+  if (parsed.ec != std::errc() || parsed.ptr != format.data() + format.size() || fixed.size < 0) {
+    return std::nullopt;
+  }
+  return fixed;
+}
+
 std::string format_of(const DataType& type) {
   if (type.is_dictionary) return "i";
+  if (type.is_list()) return "+l";
   const char unit = kUnitLetters[static_cast<size_t>(type.unit)];
   if (type.id == TypeId::kTimestamp) return std::string("ts") + unit + ":" + type.timezone;
   if (type.id == TypeId::kDuration) return std::string("tD") + unit;

@@ -1,5 +1,6 @@
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -10,6 +11,33 @@ namespace pystream {
 
 namespace {
 
+DataType column_type(const ArrowSchema& schema, const std::string& column,
+                     const DataType* null_type);
+
+// Throws kNotSupported for a list of what lists cannot hold here.
+DataType list_type(const ArrowSchema& schema, const std::string& column,
+                   const DataType* null_type) {
+  if (schema.n_children != 1) detail::throw_malformed(column, "a list without a type of elements");
+  const ArrowSchema& element = *schema.children[0];
+  const ArrowSchema& values = element.dictionary != nullptr ? *element.dictionary : element;
+  if (detail::list_format(values.format)) {
+    throw Error(ErrorCode::kNotSupported,
+                "column '" + column +
+                    "' is a list of lists; lists hold any type but lists. Flatten it first.",
+                {{"column", column}, {"format", std::string(schema.format)}});
+  }
+  const bool is_known = null_type != nullptr && null_type->is_list();
+  if (std::string_view(element.format) == "n" && !is_known) {
+    throw Error(ErrorCode::kNotSupported,
+                "column '" + column +
+                    "' is a list of Arrow's type null, of which there is no column. Cast it to a "
+                    "list of the type that its elements would have.",
+                {{"column", column}, {"format", std::string(schema.format)}});
+  }
+  return DataType::list_of(
+      column_type(element, column, is_known ? null_type->element.get() : nullptr));
+}
+
 // The type of the rows of a column: of a dictionary, what its entries are.
 DataType column_type(const ArrowSchema& schema, const std::string& column,
                      const DataType* null_type) {
@@ -19,6 +47,12 @@ DataType column_type(const ArrowSchema& schema, const std::string& column,
     throw Error(ErrorCode::kNotSupported,
                 "column '" + column +
                     "' is a dictionary whose values are a dictionary again. Decode it first.",
+                {{"column", column}});
+  }
+  if (detail::list_format(values.format)) {
+    if (!is_dictionary) return list_type(schema, column, null_type);
+    throw Error(ErrorCode::kNotSupported,
+                "column '" + column + "' is a dictionary whose values are lists. Decode it first.",
                 {{"column", column}});
   }
   detail::ArrowFormat format = detail::parse_format(values.format, column);
@@ -105,9 +139,7 @@ RecordBatch import_array(const ArrowSchema& schema, ArrowArray* array, const Sch
     }
     const detail::ArrowSource source{child_schema,  child, child.offset + owner->offset,
                                      owner->length, owner, field.name};
-    batch.columns.push_back(child_schema.dictionary != nullptr
-                                ? detail::import_dictionary(source, field.type)
-                                : detail::import_plain(source, field.type));
+    batch.columns.push_back(detail::import_column(source, field.type));
   }
   return batch;
 }

@@ -1,6 +1,8 @@
 #include "columns/cast.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -139,9 +141,12 @@ CastResult cast_unit(const Array& source, const DataType& target) {
                                           });
 }
 
+CastResult cast_list(const Array& source, const DataType& target);
+
 CastResult cast_array(const Array& source, const DataType& target) {
   const DataType& from = source.type;
   if (from == target) return {source, std::nullopt};
+  if (from.is_list() && target.is_list()) return cast_list(source, target);
   if (from.id == TypeId::kString && target.is_var_binary()) return with_type(source, target);
   const Array plain = decode_dictionary(source);
   if (from.is_integer()) return cast_from_integer(plain, target);
@@ -157,6 +162,22 @@ CastResult cast_array(const Array& source, const DataType& target) {
   const bool keeps_digits = from.scale == target.scale && from.precision <= target.precision;
   if (from.id == TypeId::kDecimal128 && keeps_digits) return with_type(plain, target);
   return {};
+}
+
+CastResult cast_list(const Array& source, const DataType& target) {
+  // What lies below a null row, or in no row at all, must not fail.
+  std::vector<int32_t> all(static_cast<size_t>(source.length));
+  std::iota(all.begin(), all.end(), 0);
+  Array lists = take(source, all);
+  CastResult cast = cast_array(*lists.elements, *target.element);
+  if (cast.bad_value) {
+    const int32_t* ends = lists.offsets.as<int32_t>() + 1;
+    cast.bad_value->row = std::upper_bound(ends, ends + lists.length, cast.bad_value->row) - ends;
+  }
+  if (!cast.array) return cast;
+  lists.type = target;
+  lists.elements = std::make_shared<const Array>(*std::move(cast.array));
+  return {std::move(lists), std::nullopt};
 }
 
 std::string of_topic(const std::string& topic) {

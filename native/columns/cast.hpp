@@ -15,6 +15,7 @@ namespace pystream {
 //   integer -> timestamp, duration (in the target's unit)
 //   decimal128 -> more digits of the same scale
 //   string <-> dictionary<string>; string -> binary
+//   list -> list of what its elements become
 // A nullable column that is missing is null in every row.
 // Throws kSchema with facts topic (when not empty), column, expected, got, and row where a value is
 // at fault: a missing column that is not nullable, an extra or repeated one, another type, a value

@@ -29,7 +29,7 @@ constexpr int kMaxDecimalPrecision = 38;
   throw Error(ErrorCode::kConfig,
               "'" + text + "' is not a column type. Use one of " + accepted +
                   "timestamp[s|ms|us|ns] or timestamp[unit, zone], duration[unit], "
-                  "decimal128(precision, scale), dictionary<string>.",
+                  "decimal128(precision, scale), dictionary<string>, list<type> of one of these.",
               {{"type", text}});
 }
 
@@ -88,6 +88,8 @@ std::optional<DataType> parse_decimal(std::string_view args) {
   return type;
 }
 
+std::optional<DataType> parse_list(std::string_view args);
+
 std::optional<DataType> parse_type(std::string_view text) {
   for (const auto& [name, id] : kSimpleTypes) {
     if (text == name) return DataType::of(id);
@@ -107,16 +109,36 @@ std::optional<DataType> parse_type(std::string_view text) {
     type.is_dictionary = true;
     return type;
   }
+  if (const auto args = arguments(text, "list", '<', '>')) return parse_list(*args);
   return std::nullopt;
 }
 
+// Of a list: "int64", or "item: int64" as pyarrow prints it.
+std::optional<DataType> parse_list(std::string_view args) {
+  const size_t colon = args.find(": ");
+  if (colon != std::string_view::npos) args = trim(args.substr(colon + 2));
+  auto element = parse_type(args);
+  if (!element || element->is_list()) return std::nullopt;
+  return DataType::list_of(*std::move(element));
+}
+
 }  // namespace
+
+bool DataType::operator==(const DataType& other) const {
+  if (id != other.id || unit != other.unit || precision != other.precision ||
+      scale != other.scale || is_dictionary != other.is_dictionary || timezone != other.timezone) {
+    return false;
+  }
+  if (element == nullptr || other.element == nullptr) return element == other.element;
+  return *element == *other.element;
+}
 
 int DataType::byte_width() const {
   switch (id) {
     case TypeId::kBool:
     case TypeId::kString:
     case TypeId::kBinary:
+    case TypeId::kList:
       return 0;
     case TypeId::kInt8:
     case TypeId::kUInt8:
@@ -147,6 +169,7 @@ std::string DataType::to_string() const {
   if (id == TypeId::kTimestamp) {
     return "timestamp[" + unit_name + (timezone.empty() ? "" : ", " + timezone) + "]";
   }
+  if (is_list()) return "list<" + element->to_string() + ">";
   if (id == TypeId::kDuration) return "duration[" + unit_name + "]";
   if (id == TypeId::kDecimal128) {
     return "decimal128(" + std::to_string(precision) + ", " + std::to_string(scale) + ")";

@@ -1,12 +1,15 @@
 #pragma once
-// The column types of pystream: the subset of Arrow's that a topic can hold.
+// The column types of pystream: the subset of Arrow's that pipelines know. A topic can hold all of
+// them but lists.
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace pystream {
 
-// The numbers are written to disk in schema blobs: never renumber.
+// The numbers are written to disk in schema blobs, but for kList: never renumber.
 enum class TypeId : uint8_t {
   kBool = 1,
   kInt8 = 2,
@@ -25,6 +28,7 @@ enum class TypeId : uint8_t {
   kDuration = 15,    // int64 in `unit`
   kString = 16,      // UTF-8, int32 offsets
   kBinary = 17,      // int32 offsets
+  kList = 18,        // int32 offsets; of any type but lists
 };
 
 enum class TimeUnit : uint8_t { kSecond = 0, kMilli = 1, kMicro = 2, kNano = 3 };
@@ -37,11 +41,13 @@ struct DataType {
   // The declared type is dictionary<int32, string>: readers get codes and a dictionary. Physical
   // dictionary encoding is another matter: see Array::dictionary.
   bool is_dictionary = false;
-  std::string timezone;  // timestamp only; empty means zone-less
+  std::string timezone;                     // timestamp only; empty means zone-less
+  std::shared_ptr<const DataType> element;  // list only: the type of what is in it
 
-  bool operator==(const DataType&) const = default;
+  bool operator==(const DataType& other) const;
 
   bool is_var_binary() const { return id == TypeId::kString || id == TypeId::kBinary; }
+  bool is_list() const { return id == TypeId::kList; }
   bool is_bool() const { return id == TypeId::kBool; }
   bool is_integer() const { return id >= TypeId::kInt8 && id <= TypeId::kUInt64; }
   bool is_signed_integer() const { return id >= TypeId::kInt8 && id <= TypeId::kInt64; }
@@ -51,11 +57,11 @@ struct DataType {
     return id == TypeId::kTimestamp || id == TypeId::kDate32 || id == TypeId::kDuration;
   }
 
-  // Bytes per value of a fixed-width type; 0 for bool (one bit), string and binary.
+  // Bytes per value of a fixed-width type; 0 for bool (one bit), string, binary and list.
   int byte_width() const;
 
   // Arrow-like spelling, as users write it: "int64", "timestamp[ms, UTC]", "decimal128(10, 2)",
-  // "dictionary<string>".
+  // "dictionary<string>", "list<float64>".
   std::string to_string() const;
 
   // The inverse of to_string; throws kConfig naming the text and what is accepted.
@@ -70,6 +76,11 @@ struct DataType {
     DataType type = of(TypeId::kTimestamp);
     type.unit = unit;
     type.timezone = std::move(timezone);
+    return type;
+  }
+  static DataType list_of(DataType element) {
+    DataType type = of(TypeId::kList);
+    type.element = std::make_shared<const DataType>(std::move(element));
     return type;
   }
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "columns/array.hpp"
@@ -92,6 +93,41 @@ inline void gather_strings(const Array& source, const int32_t* indices, int64_t 
   }
   *offsets_out = offsets.freeze();
   *values_out = values.freeze();
+}
+
+[[noreturn]] inline void throw_too_many_elements(const DataType& type, int64_t count) {
+  constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max();
+  throw Error(ErrorCode::kRecordTooLarge,
+              "a " + type.to_string() + " column of one batch would have " + std::to_string(count) +
+                  " elements; the limit is " + std::to_string(kMaxElements) +
+                  ". Use smaller batches.",
+              {{"size", count}, {"limit", kMaxElements}});
+}
+
+// The lists of a list array at `indices`; rows that `validity` (may be null) marks as null become
+// empty. Throws kRecordTooLarge past 2^31 - 1 elements.
+inline void gather_lists(const Array& source, const int32_t* indices, int64_t count,
+                         const uint8_t* validity, Array* out) {
+  constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max();
+  const int32_t* from = source.offsets.as<int32_t>();
+  MutableBuffer offsets((count + 1) * 4);
+  int32_t* to = offsets.as<int32_t>();
+  int64_t total = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] = static_cast<int32_t>(total);
+    if (validity == nullptr || get_bit(validity, i)) {
+      total += from[indices[i] + 1] - from[indices[i]];
+    }
+    if (total > kMaxElements) throw_too_many_elements(source.type, total);
+  }
+  to[count] = static_cast<int32_t>(total);
+  std::vector<int32_t> wanted(static_cast<size_t>(total));
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t shift = to[i] < to[i + 1] ? from[indices[i]] - to[i] : 0;
+    for (int32_t at = to[i]; at < to[i + 1]; ++at) wanted[static_cast<size_t>(at)] = at + shift;
+  }
+  out->offsets = offsets.freeze();
+  out->elements = std::make_shared<const Array>(take(*source.elements, wanted));
 }
 
 }  // namespace pystream::detail

@@ -1,6 +1,7 @@
 #include "columns/row_builder.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 #include <string>
 
@@ -28,6 +29,7 @@ void resize_zeroed(MutableBuffer* buffer, int64_t size) {
 
 RowBuilder::RowBuilder(const std::vector<DataType>& types) {
   for (const DataType& type : types) {
+    assert(!type.is_list());
     Column column;
     column.type = type;
     column.store = store_of(type);

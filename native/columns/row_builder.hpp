@@ -23,6 +23,7 @@ struct Cell {
 
 class RowBuilder {
  public:
+  // Of any type that a topic can hold, so not of lists.
   explicit RowBuilder(const std::vector<DataType>& types);
 
   // Appends one row, a cell per column. Throws kRecordTooLarge when a string or binary column would

@@ -38,6 +38,7 @@ struct Schema {
   std::string to_string() const;
 
   // The binary form embedded in segments and stored in the catalog; see docs/formats/schema.md.
+  // Throws kNotSupported for lists, which have none.
   std::vector<uint8_t> serialize() const;
   // Throws kSchema when the bytes are not a schema; reads at most bytes.size().
   static Schema deserialize(std::span<const uint8_t> bytes);

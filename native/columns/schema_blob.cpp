@@ -142,6 +142,13 @@ std::vector<uint8_t> Schema::serialize() const {
   put(&out, static_cast<uint32_t>(fields.size()));
   for (const Field& field : fields) {
     const DataType& type = field.type;
+    if (type.is_list()) {
+      throw Error(ErrorCode::kNotSupported,
+                  "column '" + field.name + "' is " + type.to_string() +
+                      ", and a topic cannot hold lists yet. Leave it out, or store its elements as "
+                      "rows of their own.",
+                  {{"column", field.name}, {"type", type.to_string()}});
+    }
     put(&out, static_cast<uint8_t>(type.id));
     put(&out, static_cast<uint8_t>((field.nullable ? kFlagNullable : 0) |
                                    (type.is_dictionary ? kFlagDictionary : 0)));

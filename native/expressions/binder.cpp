@@ -133,8 +133,30 @@ NodePtr bind_case_call(const Expression& call, const Schema& schema, std::string
   return bind_case(std::move(conditions), std::move(values), std::move(text));
 }
 
+bool takes_lists(Function function) {
+  return function == Function::kIsNull || function == Function::kIsNotNull;
+}
+
+// No function returns a list, so that only columns can be one.
+void check_lists(const Expression& call, const Schema& schema, const std::string& text) {
+  if (takes_lists(call.function)) return;
+  for (const ExpressionPtr& argument : call.arguments) {
+    if (argument->kind != Expression::Kind::kColumn) continue;
+    const int index = schema.index_of(argument->column);
+    if (index < 0) throw_unknown_column(argument->column, schema);
+    const DataType& type = schema.fields[static_cast<size_t>(index)].type;
+    if (!type.is_list()) continue;
+    throw Error(ErrorCode::kSchema,
+                text + ": " + std::string(name_of(call.function)) + " does not take lists, but " +
+                    argument->to_string() + " is " + type.to_string() +
+                    ". A list can be selected, and tested with is_null().",
+                {{"expression", text}, {"column", argument->column}, {"got", type.to_string()}});
+  }
+}
+
 NodePtr bind_call(const Expression& call, const Schema& schema) {
   const std::string text = call.to_string();
+  check_lists(call, schema, text);
   const Expression& first = *call.arguments.at(0);
   switch (call.function) {
     case Function::kAdd:

@@ -107,6 +107,8 @@ Constant constant_from(const Array& array, int64_t row) {
     case TypeId::kString:
     case TypeId::kBinary:
       return {std::string(array.view(row))};
+    case TypeId::kList:
+      break;  // there is no constant list
   }
   return {};
 }

@@ -44,7 +44,7 @@ const Field& checked_field(const AggregateSpec& aggregate, int column, const Sch
 
 const Field& checked_by(const AggregateSpec& aggregate, const Schema& schema) {
   const Field& field = checked_field(aggregate, aggregate.by, schema);
-  if (!field.type.is_var_binary()) return field;
+  if (!field.type.is_var_binary() && !field.type.is_list()) return field;
   throw Error(ErrorCode::kSchema,
               std::string(name_of(aggregate.kind)) + " does not order by column '" + field.name +
                   "' of type " + field.type.to_string() + ". It orders by numbers, times and bool.",
@@ -65,6 +65,12 @@ void check_quantile(const AggregateSpec& aggregate) {
 
 void check_type(const AggregateSpec& aggregate, const Field& field) {
   const DataType& type = field.type;
+  if (type.is_list() && aggregate.kind != AggregateKind::kCount) {
+    throw Error(ErrorCode::kSchema,
+                std::string(name_of(aggregate.kind)) + " does not take column '" + field.name +
+                    "' of type " + type.to_string() + ". Of lists there is count alone.",
+                {{"column", field.name}, {"aggregate", aggregate.name}});
+  }
   switch (aggregate.kind) {
     case AggregateKind::kSum:
       if (!type.is_numeric() && type.id != TypeId::kDuration) {

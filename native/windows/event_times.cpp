@@ -14,7 +14,14 @@ std::vector<DataType> key_types(std::span<const int> key_columns, const Schema& 
                                           std::to_string(input.size()) +
                                           " does not exist. Name a column of the input.");
     }
-    types.push_back(input.fields[static_cast<size_t>(key)].type);
+    const Field& field = input.fields[static_cast<size_t>(key)];
+    if (field.type.is_list()) {
+      throw Error(ErrorCode::kSchema,
+                  "the key cannot be column '" + field.name + "' of type " +
+                      field.type.to_string() + ": lists are no keys. Name another column.",
+                  {{"column", field.name}, {"got", field.type.to_string()}});
+    }
+    types.push_back(field.type);
   }
   return types;
 }

@@ -24,7 +24,7 @@ class DataType:
     def __init__(self, text: str) -> None: ...
     @property
     def kind(self) -> str:
-        """``bool int8 ... float64 decimal128 timestamp date32 duration string binary``."""
+        """``bool int8 ... float64 decimal128 timestamp date32 duration string binary list``."""
 
     @property
     def unit(self) -> str | None:
@@ -36,6 +36,10 @@ class DataType:
     def precision(self) -> int | None: ...
     @property
     def scale(self) -> int | None: ...
+    @property
+    def element(self) -> DataType | None:
+        """The type of what is in a list; None for other types."""
+
     @property
     def is_dictionary(self) -> bool: ...
     def numpy_dtype(self) -> np.dtype[Any]:

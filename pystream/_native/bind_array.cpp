@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "numpy_export.hpp"
+#include "numpy_lists.hpp"
 #include "python_objects.hpp"
 #include "row_indices.hpp"
 
@@ -20,6 +21,7 @@ py::object item(const Array& self, int64_t row) {
                           std::to_string(self.length) + " rows");
   }
   if (!self.is_valid(row)) return py::none();
+  if (self.type.is_list()) return lists_to_pylist(slice(self, row, 1))[0];
   if (self.type.is_var_binary() || self.type.id == TypeId::kDecimal128) {
     return object_at(self, row);
   }
@@ -27,6 +29,7 @@ py::object item(const Array& self, int64_t row) {
 }
 
 py::list to_pylist(const Array& self) {
+  if (self.type.is_list()) return lists_to_pylist(self);
   if (self.type.is_var_binary() || self.type.id == TypeId::kDecimal128) return to_objects(self);
   if (self.null_count == 0) return to_numpy(self, false, py::none()).attr("tolist")();
   // Values under nulls are shown as they lie and then replaced, so that integers stay integers.

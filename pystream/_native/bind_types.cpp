@@ -30,7 +30,7 @@ void bind_data_type(py::module_& module) {
                              [](const DataType& self) {
                                if (self.is_dictionary) return std::string("string");
                                const std::string text = self.to_string();
-                               return text.substr(0, text.find_first_of("[("));
+                               return text.substr(0, text.find_first_of("[(<"));
                              })
       .def_property_readonly("unit",
                              [kUnits](const DataType& self) -> py::object {
@@ -51,6 +51,11 @@ void bind_data_type(py::module_& module) {
                              [](const DataType& self) -> py::object {
                                if (self.id != TypeId::kDecimal128) return py::none();
                                return py::int_(self.scale);
+                             })
+      .def_property_readonly("element",
+                             [](const DataType& self) -> py::object {
+                               if (!self.is_list()) return py::none();
+                               return py::cast(*self.element);
                              })
       .def_readonly("is_dictionary", &DataType::is_dictionary)
       .def("numpy_dtype", &dtype_of)

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "numpy_lists.hpp"
 #include "python_objects.hpp"
 
 namespace pystream::python {
@@ -17,7 +18,7 @@ std::string unit_of(const DataType& type) {
 }
 
 bool is_object_type(const DataType& type) {
-  return type.is_var_binary() || type.id == TypeId::kDecimal128;
+  return type.is_var_binary() || type.id == TypeId::kDecimal128 || type.is_list();
 }
 
 // Why the values cannot be shown as they lie; empty when they can.
@@ -30,7 +31,7 @@ std::string copy_reason(const Array& array) {
   return "";
 }
 
-// "object" for strings, binary and decimals.
+// "object" for strings, binary, decimals and lists.
 std::string numpy_dtype(const DataType& type) {
   if (is_object_type(type)) return "object";
   if (type.id == TypeId::kTimestamp) return "datetime64[" + unit_of(type) + "]";
@@ -151,6 +152,7 @@ py::array to_numpy(const Array& array, bool zero_copy_only, const py::object& nu
                                         " column cannot be shown without a copy: " + reason +
                                         ". Leave out zero_copy_only=True to get a copy.");
   }
+  if (array.type.is_list()) return lists_to_numpy(array, null_value);
   if (is_object_type(array.type)) return object_array(array, null_value);
   Array plain;
   {

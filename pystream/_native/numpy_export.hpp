@@ -5,7 +5,7 @@
 
 namespace pystream::python {
 
-// Of a column without nulls (object for strings, binary and decimals).
+// Of a column without nulls (object for strings, binary, decimals and lists).
 py::dtype dtype_of(const DataType& type);
 
 // See Array.to_numpy in _core.pyi. `null_value` may be None. `owner`: what keeps the array alive as

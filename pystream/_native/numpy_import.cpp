@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "held_object.hpp"
+#include "numpy_lists.hpp"
 #include "python_objects.hpp"
 
 namespace pystream::python {
@@ -154,10 +155,11 @@ const uint8_t* mask_bytes(const py::object& mask, const py::array& values,
                           const std::string& column, py::array* held) {
   if (mask.is_none()) return nullptr;
   const py::array given = py::array::ensure(mask);
-  if (!given || given.dtype().kind() != 'b' || given.ndim() != 1 || given.size() != values.size()) {
+  if (!given || given.dtype().kind() != 'b' || given.ndim() != 1 ||
+      given.size() != values.shape(0)) {
     throw Error(ErrorCode::kSchema,
                 "the mask of column '" + column + "' is not a bool array with " +
-                    std::to_string(values.size()) + " values. It must be True where null.",
+                    std::to_string(values.shape(0)) + " values. It must be True where null.",
                 {{"column", column}});
   }
   *held = require_plain(given);
@@ -178,6 +180,11 @@ Array from_items(const py::array& values, const uint8_t* mask, const DataType& t
 
 Array from_numpy(const py::array& values, const py::object& mask, const DataType& target,
                  const std::string& column) {
+  if (target.is_list() &&
+      (values.ndim() == 2 || (values.ndim() == 1 && values.dtype().kind() == 'O'))) {
+    py::array held;
+    return lists_from_numpy(values, mask_bytes(mask, values, column, &held), target, column);
+  }
   if (values.ndim() != 1) {
     throw Error(ErrorCode::kSchema,
                 "column '" + column + "' is an array of " + std::to_string(values.ndim()) +

@@ -76,7 +76,8 @@ class Array(ArrayHandle):
         numpy.ndarray
             Shape ``(len(self),)``. Numbers, timestamps and durations without nulls are a read-only
             view, unless they are stored dictionary-encoded. All else is a copy: bool as ``bool``,
-            date32 as ``datetime64[D]``, strings, binary and decimals as objects. Without
+            date32 as ``datetime64[D]``, strings, binary and decimals as objects; lists as an object
+            array with an array of the elements per row, all of one dtype. Without
             `null_value`, null is NaN (integers become float64), NaT or None. Time zones are
             dropped; times are UTC.
 

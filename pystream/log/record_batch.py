@@ -88,7 +88,9 @@ class RecordBatch(_native.BatchRows):
             One-dimensional arrays of equal length. Contiguous numbers and times are shared, not
             copied: do not change them afterwards. None and NaT are null.
         schema : mapping of str to str, optional
-            Types by column. By default what fits the dtypes; strings for object arrays.
+            Types by column. By default what fits the dtypes; strings for object arrays. A
+            ``list<...>`` column takes an object array of arrays or lists, or an array of two
+            dimensions.
 
         Raises
         ------

@@ -199,7 +199,7 @@ class Stream(StreamEnds):
     # -- windows ---------------------------------------------------------------------------
 
     def key_by(self, *keys: str) -> KeyedStream:
-        """Group by one or several columns of any type; nulls form one group.
+        """Group by one or several columns of any type but lists; nulls form one group.
 
         Parameters
         ----------
@@ -213,12 +213,20 @@ class Stream(StreamEnds):
         Raises
         ------
         SchemaError
-            If a column is unknown or named twice.
+            If a column is unknown, named twice, or a list.
         """
         if not keys:
             raise ConfigError("key_by() got no column. Name at least one, or use window_all().")
         for key in keys:
             self._require(key, "key_by")
+            kind = self.schema.fields[self.schema.index_of(key)][1]
+            if kind.element is not None:
+                raise SchemaError(
+                    f"key_by names column {key!r}, which is {kind}: lists are no keys. Name "
+                    "another column.",
+                    column=key,
+                    got=str(kind),
+                )
         if len(set(keys)) != len(keys):
             raise SchemaError(f"key_by{keys!r} names a column twice. Name each once.")
         from pystream.pipeline.windowed import KeyedStream  # noqa: PLC0415  a cycle of classes

@@ -50,6 +50,8 @@ class StreamEnds:
         ------
         SchemaError
             If the topic exists with another schema, or `key` is unknown.
+        NotSupportedError
+            If a column is a list: topics hold none yet.
 
         Notes
         -----

@@ -1,9 +1,10 @@
-"""Arrow arrays of every type that a topic can hold, for hypothesis."""
+"""Arrow arrays of every type that there is here, for hypothesis."""
 
 from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +36,28 @@ SUPPORTED_TYPES = [
     pa.binary(),
     pa.dictionary(pa.int32(), pa.string()),
 ]
+# Which topics do not hold.
+LIST_TYPES = [
+    pa.list_(element)
+    for element in (
+        pa.bool_(),
+        pa.int8(),
+        pa.int64(),
+        pa.float64(),
+        pa.decimal128(38, 0),
+        pa.timestamp("us", "Europe/Berlin"),
+        pa.date32(),
+        pa.string(),
+        pa.binary(),
+        SUPPORTED_TYPES[-1],
+    )
+]
+FOREIGN_LIST_TYPES = {
+    pa.large_list(pa.int64()): pa.list_(pa.int64()),
+    pa.list_(pa.int64(), 2): pa.list_(pa.int64()),
+    pa.list_(pa.large_string(), 1): pa.list_(pa.string()),
+    pa.large_list(pa.dictionary(pa.int8(), pa.string())): LIST_TYPES[-1],
+}
 # What becomes which of ours when it comes in.
 FOREIGN_TYPES = {
     pa.large_string(): pa.string(),
@@ -52,6 +75,11 @@ def values(arrow_type: pa.DataType) -> st.SearchStrategy[Any]:
     """Python values of an Arrow type, in the form that `pa.array` takes."""
     if pa.types.is_dictionary(arrow_type):
         return values(arrow_type.value_type)
+    if is_list(arrow_type):
+        size = arrow_type.list_size if pa.types.is_fixed_size_list(arrow_type) else None
+        return st.lists(
+            st.none() | values(arrow_type.value_type), min_size=size or 0, max_size=size or 3
+        )
     if pa.types.is_boolean(arrow_type):
         return st.booleans()
     if arrow_type in INT_TYPES:
@@ -77,6 +105,8 @@ def values(arrow_type: pa.DataType) -> st.SearchStrategy[Any]:
 
 def make_array(arrow_type: pa.DataType, items: list[Any]) -> pa.Array:
     """`pa.array`, also where that cannot build the type directly."""
+    if is_list(arrow_type):
+        return _list_array(arrow_type, items)
     if pa.types.is_dictionary(arrow_type):
         plain = pa.array(items, arrow_type.value_type)
         if arrow_type.value_type == pa.large_string():
@@ -88,6 +118,31 @@ def make_array(arrow_type: pa.DataType, items: list[Any]) -> pa.Array:
     if pa.types.is_timestamp(arrow_type) or pa.types.is_duration(arrow_type):
         return pa.array(items, pa.int64()).cast(arrow_type)
     return pa.array(items, arrow_type)
+
+
+def is_list(arrow_type: pa.DataType) -> bool:
+    """Whether it is a list of any layout."""
+    types = pa.types
+    return bool(
+        types.is_list(arrow_type)
+        or types.is_large_list(arrow_type)
+        or types.is_fixed_size_list(arrow_type)
+    )
+
+
+def _list_array(arrow_type: pa.DataType, items: list[Any]) -> pa.Array:
+    nulls = pa.array([item is None for item in items], pa.bool_())
+    if pa.types.is_fixed_size_list(arrow_type):
+        size = arrow_type.list_size
+        flat = [value for item in items for value in (item or [None] * size)]
+        elements = make_array(arrow_type.value_type, flat)
+        return pa.FixedSizeListArray.from_arrays(elements, size, mask=nulls)
+    ends = list(itertools.accumulate((len(item or []) for item in items), initial=0))
+    flat = [value for item in items for value in (item or [])]
+    is_large = pa.types.is_large_list(arrow_type)
+    form = pa.LargeListArray if is_large else pa.ListArray
+    offsets = pa.array(ends, pa.int64() if is_large else pa.int32())
+    return form.from_arrays(offsets, make_array(arrow_type.value_type, flat), mask=nulls)
 
 
 @st.composite

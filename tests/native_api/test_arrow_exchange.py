@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,15 +20,20 @@ from hypothesis import strategies as st
 from pystream._native import _core
 from pystream.errors import NotSupportedError, SchemaError
 from tests.native_api.arrow_arrays import (
+    FOREIGN_LIST_TYPES,
     FOREIGN_TYPES,
     INT_TYPES,
+    LIST_TYPES,
     SUPPORTED_TYPES,
     arrays,
     batches,
+    is_list,
     make_array,
 )
 
-ALL_TYPES = [*SUPPORTED_TYPES, *FOREIGN_TYPES]
+FOREIGN = {**FOREIGN_TYPES, **FOREIGN_LIST_TYPES}
+OWN_TYPES = [*SUPPORTED_TYPES, *LIST_TYPES]
+ALL_TYPES = [*OWN_TYPES, *FOREIGN]
 
 
 def import_one(source: object, schema: _core.Schema | None = None) -> _core.RecordBatch:
@@ -37,6 +43,9 @@ def import_one(source: object, schema: _core.Schema | None = None) -> _core.Reco
 
 def same_rows(left: pa.Array, right: pa.Array) -> bool:
     """Equal with NaN equal to itself, whatever the encoding."""
+    if is_list(left.type):
+        lengths = [pc.list_value_length(array).to_pylist() for array in (left, right)]
+        return lengths[0] == lengths[1] and same_rows(left.flatten(), right.flatten())
     if pa.types.is_temporal(left.type) and left.type.bit_width == 64:
         # Python's own datetimes end in the year 9999.
         left, right = left.cast(pa.int64()), right.cast(pa.int64())
@@ -57,7 +66,7 @@ def test_every_type_comes_back_as_it_went_in(arrow_type: pa.DataType, data: st.D
     batch = import_one(pa.record_batch([array], names=["c"]))
     exported = pa.record_batch(batch)
     exported.validate(full=True)
-    assert exported.schema.field("c").type == FOREIGN_TYPES.get(arrow_type, arrow_type)
+    assert exported.schema.field("c").type == FOREIGN.get(arrow_type, arrow_type)
     assert same_rows(exported.column(0), array)
     assert batch.column(0).null_count == array.null_count
 
@@ -73,7 +82,7 @@ def test_sliced_batches_of_any_columns_come_back(batch: pa.RecordBatch) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(batch=batches(SUPPORTED_TYPES), data=st.data())
+@given(batch=batches(OWN_TYPES), data=st.data())
 def test_slice_and_take_agree_with_arrow(batch: pa.RecordBatch, data: st.DataObject) -> None:
     ours = import_one(batch)
     begin = data.draw(st.integers(0, batch.num_rows))
@@ -138,9 +147,7 @@ UNSUPPORTED = {
     "float16": pa.array([1.0], pa.float16()),
     "date64": pa.array([0], pa.int64()).cast(pa.date64()),
     "time": pa.array([1], pa.time64("us")),
-    "list": pa.array([[1]]),
-    "large_list": pa.array([[1]], pa.large_list(pa.int64())),
-    "fixed_size_list": pa.array([[1]], pa.list_(pa.int64(), 1)),
+    "list_view": pa.array([[1]], pa.list_view(pa.int64())),
     "struct": pa.array([{"a": 1}]),
     "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
     "fixed_size_binary": pa.array([b"ab"], pa.binary(2)),
@@ -157,6 +164,39 @@ def test_unsupported_type_is_refused_naming_column_and_type(name: str) -> None:
     with pytest.raises(NotSupportedError, match=f"column 'wrong' has Arrow type {name}") as caught:
         import_one(batch)
     assert caught.value.column == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (pa.array([[[1]]]), "is a list of lists"),
+        (pa.array([[[1]]], pa.list_(pa.list_(pa.int64(), 1))), "is a list of lists"),
+        (pa.array([[]]), "is a list of Arrow's type null"),
+        (pa.array([[{"a": 1}]]), "has Arrow type struct"),
+        (
+            pa.DictionaryArray.from_arrays([0], pa.array([[1]])),
+            "is a dictionary whose values are lists",
+        ),
+    ],
+    ids=str,
+)
+def test_lists_of_what_lists_cannot_hold_are_refused(wrong: pa.Array, what: str) -> None:
+    with pytest.raises(NotSupportedError, match=f"column 'wrong' {what}") as caught:
+        import_one(pa.record_batch([wrong], names=["wrong"]))
+    assert caught.value.column == "wrong"
+
+
+def test_lists_are_not_copied_either_way() -> None:
+    array = pa.array([[1, 2], [3]] * 50)
+    exported = pa.record_batch(import_one(pa.record_batch([array], names=["c"]))).column(0)
+    assert exported.buffers()[1].address == array.buffers()[1].address
+    assert exported.values.buffers()[1].address == array.values.buffers()[1].address
+
+
+def test_lists_of_nulls_alone_take_the_type_of_the_target_schema() -> None:
+    schema = _core.Schema([("a", _core.DataType("list<string>"), True)])
+    batch = import_one(pa.record_batch([pa.array([[None], [], None])], names=["a"]), schema)
+    assert batch.column(0).to_pylist() == [[None], [], None]
 
 
 def test_null_type_takes_the_type_of_the_target_schema() -> None:
@@ -306,7 +346,7 @@ class TestLeaks:
 
     def test_refused_import_releases_the_array(self) -> None:
         before = self.arrow_bytes()
-        batch = pa.record_batch([pa.array(np.arange(1000)), pa.array([[1]] * 1000)], names="ab")
+        batch = pa.record_batch([pa.array(np.arange(1000)), pa.array([[[1]]] * 1000)], names="ab")
         with pytest.raises(NotSupportedError):
             import_one(batch)
         del batch

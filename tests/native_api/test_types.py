@@ -53,7 +53,9 @@ def test_equal_types_are_equal_and_hash_alike() -> None:
     assert INT64 != "int64"
 
 
-@pytest.mark.parametrize("text", ["", "int", "list<int64>", "timestamp[m]", "decimal128(40, 0)"])
+@pytest.mark.parametrize(
+    "text", ["", "int", "list<list<int64>>", "timestamp[m]", "decimal128(40, 0)"]
+)
 def test_unknown_type_is_a_config_error_that_lists_what_is_accepted(text: str) -> None:
     with pytest.raises(ConfigError, match=r"is not a column type.*int64.*timestamp") as caught:
         _core.DataType(text)

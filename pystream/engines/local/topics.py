@@ -45,8 +45,11 @@ class TopicCatalog:
             If the topic exists with other columns.
         ConfigError
             If the name, the number of partitions or `acks` is wrong.
+        NotSupportedError
+            If a column is a list.
         """
         self.acks(node.acks)
+        schema.serialize()  # refuses what no topic holds
         if node.topic in self._log.topics():
             self._check_schema(self._log.topic(node.topic), schema)
             return
