@@ -84,6 +84,7 @@ class Lives:
         self._boots = Boots(Path(os.environ["TORTURE_BOOT"]))
         self._tree: Tree = {}
         self._promises = Promises()
+        self._notes: list[str] = []
 
     def run(self, most: int) -> None:
         for life in range(LIVES):
@@ -93,6 +94,7 @@ class Lives:
     def _live(self, life: int, most: int) -> None:
         root = self._scratch / f"life-{life}"
         traced = self._scratch / f"trace-{life}"
+        self._notes.append(f"life {life}")
         root.mkdir()
         write_tree(self._tree, root)
         adopt(root)
@@ -111,6 +113,7 @@ class Lives:
         for i, call in enumerate(calls):
             if call.kind == trace.MARK:
                 self._promises.note(call.data.decode())
+                self._notes.append(f"{i} {call.data.decode()}")
                 continue
             disk.apply(call)
             if call.kind not in trace.CALLS:
@@ -119,10 +122,10 @@ class Lives:
                 following = copy.deepcopy(self._promises), disk.draw(self._choose)
             for _ in range(DRAWS):
                 if self.cases < most:
-                    self._try(disk.draw(self._choose), f"life {life}, behind record {i}", call)
+                    self._try(disk.draw(self._choose), life, i, call)
         self._promises, self._tree = following
 
-    def _try(self, tree: Tree, where: str, call: Call) -> None:
+    def _try(self, tree: Tree, life: int, record: int, call: Call) -> None:
         root = self._scratch / "state"
         root.mkdir()
         write_tree(tree, root)
@@ -142,8 +145,11 @@ class Lives:
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(parents=True)
             write_tree(tree, kept)
+            (kept / "notes").write_text("\n".join(self._notes))
+            shutil.copy(self._scratch / f"trace-{life}", kept / "trace")
             raise AssertionError(
-                f"{where} ({call.kind.decode()} {call.path}), state kept in {kept}:\n"
+                f"life {life}, behind record {record} ({call.kind.decode()} {call.path}); the state, "
+                f"the notes of the lives and the last one's trace are kept in {kept}:\n"
                 f"{traceback.format_exc(limit=-3)}"
             ) from None
         finally:
