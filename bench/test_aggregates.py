@@ -80,6 +80,17 @@ AGGREGATES = {
         "approx_quantile(value, 0.99)",
         ("approx_quantile", "value", None, (0.99, 0.01)),
     ),
+    "approx_quantiles": Row(
+        lambda: col("value").approx_quantiles([0.5, 0.9, 0.99]),
+        "approx_quantile(value, [0.5, 0.9, 0.99])",
+        ("approx_quantiles", "value", None, (0.5, 0.9, 0.99, 0.01)),
+    ),
+    "collect_list": Row(
+        lambda: col("value").collect_list(),
+        "list(value ORDER BY ts)",
+        ("collect_list", "value"),
+    ),
+    "top_k": Row(lambda: col("value").top_k(10), "max(value, 10)", ("top_k", "value", None, (10,))),
 }
 
 

@@ -59,8 +59,21 @@ void check_quantile(const AggregateSpec& aggregate) {
                                         std::to_string(least) + " to " + std::to_string(most) +
                                         ".");
   };
-  check("quantile", aggregate.quantile, 0, 1);
+  if (aggregate.kind == AggregateKind::kApproxQuantile) {
+    check("quantile", aggregate.quantile, 0, 1);
+  } else {
+    check("number of quantiles", static_cast<double>(aggregate.quantiles.size()), 1,
+          static_cast<double>(kMostQuantiles));
+  }
+  for (const double quantile : aggregate.quantiles) check("quantile", quantile, 0, 1);
   check("relative_error", aggregate.relative_error, kLeastRelativeError, kMostRelativeError);
+}
+
+void check_k(const AggregateSpec& aggregate) {
+  if (1 <= aggregate.k && aggregate.k <= kMostValues) return;
+  throw Error(ErrorCode::kConfig, "aggregate '" + aggregate.name +
+                                      "' has k=" + std::to_string(aggregate.k) +
+                                      ". Pass one from 1 to " + std::to_string(kMostValues) + ".");
 }
 
 void check_type(const AggregateSpec& aggregate, const Field& field) {
@@ -84,7 +97,12 @@ void check_type(const AggregateSpec& aggregate, const Field& field) {
     case AggregateKind::kStddevPop:
       if (!type.is_numeric()) refuse(aggregate, field, "numbers");
       break;
+    case AggregateKind::kTopK:
+    case AggregateKind::kBottomK:
+      check_k(aggregate);
+      break;
     case AggregateKind::kApproxQuantile:
+    case AggregateKind::kApproxQuantiles:
       if (!type.is_numeric()) refuse(aggregate, field, "numbers");
       check_quantile(aggregate);
       break;
@@ -119,9 +137,16 @@ std::optional<SideKind> side_kind_of(AggregateKind kind, const DataType& type) {
     case AggregateKind::kApproxCountDistinct:
       return SideKind::kHyperLogLog;
     case AggregateKind::kApproxQuantile:
+    case AggregateKind::kApproxQuantiles:
       return SideKind::kDDSketch;
     case AggregateKind::kUser:
       return SideKind::kUser;
+    case AggregateKind::kCollectList:
+      return SideKind::kCollected;
+    case AggregateKind::kTopK:
+      return SideKind::kTopK;
+    case AggregateKind::kBottomK:
+      return SideKind::kBottomK;
     default:
       break;
   }
@@ -161,10 +186,12 @@ void want(AggregateKind kind, InputLayout* input) {
   }
 }
 
-// Of nothing, these are 0.
-bool is_count(AggregateKind kind) {
-  return kind == AggregateKind::kCountAll || kind == AggregateKind::kCount ||
-         kind == AggregateKind::kCountDistinct || kind == AggregateKind::kApproxCountDistinct;
+// Of nothing, counts are 0 and what collects values is an empty list.
+bool is_never_null(AggregateKind kind) {
+  return kind == AggregateKind::kCollectList || kind == AggregateKind::kTopK ||
+         kind == AggregateKind::kBottomK || kind == AggregateKind::kCountAll ||
+         kind == AggregateKind::kCount || kind == AggregateKind::kCountDistinct ||
+         kind == AggregateKind::kApproxCountDistinct;
 }
 
 DataType result_type(AggregateKind kind, const DataType& input) {
@@ -181,6 +208,8 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kStddevPop:
     case AggregateKind::kApproxQuantile:
       return DataType::of(TypeId::kFloat64);
+    case AggregateKind::kApproxQuantiles:
+      return DataType::list_of(DataType::of(TypeId::kFloat64));
     case AggregateKind::kSum: {
       if (input.is_floating()) return DataType::of(TypeId::kFloat64);
       if (input.is_signed_integer()) return DataType::of(TypeId::kInt64);
@@ -198,11 +227,16 @@ DataType result_type(AggregateKind kind, const DataType& input) {
     case AggregateKind::kArgMin:
     case AggregateKind::kArgMax:
     case AggregateKind::kUser:
+    case AggregateKind::kCollectList:
+    case AggregateKind::kTopK:
+    case AggregateKind::kBottomK:
       break;
   }
   DataType type = input;
   type.is_dictionary = false;  // single values hardly repeat
-  return type;
+  const bool is_list = kind == AggregateKind::kCollectList || kind == AggregateKind::kTopK ||
+                       kind == AggregateKind::kBottomK;
+  return is_list ? DataType::list_of(std::move(type)) : type;
 }
 
 int input_of(AccumulatorLayout* layout, int column, const Schema& schema) {
@@ -282,6 +316,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
     ResultLayout result;
     result.kind = aggregate.kind;
     result.quantile = aggregate.quantile;
+    result.quantiles = aggregate.quantiles;
     DataType input_type;
     if (aggregate.kind != AggregateKind::kCountAll) {
       check_type(aggregate, checked_field(aggregate, aggregate.input, schema));
@@ -294,6 +329,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
         wanted.input = result.input;
         wanted.by = aggregate.by;
         wanted.relative_error = aggregate.relative_error;
+        wanted.k = aggregate.k;
         wanted.user = aggregate.user;
         wanted.others = aggregate.others;
         for (const int other : aggregate.others) checked_field(aggregate, other, schema);
@@ -305,7 +341,7 @@ AccumulatorLayout make_layout(std::span<const AggregateSpec> aggregates, const S
     }
     const DataType type =
         aggregate.user ? aggregate.user->result_type() : result_type(aggregate.kind, input_type);
-    result.field = {aggregate.name, type, !is_count(aggregate.kind)};
+    result.field = {aggregate.name, type, !is_never_null(aggregate.kind)};
     layout.results.push_back(std::move(result));
   }
   place(&layout);

@@ -41,6 +41,9 @@ enum class SideKind : uint8_t {
   kHyperLogLog,
   kDDSketch,
   kUser,
+  kCollected,
+  kTopK,
+  kBottomK,
 };
 
 // One SideState per key and slice; aggregates that need the same share it.
@@ -52,6 +55,7 @@ struct SideLayout {
   double relative_error = 0;                            // kDDSketch
   std::shared_ptr<const UserAggregate> user = nullptr;  // kUser
   std::vector<int> others = {};  // kUser: columns of the arguments behind the input
+  int64_t k = 0;                 // kTopK and kBottomK
 
   bool operator==(const SideLayout&) const = default;
 };
@@ -74,6 +78,7 @@ struct ResultLayout {
   int input = -1;  // index of AccumulatorLayout::inputs; -1 for kCountAll
   int side = -1;   // index of AccumulatorLayout::sides; -1 where the result is in the row
   double quantile = 0;
+  std::vector<double> quantiles;  // kApproxQuantiles
   Field field;
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "columns/builder.hpp"
+#include "windows/list_elements.hpp"
 #include "windows/load_values.hpp"
 
 namespace pystream::windows {
@@ -91,28 +92,57 @@ void DDSketch::merge(const SideState& other, const uint32_t* slots, const uint32
   }
 }
 
+void DDSketch::sort_buckets(uint32_t slot, std::vector<Bucket>* out) const {
+  std::vector<Bucket>& sorted = *out;
+  sorted.clear();
+  counts_.for_each(slot, [&](const Bucket& bucket) { sorted.push_back(bucket); });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Bucket& a, const Bucket& b) { return a.number < b.number; });
+  // NaN is the last of them, and the result only where there is no other.
+  if (sorted.size() > 1 && sorted.back().number == buckets_.nan_bucket()) sorted.pop_back();
+}
+
+double DDSketch::quantile_of(const std::vector<Bucket>& sorted, double quantile) const {
+  int64_t total = 0;
+  for (const Bucket& bucket : sorted) total += bucket.count;
+  auto before = static_cast<int64_t>(quantile * static_cast<double>(total - 1));
+  size_t at = 0;
+  while (before >= sorted[at].count) before -= sorted[at++].count;
+  return buckets_.value_of(sorted[at].number);
+}
+
 Array DDSketch::emit(const ResultLayout& result, std::span<const uint32_t> slots) const {
+  if (result.kind == AggregateKind::kApproxQuantiles) return emit_lists(result, slots);
   FixedBuilder<double> builder(result.field.type);
   std::vector<Bucket> sorted;
   for (const uint32_t slot : slots) {
-    sorted.clear();
-    counts_.for_each(slot, [&](const Bucket& bucket) { sorted.push_back(bucket); });
+    sort_buckets(slot, &sorted);
     if (sorted.empty()) {
       builder.append_null();
-      continue;
+    } else {
+      builder.append(quantile_of(sorted, result.quantile));
     }
-    std::sort(sorted.begin(), sorted.end(),
-              [](const Bucket& a, const Bucket& b) { return a.number < b.number; });
-    // NaN is the last of them, and the result only where there is no other.
-    if (sorted.size() > 1 && sorted.back().number == buckets_.nan_bucket()) sorted.pop_back();
-    int64_t total = 0;
-    for (const Bucket& bucket : sorted) total += bucket.count;
-    auto before = static_cast<int64_t>(result.quantile * static_cast<double>(total - 1));
-    size_t at = 0;
-    while (before >= sorted[at].count) before -= sorted[at++].count;
-    builder.append(buckets_.value_of(sorted[at].number));
   }
   return builder.finish();
+}
+
+Array DDSketch::emit_lists(const ResultLayout& result, std::span<const uint32_t> slots) const {
+  FixedBuilder<double> elements(*result.field.type.element);
+  ListOffsets offsets;
+  BitmapBuilder validity;
+  std::vector<Bucket> sorted;
+  for (const uint32_t slot : slots) {
+    sort_buckets(slot, &sorted);
+    validity.append(!sorted.empty());
+    for (size_t i = 0; i < result.quantiles.size() && !sorted.empty(); ++i) {
+      elements.append(quantile_of(sorted, result.quantiles[i]));
+    }
+    offsets.end_list(static_cast<size_t>(elements.length()));
+  }
+  Array lists = offsets.finish(elements.finish());
+  lists.null_count = validity.length() - validity.ones();
+  if (lists.null_count > 0) lists.validity = validity.finish();
+  return lists;
 }
 
 }  // namespace pystream::windows

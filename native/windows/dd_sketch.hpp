@@ -13,6 +13,8 @@
 //
 // Content: buckets and their counts, of each slot.
 
+#include <vector>
+
 #include "windows/side_state.hpp"
 #include "windows/slot_table.hpp"
 
@@ -45,8 +47,8 @@ class DDSketch final : public SideState {
   void merge(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
              int64_t count) override;
   void clear(uint32_t slot) override { counts_.clear(slot); }
-  // ResultLayout::quantile of each slot: of n values without NaN, in order, the one with
-  // floor(quantile * (n - 1)) before it.
+  // ResultLayout::quantile of each slot, or the list of ResultLayout::quantiles: of n values
+  // without NaN, in order, the one with floor(quantile * (n - 1)) before it.
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override;
   int64_t bytes() const override { return counts_.bytes(); }
 
@@ -58,6 +60,11 @@ class DDSketch final : public SideState {
     uint32_t key() const { return number; }
     static Bucket of(uint32_t key) { return {key, 0}; }
   };
+
+  // The buckets of a slot in the order of their values, without NaN if there is anything else.
+  void sort_buckets(uint32_t slot, std::vector<Bucket>* sorted) const;
+  double quantile_of(const std::vector<Bucket>& sorted, double quantile) const;
+  Array emit_lists(const ResultLayout& result, std::span<const uint32_t> slots) const;
 
   template <typename V>
   void add_values(const SideRows& rows, double unit);

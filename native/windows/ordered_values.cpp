@@ -1,36 +1,19 @@
 #include "windows/ordered_values.hpp"
 
-#include <bit>
 #include <limits>
 #include <numeric>
 #include <vector>
 
 #include "windows/accumulator_values.hpp"
 #include "windows/load_values.hpp"
+#include "windows/order_keys.hpp"
 #include "windows/slot_values.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
-// Behind every number, in either direction.
-constexpr int64_t kNaNKey = INT64_MAX;
 constexpr int64_t kNoArrival = INT64_MAX;
-
-// A key of its own order for each class of values; the least wins. int64_t holds all but decimals.
-int64_t key_of(int64_t value, bool is_max) { return is_max ? ~value : value; }
-
-int64_t key_of(uint64_t value, bool is_max) {
-  return key_of(static_cast<int64_t>(value ^ (uint64_t{1} << 63)), is_max);
-}
-
-int64_t key_of(double value, bool is_max) {
-  if (value != value) return kNaNKey;
-  const auto bits = std::bit_cast<int64_t>(value + 0.0);  // -0.0 is 0.0
-  return key_of(bits ^ ((bits >> 63) & INT64_MAX), is_max);
-}
-
-__int128 key_of(__int128 value, bool is_max) { return is_max ? ~value : value; }
 
 template <typename Key>
 class OrderedValues final : public SideState {

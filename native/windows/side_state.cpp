@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "windows/best_values.hpp"
+#include "windows/collected_values.hpp"
 #include "windows/dd_sketch.hpp"
 #include "windows/distinct_values.hpp"
 #include "windows/hyper_log_log.hpp"
@@ -30,6 +32,11 @@ std::unique_ptr<SideState> make_side(const SideLayout& side, const InputLayout& 
       return std::make_unique<DDSketch>(side.relative_error, input.type);
     case SideKind::kUser:
       return std::make_unique<UserState>(side.user, side.others);
+    case SideKind::kCollected:
+      return make_collected_values(input.type);
+    case SideKind::kTopK:
+    case SideKind::kBottomK:
+      return make_best_values(side, input.type);
   }
   assert(false);
   return nullptr;

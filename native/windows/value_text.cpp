@@ -44,6 +44,16 @@ std::string cut(std::string text) {
   return text.substr(0, end) + "...";
 }
 
+// No more elements than there is room for.
+std::string list_text(const Array& array, int64_t i) {
+  const int32_t* offsets = array.offsets.as<int32_t>() + i;
+  std::string text = "[";
+  for (int32_t at = offsets[0]; at < offsets[1] && text.size() <= kMaxText; ++at) {
+    text += (at == offsets[0] ? "" : ", ") + value_text(*array.elements, at);
+  }
+  return cut(text + "]");
+}
+
 }  // namespace
 
 std::string value_text(const Array& array, int64_t i) {
@@ -77,6 +87,8 @@ std::string value_text(const Array& array, int64_t i) {
       return cut(hexadecimal(array.view(i)));
     case TypeId::kDecimal128:
       return hexadecimal({array.data<char>() + 16 * i, 16});
+    case TypeId::kList:
+      return list_text(array, i);
     default:
       return number<int64_t>(array, i);
   }

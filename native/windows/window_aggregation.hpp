@@ -47,6 +47,10 @@ enum class AggregateKind : uint8_t {
   kCountDistinct,
   kApproxCountDistinct,
   kApproxQuantile,
+  kApproxQuantiles,
+  kCollectList,
+  kTopK,
+  kBottomK,
   kUser,
 };
 
@@ -71,6 +75,10 @@ inline constexpr std::pair<const char*, AggregateKind> kAggregates[] = {
     {"count_distinct", AggregateKind::kCountDistinct},
     {"approx_count_distinct", AggregateKind::kApproxCountDistinct},
     {"approx_quantile", AggregateKind::kApproxQuantile},
+    {"approx_quantiles", AggregateKind::kApproxQuantiles},
+    {"collect_list", AggregateKind::kCollectList},
+    {"top_k", AggregateKind::kTopK},
+    {"bottom_k", AggregateKind::kBottomK},
 };
 
 struct AggregateSpec {
@@ -79,15 +87,20 @@ struct AggregateSpec {
   std::string name;           // of the result column
   int by = -1;                // kArgMin and kArgMax: index of the column whose extreme decides
   double quantile = 0;        // kApproxQuantile: in [0, 1]
-  double relative_error = 0;  // kApproxQuantile: within the limits below
+  double relative_error = 0;  // kApproxQuantile(s): within the limits below
   std::shared_ptr<const UserAggregate> user = nullptr;  // kUser
   std::vector<int> others = {};  // kUser: column indexes of the arguments behind `input`
+  std::vector<double> quantiles = {};  // kApproxQuantiles: one to kMostQuantiles, each in [0, 1]
+  int64_t k = 0;                       // kTopK and kBottomK: 1 to kMostValues
 };
 
 // Of quantiles. A smaller one takes more memory than it is worth; beyond the larger a bucket spans
 // the values from one to three.
 inline constexpr double kLeastRelativeError = 0.0001;
 inline constexpr double kMostRelativeError = 0.5;
+inline constexpr size_t kMostQuantiles = 1000;
+// That a key holds for top_k and bottom_k; collect_list and a process function are for more.
+inline constexpr int64_t kMostValues = 65'536;
 
 // When windows fire, and what they show. Unless it is_plain(), TriggeredAggregation does it.
 struct TriggerSpec {

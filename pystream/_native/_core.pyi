@@ -984,6 +984,10 @@ AggregateKind = Literal[
     "count_distinct",
     "approx_count_distinct",
     "approx_quantile",
+    "approx_quantiles",
+    "collect_list",
+    "top_k",
+    "bottom_k",
 ]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 
@@ -1124,8 +1128,8 @@ class Graph:
         window also fires after `every` rows of a key and when the watermark passes a multiple of
         `every_ticks`; 0: not. `is_discarding`: a pane shows the rows since the one before.
         Results: keys, window_start, window_end, aggregates: name, kind, input column; and, where
-        asked for, the column that decides (arg_min and arg_max) and parameters (approx_quantile:
-        quantile and relative error); of one in Python name, columns, function. Late rows have the
+        asked for, the column that decides (arg_min and arg_max) and parameters (quantiles and their
+        relative error, or k); of one in Python name, columns, function. Late rows have the
         schema of the input; they are counted also when nothing consumes them.
         """
 

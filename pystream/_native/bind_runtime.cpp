@@ -144,6 +144,24 @@ windows::AggregateSpec user_aggregate(const UserAggregateTuple& parts, const Sch
   return spec;
 }
 
+void set_parameters(std::vector<double> parameters, windows::AggregateSpec* aggregate) {
+  if (parameters.empty()) return;
+  switch (aggregate->kind) {
+    case windows::AggregateKind::kTopK:
+    case windows::AggregateKind::kBottomK:
+      aggregate->k = static_cast<int64_t>(parameters[0]);
+      break;
+    case windows::AggregateKind::kApproxQuantile:
+      aggregate->quantile = parameters[0];
+      aggregate->relative_error = parameters.back();
+      break;
+    default:
+      aggregate->relative_error = parameters.back();
+      parameters.pop_back();
+      aggregate->quantiles = std::move(parameters);
+  }
+}
+
 // What all windows have: keys, event time, aggregates.
 template <typename Aggregation>
 void set_columns(Aggregation* aggregation, const Schema& schema, const std::string& name,
@@ -166,12 +184,8 @@ void set_columns(Aggregation* aggregation, const Schema& schema, const std::stri
             windows::AggregateSpec parsed{parse_aggregate(std::get<1>(parts)),
                                           index_of(std::get<2>(parts)), std::get<0>(parts)};
             if constexpr (std::tuple_size_v<Parts> > 3) {
-              const std::vector<double>& parameters = std::get<4>(parts);
               parsed.by = index_of(std::get<3>(parts));
-              if (parameters.size() == 2) {
-                parsed.quantile = parameters[0];
-                parsed.relative_error = parameters[1];
-              }
+              set_parameters(std::get<4>(parts), &parsed);
             }
             return parsed;
           }

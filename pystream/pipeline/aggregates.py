@@ -39,7 +39,7 @@ class Aggregation:
     by : ExpressionNode or None
         What decides which value is taken; ``arg_min`` and ``arg_max`` only.
     parameters : tuple of float
-        Quantile and relative error; ``approx_quantile`` only.
+        Quantiles and their relative error, or how many values; where the function has them.
     arguments : tuple of ExpressionNode
         Behind the operand; of a function in Python.
     user : UserAggregate or None
@@ -62,7 +62,10 @@ class Aggregation:
 
     def __repr__(self) -> str:
         arguments = [] if self.by is None else [str(self.by)]
-        arguments += [str(parameter) for parameter in self.parameters]
+        if self.function == "approx_quantiles":
+            arguments.append(f"{list(self.parameters[:-1])}, {self.parameters[-1]}")
+        else:
+            arguments += [str(parameter) for parameter in self.parameters]
         arguments += [str(argument) for argument in self.arguments]
         arguments += [] if self.where is None else [f"where={self.where}"]
         listed = ", ".join(arguments)

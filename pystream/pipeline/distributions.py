@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation, condition_node
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pystream.pipeline.expressions import Expression
     from pystream.plan.expressions import ExpressionNode
 
 __all__ = ["Distributions"]
+
+_QUANTILES_MAX = 1000  # as in native/windows/window_aggregation.hpp
 
 
 class Distributions:
@@ -129,6 +134,48 @@ class Distributions:
         )
         return Aggregation(
             "approx_quantile", self.node, condition_node(where), parameters=parameters
+        )
+
+    def approx_quantiles(
+        self,
+        quantiles: Sequence[float],
+        relative_error: float = 0.01,
+        *,
+        where: Expression | None = None,
+    ) -> Aggregation:
+        """Estimate several quantiles out of one sketch; each as :meth:`approx_quantile` does.
+
+        Parameters
+        ----------
+        quantiles : sequence of float
+            One to 1,000, each from 0 to 1, in any order.
+        relative_error : float, default 0.01
+            From 0.0001 to 0.5: each estimate is at most so much of the value away from it.
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
+
+        Returns
+        -------
+        Aggregation
+            list<float64>, in the order of `quantiles`; null when nothing is there.
+
+        Examples
+        --------
+        >>> from pystream import col
+        >>> col("latency").approx_quantiles([0.5, 0.99])
+        col("latency").approx_quantiles([0.5, 0.99], 0.01)
+        """
+        given: object = quantiles
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ConfigError(f"quantiles={given!r} is no list of numbers from 0 to 1.")
+        wanted = tuple(_in_range("quantile", quantile, 0, 1) for quantile in quantiles)
+        if not 1 <= len(wanted) <= _QUANTILES_MAX:
+            raise ConfigError(
+                f"quantiles has {len(wanted)} members. Pass one to {_QUANTILES_MAX:,}."
+            )
+        parameters = (*wanted, _in_range("relative_error", relative_error, 0.0001, 0.5))
+        return Aggregation(
+            "approx_quantiles", self.node, condition_node(where), parameters=parameters
         )
 
 

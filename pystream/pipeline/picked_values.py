@@ -1,10 +1,10 @@
-"""Aggregations that pick the value of one row of a window."""
+"""Aggregations that pick values of a window: that of one row, or of several as a list."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystream.errors import ConfigError, NotSupportedError
+from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation, Aggregations, condition_node
 from pystream.plan.expressions import ColumnNode, ExpressionNode
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PickedValues"]
 
+_K_MAX = 65_536  # as in native/windows/window_aggregation.hpp
+
 
 class PickedValues:
-    """The aggregations of an expression that pick one of its values; a base class.
+    """The aggregations of an expression that pick some of its values; a base class.
 
-    Values of any type, but null: rows where the value is null are skipped. The result has the type
-    of the values, and is null when nothing is there. docs/semantics.md states each rule.
+    Values of any type but lists: rows where the value is null are skipped. One value has the type
+    of the values, and is null when nothing is there; several are a list. docs/semantics.md states
+    each rule.
     """
 
     __slots__ = ()
@@ -116,30 +119,87 @@ class PickedValues:
         return Aggregation("arg_max", self.node, condition_node(where), _by(by))
 
     def top_k(self, k: int, *, where: Expression | None = None) -> Aggregation:
-        """List the greatest values.
+        """List the greatest values, the greatest first.
 
-        Raises
-        ------
-        NotSupportedError
-            Always, until columns can hold lists.
+        Parameters
+        ----------
+        k : int
+            How many at most, from 1 to 65,536.
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
+
+        Returns
+        -------
+        Aggregation
+            A list of the values' type; empty when nothing is there. Equal values are each one, NaN
+            comes behind all numbers, and zeros are 0.0.
+
+        Notes
+        -----
+        Holds k values per key and slice of time.
+
+        Examples
+        --------
+        >>> from pystream import col
+        >>> col("amount").top_k(3)
+        col("amount").top_k(3)
         """
-        raise NotSupportedError(
-            f"top_k({k!r}) is not built yet: a result column cannot hold lists. Take the greatest "
-            "with max(), or a quantile with approx_quantile()."
-        )
+        return Aggregation("top_k", self.node, condition_node(where), parameters=(_k(k),))
+
+    def bottom_k(self, k: int, *, where: Expression | None = None) -> Aggregation:
+        """List the least values, the least first; else as :meth:`top_k`.
+
+        Parameters
+        ----------
+        k : int
+            How many at most, from 1 to 65,536.
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
+
+        Returns
+        -------
+        Aggregation
+            A list of the values' type; empty when nothing is there.
+
+        Examples
+        --------
+        >>> from pystream import col
+        >>> col("latency").bottom_k(3, where=col("status") == 200)
+        col("latency").bottom_k(3, where=col("status") == 200)
+        """
+        return Aggregation("bottom_k", self.node, condition_node(where), parameters=(_k(k),))
 
     def collect_list(self, *, where: Expression | None = None) -> Aggregation:
-        """List the values in the order of arrival.
+        """List the values in the order of event time.
 
-        Raises
-        ------
-        NotSupportedError
-            Always, until columns can hold lists.
+        Parameters
+        ----------
+        where : Expression, optional
+            Of type bool: only rows in which it is true count.
+
+        Returns
+        -------
+        Aggregation
+            A list of the values' type; empty when nothing is there. Of rows with one event time,
+            that which arrived first comes first.
+
+        Notes
+        -----
+        Holds every value, with 16 bytes that say where it belongs.
+
+        Examples
+        --------
+        >>> from pystream import col
+        >>> col("url").collect_list(where=col("status") == 200)
+        col("url").collect_list(where=col("status") == 200)
         """
-        raise NotSupportedError(
-            "collect_list() is not built yet: a result column cannot hold lists. Take single "
-            "values with first(), last(), arg_min() and arg_max()."
-        )
+        return Aggregation("collect_list", self.node, condition_node(where))
+
+
+def _k(k: int) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _K_MAX:
+        raise ConfigError(f"k={k!r} is not an integer from 1 to {_K_MAX:,}.")
+    return k
 
 
 def _by(by: Expression | str) -> ExpressionNode:

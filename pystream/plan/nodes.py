@@ -35,6 +35,10 @@ AggregateFunction = Literal[
     "count_distinct",
     "approx_count_distinct",
     "approx_quantile",
+    "approx_quantiles",
+    "collect_list",
+    "top_k",
+    "bottom_k",
 ]
 
 
@@ -188,7 +192,7 @@ class Aggregate:
     function: AggregateFunction | Literal["user"]
     operand: ExpressionNode | None
     by: ExpressionNode | None = None  # arg_min and arg_max: what decides
-    parameters: tuple[float, ...] = ()  # approx_quantile: quantile and relative error
+    parameters: tuple[float, ...] = ()  # quantiles and their relative error, or k
     arguments: tuple[ExpressionNode, ...] = ()  # user: those behind the operand
     user: UserAggregate | None = None
 

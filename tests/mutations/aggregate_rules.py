@@ -8,6 +8,8 @@ ORDERED = "native/windows/ordered_values.cpp"
 HYPER_LOG_LOG = "native/windows/hyper_log_log.cpp"
 DD_SKETCH = "native/windows/dd_sketch.cpp"
 DISTINCT = "native/windows/distinct_values.cpp"
+COLLECTED = "native/windows/collected_values.cpp"
+BEST = "native/windows/best_values.cpp"
 EXECUTOR = "native/runtime/executor.cpp"
 SOURCE = "native/runtime/source.cpp"
 USER = "native/windows/user_state.cpp"
@@ -54,6 +56,21 @@ MUTATIONS = (
     Mutation(
         "the quantile counts NaN as the greatest value",
         (Edit(DD_SKETCH, "if (sorted.size() > 1 && ", "if (sorted.size() > 1u << 31 && "),),
+    ),
+    Mutation(
+        "collected values stay in the order in which slices and threads were merged",
+        (
+            Edit(
+                COLLECTED,
+                "if (!std::is_sorted(sorted.begin(), sorted.end())) "
+                "std::sort(sorted.begin(), sorted.end());",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "a full list of greatest values takes no more",
+        (Edit(BEST, "if (!is_better(item, heap[0])) return false;", "return false;"),),
     ),
     Mutation(
         "a sparse sketch that becomes dense loses the bits between",

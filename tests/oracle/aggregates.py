@@ -21,7 +21,8 @@ class Wanted(NamedTuple):
     """An aggregate of a record's values, by their positions.
 
     ``value`` is what is aggregated (None for ``count_all``), ``where`` the bool that must be true
-    in rows that count, ``by`` what decides for ``arg_min`` and ``arg_max``, ``quantile`` which one.
+    in rows that count, ``by`` what decides for ``arg_min`` and ``arg_max``, ``quantile`` which one,
+    and ``k`` how many.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Wanted(NamedTuple):
     where: int | None = None
     by: int | None = None
     quantile: float | None = None
+    k: int | None = None
 
 
 def aggregate(kind: str, values: Iterable[Scalar]) -> Scalar:
@@ -194,6 +196,35 @@ def quantile(values: Iterable[Scalar], q: float) -> float | None:
     if not present:
         return None
     return numbers[math.floor(q * (len(numbers) - 1))] if numbers else math.nan
+
+
+def collect(values: Sequence[Scalar], times: Sequence[int]) -> list[Scalar]:
+    """Return all values in the order of event time, equal times in that of arrival.
+
+    >>> collect(["c", None, "a", "b"], [5, 1, 1, 5])
+    ['a', 'c', 'b']
+    >>> collect([None], [1])
+    []
+    """
+    rows = [(t, v) for v, t in zip(values, times, strict=True) if v is not None]
+    return [value for _, value in sorted(rows, key=lambda row: row[0])]
+
+
+def best(kind: str, values: Iterable[Scalar], k: int) -> list[Scalar]:
+    """Return the k greatest (``top_k``) or least (``bottom_k``) values, the best first.
+
+    NaN is behind all numbers, and a zero comes out as 0.0. Text compares by its UTF-8 bytes.
+
+    >>> best("top_k", [2, None, 3, 1, 3], 3), best("bottom_k", ["b", "a"], 5)
+    ([3, 3, 2], ['a', 'b'])
+    >>> best("top_k", [math.nan, 1.0, -0.0], 3), best("bottom_k", [math.nan, 1.0], 1)
+    ([1.0, 0.0, nan], [1.0])
+    """
+    present = [value for value in values if value is not None]
+    numbers = [value for value in present if not _is_nan(value)]
+    ordered = sorted(numbers, key=_ordered, reverse=kind == "top_k")  # type: ignore[arg-type]
+    shown = [value + 0.0 if isinstance(value, float) else value for value in ordered]
+    return (shown + [math.nan] * (len(present) - len(numbers)))[:k]
 
 
 def _is_nan(value: Scalar) -> bool:

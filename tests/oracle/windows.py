@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oracle.aggregates import Scalar, Wanted, aggregate, pick, quantile
+from tests.oracle.aggregates import Scalar, Wanted, aggregate, best, collect, pick, quantile
 from tests.oracle.watermarks import SourceWatermark
 
 MIN_TIME = -(2**63)
@@ -443,6 +443,10 @@ def rows(
             if wanted.kind in ("first", "last", "arg_min", "arg_max"):
                 by = [r.timestamp if wanted.by is None else r.values[wanted.by] for r in members]
                 row.append(pick(wanted.kind, column, by))
+            elif wanted.kind == "collect_list":
+                row.append(collect(column, [r.timestamp for r in members]))
+            elif wanted.k is not None:
+                row.append(best(wanted.kind, column, wanted.k))
             elif wanted.quantile is not None:
                 row.append(quantile(column, wanted.quantile))
             else:

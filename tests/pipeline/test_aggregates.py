@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from decimal import Decimal
 from typing import Any
@@ -324,8 +325,89 @@ def test_quantiles_refuse_what_they_do_not_take() -> None:
             col("n").approx_quantile(0.5, error)
 
 
-def test_lists_in_results_are_refused_by_name() -> None:
-    with pytest.raises(errors.NotSupportedError, match=r"top_k\(3\) is not built yet"):
-        col("n").top_k(3)
-    with pytest.raises(errors.NotSupportedError, match=r"collect_list\(\) is not built yet"):
-        col("n").collect_list(where=col("n") > 0)
+ALL_KINDS = [
+    (pa.bool_(), [True, False, True]),
+    (pa.int8(), [-100, 3, 100]),
+    (pa.int64(), [-(2**63), 0, 2**63 - 1]),
+    (pa.uint64(), [0, 7, 2**64 - 1]),
+    (pa.float32(), [-1.5, 0.25, 8.0]),
+    (pa.float64(), [math.inf, -math.inf, 0.5]),
+    (pa.decimal128(20, 3), [Decimal("-1.500"), Decimal("0.001"), Decimal("12345.678")]),
+    (pa.string(), ["b", "", "\u00e9"]),
+    (pa.binary(), [b"\xff", b"", b"\x00"]),
+    (pa.date32(), [datetime.date(1969, 1, 1), datetime.date(2020, 2, 29), datetime.date(1, 1, 1)]),
+    (pa.timestamp("ms"), [datetime.datetime(1969, 1, 1), datetime.datetime(2020, 2, 29)]),
+    (pa.duration("s"), [datetime.timedelta(-1), datetime.timedelta(5), datetime.timedelta(0)]),
+    (pa.dictionary(pa.int32(), pa.string()), ["x", "y", "x"]),
+]
+
+
+@pytest.mark.parametrize(("type", "values"), ALL_KINDS, ids=str)
+def test_lists_hold_every_type(type: pa.DataType, values: list[Any]) -> None:
+    array = pa.array([None, *values, None], getattr(type, "value_type", type))
+    array = array.dictionary_encode() if pa.types.is_dictionary(type) else array
+    result = windows({"ts": range(len(array)), "v": array}).aggregate(
+        all=col("v").collect_list(), top=col("v").top_k(2), bottom=col("v").bottom_k(9)
+    )
+    element = getattr(type, "value_type", type)
+    assert [result.to_arrow().schema.field(n).type for n in ("all", "top", "bottom")] == [
+        pa.list_(element)
+    ] * 3
+    (row,) = result.select("all", "top", "bottom").to_arrow().to_pylist()
+    assert row["all"] == values
+    assert row["top"] == sorted(values, reverse=True)[:2]
+    assert row["bottom"] == sorted(values)
+
+
+def test_collected_values_go_by_event_time_and_then_by_arrival() -> None:
+    visits = {"ts": [5, 1, 9, 1, 5], "url": ["/c", "/a", "/e", "/b", None]}
+    assert one(visits, path=col("url").collect_list()) == [["/a", "/b", "/c", "/e"]]
+    assert one(visits, path=col("url").collect_list(where=col("ts") < 5)) == [["/a", "/b"]]
+
+
+def test_collected_values_keep_their_bits_and_top_k_shows_numbers_before_nan() -> None:
+    values = {"ts": [1, 2, 3, 4], "v": [-0.0, math.nan, 2.0, -1.0]}
+    (kept,) = one(values, v=col("v").collect_list())
+    assert [str(value) for value in kept] == ["-0.0", "nan", "2.0", "-1.0"]
+    top, bottom = one(values, top=col("v").top_k(4), bottom=col("v").bottom_k(4))
+    assert [str(value) for value in top] == ["2.0", "0.0", "-1.0", "nan"]
+    assert [str(value) for value in bottom] == ["-1.0", "0.0", "2.0", "nan"]
+    assert one(values, top=col("v").top_k(2), one=col("v").top_k(1)) == [[2.0, 0.0], [2.0]]
+
+
+def test_lists_of_nothing_are_empty_and_quantiles_of_nothing_null() -> None:
+    none = {"ts": [1], "v": pa.array([None], pa.float64())}
+    result = windows(none).aggregate(
+        all=col("v").collect_list(), top=col("v").top_k(2), several=col("v").approx_quantiles([0.5])
+    )
+    (row,) = result.to_arrow().to_pylist()
+    assert (row["all"], row["top"], row["several"]) == ([], [], None)
+    assert not result.to_arrow().schema.field("top").nullable
+
+
+def test_several_quantiles_are_those_that_single_ones_are() -> None:
+    values = {"ts": [1] * 1000, "v": [float(n) for n in range(1, 1001)]}
+    wanted = (0.99, 0, 0.5, 1)
+    several, *single = one(
+        values,
+        several=col("v").approx_quantiles(wanted),
+        **{f"q{q}": col("v").approx_quantile(q) for q in wanted},
+    )
+    assert several == single
+
+
+def test_lists_refuse_what_they_do_not_take() -> None:
+    for k in (0, -1, 65_537, True, 2.0, "3"):
+        with pytest.raises(errors.ConfigError, match="k="):
+            col("n").top_k(k)  # type: ignore[arg-type]
+    for wanted in ([], [1.5], "0.5", 0.5, [0.5] * 1001):
+        with pytest.raises(errors.ConfigError, match="quantile"):
+            col("n").approx_quantiles(wanted)  # type: ignore[arg-type]
+    lists = {"ts": [1], "l": [[1]]}
+    for bad in (col("l").collect_list(), col("l").top_k(1), col("l").approx_quantiles([0.5])):
+        with pytest.raises(
+            errors.SchemaError, match="does not take column 'l' of type list<int64>"
+        ):
+            windows(lists).aggregate(bad=bad)
+    with pytest.raises(errors.SchemaError, match="approx_quantiles does not take column 'name'"):
+        windows({"ts": [1], "name": ["a"]}).aggregate(bad=col("name").approx_quantiles([0.5]))

@@ -62,6 +62,28 @@ COUNTED: Aggregates = {
 }
 
 
+LISTED: Aggregates = {
+    **{
+        f"list_{name}": (("collect_list", position), col(name).collect_list())
+        for name, position in POSITIONS.items()
+    },
+    **{
+        f"{kind}_{name}_{k}": (
+            (kind, position, None, None, None, k),
+            getattr(col(name), kind)(k),
+        )
+        for kind in ("top_k", "bottom_k")
+        for name, position in POSITIONS.items()
+        for k in (1, 3)
+    },
+    "list_where": (("collect_list", 0, FLAG), col("whole").collect_list(where=col("flag"))),
+    "top_where": (
+        ("top_k", 0, FLAG, None, None, 2),
+        col("whole").top_k(2, where=col("flag")),
+    ),
+}
+
+
 QUANTILES: Aggregates = {
     f"{name}_{q}_{error}": (
         ("quantile", POSITIONS[name], None, None, q),
@@ -104,6 +126,12 @@ def test_picked_values_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_distinct_counts_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     check(log, case, COUNTED)
+
+
+@given(cases())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_lists_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
+    check(log, case, LISTED)
 
 
 def is_within(found: float | None, wanted: float | None, error: float) -> bool:

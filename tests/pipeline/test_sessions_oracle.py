@@ -22,7 +22,7 @@ from pystream import col
 from tests.oracle.sessions import run_sessions
 from tests.oracle.windows import Record, rows
 from tests.pipeline import test_windows_oracle as windows
-from tests.pipeline.test_aggregates_oracle import COUNTED, PICKED
+from tests.pipeline.test_aggregates_oracle import COUNTED, LISTED, PICKED
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def test_sessions_over_a_topic_agree_with_the_oracle(log: ps.Log, case: Case) ->
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_state_beside_rows_of_sessions_over_a_table_agrees_with_the_oracle(case: Case) -> None:
     """A table in memory is one partition, whatever the records say."""
-    aggregates = {**PICKED, **COUNTED}
+    aggregates = {**PICKED, **COUNTED, **LISTED}
     tables = [table_of(case, indexes) for indexes in batches_of(case)]
     case = Case(
         **{**vars(case), "records": tuple(windows.on_one_partition(r) for r in case.records)}

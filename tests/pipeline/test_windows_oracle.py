@@ -241,7 +241,13 @@ def expected(
 def comparable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Make NaN equal to itself and -0.0 (which may stand for a key's zero) equal to 0.0."""
     return tuple(
-        value if not isinstance(value, float) else "NaN" if math.isnan(value) else value + 0.0
+        comparable(tuple(value))
+        if isinstance(value, list)
+        else value
+        if not isinstance(value, float)
+        else "NaN"
+        if math.isnan(value)
+        else value + 0.0
         for value in row
     )
 

@@ -61,6 +61,11 @@ std::vector<Kind> kinds() {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const Array ends =
       make_column<double>(DataType::of(TypeId::kFloat64), {0, kInfinity, -kInfinity, 1});
+  const auto best = [&](SideKind kind) {
+    SideLayout layout = side(kind);
+    layout.k = 2;
+    return layout;
+  };
   SideLayout sketch = side(SideKind::kDDSketch);
   sketch.relative_error = 0.01;
   return {{side(SideKind::kMinText), texts, {}, {"'a'", "'c'", "'a'"}},
@@ -77,7 +82,15 @@ std::vector<Kind> kinds() {
           {side(SideKind::kDistinct), numbers, {}, {"2", "1", "3"}},
           {side(SideKind::kHyperLogLog), texts, {}, {"2", "1", "3"}},
           {side(SideKind::kHyperLogLog), numbers, {}, {"2", "1", "3"}},
-          {sketch, ends, {}, {"0", "-inf", "-inf"}}};
+          {sketch, ends, {}, {"0", "-inf", "-inf"}},
+          {side(SideKind::kCollected), texts, {}, {"['b', 'a']", "['c']", "['b', 'a', 'c']"}},
+          {side(SideKind::kCollected), numbers, {}, {"[10, 20]", "[30]", "[10, 20, 30]"}},
+          {best(SideKind::kTopK), texts, {}, {"['b', 'a']", "['c']", "['c', 'b']"}},
+          {best(SideKind::kBottomK), texts, {}, {"['a', 'b']", "['c']", "['a', 'b']"}},
+          {best(SideKind::kTopK), numbers, {}, {"[20, 10]", "[30]", "[30, 20]"}},
+          {best(SideKind::kBottomK), numbers, {}, {"[10, 20]", "[30]", "[10, 20]"}},
+          {best(SideKind::kTopK), ends, {}, {"[inf, 0]", "[-inf]", "[inf, 0]"}},
+          {best(SideKind::kBottomK), ends, {}, {"[0, inf]", "[-inf]", "[-inf, 0]"}}};
 }
 
 class SideStates : public ::testing::TestWithParam<Kind> {
@@ -89,7 +102,10 @@ class SideStates : public ::testing::TestWithParam<Kind> {
     side->resize(4);
     const SideKind kind = GetParam().side.kind;
     const bool is_count = kind == SideKind::kDistinct || kind == SideKind::kHyperLogLog;
-    result.field = {"r", is_count ? DataType::of(TypeId::kInt64) : input.type, true};
+    const bool is_list =
+        kind == SideKind::kCollected || kind == SideKind::kTopK || kind == SideKind::kBottomK;
+    const DataType one = is_count ? DataType::of(TypeId::kInt64) : input.type;
+    result.field = {"r", is_list ? DataType::list_of(one) : one, true};
   }
 
   static void add(SideState* to, const std::vector<int32_t>& rows,
@@ -183,6 +199,13 @@ TEST(SideLayouts, AreSharedByAggregatesThatNeedTheSame) {
   exact.relative_error = 0.001;
   AggregateSpec other = median;
   other.input = 1;
+  AggregateSpec several = median;
+  several.kind = AggregateKind::kApproxQuantiles;
+  several.quantiles = {0.5, 0.99};
+  AggregateSpec top{AggregateKind::kTopK, 0, "top"};
+  top.k = 3;
+  AggregateSpec top_more = top;
+  top_more.k = 4;
   AggregateSpec by{AggregateKind::kArgMin, 0, "by"};
   by.by = 1;
   AggregateSpec by_itself = by;
@@ -193,6 +216,9 @@ TEST(SideLayouts, AreSharedByAggregatesThatNeedTheSame) {
   EXPECT_EQ(sides({median, most}), 1u);
   EXPECT_EQ(sides({median, most, exact}), 2u);
   EXPECT_EQ(sides({median, other}), 2u);
+  EXPECT_EQ(sides({median, several}), 1u);
+  EXPECT_EQ(sides({top, top}), 1u);
+  EXPECT_EQ(sides({top, top_more}), 2u);
   EXPECT_EQ(sides({by, by}), 1u);
   EXPECT_EQ(sides({by, by_itself}), 2u);
   EXPECT_EQ(sides({{AggregateKind::kCount, 0, "n"}, {AggregateKind::kSum, 0, "s"}}), 0u);
@@ -285,6 +311,28 @@ uint64_t word_with_hash(uint64_t hash) {
   z *= 0x96de1b173f119089;
   z = z ^ (z >> 30) ^ (z >> 60);
   return z - 0x9e3779b97f4a7c15;
+}
+
+// Ever better texts push each other out: what is pushed out does not stay in memory.
+TEST(BestTexts, HoldOnlyWhatIsAmongTheBest) {
+  InputLayout input;
+  input.type = DataType::of(TypeId::kString);
+  SideLayout layout{SideKind::kTopK, 0, -1, {}};
+  layout.k = 3;
+  const auto side = make_side(layout, input);
+  side->resize(1);
+  int64_t bytes = 0;
+  for (int64_t first = 10'000; first < 60'000; first += 1000) {
+    const std::vector<uint32_t> slots(1000, 0);
+    side->add({texts_from(first, 1000), nullptr, 0, 1000, slots.data()});
+    if (first == 12'000) bytes = side->bytes();
+  }
+  EXPECT_LE(side->bytes(), bytes);
+  const uint32_t slot = 0;
+  ResultLayout result;
+  result.field.type = DataType::list_of(input.type);
+  EXPECT_EQ(value_text(side->emit(result, {&slot, 1}), 0),
+            "['user-59999', 'user-59998', 'user-59997']");
 }
 
 Array add_numbers(SideState* side, const std::vector<std::optional<int64_t>>& values) {
