@@ -14,7 +14,7 @@ from pystream.connectors.file_formats import (
     require_columns,
     require_exact,
 )
-from pystream.errors import ConfigError, SchemaError
+from pystream.errors import ConfigError, NotSupportedError, SchemaError
 from pystream.log._optional import require
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ class CsvFormat:
     delimiter: str = ","
 
     def __post_init__(self) -> None:
+        arrow = require("pyarrow", extra="arrow")
+        for field in () if self.schema is None else self.schema:
+            if arrow.types.is_list(field.type):
+                raise NotSupportedError(
+                    f"from_csv: column {field.name!r} is {field.type}, which CSV has no form for. "
+                    "Read it as string, or leave the column out.",
+                    column=field.name,
+                )
         given: object = self.delimiter
         is_one = isinstance(given, str) and len(given) == 1 and given.isascii()
         if not is_one or self.delimiter in '"\r\n\0':

@@ -112,18 +112,23 @@ class JsonFormat:
 
 def _require_exact_lines(block: bytes, schema: pyarrow.Schema) -> None:
     arrow = require("pyarrow", extra="arrow")
-    doubtful = {field.name for field in schema if arrow.types.is_float64(field.type)}
+    doubtful = {
+        field.name
+        for field in schema
+        if arrow.types.is_float64(getattr(field.type, "value_type", field.type))
+    }
     if not doubtful:
         return
     integers: dict[str, list[int]] = {name: [] for name in doubtful}
     for line in block.split(b"\n"):
         with contextlib.suppress(ValueError):  # of a bad row, which will end the job
             found = json.loads(line)
-            for name, value in found.items() if isinstance(found, dict) else ():
-                if isinstance(value, float):
-                    integers.pop(name, None)
-                elif isinstance(value, int) and name in integers:
-                    integers[name].append(value)
+            for name, row in found.items() if isinstance(found, dict) else ():
+                for value in row if isinstance(row, list) else (row,):
+                    if isinstance(value, float):
+                        integers.pop(name, None)
+                    elif isinstance(value, int) and name in integers:
+                        integers[name].append(value)
     for name, values in integers.items():
         require_exact(name, values)
 
@@ -156,6 +161,10 @@ def _require_objects(text: str) -> None:
 def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> None:
     """Raise ArrowInvalid for a time that is to be a date: a cast would cut it off."""
     arrow = require("pyarrow", extra="arrow")
+    if arrow.types.is_list(field.type):
+        elements = arrow.chunked_array([chunk.flatten() for chunk in column.chunks])
+        _require_whole_days(elements, field.with_type(field.type.value_type))
+        return
     if not arrow.types.is_date32(field.type):
         return
     days = column.cast(field.type).cast(column.type)
@@ -171,6 +180,8 @@ def _as_parsed(schema: pyarrow.Schema) -> pyarrow.Schema:
     def parsed(kind: pyarrow.DataType) -> pyarrow.DataType:
         if arrow.types.is_dictionary(kind):
             return parsed(kind.value_type)
+        if arrow.types.is_list(kind):
+            return arrow.list_(parsed(kind.value_type))
         if arrow.types.is_date32(kind):
             return arrow.timestamp("s")
         return arrow.int64() if arrow.types.is_duration(kind) else kind

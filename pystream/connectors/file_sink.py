@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
@@ -46,10 +47,12 @@ class FileSink:
         self.schema = schema
         require("pyarrow", extra="arrow")
         for name, dtype, _ in schema.fields:
-            if form != "parquet" and str(dtype) == "binary":
+            is_binary = "binary" in (str(dtype), str(dtype.element))
+            if (form != "parquet" and is_binary) or (form == "csv" and dtype.element is not None):
                 raise NotSupportedError(
-                    f"{method}: column {name!r} is binary, which {form.upper()} has no form for. "
-                    "Write Parquet, or leave the column out."
+                    f"{method}: column {name!r} is {dtype}, which {form.upper()} has no form for. "
+                    "Write Parquet, or leave the column out.",
+                    column=name,
                 )
 
     def open(self, operator: str) -> FileWriter:
@@ -181,6 +184,8 @@ class _JsonLines:
 
 def _as_json(arrow: Any, column: pyarrow.ChunkedArray) -> list[Any]:
     kind = column.type
+    if arrow.types.is_list(kind):
+        return [row for chunk in column.chunks for row in _lists_as_json(arrow, chunk)]
     if arrow.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = kind.value_type
@@ -190,3 +195,9 @@ def _as_json(arrow: Any, column: pyarrow.ChunkedArray) -> list[Any]:
         column = column.cast(arrow.string())
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _lists_as_json(arrow: Any, lists: pyarrow.ListArray) -> list[list[Any] | None]:
+    elements = iter(_as_json(arrow, arrow.chunked_array([lists.flatten()])))
+    lengths = require("pyarrow.compute", extra="arrow").list_value_length(lists).to_pylist()
+    return [None if n is None else list(itertools.islice(elements, n)) for n in lengths]
