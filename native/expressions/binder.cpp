@@ -134,7 +134,8 @@ NodePtr bind_case_call(const Expression& call, const Schema& schema, std::string
 }
 
 bool takes_lists(Function function) {
-  return function == Function::kIsNull || function == Function::kIsNotNull;
+  return function == Function::kIsNull || function == Function::kIsNotNull ||
+         function == Function::kListLength || function == Function::kListGet;
 }
 
 // No function returns a list, so that only columns can be one.
@@ -149,7 +150,7 @@ void check_lists(const Expression& call, const Schema& schema, const std::string
     throw Error(ErrorCode::kSchema,
                 text + ": " + std::string(name_of(call.function)) + " does not take lists, but " +
                     argument->to_string() + " is " + type.to_string() +
-                    ". A list can be selected, and tested with is_null().",
+                    ". Take its parts with list_get() and list_length().",
                 {{"expression", text}, {"column", argument->column}, {"got", type.to_string()}});
   }
 }
@@ -261,6 +262,10 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kEndsWith:
       return bind_text_test(call.function, bind_as(first, schema, TypeId::kString),
                             bind_operand(*call.arguments.at(1), schema), text);
+    case Function::kListLength:
+      return bind_list_length(bind_node(first, schema), text);
+    case Function::kListGet:
+      return bind_list_get(bind_node(first, schema), *call.arguments.at(1), text);
     case Function::kCast:
     case Function::kTryCast:
       return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type,

@@ -82,12 +82,14 @@ enum class Function : uint8_t {
   kContains,
   kStartsWith,
   kEndsWith,
+  kListLength,
+  kListGet,  // arguments: list, literal place; a negative one counts from the end
   kCast,     // target in Expression::cast_type
   kTryCast,  // the same; null where the cast would fail
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 60> kFunctionNames = {
+inline constexpr std::array<std::string_view, 62> kFunctionNames = {
     "add",
     "subtract",
     "multiply",
@@ -146,6 +148,8 @@ inline constexpr std::array<std::string_view, 60> kFunctionNames = {
     "contains",
     "starts_with",
     "ends_with",
+    "list_length",
+    "list_get",
     "cast",
     "try_cast",
 };

@@ -253,6 +253,7 @@ class Expression:
         ``is_in`` (its members follow as literals), ``truncate extract length substring lower``,
         ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split_part``,
         ``contains starts_with ends_with null_if at_zone from_zone format parse try_parse``,
+        ``list_length list_get``,
         ``case`` (condition, value, condition, value, ..., and perhaps the value of all other rows)
         or ``coalesce``.
         """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.distributions import Distributions
+from pystream.pipeline.list_functions import ListFunctions
 from pystream.pipeline.literals import literal_node
 from pystream.pipeline.number_functions import NumberFunctions
 from pystream.pipeline.pattern_functions import PatternFunctions
@@ -43,6 +44,7 @@ class Expression(
     Aggregations,
     PickedValues,
     Distributions,
+    ListFunctions,
     NumberFunctions,
     TextFunctions,
     PatternFunctions,

@@ -155,6 +155,8 @@ def _call(function: str, values: list[Value]) -> Value:
     first = settle(values[0])
     if function == "hash":
         return hashed(first)
+    if function in ("list_length", "list_get"):
+        return list_function(function, first, *(value.value for value in values[1:]))
     if function in MATH:
         return math_function(function, first, values[1].value if len(values) > 1 else 0)
     if function == "not":
@@ -272,6 +274,17 @@ def text_function(function: str, value: Value, arguments: list[Value]) -> Value:
     kind, python = TEXT[function]
     contents = [value.value, *(argument.value for argument in arguments)]
     return Value(kind, None if None in contents else python(*contents))
+
+
+# -- lists ---------------------------------------------------------------------------------------
+
+
+def list_function(function: str, value: Value, index: int = 0) -> Value:
+    if function == "list_length":
+        return Value("int64", None if value.value is None else len(value.value))
+    elements = value.value or []
+    is_there = -len(elements) <= index < len(elements)
+    return Value(value.type[len("list<") : -1], elements[index] if is_there else None)
 
 
 # -- comparison ----------------------------------------------------------------------------------
