@@ -3,9 +3,9 @@
 4 M events in ten windows of ten seconds, 1,000 int64 keys, from the log in the page cache, one
 thread. Beside it a batch GROUP BY of DuckDB over the same data in memory, one thread, where it has
 the aggregate: exact answers stand beside exact ones, sketches beside sketches (DuckDB's quantile is
-a t-digest, which bounds the error of the rank and not of the value). Sums in Python stand beside the
-native sum: by batch over numpy arrays, and by record. State is the most that is held
-after any round, divided by the keys.
+a t-digest, which bounds the error of the rank and not of the value). Sums in Python stand beside
+the native sum: by batch over numpy arrays, and by record. State is the most that is held after any
+round, divided by the keys.
 """
 
 from __future__ import annotations

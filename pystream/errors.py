@@ -207,6 +207,9 @@ class OperatorError(PipelineError):
     topic: str | None = None
     partition: int | None = None
     offset: int | None = None
+    key: str | None = None
+    window_start: int | None = None
+    window_end: int | None = None
 
 
 class SchemaError(PipelineError, TypeError):
@@ -220,6 +223,9 @@ class SchemaError(PipelineError, TypeError):
     expression: str | None = None
     operator: str | None = None
     value: Any = None
+    key: str | None = None
+    window_start: int | None = None
+    window_end: int | None = None
 
 
 class CheckpointError(PipelineError):

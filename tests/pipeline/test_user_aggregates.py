@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -171,6 +173,8 @@ def test_an_exception_names_aggregate_key_and_window_and_is_the_cause() -> None:
         "aggregate 'r' (Returning): get_result() raised ZeroDivisionError: division by zero "
         "for key = 'a' in window [0, 10)."
     )
+    error = caught.value
+    assert (error.key, error.window_start, error.window_end) == ("key = 'a'", 0, 10)
 
 
 def test_an_exception_of_add_names_the_value() -> None:
@@ -467,6 +471,36 @@ def test_panes_see_the_state_as_it_was() -> None:
     )
     assert updates.to_arrow()["a"].to_pylist() == [1, 2, 4, None, 5]
     assert updates.to_arrow()["b"].to_pylist() == [1, 2, 4, None, 5]
+
+
+def test_accumulators_are_let_go_with_the_job() -> None:
+    class Cell:
+        pass
+
+    alive: weakref.WeakSet[Cell] = weakref.WeakSet()
+
+    class Making(ps.AggregateFunction[Any, Cell, int]):
+        returns = "int64"
+
+        def create_accumulator(self) -> Cell:
+            cell = Cell()
+            alive.add(cell)
+            return cell
+
+        def add(self, value: Any, accumulator: Cell) -> Cell:
+            return accumulator
+
+        def merge(self, a: Cell, b: Cell) -> Cell:
+            return a
+
+        def get_result(self, accumulator: Cell) -> int:
+            return len(alive)
+
+    for window in (ps.tumbling("10ms"), ps.hopping("10ms", "1ms"), ps.session("5ms")):
+        found = windowed(window=window).aggregate(r=Making()(col("x"))).to_arrow()
+        assert max(found["r"].to_pylist()) > 0
+    gc.collect()
+    assert len(alive) == 0
 
 
 def test_state_of_many_keys_that_come_and_go_is_given_back() -> None:
