@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pystream.testing import Spec, TriggerSpec, WindowSpec
@@ -50,14 +50,16 @@ class Cell:
     spec: Spec
     nulls: str
     era: str
+    is_long: bool = False  # it takes many rows to show everything
 
 
 def cells() -> Iterator[Cell]:
-    """Yield the cells of each family of windows, then those of lateness, then those of triggers."""
-    yield from _family(WINDOWS)
-    yield from _family(SESSIONS)
+    """Yield the cells of each family of windows, then those of lateness, triggers, partitions."""
+    families = [*_family(WINDOWS), *_family(SESSIONS)]
+    yield from families
     yield from _lateness()
     yield from _triggers()
+    yield from _partitions(families)
 
 
 def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
@@ -101,6 +103,24 @@ def _triggers() -> Iterator[Cell]:
                 description=f"{trigger}, {accumulation}, {cell.spec.description}".replace("_", " "),
             )
             yield replace(cell, name=name, group="triggers", spec=spec)
+
+
+def _partitions(families: Sequence[Cell]) -> Iterator[Cell]:
+    """Yield what the families lack of three partitions, and all cells of those with lateness."""
+    delays = itertools.cycle(DELAYS_MS)
+    rest = itertools.cycle(itertools.product(LATENESS_MS, DELAYS_MS))
+    there = {
+        (cell.spec.window, cell.nulls, cell.era, cell.spec.end_of_input)
+        for cell in families
+        if cell.spec.partitions == 3
+    }
+    for window, nulls, era, end in itertools.product({**WINDOWS, **SESSIONS}, NULLS, ERAS, ENDS):
+        if ({**WINDOWS, **SESSIONS}[window], nulls, era, ENDS[end]) not in there:
+            cell = _cell(window, nulls, era, end, delay=next(delays), partitions=3)
+            yield replace(cell, is_long=True)
+        lateness, delay = next(rest)
+        cell = _cell(window, nulls, era, end, delay=delay, partitions=3, lateness=lateness)
+        yield replace(cell, group="lateness_partitions", is_long=True)
 
 
 def _cell(

@@ -13,6 +13,7 @@ from tests.oracle.windows import Result, cumulative_windows, is_closed, same_key
 
 ROWS = 24
 ROWS_WITH_LATENESS = 32  # time has to pass the end of a window by more
+ROWS_OF_LONG_CELLS = 80  # several partitions have to do so
 KEYS = ("a", "ä", "")  # an empty key is not a null one
 BEYOND_DOUBLES = 2**53 + 1  # a sum that went through a float would lose the 1
 ATTEMPTS = 20_000
@@ -57,16 +58,23 @@ def _rows(cell: Cell, dice: Dice) -> Iterator[InputRow]:
     lateness = cell.spec.allowed_lateness_ms
     back: int | None = None
     times: list[int] = []
-    for _ in range(ROWS_WITH_LATENESS if lateness else ROWS):
+    behind: list[int] = []  # partitions that are to catch up before a row goes back
+    for _ in range(_row_count(cell)):
         clock += dice.below(6)
         lag = dice.below(30 + lateness) if dice.one_in(4) else dice.below(4)
-        if back is not None:
+        if behind:
+            lag, partition = 0, behind.pop()
+        elif back is not None:
             lag, back = clock - back, None
-        elif lateness and times and dice.one_in(4):
-            back = dice.one_of(times)
-            clock, lag = max(clock, _moment_of_forgetting(cell.spec, back) - dice.below(2)), 0
+        elif (lateness or cell.is_long) and times and dice.one_in(4):
+            back = dice.one_of(times[-20:] if cell.is_long else times)
+            moment = _moment_of_forgetting(cell.spec, back) - dice.below(2)
+            if cell.is_long and dice.one_in(2):
+                moment -= lateness  # that of closing
+            clock, lag = max(clock, moment), 0
+            behind = [p for p in range(cell.spec.partitions) if p != partition]
         value = BEYOND_DOUBLES if dice.one_in(10) else dice.below(100) - 20
-        if dice.one_in(3):  # so that batches of several rows lie between the changes
+        if not behind and dice.one_in(3):  # so that batches of several rows lie between the changes
             partition = dice.below(cell.spec.partitions)
         times.append(clock - lag)
         yield InputRow(
@@ -75,6 +83,12 @@ def _rows(cell: Cell, dice: Dice) -> Iterator[InputRow]:
             None if null_values and dice.one_in(3) else value,
             partition,
         )
+
+
+def _row_count(cell: Cell) -> int:
+    if cell.is_long:
+        return ROWS_OF_LONG_CELLS
+    return ROWS_WITH_LATENESS if cell.spec.allowed_lateness_ms else ROWS
 
 
 def _moment_of_forgetting(spec: Spec, ts_ms: int) -> int:

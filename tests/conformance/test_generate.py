@@ -60,6 +60,17 @@ def test_cells_of_lateness_are_all_combinations() -> None:
     assert rotated == set(itertools.product(windows, LATENESS_MS, DELAYS_MS))
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_windows_lateness_nulls_eras_and_ends_meet_in_all_combinations(partitions: int) -> None:
+    plain = [c for c in cells() if c.group != "triggers" and c.spec.partitions == partitions]
+    found = {
+        (c.spec.window, c.spec.allowed_lateness_ms > 0, c.nulls, c.era, c.spec.end_of_input)
+        for c in plain
+    }
+    windows = [*WINDOWS.values(), *SESSIONS.values()]
+    assert found == set(itertools.product(windows, (False, True), NULLS, ERAS, ENDS.values()))
+
+
 def test_cells_of_triggers_are_all_combinations() -> None:
     triggered = [cell for cell in cells() if cell.group == "triggers"]
     found = {(c.spec.trigger, c.spec.accumulation, c.spec.window) for c in triggered}
