@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from pystream.cli.endings import fail
+from pystream.cli.stream_commands import consume_command
 from pystream.cli.topic_commands import topics_app
 from pystream.errors import StreamError
 
@@ -22,6 +23,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(topics_app, name="topics")
+app.command(
+    "consume",
+    epilog="Example: pystream consume data payments --from earliest --where 'amount > 5' -n 10",
+)(consume_command)
 
 
 @app.callback()

@@ -29,6 +29,7 @@ __all__ = [
 FAILED = 1
 INTERRUPTED = 130  # as shells call a program that SIGINT ended
 TERMINATED = 143  # SIGTERM
+_PATIENCE_SECONDS = 1  # for a place where the output may end
 PIPE_CLOSED = 141  # SIGPIPE: whoever read the output has gone
 
 
@@ -45,11 +46,14 @@ class Stopped(BaseException):
     ----------
     status : int
         To exit with.
+    is_between : bool
+        Whether it came where output may end: not within a write.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, is_between: bool) -> None:
         super().__init__(number)
         self.status = 128 + number
+        self.is_between = is_between
 
 
 class Stop:
@@ -57,8 +61,8 @@ class Stop:
 
     Notes
     -----
-    The first signal raises only during :meth:`waiting`, or at :meth:`check`; the second, wherever
-    the program is.
+    A signal raises during :meth:`waiting` and at :meth:`check`. A second one, or a second that
+    passes without either, raises wherever the program is: in a write that nobody reads, say.
     """
 
     def __init__(self) -> None:
@@ -69,9 +73,11 @@ class Stop:
     def watch(self) -> Iterator[None]:
         """Take the signals during the block."""
         taken = [(n, signal.signal(n, self._note)) for n in (signal.SIGINT, signal.SIGTERM)]
+        taken.append((signal.SIGALRM, signal.signal(signal.SIGALRM, self._note)))
         try:
             yield
         finally:
+            signal.alarm(0)
             for number, before in taken:
                 signal.signal(number, before)
 
@@ -88,13 +94,15 @@ class Stop:
     def check(self) -> None:
         """Raise Stopped when a signal has come."""
         if self._number is not None:
-            raise Stopped(self._number)
+            signal.alarm(0)
+            raise Stopped(self._number, is_between=True)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        is_second = self._number is not None
-        self._number = number
-        if self._is_waiting or is_second:
-            raise Stopped(number)
+        first, self._number = self._number, self._number or number
+        if self._is_waiting or first is not None:
+            signal.alarm(0)
+            raise Stopped(self._number, is_between=self._is_waiting)
+        signal.alarm(_PATIENCE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,16 @@
-"""Running the command line in tests: in a process of its own, as a shell does."""
+"""Running the command line in tests: in this process, or in one of its own as a shell does."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 import pystream as ps
+from pystream.cli.commands import app
 
 PROGRAM = "from pystream.cli.main import main; main()"
 LONG = 120  # seconds that bound what ends much sooner
@@ -22,19 +25,22 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": root, "NO_COLOR": "1", "COLUMNS": "100", **more}
 
 
-def run(*arguments: object, stdin: bytes | str = b"") -> subprocess.CompletedProcess[str]:
-    """Run `pystream` with these arguments, without a terminal."""
-    ran = subprocess.run(
-        command(*arguments),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        env=environment(),
-        capture_output=True,
-        timeout=LONG,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        ran.args, ran.returncode, ran.stdout.decode(), ran.stderr.decode()
-    )
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: object, stdin: bytes | str = b"") -> Ran:
+    """Run `pystream` in this process, without a terminal."""
+    wide = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+    ran = CliRunner().invoke(app, [str(argument) for argument in arguments], stdin, env=wide)
+    if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+        raise ran.exception
+    return Ran(ran.exit_code, ran.stdout_bytes.decode(), ran.stderr)
 
 
 def words(text: str) -> str:
