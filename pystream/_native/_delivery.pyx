@@ -155,7 +155,8 @@ cdef class Delivery:
         if batch._append_time_us is not None:
             timestamp = -1 if is_duplicate else batch._append_time_us
         if batch._offsets is None:
-            offset = batch._base_offset + self._index
+            # Records that were there before may have an offset that is not known any more.
+            offset = batch._base_offset + self._index if batch._base_offset >= 0 else -1
         else:
             offset = int(batch._offsets[self._index])
         return RecordMetadata(

@@ -191,6 +191,18 @@ def test_record_sent_again_is_answered_with_its_offset(log: ps.Log) -> None:
     assert numbers_of(log) == [0, 1, 2, 3, 4]
 
 
+def test_records_sent_again_whose_offsets_are_not_known_are_given_none(log: ps.Log) -> None:
+    log.create_topic("numbers", NUMBERS)
+    with log.producer(producer_name="loader") as producer:
+        producer.send_batch("numbers", numbers(0, 4))
+    with log.producer(producer_name="loader", linger="1m") as producer:
+        again = [producer.send("numbers", {"n": n}, sequence_id=n) for n in range(1, 4)]
+        producer.flush()  # one batch, of nothing else
+        assert [d.result().offset for d in again] == [-1, -1, -1]
+        assert all(d.result().is_duplicate for d in again)
+    assert numbers_of(log) == [0, 1, 2, 3, 4]
+
+
 def test_append_times_of_repeated_records_are_not_made_up(log: ps.Log) -> None:
     log.create_topic("numbers", NUMBERS, timestamp_type="append_time")
     with log.producer(producer_name="loader") as producer:
