@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pystream._native import Schema
 from pystream.errors import ConfigError, StorageError, StreamError
 from pystream.log.catalog_errors import translated
+from pystream.log.catalog_format import check_catalog_version, upgrade
 from pystream.log.catalog_topics import remove_topic, topics_in
 from pystream.log.directory import sync_path
 from pystream.log.topic_file import write_topic_file
@@ -77,6 +78,7 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
 
 def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
     with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
+        upgrade(connection, check_catalog_version(connection, catalog))  # of a read-only log
         topics = topics_in(connection)
         found = {topic.id: _partitions(log, topic) for topic in topics}
         cut = log.native.cut([partition for group in found.values() for partition in group])

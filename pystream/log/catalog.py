@@ -23,7 +23,7 @@ from pystream import config
 from pystream.errors import LogError, TopicExistsError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog_errors import translated
-from pystream.log.catalog_format import FORMAT_VERSION, TABLES, check_catalog_version
+from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
 from pystream.log.catalog_topics import (
     created_us,
@@ -32,8 +32,10 @@ from pystream.log.catalog_topics import (
     find_topics,
     insert_topic,
     remove_topic,
+    topic_of_id,
 )
 from pystream.log.catalog_watch import CatalogWatch
+from pystream.log.group_rows import enter_group, find_group, write_offsets
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import (
@@ -166,7 +168,6 @@ class Catalog:
             )
             topic = replace(topic, schema_id=schema_id, schema_blob=blob)
             write_topic_file(self._directory, topic, created_us(connection, topic.id))
-        self._own_changes += 1
         return topic
 
     def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
@@ -182,6 +183,11 @@ class Catalog:
         """Return a topic, or None."""
         with self._read() as connection:
             return find_topic(connection, name)
+
+    def topic_of_id(self, topic_id: bytes) -> TopicDescription | None:
+        """Return the topic of an id, or None."""
+        with self._read() as connection:
+            return topic_of_id(connection, topic_id)
 
     def topic_names(self) -> list[str]:
         """Return the names of all topics, sorted."""
@@ -206,11 +212,10 @@ class Catalog:
             remove_topic(connection, topic)
             # From here on its directory is no topic that lost its row.
             mark_deleted(self._directory, topic.id)
-        self._own_changes += 1
         return topic
 
     def change_mark(self) -> tuple[int, int]:
-        """Return what differs after a topic was altered or deleted or a name taken. Cheap.
+        """Return what differs after anything was committed. Cheap.
 
         Changes of another process are noticed at once, and within a second if that process was
         stopped in the middle of its commit.
@@ -243,11 +248,21 @@ class Catalog:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file
 
-    # -- repair --------------------------------------------------------------------------------
+    # -- transactions of others ----------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Show one state of everything for the time of the body."""
+        with self._read() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction of a repair; it is rolled back when the body raises."""
+        """Run a transaction; it is rolled back when the body raises."""
         with self._write() as connection:
             yield connection
 
@@ -256,23 +271,16 @@ class Catalog:
     def group_id(self, name: str) -> int:
         """Return the number of a consumer group, which it gets when it is first named."""
         with self._read() as connection:
-            row = connection.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
-        if row is None:
+            number = find_group(connection, name)
+        if number is None:
             with self._write() as connection:
-                connection.execute(
-                    "INSERT INTO groups (name) VALUES (?) ON CONFLICT DO NOTHING", (name,)
-                )
-                row = connection.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
-        return int(row[0])
+                number = enter_group(connection, name)
+        return number
 
     def commit_offsets(self, group_id: int, offsets: Iterable[tuple[bytes, int, int]]) -> None:
         """Store (topic id, partition, next offset) of a group, all or none."""
-        now = time.time_ns() // 1000
         with self._write() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO group_offsets VALUES (?, ?, ?, ?, ?)",
-                [(group_id, *offset, now) for offset in offsets],
-            )
+            write_offsets(connection, group_id, list(offsets))
 
     def committed_offset(self, group_id: int, topic_id: bytes, partition: int) -> int | None:
         """Return the next offset that a group committed, or None."""
@@ -298,7 +306,6 @@ class Catalog:
             row = connection.execute(
                 "SELECT id, epoch FROM producers WHERE name = ?", (name,)
             ).fetchone()
-        self._own_changes += 1
         return int(row[0]), int(row[1])
 
     def producer_epoch(self, producer_id: int) -> int:
@@ -386,7 +393,7 @@ class Catalog:
         with translated(self._path):
             connection, self._frozen = connect_read_only(self._path)
             try:
-                if not self._is_ours(connection):
+                if not self._version(connection):
                     raise LogError(f"{self._path} is empty. Open the log for writing.")
             except BaseException:
                 connection.close()
@@ -408,8 +415,8 @@ class Catalog:
                 path=self._path,
             )
 
-    def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the database is a catalog; False when it is empty."""
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Return which format the catalog has; 0 when the database is empty."""
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         is_ours = connection.execute(
             "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'topics')"
@@ -419,21 +426,18 @@ class Catalog:
                 f"{self._path} is a database, but not the catalog of a log. Use another directory.",
                 path=self._path,
             )
-        if is_ours:
-            check_catalog_version(connection, self._path)
-        return bool(is_ours)
+        return check_catalog_version(connection, self._path) if is_ours else 0
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # Before anything is written: what is no catalog of ours must stay as it is.
-        is_ours = self._is_ours(connection)
+        version = self._version(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        if not is_ours:
-            connection.executescript(
-                f"BEGIN; {TABLES} INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); "
-                "COMMIT;"
-            )
+        if version == 0:
+            create_tables(connection)
+        else:
+            upgrade(connection, version)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -466,6 +470,7 @@ class Catalog:
                 try:
                     yield connection
                     connection.execute("COMMIT")
+                    self._own_changes += 1
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")

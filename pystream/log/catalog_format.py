@@ -6,15 +6,22 @@ import sqlite3
 
 from pystream.log.format_version import check_format_version
 
-__all__ = ["FIND_TOPICS", "FORMAT_VERSION", "TABLES", "TABLES_OF_TOPIC", "check_catalog_version"]
+__all__ = [
+    "FIND_TOPICS",
+    "FORMAT_VERSION",
+    "TABLES_OF_TOPIC",
+    "check_catalog_version",
+    "create_tables",
+    "upgrade",
+]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OLDEST_FORMAT_VERSION = 1
 FIND_TOPICS = (
     "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
     "FROM topics t JOIN schemas s ON s.id = t.schema_id"
 )
-TABLES = """
+_TABLES_1 = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE schemas (id INTEGER PRIMARY KEY, blob BLOB NOT NULL UNIQUE);
 CREATE TABLE topics (
@@ -60,17 +67,75 @@ CREATE TABLE producer_positions (        -- where the next producer of that name
     PRIMARY KEY (producer_id, topic_id, partition)
 ) WITHOUT ROWID;
 """
+# What version 2 added: members of groups.
+_TABLES_2 = """
+ALTER TABLE groups ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN topics_hash TEXT NOT NULL DEFAULT '';
+CREATE TABLE group_members (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given again: it fences
+    group_id INTEGER NOT NULL REFERENCES groups (id),
+    member_id TEXT NOT NULL UNIQUE,
+    instance_id TEXT,                    -- of a static member
+    slot INTEGER NOT NULL,               -- in members.lock; -1: a static member that is away
+    epoch INTEGER NOT NULL,
+    subscription TEXT NOT NULL,          -- JSON object: list of topics, pattern or null
+    assignor TEXT NOT NULL,
+    session_timeout_us INTEGER NOT NULL,
+    max_poll_us INTEGER,
+    away_us INTEGER,                     -- since when, by the monotonic clock
+    process_id INTEGER NOT NULL,         -- for messages
+    UNIQUE (group_id, instance_id)
+);
+CREATE TABLE group_partitions (
+    group_id INTEGER NOT NULL REFERENCES groups (id),
+    topic_id BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    target INTEGER,                      -- the member that is to read it
+    owner INTEGER,                       -- the member that does
+    owner_epoch INTEGER NOT NULL,        -- of the group, when the owner took it
+    PRIMARY KEY (group_id, topic_id, partition)
+) WITHOUT ROWID;
+INSERT INTO meta VALUES ('topics_version', 0);
+CREATE TRIGGER topic_created AFTER INSERT ON topics BEGIN
+    UPDATE meta SET value = value + 1 WHERE name = 'topics_version';
+END;
+CREATE TRIGGER topic_deleted AFTER DELETE ON topics BEGIN
+    UPDATE meta SET value = value + 1 WHERE name = 'topics_version';
+END;
+CREATE TRIGGER topic_partitioned AFTER UPDATE OF partitions ON topics BEGIN
+    UPDATE meta SET value = value + 1 WHERE name = 'topics_version';
+END;
+"""
 # What goes with a topic, and the column that names it.
 TABLES_OF_TOPIC = (
     ("group_offsets", "topic_id"),
+    ("group_partitions", "topic_id"),
     ("producer_positions", "topic_id"),
     ("topic_schemas", "topic_id"),
     ("topics", "id"),
 )
 
 
-def check_catalog_version(connection: sqlite3.Connection, path: str) -> None:
-    """Raise unless this program reads the catalog's format.
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty database a catalog, all or nothing."""
+    connection.executescript(
+        f"BEGIN; {_TABLES_1} {_TABLES_2} "
+        f"INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); COMMIT;"
+    )
+
+
+def upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a catalog of an older version that is read to the present one, all or nothing."""
+    if version < FORMAT_VERSION:
+        connection.executescript(
+            f"BEGIN; {_TABLES_2} "
+            f"UPDATE meta SET value = {FORMAT_VERSION} WHERE name = 'format_version'; COMMIT;"
+        )
+
+
+def check_catalog_version(connection: sqlite3.Connection, path: str) -> int:
+    """Return the version of the catalog's format; raise unless this program reads it.
 
     Raises
     ------
@@ -85,3 +150,4 @@ def check_catalog_version(connection: sqlite3.Connection, path: str) -> None:
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
     check_format_version(path, row[0], oldest=OLDEST_FORMAT_VERSION, newest=FORMAT_VERSION)
+    return int(row[0])

@@ -15,6 +15,7 @@ __all__ = [
     "find_topics",
     "insert_topic",
     "remove_topic",
+    "topic_of_id",
     "topics_in",
 ]
 
@@ -22,6 +23,12 @@ __all__ = [
 def find_topic(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
     """Return a topic, or None."""
     row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
+    return None if row is None else TopicDescription.from_row(row)
+
+
+def topic_of_id(connection: sqlite3.Connection, topic_id: bytes) -> TopicDescription | None:
+    """Return the topic of an id, or None."""
+    row = connection.execute(f"{FIND_TOPICS} WHERE t.id = ?", (topic_id,)).fetchone()
     return None if row is None else TopicDescription.from_row(row)
 
 

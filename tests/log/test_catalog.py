@@ -17,9 +17,12 @@ from pystream import config
 from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_watch import CatalogWatch
+from pystream.log.group_rows import load_group, topics_version
+from pystream.log.group_state import GroupState
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 TIMEOUT_US = 10_000_000
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def topic(name: str = "orders", blob: bytes = b"schema") -> TopicDescription:
@@ -174,9 +177,9 @@ def test_catalog_of_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> N
     Catalog(str(tmp_path), TIMEOUT_US).close()
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = 2 WHERE name = 'format_version'")
+        connection.execute("UPDATE meta SET value = 3 WHERE name = 'format_version'")
     connection.close()
-    with pytest.raises(LogError, match=r"has format version 2, but .* reads version 1"):
+    with pytest.raises(LogError, match=r"has format version 3, but .* reads versions 1 to 2"):
         Catalog(str(tmp_path), TIMEOUT_US)
 
 
@@ -188,6 +191,38 @@ def test_settings_of_a_newer_pystream_are_refused_by_name(catalog: Catalog, tmp_
     connection.close()
     with pytest.raises(LogError, match="topic 'orders' has the settings retention, which"):
         catalog.find_topic("orders")
+
+
+def test_catalog_of_version_1_is_upgraded_with_all_that_it_holds(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "catalog.db") as connection:
+        connection.executescript((GOLDEN / "catalog-1.sql").read_text())
+    connection.close()
+    for _ in range(2):  # the second time nothing is left to do
+        catalog = Catalog(str(tmp_path), TIMEOUT_US)
+        orders = catalog.find_topic("orders")
+        assert orders is not None
+        assert (orders.partitions, orders.key_columns) == (3, ("user",))
+        assert catalog.committed_offset(catalog.group_id("billing"), orders.id, 1) == 7
+        with catalog.reading() as connection:
+            group = load_group(connection, catalog.group_id("billing"))
+            version = topics_version(connection)
+        assert group == GroupState(1, "billing")
+        catalog.create_topics([topic(f"more-{version}")])
+        with catalog.reading() as connection:
+            assert topics_version(connection) == version + 1
+        catalog.close()
+
+
+def test_catalog_of_version_1_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((GOLDEN / "catalog-1.sql").read_text())
+    connection.close()
+    before = path.read_bytes()
+    catalog = Catalog(str(tmp_path), TIMEOUT_US, read_only=True)
+    assert catalog.topic_names() == ["orders"]
+    catalog.close()
+    assert path.read_bytes() == before
 
 
 def test_database_of_another_program_is_refused_and_unchanged(tmp_path: Path) -> None:
