@@ -55,6 +55,11 @@ FETCH_BATCHES: Final = 8  # read ahead at most: their headers, not their columns
 SKIPPED_RANGES_KEPT: Final = 1000  # of a consumer with on_corruption="skip": the newest
 WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
 
+AUTO_COMMIT_INTERVAL: Final = "5s"
+SESSION_TIMEOUT: Final = "45s"  # how long a static member of a group may be away
+GROUP_LOOK_SECONDS: Final = 0.05  # between two looks whether the other members of a group live
+GROUP_LOOK_MEMBERS: Final = 64  # at most, at one look; the next one goes on behind them
+
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 

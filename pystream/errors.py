@@ -7,6 +7,7 @@
     ├─ NotSupportedError
     ├─ LogError
     │  ├─ UnknownTopicError (LookupError)
+    │  ├─ UnknownGroupError (LookupError)
     │  ├─ TopicExistsError
     │  ├─ OffsetOutOfRangeError (LookupError)
     │  ├─ RecordTooLargeError (ValueError)
@@ -17,6 +18,8 @@
     │  ├─ BufferFullError
     │  ├─ RequestTimeoutError (TimeoutError)
     │  ├─ FencedError
+    │  ├─ GroupNotEmptyError
+    │  ├─ UnreleasedInstanceIdError
     │  └─ RebalanceInProgressError
     └─ PipelineError
        ├─ OperatorError
@@ -39,6 +42,7 @@ __all__ = [
     "ConfigError",
     "CorruptRecordError",
     "FencedError",
+    "GroupNotEmptyError",
     "LogError",
     "NotSupportedError",
     "OffsetOutOfRangeError",
@@ -51,7 +55,9 @@ __all__ = [
     "StorageError",
     "StreamError",
     "TopicExistsError",
+    "UnknownGroupError",
     "UnknownTopicError",
+    "UnreleasedInstanceIdError",
 ]
 
 
@@ -110,6 +116,12 @@ class LogError(StreamError):
 
 class UnknownTopicError(LogError, LookupError):
     """A topic or partition does not exist."""
+
+
+class UnknownGroupError(LogError, LookupError):
+    """A consumer group does not exist."""
+
+    group_id: str | None = None
 
 
 class TopicExistsError(LogError):
@@ -181,11 +193,35 @@ class RequestTimeoutError(ClientError, TimeoutError):
 
 
 class FencedError(ClientError):
-    """A newer producer or group generation exists; this one must stop."""
+    """A newer producer or group generation exists; this one must stop.
+
+    A consumer gets it for an offset of a partition that is another member's now.
+    """
 
     producer_name: str | None = None
     epoch: int | None = None
     current_epoch: int | None = None
+    group_id: str | None = None
+    member_id: str | None = None
+    topic: str | None = None
+    partition: int | None = None
+
+
+class GroupNotEmptyError(ClientError):
+    """A consumer group has members, so what was asked must wait until they have left."""
+
+    retriable = True
+    group_id: str | None = None
+    members: int | None = None
+
+
+class UnreleasedInstanceIdError(ClientError):
+    """A live member of the group has the ``group_instance_id``."""
+
+    retriable = True
+    group_id: str | None = None
+    group_instance_id: str | None = None
+    pid: int | None = None
 
 
 class RebalanceInProgressError(ClientError):

@@ -12,6 +12,7 @@ from pystream import errors
 BUILT_IN = {
     "ConfigError": ValueError,
     "UnknownTopicError": LookupError,
+    "UnknownGroupError": LookupError,
     "OffsetOutOfRangeError": LookupError,
     "RecordTooLargeError": ValueError,
     "StorageError": OSError,
@@ -66,6 +67,8 @@ def test_storage_error_keeps_errno_and_path_through_pickle() -> None:
 def test_only_errors_that_may_pass_are_retriable() -> None:
     assert {cls.__name__ for cls in CLASSES if cls.retriable} == {
         "BufferFullError",
+        "GroupNotEmptyError",
         "RequestTimeoutError",
         "RebalanceInProgressError",
+        "UnreleasedInstanceIdError",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -10,11 +11,24 @@ from typing import TYPE_CHECKING, Self
 
 from pystream import config
 from pystream._native import RecordIterator, RecordRows
-from pystream.errors import ClosedError, ConfigError, CorruptRecordError, LogError
+from pystream.errors import (
+    ClosedError,
+    ConfigError,
+    CorruptRecordError,
+    LogError,
+    NotSupportedError,
+)
 from pystream.log import fork
+from pystream.log.consumer_group import (
+    Callback,
+    Callbacks,
+    ConsumerGroup,
+    check_pattern,
+    member_settings,
+)
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
-from pystream.log.group_member import GroupMember
+from pystream.log.group_state import Subscription
 from pystream.log.offsets import AUTO_OFFSET_RESETS, check_committable, reset_offset
 from pystream.log.record_rows import record_rows
 from pystream.types import SkippedRecords, TopicPartition
@@ -37,7 +51,22 @@ class Consumer:
     *topics : str
         Subscribed to at once; see :meth:`subscribe`. None: call `subscribe` or `assign`.
     group_id : str, optional
-        Whose committed offsets to begin at and to commit to.
+        The consumer group: its members share the partitions of what they subscribe to, and begin
+        at its committed offsets. :doc:`docs/groups.md` explains.
+    group_instance_id : str, optional
+        Makes it a static member: another consumer of the same id, made within `session_timeout`
+        after this one was closed or died, gets its partitions, and nobody else notices.
+    partition_assignment_strategy : {"sticky", "uniform", "range"}, default "sticky"
+        What the group goes by, if most of its members say so.
+    enable_auto_commit : bool, default True
+        Commit the positions as a member of the group every `auto_commit_interval`, when records
+        are asked for, when partitions are given up, and by :meth:`close`.
+    auto_commit_interval : str or timedelta, default "5s"
+    session_timeout : str or timedelta, default "45s"
+        How long a static member may be away. Other members are gone when their process is.
+    max_poll_interval : str or timedelta, optional
+        A member that has not asked for records for longer loses its partitions. Default: a member
+        that lives keeps them, however slow it is.
     auto_offset_reset : {"latest", "earliest", "none"}, default "latest"
         Where to begin without a committed offset, or with one that is not in the log any more;
         ``"none"`` raises OffsetOutOfRangeError.
@@ -61,17 +90,18 @@ class Consumer:
         log: Log,
         *topics: str,
         group_id: str | None = None,
+        group_instance_id: str | None = None,
+        partition_assignment_strategy: str = "sticky",
+        enable_auto_commit: bool = True,
+        auto_commit_interval: str | timedelta = config.AUTO_COMMIT_INTERVAL,
+        session_timeout: str | timedelta = config.SESSION_TIMEOUT,
+        max_poll_interval: str | timedelta | None = None,
         auto_offset_reset: str = "latest",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
         on_corruption: str = "raise",
     ) -> None:
-        if group_id is not None and (not isinstance(group_id, str) or not group_id):
-            raise ConfigError(f"group_id is {group_id!r}. Pass a name, or leave it out.")
-        if group_id is not None:
-            log.check_writable("join a consumer group")
         self._log = log
-        self._group_id = group_id
         self._reset = config.check_choice(
             auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
         )
@@ -79,43 +109,96 @@ class Consumer:
         self._max_poll_records = config.check_positive(max_poll_records, name="max_poll_records")
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
         self._on_corruption: OnCorruption = "skip" if on_corruption == "skip" else "raise"
-        self._member: GroupMember | None = None
         self._assigned: dict[TopicPartition, AssignedPartition] = {}
-        self._topics: tuple[str, ...] = ()
+        self._subscription = Subscription()
         self._fetcher = Fetcher(log.native, on_corruption=self._on_corruption)
         self._records: RecordIterator | None = None  # while records are iterated over
         self._reading: AssignedPartition | None = None  # whose batch that is in
-        self._is_closed = False
+        self._is_closing = self._is_closed = False  # in between, on_revoke may still commit
         self._is_in_child = False
+        self._group: ConsumerGroup | None = None
+        if group_id is not None or group_instance_id is not None:
+            settings = member_settings(
+                group_id,
+                group_instance_id,
+                partition_assignment_strategy,
+                session_timeout,
+                max_poll_interval,
+            )
+            interval_us = config.parse_duration_us(
+                auto_commit_interval, name="auto_commit_interval"
+            )
+            log.check_writable("join a consumer group")
+            self._group = ConsumerGroup(
+                log, self, settings, interval_us if enable_auto_commit else None
+            )
         fork.on_child(self)
         if topics:
             self.subscribe(topics)
 
     # -- what is read --------------------------------------------------------------------------
 
-    def subscribe(self, topics: str | Iterable[str]) -> None:
-        """Read all partitions of some topics, and of no others.
+    def subscribe(
+        self,
+        topics: str | Iterable[str] = (),
+        *,
+        pattern: str | re.Pattern[str] | None = None,
+        on_assign: Callback | None = None,
+        on_revoke: Callback | None = None,
+        on_lost: Callback | None = None,
+    ) -> None:
+        """Read these topics, and no others: all partitions, or the group's share of them.
 
         Parameters
         ----------
         topics : str or iterable of str
+        pattern : str or re.Pattern, optional
+            Also every topic whose whole name it matches, now and later. Only with a group.
+        on_assign, on_revoke, on_lost : callable, optional
+            Called with the consumer and a list of TopicPartition, within this method, `close` or
+            whatever asks for records: after partitions came, before others are given up (they can
+            still be committed), and after some were taken away (they cannot; by default
+            `on_revoke` is called).
 
         Raises
         ------
         UnknownTopicError
-            If a topic does not exist.
-        NotSupportedError
-            If the consumer's group has another live member.
+            If a topic does not exist, or the pattern matches none.
+        ConfigError
+            If there is neither topic nor pattern, or the pattern is no regular expression.
+        UnreleasedInstanceIdError
+            If another live member of the group has the `group_instance_id`.
         """
         self._check_usable()
         names = (topics,) if isinstance(topics, str) else tuple(dict.fromkeys(topics))
-        if not names:
+        if not names and pattern is None:
             raise ConfigError("subscribe() got no topic. Name at least one.")
         found = [self._log.topic(name) for name in names]
-        if self._group_id is not None and self._member is None:
-            self._member = GroupMember(self._log.directory, self._log.catalog, self._group_id)
-        self._assign((topic, number) for topic in found for number in range(topic.partitions))
-        self._topics = names
+        text = None
+        if pattern is not None:
+            if self._group is None:
+                raise NotSupportedError(
+                    "subscribe(pattern=...) without a consumer group is not built: nobody would "
+                    'look for new topics. Pass group_id="..." to the consumer, or name the topics.'
+                )
+            text = check_pattern(pattern, self._log.topics())
+        subscription = Subscription(names, text)
+        if self._group is None:
+            self._assign((topic, number) for topic in found for number in range(topic.partitions))
+        else:
+            self._leave_record()
+            if not self._group.is_member:
+                self._put_assigned({})
+            self._group.subscribe(subscription, Callbacks(on_assign, on_revoke, on_lost))
+        self._subscription = subscription
+
+    def unsubscribe(self) -> None:
+        """Read nothing any more; a member leaves its group."""
+        self._check_usable()
+        self._leave_record()
+        self._leave_group()
+        self._subscription = Subscription()
+        self._put_assigned({})
 
     def assign(self, partitions: Iterable[TopicPartition | tuple[str, int]]) -> None:
         """Read exactly these partitions, without becoming a member of the group.
@@ -133,7 +216,7 @@ class Consumer:
         names = [TopicPartition(*partition) for partition in partitions]
         topics = {name: self._log.topic(name) for name in {name.topic for name in names}}
         self._leave_group()
-        self._topics = ()
+        self._subscription = Subscription()
         self._assign((topics[name.topic], name.partition) for name in names)
 
     def assignment(self) -> set[TopicPartition]:
@@ -142,7 +225,9 @@ class Consumer:
 
     def subscription(self) -> set[str]:
         """Return the topics subscribed to; empty after :meth:`assign`."""
-        return set(self._topics)
+        if self._subscription.pattern is None:
+            return set(self._subscription.topics)
+        return set(self._subscription.names_in(self._log.topics()))
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Read nothing from these partitions until :meth:`resume`."""
@@ -307,17 +392,19 @@ class Consumer:
             If the consumer has no group.
         OffsetOutOfRangeError
             If an offset is negative or above the log end offset.
+        FencedError
+            If a partition is not this member's, or it is no member any more.
+        GroupNotEmptyError
+            If the consumer has not subscribed and the group has members.
         """
         self._check_usable()
-        number = self._group_number("commit")
-        if offsets is None:
-            rows = [
-                (a.topic.description.id, a.name.partition, self._position(a))
-                for a in self._assigned.values()
-            ]
-        else:
-            rows = [self._offset_row(TopicPartition(*n), offset) for n, offset in offsets.items()]
-        self._log.catalog.commit_offsets(number, rows)
+        group = self._require_group("commit")
+        if offsets is None and not group.is_member:
+            offsets = {a.name: self._position(a) for a in self._assigned.values()}
+        rows = None
+        if offsets is not None:
+            rows = dict(self._offset_row(TopicPartition(*n), at) for n, at in offsets.items())
+        group.commit(rows)
 
     def committed(self, partition: TopicPartition) -> int | None:
         """Return the offset that the group committed for a partition, or None.
@@ -330,20 +417,17 @@ class Consumer:
         self._check_usable()
         name = TopicPartition(*partition)
         topic_id = self._log.topic(name.topic).description.id
-        number = self._group_number("committed")
-        return self._log.catalog.committed_offset(number, topic_id, name.partition)
+        return self._require_group("committed").committed(topic_id, name.partition)
 
     # -- life ----------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Leave the group; commits nothing. Closing twice is fine; batches stay valid."""
-        if not self._is_closed:
-            self._is_closed = True
-            if self._records is not None:
-                self._records.drop()
-            self._leave_group()
-            self._assigned = {}
-            self._fetcher.close()
+        """Leave the group, with the positions committed if `enable_auto_commit` is on.
+
+        Closing twice is fine; batches stay valid. Leaving a ``with`` block by an exception closes
+        without a commit, because nobody knows how far the last records were processed.
+        """
+        self._close(is_processed=True)
 
     def __enter__(self) -> Self:
         return self
@@ -354,20 +438,33 @@ class Consumer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close(is_processed=error is None)
 
     def __repr__(self) -> str:
-        group = "" if self._group_id is None else f" of group {self._group_id!r}"
+        group = "" if self._group is None else f" of group {self._group.group_id!r}"
         return f"<Consumer{group}: {len(self._assigned)} partitions>"
 
     def forget_in_child(self) -> None:
         """In a forked child: the parent goes on reading, the child may not."""
         self._is_in_child = True
         self._fetcher.forget_in_child()
-        if self._member is not None:
-            self._member.forget()
+        if self._group is not None:
+            self._group.forget()
 
     # -- helpers -------------------------------------------------------------------------------
+
+    def _close(self, *, is_processed: bool) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        try:
+            self._leave_group(is_processed=is_processed)
+        finally:
+            self._is_closed = True
+            if self._records is not None:
+                self._records.drop()
+            self._assigned = {}
+            self._fetcher.close()
 
     def _assign(self, partitions: Iterable[tuple[Topic, int]]) -> None:
         self._leave_record()
@@ -375,19 +472,20 @@ class Consumer:
         for topic, number in partitions:
             name = TopicPartition(topic.name, number)
             fresh[name] = self._assigned.get(name) or self._begin(topic, number)
-        self._assigned = fresh
-        self._fetcher.assign(list(fresh.values()))
+        self._put_assigned(fresh)
+
+    def _put_assigned(self, assigned: dict[TopicPartition, AssignedPartition]) -> None:
+        """Read these from now on; what was read ahead is read again."""
+        self._assigned = assigned
+        self._fetcher.assign(list(assigned.values()))
 
     def _begin(self, topic: Topic, partition: int) -> AssignedPartition:
+        if self._group is not None:
+            return self._group.begin(topic, partition)
         ends = topic.native_partition(partition).ends()
-        offset = None
-        if self._group_id is not None:
-            number = self._group_number("committed")
-            offset = self._log.catalog.committed_offset(number, topic.description.id, partition)
-        if offset is None or not ends.log_start_offset <= offset <= ends.log_end_offset:
-            name = TopicPartition(topic.name, partition)
-            both = ends.log_start_offset, ends.log_end_offset
-            offset = reset_offset(self._reset, name, offset, both, self._group_id)
+        both = ends.log_start_offset, ends.log_end_offset
+        name = TopicPartition(topic.name, partition)
+        offset = reset_offset(self._reset, name, None, both, None)
         return AssignedPartition(topic, partition, offset, on_corruption=self._on_corruption)
 
     def _next(
@@ -395,21 +493,50 @@ class Consumer:
     ) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch and whose it is, or None when nothing came for `wait_us`."""
         self._check_usable()
+        if self._group is not None:
+            self._group.poll()
         found = self._fetcher.next(max_records)
         if found is not None:
             return found
         deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
-        while found is None and self._fetcher.wait(deadline):
+        while found is None and self._wait(deadline):
             self._check_usable()
             found = self._fetcher.next(max_records)
         return found
 
+    def _wait(self, deadline: float | None) -> bool:
+        """Wait until there may be more to hand out; False after the deadline."""
+        while not self._fetcher.wait(self._until(deadline)):
+            if self._look_after_group():
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+        return True
+
+    def _until(self, deadline: float | None) -> float | None:
+        """Return when a wait must end: a member looks after its group meanwhile."""
+        if self._group is None or not self._group.is_member:
+            return deadline
+        look_at = time.monotonic() + config.GROUP_LOOK_SECONDS
+        return look_at if deadline is None else min(look_at, deadline)
+
+    def _look_after_group(self) -> bool:
+        self._check_usable()
+        return self._group is not None and self._group.poll()
+
     def _next_rows(self) -> RecordRows | None:
-        found = self._next(None, self._timeout_us)
+        records = self._records
+        found = self._next(self._rows_most(), self._timeout_us)
+        if records is not None and self._records is not records:
+            self._hold(records)  # a callback has moved something
         if found is None:
             return None
         self._reading, batch = found
         return self._rows_of(self._reading, batch)
+
+    def _rows_most(self) -> int | None:
+        """Return how many records may come between two looks after the group."""
+        return self._max_poll_records if self._group is not None else None
 
     def _rows_of(self, assigned: AssignedPartition, batch: RecordBatch) -> RecordRows:
         topic = assigned.topic
@@ -435,7 +562,8 @@ class Consumer:
     def _hold(self, records: RecordIterator | None) -> None:
         """Let this iterator say where the position is, until `_leave_record`."""
         self._records = records
-        self._fetcher.queue.is_held = records is not None
+        # A member looks after its group between any two batches.
+        self._fetcher.queue.is_held = records is not None or self._group is not None
 
     def _set_paused(self, partitions: Iterable[TopicPartition], *, is_paused: bool) -> None:
         self._leave_record()
@@ -468,26 +596,22 @@ class Consumer:
         ends = self._log.topic(name.topic).native_partition(name.partition).ends()
         return ends.log_start_offset, ends.log_end_offset
 
-    def _offset_row(self, name: TopicPartition, offset: int) -> tuple[bytes, int, int]:
+    def _offset_row(self, name: TopicPartition, offset: int) -> tuple[tuple[bytes, int], int]:
         _, end = self._ends(name)
         check_committable(name, offset, end)
-        return self._log.topic(name.topic).description.id, name.partition, offset
+        return (self._log.topic(name.topic).description.id, name.partition), offset
 
-    def _group_number(self, method: str) -> int:
+    def _require_group(self, method: str) -> ConsumerGroup:
         self._log.check_writable(f"use {method}()")
-        if self._group_id is None:
+        if self._group is None:
             raise ConfigError(
                 f'{method}() needs a consumer group. Pass group_id="..." to the consumer.'
             )
-        if self._member is not None:
-            return self._member.number
-        return self._log.catalog.group_id(self._group_id)
+        return self._group
 
-    def _leave_group(self) -> None:
-        if self._member is not None:
-            member, self._member = self._member, None
-            if not self._is_in_child:
-                member.close()
+    def _leave_group(self, *, is_processed: bool = True) -> None:
+        if self._group is not None and not self._is_in_child:
+            self._group.leave(is_processed=is_processed)
 
     def _check_usable(self) -> None:
         if self._is_in_child:

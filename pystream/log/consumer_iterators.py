@@ -84,7 +84,7 @@ class Records:
                 pass
             await asyncio.sleep(0)
             self._begin()
-            found = await _next_in_loop(consumer, None, consumer._timeout_us)
+            found = await _next_in_loop(consumer, consumer._rows_most(), consumer._timeout_us)
             if found is None:
                 raise StopAsyncIteration
             consumer._reading, batch = found
@@ -104,8 +104,19 @@ async def _next_in_loop(
 ) -> tuple[AssignedPartition, RecordBatch] | None:
     """Do what ``consumer._next`` does without blocking the running event loop."""
     deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
+    consumer._look_after_group()
     while True:
         consumer._check_usable()
         found = consumer._fetcher.next(max_records)
-        if found is not None or not await consumer._fetcher.wait_in_loop(deadline):
+        if found is not None or not await _wait_in_loop(consumer, deadline):
             return found
+
+
+async def _wait_in_loop(consumer: Consumer, deadline: float | None) -> bool:
+    """Do what ``consumer._wait`` does without blocking the running event loop."""
+    while not await consumer._fetcher.wait_in_loop(consumer._until(deadline)):
+        if consumer._look_after_group():
+            return True
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+    return True

@@ -31,7 +31,9 @@ from pystream.log.topic_settings import described, some_topics
 if TYPE_CHECKING:
     from pystream.log.backup import Backup
     from pystream.log.consumer import Consumer
+    from pystream.log.group_admin import GroupDescription
     from pystream.log.producer import Producer
+    from pystream.types import TopicPartition
 
 __all__ = ["Log", "open"]
 
@@ -421,6 +423,12 @@ replication_factor
         self,
         *topics: str,
         group_id: str | None = None,
+        group_instance_id: str | None = None,
+        partition_assignment_strategy: str = "sticky",
+        enable_auto_commit: bool = True,
+        auto_commit_interval: str | timedelta = config.AUTO_COMMIT_INTERVAL,
+        session_timeout: str | timedelta = config.SESSION_TIMEOUT,
+        max_poll_interval: str | timedelta | None = None,
         auto_offset_reset: str = "latest",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
@@ -434,8 +442,8 @@ replication_factor
             If a topic does not exist.
         ConfigError
             If a setting is wrong.
-        NotSupportedError
-            If the group has another live member.
+        UnreleasedInstanceIdError
+            If a live member of the group has the `group_instance_id`.
 
         Examples
         --------
@@ -456,6 +464,12 @@ replication_factor
             self,
             *topics,
             group_id=group_id,
+            group_instance_id=group_instance_id,
+            partition_assignment_strategy=partition_assignment_strategy,
+            enable_auto_commit=enable_auto_commit,
+            auto_commit_interval=auto_commit_interval,
+            session_timeout=session_timeout,
+            max_poll_interval=max_poll_interval,
             auto_offset_reset=auto_offset_reset,
             timeout=timeout,
             max_poll_records=max_poll_records,
@@ -463,6 +477,120 @@ replication_factor
         )
         self._clients.add(consumer)
         return consumer
+
+    # -- consumer groups -----------------------------------------------------------------------
+
+    def groups(self) -> list[str]:
+        """Return the names of all consumer groups, sorted."""
+        with fork.importing:
+            from pystream.log.group_admin import list_groups  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return list_groups(self)
+
+    def describe_group(self, group_id: str) -> GroupDescription:
+        """Return members, assignments and lag of a consumer group.
+
+        Raises
+        ------
+        UnknownGroupError
+            If there is none of that name.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         _ = producer.send("clicks", {"page": "/home"})
+        ...     with log.consumer("clicks", group_id="g", auto_offset_reset="earliest"):
+        ...         group = log.describe_group("g")
+        >>> group.state, len(group.members), group.partitions["clicks", 0].lag
+        ('stable', 1, 1)
+        """
+        with fork.importing:
+            from pystream.log.group_admin import describe_group  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return describe_group(self, group_id)
+
+    def delete_group(self, group_id: str) -> None:
+        """Delete a consumer group and what it committed.
+
+        Raises
+        ------
+        UnknownGroupError
+            If there is none of that name.
+        GroupNotEmptyError
+            If it has members.
+        """
+        with fork.importing:
+            from pystream.log.group_admin import delete_group  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        delete_group(self, group_id)
+
+    def reset_offsets(
+        self,
+        group_id: str,
+        *,
+        to: str | None = None,
+        shift_by: int | None = None,
+        offsets: Mapping[tuple[str, int], int] | str | os.PathLike[str] | None = None,
+        topics: str | Iterable[str] | None = None,
+    ) -> dict[TopicPartition, int]:
+        """Let a consumer group without members go on elsewhere: all is stored, or nothing.
+
+        Parameters
+        ----------
+        group_id : str
+        to : {"earliest", "latest"}, optional
+            The log start or end offset.
+        shift_by : int, optional
+            So many records on, or back if negative, from the committed offset, else from the log
+            start offset; not beyond what the partition holds.
+        offsets : mapping of TopicPartition to int, or path, optional
+            Offsets, or a file with lines of ``topic,partition,offset``.
+        topics : str or iterable of str, optional
+            All partitions of these. Default: what the group has committed offsets for.
+
+        Returns
+        -------
+        dict of TopicPartition to int
+            The offsets that are committed now.
+
+        Raises
+        ------
+        UnknownGroupError, UnknownTopicError
+            If there is none of that name.
+        GroupNotEmptyError
+            If the group has members.
+        OffsetOutOfRangeError
+            If one of `offsets` is not in its partition.
+        ConfigError
+            Unless exactly one of `to`, `shift_by` and `offsets` is given.
+        NotSupportedError
+            For a time.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         _ = producer.send("clicks", {"page": "/home"})
+        ...     with log.consumer("clicks", group_id="g", auto_offset_reset="earliest") as consumer:
+        ...         _ = consumer.poll()
+        ...     log.reset_offsets("g", shift_by=-1)
+        {TopicPartition(topic='clicks', partition=0): 0}
+        """
+        with fork.importing:
+            from pystream.log.group_admin import reset_offsets  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return reset_offsets(
+            self, group_id, to=to, shift_by=shift_by, offsets=offsets, topics=topics
+        )
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -584,6 +712,11 @@ replication_factor
             if self._native is None:
                 self._native = self._open_native()
             return self._native
+
+    def topic_of_id(self, topic_id: bytes) -> Topic | None:
+        """Return the topic of an id, or None; for the layers of this package."""
+        found = self._open_catalog().topic_of_id(topic_id)
+        return None if found is None else Topic(self, found)
 
     def native_partition(
         self, topic: TopicDescription, schema: _native.Schema, number: int
