@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.torture import calls, fuzz, native, power_loss, sequences, soak, writers
+from tests.torture import calls, fuzz, members, native, power_loss, sequences, soak, writers
 from tests.torture.harness import Harness, Outcome
 from tests.torture.progress import Progress
 
@@ -28,6 +28,7 @@ TURN_SECONDS = 20.0  # of one harness, before the next has its turn
 STATE = Path(__file__).resolve().parents[2] / "build" / "torture" / "progress.json"
 HARNESSES: tuple[Harness, ...] = (
     writers.HARNESS,
+    members.HARNESS,
     *native.HARNESSES,
     power_loss.HARNESS,
     *calls.HARNESSES,
