@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pystream.cli.endings import fail
-from pystream.cli.stream_commands import consume_command
+from pystream.cli.stream_commands import consume_command, produce_command
 from pystream.cli.topic_commands import topics_app
 from pystream.errors import StreamError
 
@@ -23,6 +23,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(topics_app, name="topics")
+app.command("produce", epilog="Example: pystream produce data payments payments.csv")(
+    produce_command
+)
 app.command(
     "consume",
     epilog="Example: pystream consume data payments --from earliest --where 'amount > 5' -n 10",

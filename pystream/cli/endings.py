@@ -117,9 +117,7 @@ def ending() -> Iterator[Stop]:
     except BrokenPipeError:
         leave_standard_output()
         raise typer.Exit(PIPE_CLOSED) from None
-    except (StreamError, ImportError) as error:
-        raise fail(error) from None
-    except OSError as error:
+    except (StreamError, ImportError, OSError) as error:
         raise fail(error) from None
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pystream.cli.arguments import Directory, TopicNames
+from pystream.cli.arguments import Directory, TopicName, TopicNames
 from pystream.cli.endings import ending
 from pystream.cli.forms import Format
 
-__all__ = ["consume_command"]
+__all__ = ["consume_command", "produce_command"]
+
+
+class Acks(StrEnum):
+    """What an acknowledged record survives."""
+
+    PUBLISHED = "published"
+    INTERVAL = "interval"
+    DURABLE = "durable"
 
 
 def _separator(text: str) -> bytes:
@@ -111,3 +120,62 @@ def consume_command(  # noqa: PLR0917  each is an option
             key_separator=None if key_separator is None else _separator(key_separator),
         )
         consume(request, stop)
+
+
+def produce_command(  # noqa: PLR0917  each is an option
+    directory: Directory,
+    topic: TopicName,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Default, and -: standard input."),
+    ] = None,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: by the ending of the file; else JSON lines."),
+    ] = None,
+    partition: Annotated[
+        int | None,
+        typer.Option("--partition", "-p", min=0, help="Default: by the key of each record."),
+    ] = None,
+    acks: Annotated[
+        Acks, typer.Option(help="What a record survives before it counts as produced.")
+    ] = Acks.INTERVAL,
+    meta: Annotated[
+        bool,
+        typer.Option("--meta", help="Take _partition, _timestamp and _headers from the input."),
+    ] = False,
+    producer_name: Annotated[
+        str | None,
+        typer.Option(help="Skip what a producer of this name has sent of the same input before."),
+    ] = None,
+    delimiter: Annotated[
+        str, typer.Option(help=r"Behind each value, with --format raw; also \\t, \\0 or \\r\\n.")
+    ] = r"\n",
+    key_separator: Annotated[
+        str | None,
+        typer.Option("--key-separator", "-K", help="Lines are KEY, this and the value; raw only."),
+    ] = None,
+) -> None:
+    """Send records to a topic: JSON lines, CSV with a heading, Parquet, or raw lines.
+
+    Columns go by their names; those that can be null may be missing. Lines are sent as they come.
+    A record that does not fit ends it: the message tells its line and column and how many records
+    before it are in the topic. With --producer-name the mended input can then be sent again as a
+    whole.
+    """
+    from pystream.cli.produce import Request, produce  # noqa: PLC0415  --help stays fast
+
+    with ending() as stop:
+        request = Request(
+            directory,
+            topic,
+            files or [],
+            form=form,
+            partition=partition,
+            acks=acks.value,
+            with_meta=meta,
+            producer_name=producer_name,
+            delimiter=_separator(delimiter),
+            key_separator=None if key_separator is None else _separator(key_separator),
+        )
+        produce(request, stop)
