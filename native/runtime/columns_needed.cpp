@@ -57,6 +57,13 @@ struct InputColumns {
     if (gap >= 0) add_column(input, gap, names);
   }
   void operator()(const CountWindowSpec& spec) const { window(spec.aggregation); }
+  void operator()(const PaneWindowSpec& spec) const {
+    window(spec.aggregation);
+    const auto* session = std::get_if<windows::SessionSpec>(&spec.aggregation.windows);
+    if (session != nullptr && session->gap_column >= 0) {
+      add_column(input, session->gap_column, names);
+    }
+  }
   void operator()(const PythonStageSpec&) const { all(); }
   void operator()(const TopicSinkSpec&) const { all(); }
   void operator()(const CollectSpec&) const { all(); }

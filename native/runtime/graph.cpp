@@ -248,6 +248,16 @@ Port Graph::add_count_window(std::string name, Port input, CountWindowSpec spec)
   return add({std::move(name), std::move(spec), input, {results, in}, type});
 }
 
+Port Graph::add_pane_window(std::string name, Port input, PaneWindowSpec spec) {
+  const SchemaPtr in = schema(input);
+  const int time = spec.aggregation.event_time_column;
+  const auto type = time < 0 ? nodes_[static_cast<size_t>(input.node)].watermark_type
+                             : check_window_time(name, input, time);
+  const SchemaPtr results =
+      named(name, [&] { return windows::PaneAggregation(spec.aggregation, in).output_schema(); });
+  return add({std::move(name), std::move(spec), input, {results, in}, type});
+}
+
 Port Graph::add_python_stage(std::string name, Port input, PythonStageSpec spec) {
   schema(input);
   const SchemaPtr out = spec.output_schema;

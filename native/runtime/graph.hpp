@@ -21,6 +21,7 @@
 #include "runtime/idleness.hpp"
 #include "storage/log.hpp"
 #include "windows/count_aggregation.hpp"
+#include "windows/pane_aggregation.hpp"
 #include "windows/session_spec.hpp"
 #include "windows/window_aggregation.hpp"
 
@@ -110,6 +111,12 @@ struct CountWindowSpec {
   int64_t event_time_offset = 0;              // as in WindowSpec
 };
 
+// Windows with triggers, pane by pane.
+struct PaneWindowSpec {
+  windows::PaneAggregationSpec aggregation;  // columns by index of the input's schema
+  int64_t event_time_offset = 0;             // as in WindowSpec
+};
+
 // A stage outside the core: the caller takes input batches from the Executor and gives outputs.
 struct PythonStageSpec {
   SchemaPtr output_schema;
@@ -135,9 +142,9 @@ struct TopicSinkSpec {
 // Keeps its input until the caller takes it.
 struct CollectSpec {};
 
-using OperatorSpec =
-    std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec, WindowSpec,
-                 SessionWindowSpec, CountWindowSpec, PythonStageSpec, TopicSinkSpec, CollectSpec>;
+using OperatorSpec = std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec,
+                                  WindowSpec, SessionWindowSpec, CountWindowSpec, PaneWindowSpec,
+                                  PythonStageSpec, TopicSinkSpec, CollectSpec>;
 
 struct Node {
   std::string name;
@@ -159,6 +166,7 @@ class Graph {
   Port add_session_window(std::string name, Port input, SessionWindowSpec spec);
   // No row is late for it.
   Port add_count_window(std::string name, Port input, CountWindowSpec spec);
+  Port add_pane_window(std::string name, Port input, PaneWindowSpec spec);
   Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
   // The node of a sink or collect.
   int add_topic_sink(std::string name, Port input, TopicSinkSpec spec);

@@ -14,6 +14,7 @@
 #include "runtime/topic_sink.hpp"
 #include "runtime/triggered_operator.hpp"
 #include "runtime/window_operator.hpp"
+#include "windows/triggered_aggregation.hpp"
 
 namespace pystream::runtime {
 
@@ -251,8 +252,8 @@ class Planner {
     if (!aggregation.trigger.is_plain()) {
       // What the watermark fires comes before the very row that saw it.
       if (in.is_parallel) source_plans_[in.source].needs_row_watermarks = true;
-      return std::make_unique<TriggeredOperator>(node().name, std::move(plan),
-                                                 std::move(aggregation));
+      return std::make_unique<TriggeredOperator<windows::TriggeredAggregation>>(
+          node().name, "window", std::move(plan), aggregation);
     }
     output(kLateOutput) = in;  // late rows leave where they come in
     output(kLateOutput).schema = plan.late_schema;
@@ -289,6 +290,21 @@ class Planner {
     if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
     return std::make_unique<CountWindowOperator>(node().name, std::move(plan),
                                                  std::move(aggregation));
+  }
+
+  std::unique_ptr<Operator> make(const PaneWindowSpec& spec) {
+    auto aggregation = spec.aggregation;
+    WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
+    const char* kind = "global window";
+    if (std::holds_alternative<windows::CountedSpec>(aggregation.windows)) kind = "count window";
+    if (auto* session = std::get_if<windows::SessionSpec>(&aggregation.windows)) {
+      kind = "session window";
+      if (session->gap_column >= 0) session->gap_column = to_input(session->gap_column);
+    }
+    // What the watermark fires comes before the very row that saw it.
+    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    return std::make_unique<TriggeredOperator<windows::PaneAggregation>>(
+        node().name, kind, std::move(plan), aggregation);
   }
 
   std::unique_ptr<Operator> make(const PythonStageSpec& spec) {

@@ -2,29 +2,42 @@
 // Windows with a trigger in the graph: rows in, panes out.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/ordered_window_operator.hpp"
-#include "windows/triggered_aggregation.hpp"
 
 namespace pystream::runtime {
 
+// Aggregation: TriggeredAggregation or PaneAggregation.
+template <typename Aggregation>
 class TriggeredOperator final : public OrderedWindowOperator {
  public:
-  // `aggregation`: by index of the actual input.
-  TriggeredOperator(std::string name, WindowInput::Plan input,
-                    const windows::WindowAggregationSpec& aggregation);
+  // `spec`: by index of the actual input.
+  template <typename Spec>
+  TriggeredOperator(std::string name, const char* kind, WindowInput::Plan input_plan,
+                    const Spec& spec)
+      : OrderedWindowOperator(std::move(name), kind, std::move(input_plan)),
+        aggregation_(input().with_event_time(spec), input().schema()) {}
 
  protected:
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
-              std::vector<int32_t>* late, Lane& lane) override;
+              std::vector<int32_t>* late, Lane& lane) override {
+    return aggregation_.add(rows, watermarks, late, emit_to(lane));
+  }
   int64_t state_bytes() const override { return aggregation_.state_bytes(); }
-  void on_watermark(int64_t watermark, Lane& lane) override;
+  void on_watermark(int64_t watermark, Lane& lane) override {
+    aggregation_.advance(watermark, emit_to(lane));
+  }
 
  private:
-  windows::EmitPanes emit_to(Lane& lane);
+  windows::EmitPanes emit_to(Lane& lane) {
+    return [this, &lane](RecordBatch&& panes, Buffer&& in_force) {
+      emit_result(std::move(panes), watermarks_of(std::move(in_force)), lane);
+    };
+  }
 
-  windows::TriggeredAggregation aggregation_;
+  Aggregation aggregation_;
 };
 
 }  // namespace pystream::runtime

@@ -42,6 +42,13 @@ class WindowResults {
   RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
                          const Rows& rows) const;
 
+  // Where a result belongs, for messages.
+  struct Place {
+    std::string key;     // "user = 'ann', day = 3"; empty without keys
+    std::string window;  // after a blank, with brackets; empty where windows have no bounds
+  };
+  Place place_of(const state::KeyDictionary& keys, uint32_t id, int64_t start, int64_t end) const;
+
  private:
   RecordBatch make_batch(const AccumulatorTable& table, const state::KeyDictionary& keys,
                          std::span<const uint32_t> ids, std::span<const uint32_t> slots,
@@ -58,12 +65,6 @@ class WindowResults {
                       RecordBatch* batch) const;
   Array make_result(const ResultLayout& result, const AccumulatorTable& table,
                     std::span<const uint32_t> slots, int64_t* first_bad) const;
-  // Where a result belongs, for messages.
-  struct Place {
-    std::string key;     // empty without keys
-    std::string window;  // after a blank, with brackets; empty where windows have no bounds
-  };
-  Place place_of(const state::KeyDictionary& keys, uint32_t id, int64_t start, int64_t end) const;
   [[noreturn]] void throw_failure(const Failure& failure, const state::KeyDictionary& keys,
                                   uint32_t id, int64_t start, int64_t end) const;
 

@@ -1177,6 +1177,33 @@ class Graph:
         greatest plus one tick), aggregates. No row is late.
         """
 
+    def add_pane_window(
+        self,
+        name: str,
+        input: Port,
+        *,
+        kind: Literal["session", "count", "global"],
+        keys: Sequence[str],
+        event_time: str | None,
+        aggregates: Sequence[
+            tuple[str, AggregateKind, str | None]
+            | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
+        ],
+        size: int = 0,
+        gap: int | str = 0,
+        event_time_offset: int = 0,
+        allowed_lateness: int = 0,
+        every: int = 0,
+        every_ticks: int = 0,
+        fires_on_close: bool = True,
+        is_discarding: bool = False,
+    ) -> tuple[Port, Port]:
+        """Aggregate windows that a trigger fires: as add_window, add_session_window, and so on.
+
+        `size` is that of count windows, `gap` that of sessions. Windows of counted records, and
+        those that hold all, have the bounds of the records that a row shows.
+        """
+
     def add_python_stage(
         self, name: str, input: Port, schema: Schema, *, keeps_rows: bool = False
     ) -> Port:

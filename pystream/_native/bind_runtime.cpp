@@ -246,6 +246,49 @@ std::pair<Port, Port> add_count_window(Graph& graph, const std::string& name, Po
   return {results, {results.node, runtime::kLateOutput}};
 }
 
+// Window kinds by name; what the others are made of is left at its default.
+windows::PaneAggregationSpec pane_windows(const Schema& schema, const std::string& name,
+                                          const std::string& kind, int64_t size,
+                                          const std::variant<int64_t, std::string>& gap) {
+  windows::PaneAggregationSpec spec;
+  if (kind == "session") {
+    windows::SessionSpec session;
+    if (const auto* column = std::get_if<std::string>(&gap)) {
+      session.gap_column = column_index(schema, name, *column);
+    } else {
+      session.gap = std::get<int64_t>(gap);
+    }
+    spec.windows = session;
+  } else if (kind == "count") {
+    spec.windows = windows::CountedSpec{size};
+  } else if (kind == "global") {
+    spec.windows = windows::GlobalSpec{};
+  } else {
+    throw Error(ErrorCode::kConfig,
+                "there is no window '" + kind + "' of panes. There are session, count, global.");
+  }
+  return spec;
+}
+
+std::pair<Port, Port> add_pane_window(Graph& graph, const std::string& name, Port input,
+                                      const std::string& kind, const std::vector<std::string>& keys,
+                                      const std::optional<std::string>& event_time,
+                                      const std::vector<AnyAggregate>& aggregates, int64_t size,
+                                      const std::variant<int64_t, std::string>& gap,
+                                      int64_t event_time_offset, int64_t allowed_lateness,
+                                      int64_t every, int64_t every_ticks, bool fires_on_close,
+                                      bool is_discarding) {
+  const SchemaPtr schema = graph.schema(input);
+  runtime::PaneWindowSpec spec;
+  spec.aggregation = pane_windows(*schema, name, kind, size, gap);
+  set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
+  spec.event_time_offset = event_time_offset;
+  spec.aggregation.allowed_lateness = allowed_lateness;
+  spec.aggregation.trigger = {every, every_ticks, fires_on_close, is_discarding};
+  const Port results = graph.add_pane_window(name, input, std::move(spec));
+  return {results, {results.node, runtime::kLateOutput}};
+}
+
 int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions partitions,
                    const std::vector<std::string>& key, const std::string& acks,
                    const std::string& codec, const std::optional<std::string>& timestamp,
@@ -307,6 +350,11 @@ void bind_graph(py::module_& module) {
       .def("add_count_window", &add_count_window, py::arg("name"), py::arg("input"), py::kw_only(),
            py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("event_time_offset") = 0)
+      .def("add_pane_window", &add_pane_window, py::arg("name"), py::arg("input"), py::kw_only(),
+           py::arg("kind"), py::arg("keys"), py::arg("event_time"), py::arg("aggregates"),
+           py::arg("size") = 0, py::arg("gap") = 0, py::arg("event_time_offset") = 0,
+           py::arg("allowed_lateness") = 0, py::arg("every") = 0, py::arg("every_ticks") = 0,
+           py::arg("fires_on_close") = true, py::arg("is_discarding") = false)
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema,

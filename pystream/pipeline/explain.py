@@ -139,6 +139,8 @@ def _assigner(node: nodes.WindowAggregation) -> str:
     if isinstance(assigner, nodes.CountAssigner):
         slide = "" if assigner.slide == assigner.size else f", slide={assigner.slide}"
         return f"count_window({assigner.size}{slide} records)"
+    if isinstance(assigner, nodes.GlobalAssigner):
+        return "global_window()"
     size = f"size={assigner.size}"
     if assigner.kind == "hopping":
         size += f", slide={assigner.slide}"

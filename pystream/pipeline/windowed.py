@@ -43,7 +43,8 @@ class KeyedStream:
         ----------
         window : Window
             From :func:`pystream.tumbling`, :func:`pystream.hopping`, :func:`pystream.cumulate`,
-            :func:`pystream.session` or :func:`pystream.count_window`.
+            :func:`pystream.session`, :func:`pystream.count_window` or
+            :func:`pystream.global_window`.
 
         Returns
         -------
@@ -52,7 +53,8 @@ class KeyedStream:
         Raises
         ------
         PipelineError
-            If the stream has no event time; windows of counted records need none.
+            If the stream has no event time; windows of counted records, and global ones, need
+            none.
         ConfigError
             If the window is not a whole number of ticks of the event-time column.
         SchemaError
@@ -73,7 +75,7 @@ class WindowedStream:
         if not isinstance(window, Window):
             raise ConfigError(
                 f'window() got {window!r}. Pass tumbling("1m"), hopping("1h", "5m"), '
-                'cumulate("1d", "1h"), session("30m") or count_window(100).'
+                'cumulate("1d", "1h"), session("30m"), count_window(100) or global_window().'
             )
         self._stream = stream
         self._event_time = stream._event_time
@@ -129,10 +131,9 @@ class WindowedStream:
         A key and window may then have several rows, the last of which is right. Windows that have
         fired stay in memory for as long: see ``state_bytes``.
         """
-        if self._window.kind == "count" or self._event_time is None:
-            raise ConfigError(
-                "allowed_lateness() on counted records, of which none is late. Leave it out."
-            )
+        if self._window.kind in ("count", "global") or self._event_time is None:
+            what = "all records" if self._window.kind == "global" else "counted records"
+            raise ConfigError(f"allowed_lateness() on {what}, of which none is late. Leave it out.")
         nanoseconds = parse_duration_ns(lateness, name="allowed_lateness")
         if nanoseconds < 0:
             raise ConfigError(
@@ -158,9 +159,8 @@ class WindowedStream:
         Raises
         ------
         ConfigError
-            If it is neither, or ``early()`` was called before ``emit("on_update")``.
-        NotSupportedError
-            If the windows are sessions, which fire on close alone.
+            If it is neither, ``early()`` was called before ``emit("on_update")``, or they are
+            windows of counted records that overlap.
 
         Notes
         -----
@@ -200,10 +200,10 @@ class WindowedStream:
         Raises
         ------
         ConfigError
-            If neither is given, one is not positive, either was given before, or windows fire on
-            update.
-        NotSupportedError
-            If the windows are sessions, which fire on close alone.
+            If neither is given, one is not positive, either was given before, windows fire on
+            update, or they are windows of counted records that overlap.
+        PipelineError
+            If the stream has no event time, and a time is given.
 
         Notes
         -----
@@ -225,7 +225,12 @@ class WindowedStream:
         if every is not None and interval <= 0:
             raise ConfigError(f'early got {every!s}. Pass a positive duration such as "10s".')
         interval_ticks = 0
-        if every is not None and self._event_time is not None:
+        if every is not None:
+            if self._event_time is None:
+                raise PipelineError(
+                    f'early("{every!s}") needs event time, which this stream does not have. Pass '
+                    "watermark= to the source, or fire after a count of records."
+                )
             interval_ticks = ticks(interval, self._event_time, "early")
         if count is not None and self._trigger.every:
             raise ConfigError(
@@ -252,8 +257,8 @@ class WindowedStream:
 
         Raises
         ------
-        NotSupportedError
-            If the windows are sessions.
+        ConfigError
+            If they are windows of counted records that overlap.
         """
         return self._with_trigger(discarding=True)
 
@@ -270,11 +275,11 @@ class WindowedStream:
         )
 
     def _with_trigger(self, **settings: Any) -> WindowedStream:
-        if self._window.kind in ("session", "count"):
-            kind = "sessions" if self._window.kind == "session" else "count windows"
-            raise NotSupportedError(
-                f"{kind} fire on close alone; emit(), early() and discarding() are not built for "
-                "them yet. Leave the call out, or use windows of a fixed size."
+        if self._window.kind == "count" and self._window.slide != self._window.size:
+            raise ConfigError(
+                f"windows of the last {self._window.size} records after every {self._window.slide} "
+                "overlap: at any time several are unfinished. Use a smaller slide to see results "
+                "earlier, or leave out emit(), early() and discarding()."
             )
         return self._with(_trigger=dataclasses.replace(self._trigger, **settings))
 
@@ -296,8 +301,8 @@ class WindowedStream:
         Stream
             One row per key and window that has records: the key columns, ``window_start``,
             ``window_end`` (exclusive; both of the event-time column's type), the aggregates. Its
-            event time is ``window_end`` minus one tick. Windows of counted records have no bounds
-            where the stream has no event time.
+            event time is ``window_end`` minus one tick. Windows of counted records, and global
+            ones, have no bounds where the stream has no event time.
 
         Raises
         ------
@@ -343,12 +348,12 @@ class WindowedStream:
         return Stream(stream._env, node, schema, event_time, late_source=stream)
 
 
-def _assigner(
-    window: Window, stream: Stream, time: EventTime | None
-) -> nodes.WindowAssigner | nodes.SessionAssigner | nodes.CountAssigner:
+def _assigner(window: Window, stream: Stream, time: EventTime | None) -> nodes.Assigner:
     """Return the window in ticks of the event time."""
     if window.kind == "count":
         return nodes.CountAssigner(window.size, window.slide)
+    if window.kind == "global":
+        return nodes.GlobalAssigner()
     if time is None:
         raise PipelineError(
             "a window needs event time, which this stream does not have. Pass watermark= to the "

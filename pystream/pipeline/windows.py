@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pystream.config import parse_duration_ns
-from pystream.errors import ConfigError, NotSupportedError
+from pystream.errors import ConfigError
 from pystream.pipeline.expressions import Expression
 from pystream.plan.expressions import ExpressionNode
 
@@ -20,7 +20,7 @@ class Window:
     Attributes
     ----------
     kind : str
-        ``"tumbling"``, ``"hopping"``, ``"cumulate"``, ``"session"`` or ``"count"``.
+        ``"tumbling"``, ``"hopping"``, ``"cumulate"``, ``"session"``, ``"count"`` or ``"global"``.
     size, slide, offset : int
         In nanoseconds; `slide` is the step of windows that cumulate. Of count windows size and
         slide are in records. Zero for sessions.
@@ -239,17 +239,32 @@ def count_window(size: int, slide: int | None = None) -> Window:
 
 
 def global_window() -> Window:
-    """Keep all records of a key in one window without end, for a trigger to fire.
+    """Keep all records of a key in one window without end.
 
-    Raises
-    ------
-    NotSupportedError
-        Always, until custom triggers are built.
+    It fires when a bounded input ends (Flink's ``GlobalWindows.createWithEndOfStreamTrigger()``),
+    and before that as ``emit("on_update")`` and ``early()`` say.
+
+    Returns
+    -------
+    Window
+
+    Notes
+    -----
+    Needs no event time. Where the stream has one, ``window_start`` is the least of the records that
+    a row shows, ``window_end`` the greatest plus one tick; else results have neither column.
+    Records are never late. A key is kept as long as the job runs: see ``state_bytes``; and where
+    the input has no end and nothing fires before, there are no results. Records are taken in the
+    order of the log, by one thread.
+
+    Examples
+    --------
+    >>> sales = {"user": ["ann", "bob", "ann"], "amount": [1, 2, 4]}
+    >>> windows = ps.Environment().from_arrow(sales).key_by("user").window(global_window())
+    >>> totals = windows.emit("on_update").aggregate(total=ps.col("amount").sum())
+    >>> totals.to_arrow()["total"].to_pylist()
+    [1, 2, 5]
     """
-    raise NotSupportedError(
-        "global_window() is not built yet: without a trigger of one's own it never fires. Use "
-        "count_window(n) for every n records, or early() on windows of a fixed size."
-    )
+    return Window("global")
 
 
 def _offset(value: str | timedelta, period: int) -> int:

@@ -185,6 +185,14 @@ class UserAggregate:
 
 
 @dataclass(frozen=True)
+class GlobalAssigner:
+    """One window per key, without an end."""
+
+
+Assigner = WindowAssigner | SessionAssigner | CountAssigner | GlobalAssigner
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """One result column: a function over an expression (None: over rows)."""
 
@@ -212,9 +220,9 @@ class WindowAggregation(UnaryNode):
     """Aggregates per key and window; rows that enter no window leave by the late output."""
 
     keys: tuple[str, ...]
-    event_time: str | None  # None: counted records of a stream without
+    event_time: str | None  # None: counted records, or all, of a stream without
     event_time_shift: int  # ticks to add to the column; -1 when the input is a window's result
-    assigner: WindowAssigner | SessionAssigner | CountAssigner
+    assigner: Assigner
     aggregates: tuple[Aggregate, ...]
     late_tag: str | None
     allowed_lateness: int = 0  # ticks for which a window that has fired takes records

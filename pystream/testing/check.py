@@ -32,8 +32,8 @@ def check_case(
     ------
     AssertionError
         If a row is missing or too much; the message shows each.
-    NotSupportedError
-        If the case asks for what the engine cannot do yet.
+    ConfigError
+        If the case asks for what the engine does not do.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pystream as ps
-from pystream.errors import ConfigError, NotSupportedError, PipelineError
+from pystream.errors import ConfigError, PipelineError
 from pystream.log._optional import require
 from pystream.testing.case import Case, InputRow, PaneRow, Result
 from pystream.testing.spec import Spec
@@ -47,10 +47,9 @@ def run_case(
 
     Raises
     ------
-    NotSupportedError
-        If the case asks for what the engine cannot do yet.
     ConfigError
-        If a cut is not the number of a row after the first.
+        If a cut is not the number of a row after the first, or the case has windows of counted
+        records that overlap, and a trigger.
 
     Notes
     -----
@@ -156,11 +155,7 @@ def _window(spec: Spec) -> ps.Window:
             return ps.hopping(size, f"{window.slide_ms}ms", offset=offset)
         case "cumulate":
             return ps.cumulate(size, f"{window.step_ms}ms", offset=offset)
-        case kind:
-            raise NotSupportedError(
-                f'windows of kind "{kind}" are not built yet. Use "tumbling", "hopping", '
-                '"cumulate", "session" or "count".'
-            )
+    return ps.global_window()
 
 
 def _collect(spec: Spec, stream: ps.Stream) -> Result:

@@ -1,7 +1,7 @@
 """What a conformance case asks for: its window, watermark and trigger, checked when they are read.
 
 The format has a place for all kinds of windows and triggers, also for those that no engine runs
-yet; running such a case raises NotSupportedError.
+yet, or that are refused; running such a case raises an error.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from tests.mutations import (
     producer_rules,
     rules,
     session_rules,
+    trigger_rules,
 )
 from tests.mutations.mutation import Group
 
@@ -15,17 +16,20 @@ GROUPS = {
         rules.MUTATIONS
         + aggregate_rules.MUTATIONS
         + session_rules.MUTATIONS
-        + count_rules.MUTATIONS,
+        + count_rules.MUTATIONS
+        + trigger_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
             "tests/pipeline/test_sessions.py",
             "tests/pipeline/test_counts.py",
+            "tests/pipeline/test_global_windows.py",
             "tests/pipeline/test_aggregates.py",
             "tests/conformance/test_engine.py",
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",
+            "tests/pipeline/test_triggers_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/pipeline/test_user_aggregates.py",
             "tests/pipeline/test_user_aggregates_oracle.py",

@@ -271,7 +271,7 @@ def test_triggers_that_do_not_exist_are_refused(log: ps.Log, call: Any, message:
         call(read(log).key_by("user").window(ps.tumbling("1m")))
 
 
-def test_sessions_take_late_records_and_fire_on_close_alone(log: ps.Log) -> None:
+def test_sessions_take_late_records(log: ps.Log) -> None:
     publish(log, [("ann", 1, 0), ("ann", 1, 30_000), ("ann", 1, 5_000)])
     windowed = read(log).key_by("user").window(ps.session("10s"))
     late = windowed.allowed_lateness("25s").emit("on_close").aggregate(n=ps.count())
@@ -280,19 +280,13 @@ def test_sessions_take_late_records_and_fire_on_close_alone(log: ps.Log) -> None
         (0, 15_000, 2),
         (30_000, 40_000, 1),
     ]
-    for call in (lambda w: w.emit("on_update"), lambda w: w.early("1s"), lambda w: w.discarding()):
-        with pytest.raises(errors.NotSupportedError, match="sessions fire on close alone"):
-            call(windowed)
 
 
-def test_count_windows_know_neither_lateness_nor_triggers(log: ps.Log) -> None:
+def test_windows_of_records_know_no_lateness(log: ps.Log) -> None:
     publish(log, [("ann", 1, 0)])
-    windowed = read(log).key_by("user").window(ps.count_window(2))
-    with pytest.raises(errors.ConfigError, match="of which none is late"):
-        windowed.allowed_lateness("1s")
-    for call in (lambda w: w.emit("on_update"), lambda w: w.early("1s"), lambda w: w.discarding()):
-        with pytest.raises(errors.NotSupportedError, match="count windows fire on close alone"):
-            call(windowed)
+    for window in (ps.count_window(2), ps.global_window()):
+        with pytest.raises(errors.ConfigError, match="of which none is late"):
+            read(log).key_by("user").window(window).allowed_lateness("1s")
 
 
 def test_explain_names_the_trigger(log: ps.Log) -> None:

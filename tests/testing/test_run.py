@@ -10,13 +10,14 @@ import pytest
 
 import pystream as ps
 from pystream.engines.local import Progress
-from pystream.errors import ConfigError, NotSupportedError, PipelineError
+from pystream.errors import ConfigError, PipelineError
 from pystream.testing import (
     Case,
     InputRow,
     PaneRow,
     Result,
     Spec,
+    TriggerSpec,
     WindowSpec,
     check_case,
     check_result,
@@ -73,17 +74,25 @@ def test_partitions_without_a_log_get_a_temporary_one() -> None:
     assert result.late == ()
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        (Spec(WindowSpec("global")), 'windows of kind "global"'),
-    ],
-)
 @pytest.mark.parametrize("end_of_input", [True, False])
-def test_what_the_engine_cannot_do_is_refused(spec: Spec, message: str, end_of_input: bool) -> None:
-    case = replace(CASE, spec=replace(spec, end_of_input=end_of_input))
-    with pytest.raises(NotSupportedError, match=message):
-        run_case(case)
+def test_what_the_engine_cannot_do_is_refused(end_of_input: bool) -> None:
+    spec = Spec(
+        WindowSpec("count", size=3, slide=2),
+        trigger=TriggerSpec("on_update"),
+        end_of_input=end_of_input,
+    )
+    with pytest.raises(ConfigError, match="overlap"):
+        run_case(replace(CASE, spec=spec))
+
+
+def test_window_without_end_fires_when_the_input_ends() -> None:
+    spec = Spec(WindowSpec("global"))
+    result = run_case(replace(CASE, spec=spec))
+    assert {(pane.key, pane.window_start, pane.window_end) for pane in result.panes} == {
+        (row.key, None, None) for row in CASE.rows
+    }
+    stopped = run_case(replace(CASE, spec=replace(spec, end_of_input=False)))
+    assert (stopped.panes, stopped.late) == ((), ())
 
 
 @pytest.mark.parametrize("cut", [0, 3, -1])

@@ -253,6 +253,10 @@ class _Compiler:
         gap_column: str | None,
     ) -> tuple[Port, Port]:
         graph, assigner = self._job.graph, node.assigner
+        if not isinstance(assigner, nodes.WindowAssigner) and (
+            isinstance(assigner, nodes.GlobalAssigner) or node.trigger != nodes.Trigger()
+        ):
+            return self._add_pane_window(node, name, port, aggregates, gap_column)
         if isinstance(assigner, nodes.CountAssigner):
             return graph.add_count_window(
                 name,
@@ -293,6 +297,36 @@ class _Compiler:
             fires_on_close=node.trigger.fires_on_close,
             is_discarding=node.trigger.discarding,
             aggregates=aggregates,
+        )
+
+    def _add_pane_window(
+        self,
+        node: nodes.WindowAggregation,
+        name: str,
+        port: Port,
+        aggregates: list[_Aggregate],
+        gap_column: str | None,
+    ) -> tuple[Port, Port]:
+        settings: dict[str, Any] = {"kind": "global"}
+        match node.assigner:
+            case nodes.CountAssigner(size, _):
+                settings = {"kind": "count", "size": size}
+            case nodes.SessionAssigner(gap):
+                column = gap if isinstance(gap, int) else str(gap_column)
+                settings = {"kind": "session", "gap": column}
+        return self._job.graph.add_pane_window(
+            name,
+            port,
+            keys=node.keys,
+            event_time=node.event_time,
+            event_time_offset=node.event_time_shift,
+            allowed_lateness=node.allowed_lateness,
+            every=node.trigger.every,
+            every_ticks=node.trigger.every_ticks,
+            fires_on_close=node.trigger.fires_on_close,
+            is_discarding=node.trigger.discarding,
+            aggregates=aggregates,
+            **settings,
         )
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:
