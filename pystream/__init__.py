@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         session,
         tumbling,
     )
+    from pystream.plan.triggers import Trigger, TriggerContext, TriggerResult, TriggerWindow
     from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
 
 __version__ = "0.1.0"
@@ -64,6 +65,10 @@ __all__ = [
     "Stream",
     "Topic",
     "TopicPartition",
+    "Trigger",
+    "TriggerContext",
+    "TriggerResult",
+    "TriggerWindow",
     "UserFunction",
     "WatermarkStrategy",
     "Window",
@@ -114,6 +119,10 @@ _HOMES = {
     "Stream": "pipeline.stream",
     "Topic": "log",
     "TopicPartition": "types",
+    "Trigger": "plan.triggers",
+    "TriggerContext": "plan.triggers",
+    "TriggerResult": "plan.triggers",
+    "TriggerWindow": "plan.triggers",
     "UserFunction": "pipeline.udf",
     "WatermarkStrategy": "pipeline.watermarks",
     "Window": "pipeline.windows",

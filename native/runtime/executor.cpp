@@ -57,6 +57,15 @@ T* find_node(const std::vector<PlannedNode<T>>& nodes, int node, const char* kin
                                       ". Pass what the graph's add_ call returned.");
 }
 
+template <typename Stage>
+Stage& find_stage(const Plan& plan, int node) {
+  auto* stage = dynamic_cast<Stage*>(find_node(plan.stages, node, "Python stage"));
+  if (stage != nullptr) return *stage;
+  throw Error(ErrorCode::kConfig, "node " + std::to_string(node) +
+                                      " is a stage of the other kind. Stages are taken and given, "
+                                      "and triggers are run.");
+}
+
 }  // namespace
 
 struct Executor::State {
@@ -296,11 +305,24 @@ std::vector<int> Executor::pending() const {
 }
 
 std::optional<RecordBatch> Executor::take(int node) {
-  return find_node(state_->plan.stages, node, "Python stage")->take();
+  return find_stage<PythonStageOperator>(state_->plan, node).take();
 }
 
 void Executor::give(int node, std::vector<RecordBatch> outputs) {
-  find_node(state_->plan.stages, node, "Python stage")->give(std::move(outputs));
+  find_stage<PythonStageOperator>(state_->plan, node).give(std::move(outputs));
+}
+
+bool Executor::run_trigger(int node, TriggerCalls& calls) {
+  auto& stage = find_stage<TriggerStageOperator>(state_->plan, node);
+  try {
+    return stage.run(calls);
+  } catch (const Error&) {
+    state_->has_failed = true;
+    throw located_error(std::current_exception(), &stage, nullptr);
+  } catch (...) {
+    state_->has_failed = true;
+    throw;
+  }
 }
 
 std::vector<RecordBatch> Executor::take_collected(int node) {

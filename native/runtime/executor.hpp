@@ -22,6 +22,7 @@
 
 #include "runtime/graph.hpp"
 #include "runtime/metrics.hpp"
+#include "runtime/trigger_stage.hpp"
 
 namespace pystream::runtime {
 
@@ -64,6 +65,11 @@ class Executor {
   // Answers the batch taken last with any number of batches of the stage's output schema. All
   // their rows carry the watermark from before the batch taken.
   void give(int node, std::vector<RecordBatch> outputs);
+
+  // Windows with a trigger of the caller's own are stages, too, which are not given but run: works
+  // off one batch or watermark that the stage has as input, and calls `calls` for it. Returns
+  // whether there is more. What `calls` throws comes out as it is, and ends the job.
+  bool run_trigger(int node, TriggerCalls& calls);
 
   // What a collect holds; it is empty afterwards.
   std::vector<RecordBatch> take_collected(int node);

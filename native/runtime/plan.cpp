@@ -12,6 +12,7 @@
 #include "runtime/session_operator.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/topic_sink.hpp"
+#include "runtime/trigger_stage.hpp"
 #include "runtime/triggered_operator.hpp"
 #include "runtime/window_operator.hpp"
 #include "windows/triggered_aggregation.hpp"
@@ -303,6 +304,13 @@ class Planner {
     }
     // What the watermark fires comes before the very row that saw it.
     if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    if (aggregation.has_own_trigger) {
+      if (std::holds_alternative<windows::WindowSpec>(aggregation.windows)) kind = "window";
+      auto stage =
+          std::make_unique<TriggerStageOperator>(node().name, kind, std::move(plan), aggregation);
+      plan_.stages.push_back({node_, stage.get(), input().source});
+      return stage;
+    }
     return std::make_unique<TriggeredOperator<windows::PaneAggregation>>(
         node().name, kind, std::move(plan), aggregation);
   }

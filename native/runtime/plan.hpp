@@ -38,7 +38,7 @@ struct PlannedNode {
 struct Plan {
   std::vector<std::unique_ptr<Operator>> operators;  // one per node of the graph
   std::vector<PlannedSource> sources;
-  std::vector<PlannedNode<PythonStageOperator>> stages;  // inputs before outputs
+  std::vector<PlannedNode<StageOperator>> stages;  // inputs before outputs
   std::vector<PlannedNode<CollectOperator>> collects;
 };
 

@@ -8,7 +8,7 @@
 namespace pystream::runtime {
 
 PythonStageOperator::PythonStageOperator(std::string name, SchemaPtr output, bool keeps_rows)
-    : OrderedOperator(std::move(name), "python stage"),
+    : StageOperator(std::move(name), "python stage"),
       output_(std::move(output)),
       keeps_rows_(keeps_rows) {}
 

@@ -3,6 +3,7 @@
 // watermarks between them, emptied by the thread that drives the executor.
 //
 // It is bounded by one round: the executor reads no source while a stage has input.
+// A stage of another kind is trigger_stage.hpp.
 
 #include <deque>
 #include <optional>
@@ -14,25 +15,36 @@
 
 namespace pystream::runtime {
 
-class PythonStageOperator final : public OrderedOperator {
+class StageOperator : public OrderedOperator {
+ public:
+  using OrderedOperator::OrderedOperator;
+
+  virtual bool has_input() const = 0;
+  // Nothing queued, nothing taken, nothing given.
+  virtual bool is_empty() const = 0;
+  // Moves on what was given, and the watermarks between and behind it.
+  virtual void drain(Lane& lane) = 0;
+
+ protected:
+  bool forwards_watermark() const override { return false; }
+};
+
+class PythonStageOperator final : public StageOperator {
  public:
   PythonStageOperator(std::string name, SchemaPtr output, bool keeps_rows = false);
 
   void deliver(Rows&& rows, Lane& lane) override;
 
-  bool has_input() const { return !is_taken_ && !queue_.empty(); }
-  // Nothing queued, nothing taken, nothing given.
-  bool is_empty() const { return queue_.empty() && !is_taken_ && outbox_.empty(); }
+  bool has_input() const override { return !is_taken_ && !queue_.empty(); }
+  bool is_empty() const override { return queue_.empty() && !is_taken_ && outbox_.empty(); }
   std::optional<RecordBatch> take();
   // Throws kSchema when an output has another schema or, where rows are kept, another number of
   // them; kConfig when nothing was taken.
   void give(std::vector<RecordBatch> outputs);
-  // Moves on what was given, and the watermarks between and behind it.
-  void drain(Lane& lane);
+  void drain(Lane& lane) override;
 
  protected:
   void on_watermark(int64_t watermark, Lane& lane) override;
-  bool forwards_watermark() const override { return false; }
 
  private:
   struct Entry {

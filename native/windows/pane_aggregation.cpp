@@ -317,7 +317,8 @@ void PaneAggregation::act(uint32_t number, TriggerResult result, int64_t waterma
                       (has_end ? pane.last : pane.max_time) + 1, watermark});
     if (pane_buffer_.is_full()) flush(emit);
   }
-  if (purges(result)) purge(number);
+  const bool discards = fires(result) && spec_.trigger.is_discarding;  // Flink's PurgingTrigger
+  if (purges(result) || discards) purge(number);
 }
 
 void PaneAggregation::purge(uint32_t number) {

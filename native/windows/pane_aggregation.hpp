@@ -46,7 +46,9 @@ struct PaneAggregationSpec {
   int event_time_column = -1;
   std::vector<AggregateSpec> aggregates;
   int64_t allowed_lateness = 0;  // of windows that have an end; of sessions, too
-  TriggerSpec trigger;           // nothing, of no meaning with set_trigger()
+  TriggerSpec trigger;
+  // set_trigger() will be called: of `trigger`, only whether it discards has a meaning.
+  bool has_own_trigger = false;
 };
 
 class PaneAggregation {
@@ -55,7 +57,7 @@ class PaneAggregation {
   // trigger that does not exist.
   PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr input);
 
-  // This decides from here on, and not the spec's trigger; before the first row. Not owned.
+  // Where the spec says that there is one: it decides from here on. Not owned.
   void set_trigger(PaneTrigger* trigger) { trigger_ = trigger; }
 
   // Key columns, aggregates; between them, where there is an event time, window_start and

@@ -22,7 +22,7 @@ SpecTrigger::State& SpecTrigger::of(uint32_t pane) {
 }
 
 TriggerResult SpecTrigger::on_element(PaneTable& panes, uint32_t pane, int64_t, int64_t time) {
-  if (panes.has_ended(pane)) return fire();
+  if (panes.has_ended(pane)) return TriggerResult::kFire;
   if (spec_.fires_on_close) panes.register_timer(pane, panes[pane].last);
   if (spec_.every == 0 && spec_.every_ticks == 0) return TriggerResult::kContinue;
   State& state = of(pane);
@@ -31,7 +31,7 @@ TriggerResult SpecTrigger::on_element(PaneTable& panes, uint32_t pane, int64_t, 
   if (spec_.every_ticks > 0 && !state.is_timed) {
     fire_next(panes, pane, multiple_before(time, spec_.every_ticks));
   }
-  return is_full ? fire() : TriggerResult::kContinue;
+  return is_full ? TriggerResult::kFire : TriggerResult::kContinue;
 }
 
 // One interval after `multiple`, or at the end of the window if that comes first.
@@ -48,7 +48,9 @@ void SpecTrigger::fire_next(PaneTable& panes, uint32_t pane, int64_t multiple) {
 
 TriggerResult SpecTrigger::on_event_time(PaneTable& panes, uint32_t pane, int64_t time) {
   const int64_t last = panes[pane].last;
-  if (time == last) return spec_.fires_on_close ? fire() : TriggerResult::kContinue;
+  if (time == last) {
+    return spec_.fires_on_close ? TriggerResult::kFire : TriggerResult::kContinue;
+  }
   if (spec_.every_ticks == 0 || !of(pane).is_timed || of(pane).next_fire != time) {
     return TriggerResult::kContinue;
   }
@@ -61,7 +63,7 @@ TriggerResult SpecTrigger::on_event_time(PaneTable& panes, uint32_t pane, int64_
     time += static_cast<int64_t>(passed / interval * interval);
   }
   fire_next(panes, pane, time);
-  return fire();
+  return TriggerResult::kFire;
 }
 
 void SpecTrigger::on_merge(PaneTable& panes, uint32_t target, std::span<const uint32_t> merged) {

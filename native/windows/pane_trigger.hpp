@@ -33,8 +33,8 @@ class PaneTrigger {
   virtual int64_t bytes() const { return 0; }
 };
 
-// Flink's EventTimeTrigger, CountTrigger and ContinuousEventTimeTrigger, as the spec joins them,
-// within a PurgingTrigger if it discards. Windows without end close when the input ends.
+// Flink's EventTimeTrigger, CountTrigger and ContinuousEventTimeTrigger, as the spec joins them.
+// Windows without end close when the input ends.
 //
 // Owned by one operator; one thread at a time. Snapshotable: a count and a time per pane.
 class SpecTrigger final : public PaneTrigger {
@@ -56,9 +56,6 @@ class SpecTrigger final : public PaneTrigger {
 
   State& of(uint32_t pane);
   void fire_next(PaneTable& panes, uint32_t pane, int64_t multiple);
-  TriggerResult fire() const {
-    return spec_.is_discarding ? TriggerResult::kFireAndPurge : TriggerResult::kFire;
-  }
 
   TriggerSpec spec_;
   std::vector<State> states_;  // by pane

@@ -6,7 +6,7 @@ alive what they refer to; arrays and batches outlive the log, partition and read
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, Protocol, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -1182,7 +1182,7 @@ class Graph:
         name: str,
         input: Port,
         *,
-        kind: Literal["session", "count", "global"],
+        kind: Literal["fixed", "cumulate", "session", "count", "global"],
         keys: Sequence[str],
         event_time: str | None,
         aggregates: Sequence[
@@ -1197,11 +1197,15 @@ class Graph:
         every_ticks: int = 0,
         fires_on_close: bool = True,
         is_discarding: bool = False,
+        slide: int = 0,
+        offset: int = 0,
+        has_own_trigger: bool = False,
     ) -> tuple[Port, Port]:
         """Aggregate windows that a trigger fires: as add_window, add_session_window, and so on.
 
         `size` is that of count windows, `gap` that of sessions. Windows of counted records, and
-        those that hold all, have the bounds of the records that a row shows.
+        those that hold all, have the bounds of the records that a row shows. With `has_own_trigger`
+        it is a stage: see Executor.run_trigger.
         """
 
     def add_python_stage(
@@ -1281,6 +1285,32 @@ class OperatorMetrics:
     @property
     def state_bytes(self) -> int: ...
 
+@type_check_only
+class _TriggerCalls(Protocol):
+    """What Executor.run_trigger calls, for panes by number; results are bits: 1 fire, 2 purge."""
+
+    def begin(self, panes: TriggerPanes) -> None: ...
+    def next_batch(self, batch: RecordBatch) -> None: ...
+    def on_element(self, pane: int, row: int, time: int) -> int: ...
+    def on_event_time(self, pane: int, time: int) -> int: ...
+    def on_merge(self, target: int, merged: list[int]) -> None: ...
+    def clear(self, pane: int) -> None: ...
+
+@final
+class TriggerPanes:
+    """What a trigger may do, during Executor.run_trigger alone; ConfigError at other times."""
+
+    @property
+    def watermark(self) -> int: ...
+    def bounds(self, pane: int) -> tuple[int, int] | tuple[None, None]:
+        """Return start and end of the window; Nones of one without an end."""
+
+    def describe(self, pane: int) -> str:
+        """Return key and window, for messages."""
+
+    def register_timer(self, pane: int, time: int) -> None: ...
+    def delete_timer(self, pane: int, time: int) -> None: ...
+
 @final
 class Executor:
     """Runs a graph without the GIL; deterministic whatever the threads and the cuts of reads.
@@ -1313,6 +1343,12 @@ class Executor:
         """Answer the batch taken last. All rows carry the watermark from before that batch.
 
         Raises SchemaError when an output is not of the stage's schema.
+        """
+
+    def run_trigger(self, stage: int, calls: _TriggerCalls) -> bool:
+        """Work off one batch or watermark of windows that have a trigger; whether there is more.
+
+        What `calls` raises comes out as it is, and ends the job.
         """
 
     def take_collected(self, node: int) -> list[RecordBatch]:

@@ -16,6 +16,9 @@
 
 namespace pystream::python {
 
+// In bind_trigger.cpp.
+bool run_trigger(runtime::Executor& executor, int stage, const py::object& calls);
+
 namespace {
 
 using runtime::Executor;
@@ -249,8 +252,10 @@ std::pair<Port, Port> add_count_window(Graph& graph, const std::string& name, Po
 // Window kinds by name; what the others are made of is left at its default.
 windows::PaneAggregationSpec pane_windows(const Schema& schema, const std::string& name,
                                           const std::string& kind, int64_t size,
-                                          const std::variant<int64_t, std::string>& gap) {
+                                          const std::variant<int64_t, std::string>& gap,
+                                          int64_t slide, int64_t offset) {
   windows::PaneAggregationSpec spec;
+  const bool is_cumulative = kind == "cumulate";
   if (kind == "session") {
     windows::SessionSpec session;
     if (const auto* column = std::get_if<std::string>(&gap)) {
@@ -261,11 +266,14 @@ windows::PaneAggregationSpec pane_windows(const Schema& schema, const std::strin
     spec.windows = session;
   } else if (kind == "count") {
     spec.windows = windows::CountedSpec{size};
+  } else if (kind == "fixed" || is_cumulative) {
+    spec.windows = windows::WindowSpec{size, slide, offset, is_cumulative};
   } else if (kind == "global") {
     spec.windows = windows::GlobalSpec{};
   } else {
     throw Error(ErrorCode::kConfig,
-                "there is no window '" + kind + "' of panes. There are session, count, global.");
+                "there is no window '" + kind +
+                    "' of panes. There are fixed, cumulate, session, count, global.");
   }
   return spec;
 }
@@ -277,10 +285,12 @@ std::pair<Port, Port> add_pane_window(Graph& graph, const std::string& name, Por
                                       const std::variant<int64_t, std::string>& gap,
                                       int64_t event_time_offset, int64_t allowed_lateness,
                                       int64_t every, int64_t every_ticks, bool fires_on_close,
-                                      bool is_discarding) {
+                                      bool is_discarding, int64_t slide, int64_t offset,
+                                      bool has_own_trigger) {
   const SchemaPtr schema = graph.schema(input);
   runtime::PaneWindowSpec spec;
-  spec.aggregation = pane_windows(*schema, name, kind, size, gap);
+  spec.aggregation = pane_windows(*schema, name, kind, size, gap, slide, offset);
+  spec.aggregation.has_own_trigger = has_own_trigger;
   set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
   spec.event_time_offset = event_time_offset;
   spec.aggregation.allowed_lateness = allowed_lateness;
@@ -354,7 +364,8 @@ void bind_graph(py::module_& module) {
            py::arg("kind"), py::arg("keys"), py::arg("event_time"), py::arg("aggregates"),
            py::arg("size") = 0, py::arg("gap") = 0, py::arg("event_time_offset") = 0,
            py::arg("allowed_lateness") = 0, py::arg("every") = 0, py::arg("every_ticks") = 0,
-           py::arg("fires_on_close") = true, py::arg("is_discarding") = false)
+           py::arg("fires_on_close") = true, py::arg("is_discarding") = false, py::arg("slide") = 0,
+           py::arg("offset") = 0, py::arg("has_own_trigger") = false)
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema,
@@ -399,6 +410,7 @@ void bind_executor(py::module_& module) {
       .def("pending", &Executor::pending)
       .def("take", &Executor::take, py::arg("stage"))
       .def("give", &Executor::give, py::arg("stage"), py::arg("outputs"))
+      .def("run_trigger", &run_trigger, py::arg("stage"), py::arg("calls"))
       .def("take_collected", &Executor::take_collected, py::arg("node"))
       .def("request_stop", &Executor::request_stop)
       .def("metrics", &Executor::metrics)

@@ -31,6 +31,7 @@ void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);
 void bind_tail_watch(py::module_& module);
 void bind_topic_writer(py::module_& module);
+void bind_trigger(py::module_& module);
 void bind_user_aggregate(py::module_& module);
 void bind_verify(py::module_& module);
 

@@ -25,5 +25,6 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_verify(module);
   pystream::python::bind_repair(module);
   pystream::python::bind_user_aggregate(module);
+  pystream::python::bind_trigger(module);
   pystream::python::bind_runtime(module);
 }

@@ -20,6 +20,8 @@ def place(node: nodes.Node) -> str:
     if isinstance(node, nodes.WindowAggregation):
         return "python" if any(a.user is not None for a in node.aggregates) else "native"
     in_python = nodes.MapBatches | nodes.ReaderSource | nodes.FileSink
+    if isinstance(node, nodes.WindowAggregation) and node.trigger.own is not None:
+        return "python"
     return "python" if isinstance(node, in_python) else "native"
 
 
@@ -113,7 +115,7 @@ def _aggregate(aggregate: nodes.Aggregate) -> str:
 
 
 def _trigger(trigger: nodes.Trigger) -> str:
-    text = ""
+    text = "" if trigger.own is None else f", trigger {type(trigger.own).__name__}"
     if trigger.every_ticks:
         text += f", early every {trigger.every_ticks} ticks"
     if not trigger.fires_on_close:

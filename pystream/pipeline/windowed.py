@@ -7,13 +7,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 from pystream.config import parse_duration_ns
-from pystream.errors import ConfigError, NotSupportedError, PipelineError, SchemaError
+from pystream.errors import ConfigError, PipelineError, SchemaError
 from pystream.pipeline.aggregates import Aggregation
 from pystream.pipeline.event_time import EventTime, ticks
 from pystream.pipeline.stream import OutputTag, Stream
 from pystream.pipeline.udf_stages import StagedColumns
 from pystream.pipeline.windows import Window
 from pystream.plan import nodes
+from pystream.plan.triggers import Trigger
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -262,19 +263,57 @@ class WindowedStream:
         """
         return self._with_trigger(discarding=True)
 
-    def trigger(self, trigger: object) -> WindowedStream:
-        """Fire windows by a trigger of one's own.
+    def trigger(self, trigger: Trigger) -> WindowedStream:
+        """Fire windows by a trigger of one's own, in Python, and by nothing else.
+
+        Parameters
+        ----------
+        trigger : Trigger
+            An instance of a subclass. It takes the place of the windows' own: they fire when it
+            says so, and not when they close, or the input ends. ``discarding()`` makes each firing
+            a purge.
+
+        Returns
+        -------
+        WindowedStream
 
         Raises
         ------
-        NotSupportedError
-            Always, until custom triggers are built.
+        ConfigError
+            If it is no trigger, there is one already, windows fire by ``emit()`` or ``early()``,
+            they count records, or they are sessions and the trigger cannot merge.
+
+        Notes
+        -----
+        The trigger is called for each record with the interpreter lock, which is taken once per
+        batch; what it fires is computed natively.
         """
-        raise NotSupportedError(
-            f"trigger({trigger!r}) is not built yet. Use emit(), early() or discarding()."
-        )
+        if not isinstance(trigger, Trigger):
+            raise ConfigError(
+                f"trigger got {trigger!r}. Pass an instance of a subclass of pystream.Trigger."
+            )
+        if self._window.kind == "count":
+            raise ConfigError(
+                "trigger() on windows of counted records, which are global windows with a trigger "
+                "that counts. Use global_window()."
+            )
+        if self._window.kind == "session" and not trigger.can_merge():
+            raise ConfigError(
+                f"sessions merge, and {type(trigger).__name__} cannot. Override can_merge() and "
+                "on_merge() in it."
+            )
+        if self._trigger.own is not None or not self._trigger.is_on_close:
+            raise ConfigError(
+                "trigger() takes the place of what emit(), early() or another trigger() say. Leave "
+                "one of them out."
+            )
+        return self._with_trigger(own=trigger)
 
     def _with_trigger(self, **settings: Any) -> WindowedStream:
+        if self._trigger.own is not None and "discarding" not in settings:
+            raise ConfigError(
+                "emit() or early() after trigger(), which takes their place. Leave one of them out."
+            )
         if self._window.kind == "count" and self._window.slide != self._window.size:
             raise ConfigError(
                 f"windows of the last {self._window.size} records after every {self._window.slide} "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pystream.plan.expressions import ExpressionNode
+    from pystream.plan.triggers import Trigger as OwnTrigger
 
 
 AggregateFunction = Literal[
@@ -213,6 +214,12 @@ class Trigger:
     every_ticks: int = 0  # when the watermark passes a multiple of it; 0: not
     fires_on_close: bool = True
     discarding: bool = False  # what came since it fired, instead of all
+    own: OwnTrigger | None = None  # in Python; of the above, only `discarding` holds beside it
+
+    @property
+    def is_on_close(self) -> bool:
+        """Whether it fires on close, and at no other time."""
+        return self.fires_on_close and not self.every and not self.every_ticks
 
 
 @dataclass(frozen=True, eq=False)

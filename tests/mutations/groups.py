@@ -30,6 +30,7 @@ GROUPS = {
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_triggers_oracle.py",
+            "tests/pipeline/test_own_triggers.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/pipeline/test_user_aggregates.py",
             "tests/pipeline/test_user_aggregates_oracle.py",

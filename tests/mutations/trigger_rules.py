@@ -10,6 +10,20 @@ TRIGGER = "native/windows/pane_trigger.cpp"
 
 MUTATIONS = (
     Mutation(
+        "a timer that the watermark has passed is never called",
+        (Edit(TABLE, "time = std::max(time, watermark_);", "if (time <= watermark_) return;"),),
+    ),
+    Mutation(
+        "a window that is forgotten does not tell its trigger",
+        (
+            Edit(
+                TABLE,
+                "return is_timer || (pane.cleanup == time && time != kMaxWatermark);",
+                "return is_timer;",
+            ),
+        ),
+    ),
+    Mutation(
         "sessions that merge are counted by their trigger from nothing",
         (Edit(TRIGGER, "whole.since_fired += part.since_fired;", ""),),
     ),
@@ -61,7 +75,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a late record that a session takes waits for the watermark",
-        (Edit(TRIGGER, "if (panes.has_ended(pane)) return fire();", ""),),
+        (Edit(TRIGGER, "if (panes.has_ended(pane)) return TriggerResult::kFire;", ""),),
     ),
     Mutation(
         "the last pane of a window without end is late below",

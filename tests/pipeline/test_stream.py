@@ -343,7 +343,6 @@ def test_unknown_topic(log: ps.Log) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: stream().key_by("user").window(ps.tumbling("1m")).trigger(None),
         lambda: ps.Environment().execute(runner="flink"),
     ],
 )

@@ -12,6 +12,7 @@ from pystream._native import Expression, Graph, Port, RecordBatch, Schema, UserA
 from pystream.engines.local.expressions import lower
 from pystream.engines.local.file_outputs import OpenWriter
 from pystream.engines.local.topics import TopicCatalog
+from pystream.engines.local.triggers import TriggerStage
 from pystream.engines.local.user_aggregates import AggregateCalls, user_aggregate
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
@@ -34,6 +35,7 @@ class CompiledJob:
 
     graph: Graph = field(default_factory=Graph)
     stages: dict[int, PythonStage] = field(default_factory=dict)
+    triggers: dict[int, TriggerStage] = field(default_factory=dict)
     collect: int | None = None
     writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
     readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
@@ -257,6 +259,8 @@ class _Compiler:
             isinstance(assigner, nodes.GlobalAssigner) or node.trigger != nodes.Trigger()
         ):
             return self._add_pane_window(node, name, port, aggregates, gap_column)
+        if node.trigger.own is not None:
+            return self._add_pane_window(node, name, port, aggregates, gap_column)
         if isinstance(assigner, nodes.CountAssigner):
             return graph.add_count_window(
                 name,
@@ -314,7 +318,10 @@ class _Compiler:
             case nodes.SessionAssigner(gap):
                 column = gap if isinstance(gap, int) else str(gap_column)
                 settings = {"kind": "session", "gap": column}
-        return self._job.graph.add_pane_window(
+            case nodes.WindowAssigner(kind, size, slide, offset):
+                kind = "cumulate" if kind == "cumulate" else "fixed"
+                settings = {"kind": kind, "size": size, "slide": slide, "offset": offset}
+        results, late = self._job.graph.add_pane_window(
             name,
             port,
             keys=node.keys,
@@ -325,9 +332,16 @@ class _Compiler:
             every_ticks=node.trigger.every_ticks,
             fires_on_close=node.trigger.fires_on_close,
             is_discarding=node.trigger.discarding,
+            has_own_trigger=node.trigger.own is not None,
             aggregates=aggregates,
             **settings,
         )
+        if node.trigger.own is not None:
+            columns = tuple(self._job.graph.schema(self._ports[id(node.input)]).names)
+            self._job.triggers[results.node] = TriggerStage(
+                node.trigger.own, name, columns, has_time=node.event_time is not None
+            )
+        return results, late
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:
         port, schema = self._late[id(node.input)]

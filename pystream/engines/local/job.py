@@ -306,7 +306,14 @@ class Job:
         The core gets none of the answers before all are there: the order in which stages meet
         must not depend on how long they take.
         """
-        python, executor = self._job.stages[stage], self._executor
+        executor = self._executor
+        if stage in self._job.triggers:
+            trigger = self._job.triggers[stage]
+            while not self._must_stop.is_set() and executor.run_trigger(stage, trigger):
+                if tell is not None:
+                    tell.when_due()
+            return
+        python = self._job.stages[stage]
         while not self._must_stop.is_set() and (batch := executor.take(stage)) is not None:
             executor.give(stage, _call(python, batch))
             if tell is not None:

@@ -1,0 +1,77 @@
+#include "runtime/trigger_stage.hpp"
+
+#include <utility>
+
+#include "base/clock.hpp"
+
+namespace pystream::runtime {
+
+TriggerStageOperator::TriggerStageOperator(std::string name, const char* kind,
+                                           WindowInput::Plan input,
+                                           const windows::PaneAggregationSpec& aggregation)
+    : StageOperator(std::move(name), kind),
+      input_(std::move(input)),
+      aggregation_(input_.with_event_time(aggregation), input_.schema()) {}
+
+void TriggerStageOperator::deliver(Rows&& rows, Lane&) {
+  queue_.push_back({0, std::move(rows.batch), std::move(rows.watermarks)});
+}
+
+void TriggerStageOperator::on_watermark(int64_t watermark, Lane&) {
+  windows::RowWatermarks watermarks;
+  watermarks.all = watermark;
+  queue_.push_back({0, std::nullopt, std::move(watermarks)});
+}
+
+bool TriggerStageOperator::run(TriggerCalls& calls) {
+  if (queue_.empty()) return false;
+  const int64_t begin_ns = monotonic_ns();
+  Entry entry = std::move(queue_.front());
+  queue_.pop_front();
+  calls.begin(aggregation_);
+  aggregation_.set_trigger(&calls);
+  const windows::EmitPanes emit = [this](RecordBatch&& panes, Buffer&& in_force) {
+    outbox_.push_back({0, std::move(panes), watermarks_of(std::move(in_force))});
+  };
+  if (entry.batch) {
+    calls.next_batch(*entry.batch);
+    add(std::move(entry), emit);
+  } else {
+    aggregation_.advance(entry.watermarks.all, emit);
+    outbox_.push_back(std::move(entry));
+  }
+  aggregation_.set_trigger(nullptr);
+  OperatorMetrics::add(metrics_.busy_ns, monotonic_ns() - begin_ns);
+  return !queue_.empty();
+}
+
+void TriggerStageOperator::add(Entry&& entry, const windows::EmitPanes& emit) {
+  const Rows rows{std::move(*entry.batch), std::move(entry.watermarks)};
+  std::vector<int32_t> late;
+  const int64_t behind = aggregation_.add(input_.shifted(rows.batch), rows.watermarks, &late, emit);
+  if (behind > 0) OperatorMetrics::add(metrics_.accepted_late_records, behind);
+  if (late.empty()) return;
+  OperatorMetrics::add(metrics_.late_records, static_cast<int64_t>(late.size()));
+  if (!has_consumer(1)) return;
+  Rows out = input_.late_rows(rows, late);
+  outbox_.push_back({1, std::move(out.batch), std::move(out.watermarks)});
+}
+
+void TriggerStageOperator::drain(Lane& lane) {
+  Operator* caller = lane.enter(this);
+  for (Entry& entry : std::exchange(outbox_, {})) {
+    if (!entry.batch) {
+      forward_watermark(entry.watermarks.all, lane);
+      continue;
+    }
+    if (entry.output == 0) {
+      entry.watermarks.first_arrival = arrivals_;
+      arrivals_ += entry.batch->num_rows;
+      entry.watermarks = in_force(std::move(entry.watermarks), entry.batch->num_rows, lane);
+    }
+    emit(entry.output, {std::move(*entry.batch), std::move(entry.watermarks)}, lane);
+  }
+  lane.leave(caller);
+}
+
+}  // namespace pystream::runtime

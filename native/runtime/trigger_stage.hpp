@@ -1,0 +1,65 @@
+#pragma once
+// Windows whose trigger is outside the core: rows and watermarks wait in a queue, and are worked
+// off by the thread that drives the executor, which brings the trigger along.
+//
+// As of python_stage.hpp, the queue is bounded by one round.
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/python_stage.hpp"
+#include "runtime/window_input.hpp"
+#include "windows/pane_aggregation.hpp"
+
+namespace pystream::runtime {
+
+class TriggerCalls : public windows::PaneTrigger {
+ public:
+  // Before the first call of a run; the panes are those of `aggregation`.
+  virtual void begin(const windows::PaneAggregation& aggregation) = 0;
+  // The rows that on_element() speaks of from here on.
+  virtual void next_batch(const RecordBatch& rows) = 0;
+};
+
+class TriggerStageOperator final : public StageOperator {
+ public:
+  // `aggregation`: by index of the actual input.
+  TriggerStageOperator(std::string name, const char* kind, WindowInput::Plan input,
+                       const windows::PaneAggregationSpec& aggregation);
+
+  void deliver(Rows&& rows, Lane& lane) override;
+  bool reads_watermarks() const override { return true; }
+  bool has_input() const override { return !queue_.empty(); }
+  bool is_empty() const override { return queue_.empty() && outbox_.empty(); }
+  void drain(Lane& lane) override;
+
+  // Works off one batch or watermark; false when there is no other.
+  bool run(TriggerCalls& calls);
+
+ protected:
+  void on_watermark(int64_t watermark, Lane& lane) override;
+  void on_flush() override {
+    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
+  }
+
+ private:
+  // Rows for an output, or a watermark.
+  struct Entry {
+    int output = 0;
+    std::optional<RecordBatch> batch;   // none: a watermark
+    windows::RowWatermarks watermarks;  // of the batch; `all` is the one to be passed on
+  };
+
+  void add(Entry&& entry, const windows::EmitPanes& emit);
+
+  WindowInput input_;
+  windows::PaneAggregation aggregation_;
+  std::deque<Entry> queue_;
+  std::deque<Entry> outbox_;
+  int64_t arrivals_ = 0;  // rows moved on; state that is checkpointed
+};
+
+}  // namespace pystream::runtime

@@ -1,0 +1,186 @@
+"""Calls a user's trigger for the core: one call of the core per batch, many of the trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pystream.errors import OperatorError
+from pystream.log.record_batch import RecordBatch
+from pystream.plan.triggers import Trigger, TriggerContext, TriggerResult, TriggerWindow
+
+if TYPE_CHECKING:
+    from pystream._native import RecordBatch as NativeBatch
+    from pystream._native import TriggerPanes
+    from pystream.log.array import Array
+
+__all__ = ["TriggerStage"]
+
+
+class TriggerStage:
+    """A trigger in a running job, with what it knows of each pane.
+
+    Parameters
+    ----------
+    trigger : Trigger
+    operator : str
+        Name of the operator, for messages.
+    columns : tuple of str
+        What rows show.
+    has_time : bool
+        Whether the stream has event time.
+    """
+
+    def __init__(
+        self, trigger: Trigger, operator: str, columns: tuple[str, ...], *, has_time: bool
+    ) -> None:
+        self._trigger = trigger
+        self._operator = operator
+        self._columns = columns
+        self._has_time = has_time
+        self._panes: TriggerPanes | None = None
+        self._rows = _Rows({})
+        self._known: dict[int, tuple[TriggerWindow, TriggerContext]] = {}  # by pane
+
+    # -- called by the core --------------------------------------------------------------------
+
+    def begin(self, panes: TriggerPanes) -> None:
+        """Take what the core does for contexts, until the next call of this."""
+        self._panes = panes
+
+    def next_batch(self, batch: NativeBatch) -> None:
+        """Take the rows that on_element speaks of."""
+        rows = RecordBatch.from_native(batch)
+        self._rows = _Rows({name: rows[name] for name in self._columns})
+
+    def on_element(self, pane: int, row: int, time: int) -> int:
+        """Call the trigger for a row that is in the pane now."""
+        window, ctx = self._of(pane)
+        stamp = time if self._has_time else None
+        call = self._trigger.on_element
+        return self._result(
+            pane, "on_element", lambda: call(_Row(self._rows, row), stamp, window, ctx)
+        )
+
+    def on_event_time(self, pane: int, time: int) -> int:
+        """Call the trigger for a timer."""
+        window, ctx = self._of(pane)
+        call = self._trigger.on_event_time
+        return self._result(pane, "on_event_time", lambda: call(time, window, ctx))
+
+    def on_merge(self, target: int, merged: list[int]) -> None:
+        """Call the trigger for a pane that has taken in others, or has grown."""
+        parts = [self._of(pane) for pane in merged]
+        for pane in merged:
+            del self._known[pane]
+        window, ctx = self._of(target)
+        ctx.merged = tuple(part.state for _, part in parts)
+        self._call(target, "on_merge", lambda: self._trigger.on_merge(window, ctx))
+        ctx.merged = ()
+        for part_window, part in parts:
+            self._clear(target, part_window, part)
+
+    def clear(self, pane: int) -> None:
+        """Call the trigger for a pane that is forgotten."""
+        window, ctx = self._of(pane)
+        self._clear(pane, window, ctx)
+        del self._known[pane]
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _of(self, pane: int) -> tuple[TriggerWindow, TriggerContext]:
+        known = self._known.get(pane)
+        if known is None:
+            window = TriggerWindow(*self.native.bounds(pane))
+            known = self._known[pane] = window, TriggerContext(_Timers(self, pane), {})
+        return known
+
+    @property
+    def native(self) -> TriggerPanes:
+        """What the core does for contexts."""
+        assert self._panes is not None
+        return self._panes
+
+    def _clear(self, pane: int, window: TriggerWindow, ctx: TriggerContext) -> None:
+        self._call(pane, "clear", lambda: self._trigger.clear(window, ctx))
+
+    def _result(self, pane: int, method: str, call: Callable[[], object]) -> int:
+        result = self._call(pane, method, call)
+        if isinstance(result, TriggerResult):
+            return int(result)
+        raise OperatorError(
+            f"{self._place(pane, method)} returned {result!r}. Return a TriggerResult, such as "
+            "TriggerResult.CONTINUE.",
+            operator=self._operator,
+        )
+
+    def _call(self, pane: int, method: str, call: Callable[[], object]) -> object:
+        try:
+            return call()
+        except Exception as error:
+            raise OperatorError(
+                f"{self._place(pane, method)} failed: {type(error).__name__}: {error}. Mend the "
+                "trigger; its exception is the cause.",
+                operator=self._operator,
+            ) from error
+
+    def _place(self, pane: int, method: str) -> str:
+        name = f"{type(self._trigger).__name__}.{method}"
+        return f"operator {self._operator!r}: trigger {name} for {self.native.describe(pane)}"
+
+
+class _Timers:
+    """The timers of one pane."""
+
+    __slots__ = ("_pane", "_stage")
+
+    def __init__(self, stage: TriggerStage, pane: int) -> None:
+        self._stage = stage
+        self._pane = pane
+
+    def register(self, time: int) -> None:
+        self._stage.native.register_timer(self._pane, time)
+
+    def delete(self, time: int) -> None:
+        self._stage.native.delete_timer(self._pane, time)
+
+    def watermark(self) -> int:
+        return self._stage.native.watermark
+
+
+class _Rows:
+    """The columns of a batch, each made into values when one of its is asked for."""
+
+    __slots__ = ("_values", "columns")
+
+    def __init__(self, columns: dict[str, Array]) -> None:
+        self.columns = columns
+        self._values: dict[str, list[Any]] = {}
+
+    def value(self, column: str, row: int) -> Any:
+        values = self._values.get(column)
+        if values is None:
+            values = self._values[column] = self.columns[column].to_pylist()
+        return values[row]
+
+
+class _Row(Mapping[str, Any]):
+    """One row of a batch."""
+
+    __slots__ = ("_row", "_rows")
+
+    def __init__(self, rows: _Rows, row: int) -> None:
+        self._rows = rows
+        self._row = row
+
+    def __getitem__(self, column: str) -> Any:
+        return self._rows.value(column, self._row)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows.columns)
+
+    def __len__(self) -> int:
+        return len(self._rows.columns)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

@@ -1,0 +1,303 @@
+"""Triggers in Python: what users see, and the model of one record at a time on random streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pystream as ps
+from pystream import TriggerResult, col, errors
+from tests.oracle.triggers import Assigner, Fixed, Global, Sessions, run_operator
+from tests.oracle.windows import rows
+from tests.pipeline import test_sessions_oracle as sessions
+from tests.pipeline import test_triggers_oracle as triggers
+from tests.pipeline import test_windows_oracle as windows
+
+TIMES = ps.WatermarkStrategy.for_bounded_out_of_orderness("0s", timestamp="ts")
+
+
+def stream(rows: list[tuple[str, int, int]], watermark: Any = TIMES) -> ps.Stream:
+    users, times, amounts = zip(*rows, strict=True)
+    table = pa.table({"user": users, "ts": times, "amount": amounts})
+    return ps.Environment().from_arrow(table, watermark=watermark)
+
+
+def rows_of(windowed: ps.WindowedStream) -> list[tuple[Any, ...]]:
+    result = windowed.aggregate(n=ps.count(), total=col("amount").sum())
+    return [tuple(row.values()) for row in result.to_arrow().to_pylist()]
+
+
+class Busy(ps.Trigger):
+    """Everything that a trigger can do, decided by numbers that a test draws.
+
+    Counts to `limit`, then acts; has a timer every `interval` within the window, or up to three in
+    a global one, which a record with a flag puts off.
+    """
+
+    def __init__(self, limit: int, interval: int, result: TriggerResult) -> None:
+        self.limit = limit
+        self.interval = interval
+        self.result = result
+        self.cleared = 0
+
+    def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+        state = ctx.state
+        state["count"] = state.get("count", 0) + 1
+        if "timer" not in state:
+            self._register(timestamp + self.interval, ctx)
+        elif timestamp % 5 == 0:
+            ctx.delete_event_time_timer(state["timer"])
+            self._register(
+                ctx.current_watermark + 3, ctx
+            )  # may have passed, at the least watermark
+        if state["count"] >= self.limit:
+            state["count"] = 0
+            return self.result
+        return TriggerResult.CONTINUE
+
+    def _register(self, time: int, ctx: Any) -> None:
+        ctx.state["timer"] = time
+        ctx.register_event_time_timer(time)
+
+    def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+        if time == window.max_timestamp:
+            return TriggerResult.FIRE
+        if time == ctx.state.get("timer"):
+            ctx.state["fired"] = ctx.state.get("fired", 0) + 1
+            if ctx.state["fired"] < 3:
+                self._register(time + self.interval, ctx)
+            return TriggerResult.FIRE if ctx.state["fired"] % 2 else TriggerResult.PURGE
+        return TriggerResult.CONTINUE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Any, ctx: Any) -> None:
+        ctx.state["count"] = sum(state.get("count", 0) for state in ctx.merged)
+        ctx.state["fired"] = max(state.get("fired", 0) for state in ctx.merged)
+        self._register(max(state["timer"] for state in ctx.merged), ctx)
+
+    def clear(self, window: Any, ctx: Any) -> None:
+        self.cleared += 1
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[sessions.Case, dict[str, Any], Callable[[], Busy]]:
+    case = draw(sessions.cases())
+    size = draw(st.integers(1, 20))
+    slide = draw(st.just(size) | st.integers(1, size))
+    assigner: Assigner = draw(
+        st.sampled_from(
+            [
+                Sessions(case.gaps if case.gap is None else case.gap),
+                Global(),
+                Fixed(size, slide),
+                Fixed(size * 3, size, cumulate=True),
+            ]
+        )
+    )
+    lateness = 0 if assigner == Global() else draw(st.just(0) | st.integers(1, 60))
+    numbers = (
+        draw(st.integers(1, 5)),
+        draw(st.integers(1, 30)),
+        draw(st.sampled_from(TriggerResult)),
+    )
+    asked = {
+        "assigner": assigner,
+        "allowed_lateness": lateness,
+        "discarding": draw(st.booleans()),
+    }
+    return case, asked, lambda: Busy(*numbers)
+
+
+def window_of(case: sessions.Case, assigner: Assigner) -> ps.Window:
+    if not isinstance(assigner, Fixed):
+        return triggers.window_of(case, assigner)
+    make = ps.cumulate if assigner.cumulate else ps.hopping
+    return make(f"{assigner.size}ms", f"{assigner.slide}ms")
+
+
+log = triggers.log
+
+
+@given(cases())
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+def test_own_triggers_agree_with_the_oracle(
+    log: ps.Log, drawn: tuple[sessions.Case, dict[str, Any], Callable[[], Busy]]
+) -> None:
+    case, asked, make = drawn
+    topic = triggers.publish(log, case)
+    model = make()
+    result = run_operator(
+        case.records,
+        trigger=model,
+        out_of_orderness=case.out_of_orderness,
+        partitions=range(case.partitions),
+        **asked,
+    )
+    table = rows(result, case.records, [kind for kind, _ in triggers.AGGREGATES.values()])
+    wanted = [windows.comparable(row) for row in table], result.late
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        watermark = windows.watermark_of(case)  # type: ignore[arg-type]
+        stream = env.from_topic(topic, watermark=watermark, bounded=True)
+        late = ps.OutputTag("late")
+        window = window_of(case, asked["assigner"])
+        windowed = stream.key_by(*case.keys).window(window) if case.keys else None
+        windowed = stream.window_all(window) if windowed is None else windowed
+        if asked["allowed_lateness"]:
+            windowed = windowed.allowed_lateness(f"{asked['allowed_lateness']}ms")
+        windowed = windowed.trigger(make())
+        windowed = windowed.discarding() if asked["discarding"] else windowed
+        assert triggers.results(windowed.side_output_late_data(late), late) == wanted
+
+
+class Never(ps.Trigger):
+    def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+        return TriggerResult.CONTINUE
+
+
+class Each(ps.Trigger):
+    """Calls a function of the arguments, and fires."""
+
+    def __init__(self, look: Callable[..., object]) -> None:
+        self.look = look
+
+    def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+        result = self.look(row, timestamp, window, ctx)
+        return result if result is not None else TriggerResult.FIRE  # type: ignore[return-value]
+
+
+SALES = [("ann", 1, 5), ("bob", 2, 7), ("ann", 3, 9), ("ann", 30, 1)]
+
+
+def test_trigger_takes_the_place_of_the_close_and_of_the_end() -> None:
+    for window in (ps.tumbling("10ms"), ps.global_window(), ps.hopping("10ms", "5ms")):
+        assert rows_of(stream(SALES).window_all(window).trigger(Never())) == []
+
+
+def test_trigger_sees_rows_times_windows_and_watermarks() -> None:
+    seen: list[Any] = []
+
+    def look(row: Mapping[str, Any], timestamp: int, window: Any, ctx: Any) -> None:
+        seen.append((dict(row), timestamp, window.start, window.end, ctx.current_watermark))
+
+    windowed = stream(SALES).with_columns(double=col("amount") * 2).key_by("user")
+    fired = rows_of(windowed.window(ps.tumbling("10ms")).trigger(Each(look)))
+    assert [row[-1] for row in fired] == [5, 7, 14, 1]
+    assert seen[1] == ({"user": "bob", "ts": 2, "amount": 7, "double": 14}, 2, 0, 10, 0)
+    assert [watermark for *_, watermark in seen] == [-(2**63), 0, 1, 2]
+
+
+def test_without_event_time_there_are_no_times_and_no_bounds() -> None:
+    seen: list[Any] = []
+
+    def look(row: Any, timestamp: Any, window: Any, ctx: Any) -> None:
+        seen.append((row["amount"], timestamp, window.start, window.end))
+
+    assert len(rows_of(stream(SALES, None).window_all(ps.global_window()).trigger(Each(look)))) == 4
+    assert seen == [(n, None, None, None) for n in (5, 7, 9, 1)]
+
+
+def test_timer_at_the_end_of_a_global_window_fires_when_the_input_ends() -> None:
+    class AtTheEnd(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            ctx.register_event_time_timer(window.max_timestamp)
+            return TriggerResult.CONTINUE
+
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            return TriggerResult.FIRE
+
+    windowed = stream(SALES).key_by("user").window(ps.global_window()).trigger(AtTheEnd())
+    assert rows_of(windowed) == [("ann", 1, 31, 3, 15), ("bob", 2, 3, 1, 7)]
+
+
+def fail(row: Any, timestamp: Any, window: Any, ctx: Any) -> None:
+    if row["amount"] == 9:
+        raise ValueError("nine")
+
+
+def test_exception_names_trigger_key_and_window() -> None:
+    windowed = stream(SALES).key_by("user").window(ps.tumbling("10ms")).trigger(Each(fail))
+    message = (
+        r"trigger Each.on_element for user = 'ann' in window \[0, 10\) failed: ValueError: nine\. "
+    )
+    with pytest.raises(errors.OperatorError, match=message) as caught:
+        rows_of(windowed)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert caught.value.operator == "window-2"
+    with pytest.raises(errors.OperatorError, match=r"for the window of user = 'ann' failed"):
+        rows_of(stream(SALES).key_by("user").window(ps.global_window()).trigger(Each(fail)))
+
+
+def test_result_that_is_none_is_an_error() -> None:
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Each(lambda *_: 1))
+    with pytest.raises(errors.OperatorError, match=r"returned 1\. Return a TriggerResult"):
+        rows_of(windowed)
+
+
+def test_timers_of_processing_time_are_refused_by_name() -> None:
+    look: Any = lambda row, time, window, ctx: ctx.register_processing_time_timer(5)  # noqa: E731
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Each(look))
+    with pytest.raises(errors.OperatorError, match="register_processing_time_timer") as caught:
+        rows_of(windowed)
+    assert isinstance(caught.value.__cause__, errors.NotSupportedError)
+
+
+def test_timer_that_would_fire_for_ever_is_an_error() -> None:
+    class Again(Never):
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            ctx.register_event_time_timer(time)
+            return TriggerResult.CONTINUE
+
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Again())
+    with pytest.raises(errors.OperatorError, match="it would fire at once, and again and again"):
+        rows_of(windowed)
+
+
+def test_context_is_of_no_use_after_the_job() -> None:
+    kept: list[Any] = []
+    windowed = stream(SALES).window_all(ps.tumbling("10ms"))
+    rows_of(windowed.trigger(Each(lambda row, time, window, ctx: kept.append(ctx))))
+    with pytest.raises(errors.ConfigError, match="used after the call"):
+        kept[0].register_event_time_timer(5)
+
+
+def test_state_is_of_one_run() -> None:
+    def look(row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+        ctx.state["n"] = ctx.state.get("n", 0) + 1
+        return TriggerResult.FIRE if ctx.state["n"] == 2 else TriggerResult.CONTINUE
+
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Each(look))
+    assert rows_of(windowed) == rows_of(windowed) == [(0, 10, 2, 12)]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.window_all(ps.tumbling("1ms")).trigger(None), "trigger got None"),
+        (lambda s: s.window_all(ps.tumbling("1ms")).trigger(Never), "trigger got <class"),
+        (lambda s: s.window_all(ps.count_window(2)).trigger(Never()), r"Use global_window\(\)"),
+        (lambda s: s.window_all(ps.session("1ms")).trigger(Never()), "Never cannot"),
+        (lambda s: s.window_all(ps.tumbling("1ms")).emit("on_update").trigger(Never()), "Leave"),
+        (lambda s: s.window_all(ps.tumbling("1ms")).early(count=2).trigger(Never()), "Leave"),
+        (lambda s: s.window_all(ps.tumbling("1ms")).trigger(Never()).early(count=2), "Leave"),
+        (lambda s: s.window_all(ps.tumbling("1ms")).trigger(Never()).trigger(Never()), "Leave"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    call: Callable[[ps.Stream], object], message: str
+) -> None:
+    with pytest.raises(errors.ConfigError, match=message):
+        call(stream(SALES))
+
+
+def test_explain_says_that_it_is_in_python() -> None:
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Never()).discarding()
+    text = windowed.aggregate(n=ps.count()).explain()
+    assert "n=count_all(), trigger Never, discarding  [python]" in text
