@@ -78,7 +78,8 @@ void check_k(const AggregateSpec& aggregate) {
 
 void check_type(const AggregateSpec& aggregate, const Field& field) {
   const DataType& type = field.type;
-  if (type.is_list() && aggregate.kind != AggregateKind::kCount) {
+  if (type.is_list() && aggregate.kind != AggregateKind::kCount &&
+      aggregate.kind != AggregateKind::kUser) {
     throw Error(ErrorCode::kSchema,
                 std::string(name_of(aggregate.kind)) + " does not take column '" + field.name +
                     "' of type " + type.to_string() + ". Of lists there is count alone.",

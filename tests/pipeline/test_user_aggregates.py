@@ -386,6 +386,26 @@ def test_bad_declarations_are_found_when_the_chain_is_built() -> None:
         windowed().aggregate(r=Total("int65")(col("x")))
 
 
+def test_lists_are_arguments_and_no_results() -> None:
+    class Items(Longest):
+        returns = "int64"
+
+        def add(self, value: Any, accumulator: Any) -> Any:
+            return [*(accumulator or []), *value]
+
+        def merge(self, a: Any, b: Any) -> Any:
+            return a + b
+
+        def get_result(self, accumulator: Any) -> Any:
+            return None if accumulator is None else sum(accumulator)
+
+    lists = pa.array([[1, 2], [3], None, [], [4, 5, 6]], pa.list_(pa.int64()))
+    assert results(Items()(col("l")), TABLE.append_column("l", lists)) == [3, 3, 0, 15]
+    Items.returns = "list<int64>"
+    with pytest.raises(NotSupportedError, match="Items returns list<int64>, which functions"):
+        windowed().aggregate(r=Items()(col("x")))
+
+
 @pytest.mark.parametrize(
     ("accumulators", "initial", "error", "what"),
     [

@@ -310,11 +310,16 @@ def user_aggregate(aggregate: nodes.Aggregate) -> tuple[UserAggregate, Aggregate
     ConfigError
         If a type does not exist, or an initial value is not of its type.
     NotSupportedError
-        If a column of accumulators has no fixed width.
+        If a column of accumulators has no fixed width, or results are lists.
     """
     user = aggregate.user
     assert user is not None
     returns = DataType(user.returns)
+    if returns.kind not in (*_ACCEPTED, *_TIMES):
+        raise NotSupportedError(
+            f"aggregate {user.name} returns {returns}, which functions in Python cannot return "
+            "yet. Return single values."
+        )
     if user.accumulators is None:
         calls: AggregateCalls = RecordCalls(aggregate, user)
         return UserAggregate(calls, [], returns), calls
