@@ -127,6 +127,7 @@ int64_t PaneAggregation::add(const RecordBatch& rows, const RowWatermarks& water
     if (!add_to_windows(row, emit)) late->push_back(static_cast<int32_t>(row));
   }
   settle(count);
+  table_.settle();
   arrivals_ += count;
   flush(emit);
   return behind_;
