@@ -67,6 +67,7 @@ class JsonFormat:
     def _table(self, block: bytes, schema: pyarrow.Schema | None) -> pyarrow.Table:
         _require_objects(_text_of(block))
         table = self._parse(block, schema)
+        _require_object_a_line(block, table.num_rows)
         if schema is None:
             return table
         table = table.select(schema.names)
@@ -156,6 +157,16 @@ def _require_objects(text: str) -> None:
             return  # the reader comes upon it first
         if found is None:
             raise arrow.ArrowInvalid("null is no object")
+
+
+def _require_object_a_line(block: bytes, rows: int) -> None:
+    """Raise ArrowInvalid where lines and objects differ, which pyarrow does not mind."""
+    lines = sum(1 for line in block.split(b"\n") if line.strip())
+    if rows == lines:
+        return
+    arrow = require("pyarrow", extra="arrow")
+    several = "several objects on a line" if rows > lines else "an object of several lines"
+    raise arrow.ArrowInvalid(f"there is {several}. Give each a line of its own")
 
 
 def _require_whole_days(column: pyarrow.ChunkedArray, field: pyarrow.Field) -> None:

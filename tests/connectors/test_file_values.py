@@ -283,3 +283,15 @@ def test_json_that_is_no_object_or_no_number_is_refused_by_row(
     if "a" not in bad:
         with pytest.raises(OperatorError, match=r"values.json: row 1: "):
             json(f'{bad}\n{{"a": 3}}\n', schema)
+
+
+@pytest.mark.parametrize("schema", [None, {"a": "int64"}])
+@pytest.mark.parametrize("bad", ['{"a": 2} {"a": 3}', '{"a": 2}{"a": 3}'])
+def test_json_with_several_objects_on_a_line_is_refused_by_row(bad: str, schema: Any) -> None:
+    with pytest.raises(OperatorError, match=r"values.json: row 3: there is several objects on a"):
+        json(f'{{"a": 1}}\n{{"a": 1}}\n{bad}\n{{"a": 4}}\n', schema)
+
+
+def test_json_object_of_several_lines_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"values.json: row "):
+        json('{"a":\n 1}\n{"a": 4}\n', {"a": "int64"})
