@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pystream._native import Schema
 from pystream.connectors.file_formats import BadRowError, FileFormat
 from pystream.connectors.file_names import FilePaths, find_files
-from pystream.errors import NotSupportedError, OperatorError, SchemaError
+from pystream.errors import NotSupportedError, OperatorError, SchemaError, StorageError
 from pystream.log._optional import require
 
 if TYPE_CHECKING:
@@ -149,6 +149,12 @@ class naming:  # noqa: N801  reads as a word of a with statement
                 f"{self._what}: {self._file}: {error}. A job reads its files when it runs: leave "
                 "them where they were when its chain was built.",
                 operator=self._operator,
+            ) from error
+        if isinstance(error, OSError):
+            raise StorageError(
+                f"{self._what}: {self._file}: {error}. Make it a whole file that can be read.",
+                errno=error.errno,
+                path=self._file,
             ) from error
         if isinstance(error, SchemaError) and self._file not in str(error):
             raise SchemaError(f"{self._what}: {self._file}: {error}", column=error.column) from None

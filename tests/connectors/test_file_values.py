@@ -15,7 +15,7 @@ import pytest
 
 import pystream as ps
 from pystream.connectors import file_csv
-from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError
+from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError, StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -295,3 +295,13 @@ def test_json_with_several_objects_on_a_line_is_refused_by_row(bad: str, schema:
 def test_json_object_of_several_lines_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"values.json: row "):
         json('{"a":\n 1}\n{"a": 4}\n', {"a": "int64"})
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_file_that_cannot_be_read_when_the_chain_is_built_is_named(ending: str) -> None:
+    Path(f"values.{ending}.gz").write_bytes(b"this was never compressed")
+    with pytest.raises(
+        StorageError, match=rf"from_{ending}: values.{ending}.gz: .*whole file"
+    ) as caught:
+        getattr(ps.Environment(), f"from_{ending}")(f"values.{ending}.gz")
+    assert caught.value.path == f"values.{ending}.gz"
