@@ -1188,6 +1188,7 @@ class Graph:
         aggregates: Sequence[
             tuple[str, AggregateKind, str | None]
             | tuple[str, AggregateKind, str | None, str | None, Sequence[float]]
+            | tuple[str, Sequence[str], UserAggregate]
         ],
         size: int = 0,
         gap: int | str = 0,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import pystream as ps
 from pystream import TriggerResult, col, errors
-from tests.oracle.triggers import Assigner, Fixed, Global, Sessions, run_operator
-from tests.oracle.windows import rows
+from tests.oracle import chains
+from tests.oracle.triggers import Assigner, Fixed, Global, Sessions, Specified, run_operator
+from tests.oracle.windows import Record, rows, run
 from tests.pipeline import test_sessions_oracle as sessions
 from tests.pipeline import test_triggers_oracle as triggers
 from tests.pipeline import test_windows_oracle as windows
@@ -301,3 +302,84 @@ def test_explain_says_that_it_is_in_python() -> None:
     windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Never()).discarding()
     text = windowed.aggregate(n=ps.count()).explain()
     assert "n=count_all(), trigger Never, discarding  [python]" in text
+
+
+@given(cases(), st.booleans(), st.integers(1, 30))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_windows_below_see_panes_at_the_watermark_of_what_fired_them(
+    log: ps.Log,
+    drawn: tuple[sessions.Case, dict[str, Any], Callable[[], Busy]],
+    is_own: bool,
+    size: int,
+) -> None:
+    """Below a trigger of one's own, and below the native ones where the engine is the same."""
+    case, asked, make = drawn
+    is_own |= isinstance(asked["assigner"], Fixed)
+    topic = triggers.publish(log, case)
+    result = run_operator(
+        case.records,
+        trigger=make() if is_own else Specified(2, 7),
+        out_of_orderness=case.out_of_orderness,
+        partitions=range(case.partitions),
+        **asked,
+    )
+    items = chains.below(result, [len(pane.members) for pane in result.panes])
+    items = [Record(item.timestamp, (), *_rest(item)) for item in items]
+    second = run(items, size=size, source_watermark=chains.watermark_below())
+    wanted = [
+        (pane.start, pane.end, sum(items[i].values[0] for i in pane.members))  # type: ignore[misc]
+        for pane in second.panes
+    ]
+    wanted_late = [items[index].timestamp for index in second.late]
+    for parallelism in (1, 2):
+        env = ps.Environment(log, parallelism=parallelism)
+        watermark = windows.watermark_of(case)  # type: ignore[arg-type]
+        stream = env.from_topic(topic, watermark=watermark, bounded=True)
+        window = window_of(case, asked["assigner"])
+        windowed = stream.key_by(*case.keys).window(window) if case.keys else None
+        windowed = stream.window_all(window) if windowed is None else windowed
+        if asked["allowed_lateness"]:
+            windowed = windowed.allowed_lateness(f"{asked['allowed_lateness']}ms")
+        windowed = windowed.trigger(make()) if is_own else windowed.early("7ms", count=2)
+        windowed = windowed.discarding() if asked["discarding"] else windowed
+        late = ps.OutputTag("late")
+        below = windowed.aggregate(n=ps.count()).window_all(ps.tumbling(f"{size}ms"))
+        totals = below.side_output_late_data(late).aggregate(n=col("n").sum())
+        columns = [column.cast(pa.int64()).to_pylist() for column in totals.to_arrow().columns]
+        assert list(zip(*columns, strict=True)) == wanted
+        ends = totals.side_output(late).to_arrow()["window_end"].cast(pa.int64()).to_pylist()
+        assert [end - 1 for end in ends] == wanted_late
+
+
+def _rest(item: Record) -> tuple[Any, ...]:
+    return item.values, item.partition, item.is_filtered, item.appended, item.mark
+
+
+def test_own_trigger_and_own_aggregate_go_together() -> None:
+    class Joined(ps.AggregateFunction[int, list[int], str]):
+        returns = "string"
+
+        def create_accumulator(self) -> list[int]:
+            return []
+
+        def add(self, value: int, accumulator: list[int]) -> list[int]:
+            if value == 666:
+                raise ValueError("the number")
+            return [*accumulator, value]
+
+        def get_result(self, accumulator: list[int]) -> str:
+            return ",".join(map(str, accumulator))
+
+        def merge(self, a: list[int], b: list[int]) -> list[int]:
+            return a + b
+
+    def joined(rows: list[tuple[str, int, int]]) -> list[str]:
+        windowed = stream(rows).window_all(ps.global_window()).trigger(Each(lambda *_: None))
+        amounts = windowed.aggregate(amounts=Joined()(col("amount")))
+        found: list[str] = amounts.to_arrow()["amounts"].to_pylist()
+        return found
+
+    assert joined(SALES) == ["5", "5,7", "5,7,9", "5,7,9,1"]
+    with pytest.raises(errors.OperatorError, match="ValueError: the number") as caught:
+        joined([("ann", 1, 666)])
+    assert caught.value.__cause__ is not None

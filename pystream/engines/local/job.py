@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pystream._native import Executor, RecordBatch
 from pystream.config import parse_duration_ns
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 __all__ = ["Job", "JobResult", "Progress"]
+
+Result = TypeVar("Result")
 
 _BUDGET_US = 100_000  # how long the core works before Python looks for Ctrl-C
 _END_SECONDS = 10.0  # how long the end of the program waits for a job that was left running
@@ -273,7 +275,7 @@ class Job:
         has_warned = False
         with FileOutputs(job.writers) as outputs:
             while True:
-                status = self._run_core()
+                status = self._run_core(lambda: executor.run(_BUDGET_US))
                 for stage in executor.pending():
                     self._run_stage(stage, tell)
                 if job.collect is not None:
@@ -288,10 +290,10 @@ class Job:
                 if status in ("finished", "stopped"):
                     return status, collected
 
-    def _run_core(self) -> str:
+    def _run_core(self, work: Callable[[], Result]) -> Result:
         """Let the core work; what was raised in Python comes out."""
         try:
-            return self._executor.run(_BUDGET_US)
+            return work()
         except StreamError as failure:
             for reader in self._job.readers:
                 if reader.error is not None:
@@ -309,7 +311,9 @@ class Job:
         executor = self._executor
         if stage in self._job.triggers:
             trigger = self._job.triggers[stage]
-            while not self._must_stop.is_set() and executor.run_trigger(stage, trigger):
+            while not self._must_stop.is_set():
+                if not self._run_core(lambda: executor.run_trigger(stage, trigger)):
+                    return
                 if tell is not None:
                     tell.when_due()
             return
