@@ -49,6 +49,7 @@ Arity arity_of(Function function) {
     case Function::kIsNotNull:
     case Function::kIsNaN:
     case Function::kLength:
+    case Function::kListLength:
     case Function::kLower:
     case Function::kUpper:
     case Function::kStrip:
