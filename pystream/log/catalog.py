@@ -94,6 +94,7 @@ class Catalog:
         )
         self._connection: sqlite3.Connection | None = None
         self._own_changes = 0  # by this connection, which does not see its own changes
+        self._own_commits = 0
         self._foreign_changes = 0  # as SQLite counts them
         self._watch = CatalogWatch(self._path)
         self._closer: weakref.finalize[..., Catalog] | None = None
@@ -168,6 +169,7 @@ class Catalog:
             )
             topic = replace(topic, schema_id=schema_id, schema_blob=blob)
             write_topic_file(self._directory, topic, created_us(connection, topic.id))
+        self._own_changes += 1
         return topic
 
     def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
@@ -212,10 +214,11 @@ class Catalog:
             remove_topic(connection, topic)
             # From here on its directory is no topic that lost its row.
             mark_deleted(self._directory, topic.id)
+        self._own_changes += 1
         return topic
 
     def change_mark(self) -> tuple[int, int]:
-        """Return what differs after anything was committed. Cheap.
+        """Return what differs after a topic was altered or deleted or a name taken. Cheap.
 
         Changes of another process are noticed at once, and within a second if that process was
         stopped in the middle of its commit.
@@ -224,6 +227,10 @@ class Catalog:
             with self._read() as connection:
                 (self._foreign_changes,) = connection.execute("PRAGMA data_version").fetchone()
         return self._foreign_changes, self._own_changes + self._reopened_count
+
+    def commit_mark(self) -> tuple[int, int]:
+        """Return what differs after anything was committed, as cheap as :meth:`change_mark`."""
+        return self.change_mark()[0], self._own_commits + self._reopened_count
 
     def has_topic(self, topic_id: bytes) -> bool:
         """Return whether the topic of that id exists, whatever its name."""
@@ -306,6 +313,7 @@ class Catalog:
             row = connection.execute(
                 "SELECT id, epoch FROM producers WHERE name = ?", (name,)
             ).fetchone()
+        self._own_changes += 1
         return int(row[0]), int(row[1])
 
     def producer_epoch(self, producer_id: int) -> int:
@@ -470,7 +478,7 @@ class Catalog:
                 try:
                     yield connection
                     connection.execute("COMMIT")
-                    self._own_changes += 1
+                    self._own_commits += 1
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")

@@ -149,7 +149,7 @@ class GroupMember:
     def sync(self) -> Standing:
         """Do what there is to do for the group and for itself, and return how it stands."""
         self._mark = None
-        mark = self._catalog.change_mark()
+        mark = self._catalog.commit_mark()
         with self._catalog.reading() as connection:
             state = load_group(connection, self.group_number)
             if state is None or self.number not in state.members:
@@ -309,7 +309,7 @@ class GroupMember:
 
     def _is_changed(self) -> bool:
         """Return whether the catalog holds something about the group that was not seen."""
-        mark = self._catalog.change_mark()
+        mark = self._catalog.commit_mark()
         if mark == self._mark:
             return False
         with self._catalog.reading() as connection:
