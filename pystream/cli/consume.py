@@ -134,7 +134,12 @@ def _consumer(log: Log, request: Request) -> Consumer:
                 "earliest or latest says where it begins without that."
             )
         reset = "earliest" if start is None else start.kind
-        return log.consumer(*request.topics, group_id=request.group, auto_offset_reset=reset)
+        return log.consumer(
+            *request.topics,
+            group_id=request.group,
+            auto_offset_reset=reset,
+            enable_auto_commit=False,  # what was written is committed, see _commit
+        )
     places = []
     for name in dict.fromkeys(request.topics):
         topic = log.topic(name)
