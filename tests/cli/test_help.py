@@ -54,6 +54,9 @@ def shell_directory(tmp_path: Path) -> Path:
             users = ["ann", "bob"] * 20
             producer.send_batch("payments", {"user": users, "amount": [9.5, 0.5] * 20})
             producer.send("lines", "one", key="a")
+            producer.flush()
+        with log.consumer("payments", group_id="billing") as consumer:
+            consumer.commit()
     (tmp_path / "totals.py").write_text(TOTALS)
     (tmp_path / "payments.csv").write_text("user,amount\nann,1.5\n")
     write_script(tmp_path / "bin")
