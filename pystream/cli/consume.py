@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "consume"]
 
 _COMMIT_SECONDS = 1.0  # between commits of a group, at least
+_JOIN_TIMEOUT = "1s"  # of a member that has no partition yet
 _ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 _FOR_PROGRAMS = (Format.CSV, Format.PARQUET)  # of one schema
 
@@ -86,6 +87,8 @@ def consume(request: Request, stop: Stop) -> None:
         consumption = _Consumption(
             consumer, request, pickers=pickers, writer=writer, out=out, stop=stop
         )
+        if request.group is not None:
+            consumer.subscribe(request.topics, on_revoke=consumption.give_up)
         total = None if request.follow else consumption.total()
         tell = stack.enter_context(counting("Consuming", total, is_shown=not is_terminal))
         consumption.run(tell)
@@ -135,10 +138,7 @@ def _consumer(log: Log, request: Request) -> Consumer:
             )
         reset = "earliest" if start is None else start.kind
         return log.consumer(
-            *request.topics,
-            group_id=request.group,
-            auto_offset_reset=reset,
-            enable_auto_commit=False,  # what was written is committed, see _commit
+            group_id=request.group, auto_offset_reset=reset, enable_auto_commit=False
         )
     places = []
     for name in dict.fromkeys(request.topics):
@@ -189,18 +189,27 @@ class _Consumption:
         self._out = out
         self._stop = stop
         self._left = request.max_records
-        self._ends = consumer.end_offsets(consumer.assignment())
+        self._ends: dict[ps.TopicPartition, int] = {}
         self._done = 0
         self._committed_at = time.monotonic()
         self._is_commit_due = False
+        self._is_running = False
 
     def total(self) -> int:
         """Return how many records there are to read, up to the end that topics have now."""
-        ends = self._ends
-        return sum(end - self._consumer.position(name) for name, end in ends.items())
+        return sum(
+            self._end_of(name) - self._consumer.position(name)
+            for name in self._consumer.assignment()
+        )
+
+    def give_up(self, _consumer: Consumer, _partitions: list[ps.TopicPartition]) -> None:
+        """Before another member of the group gets partitions, commit what was written of them."""
+        if self._is_running:
+            self._settle(is_idle=True)
 
     def run(self, tell: Callable[[int], Any]) -> None:
         """Write, and at the end, whichever it is, complete the output before committing."""
+        self._is_running = True
         try:
             for batch in self._batches():
                 self._done += len(batch)
@@ -213,31 +222,51 @@ class _Consumption:
             if stopped.is_between:
                 self._finish()
             raise
-        self._finish()
+        else:
+            self._finish()
+        finally:
+            self._is_running = False  # after an error, nobody knows what was handed on
 
     def _batches(self) -> Iterator[RecordBatch]:
         consumer, follow = self._consumer, self._request.follow
-        unread = {name for name, end in self._ends.items() if consumer.position(name) < end}
-        consumer.pause(*(name for name in self._ends if not follow and name not in unread))
-        while unread or follow:
-            for batch in consumer.batches(timeout="0s"):
-                if follow:
-                    yield batch
-                    continue
-                name = ps.TopicPartition(str(batch.topic), int(batch.partition or 0))
-                rest = self._ends[name] - batch.base_offset
-                if consumer.position(name) >= self._ends[name]:
-                    unread.discard(name)
-                    if rest < len(batch):  # the end was where the command began
-                        consumer.seek(name, self._ends[name])
-                    consumer.pause(name)
-                yield batch if rest >= len(batch) else batch.slice(0, rest)
+        # A member may have to wait for others to give partitions up.
+        patience = "0s" if self._request.group is None else _JOIN_TIMEOUT
+        while follow or self._pause_what_is_read():
+            for batch in consumer.batches(timeout="0s" if follow else patience):
+                rest = len(batch) if follow else self._left_of(batch)
+                if rest > 0:
+                    yield batch if rest >= len(batch) else batch.slice(0, rest)
+                if not follow and rest <= len(batch) and not self._pause_what_is_read():
+                    return
             if not follow:
                 return
             self._settle(is_idle=True)
             with self._stop.waiting():
                 batch = next(consumer.batches())
             yield batch
+
+    def _left_of(self, batch: RecordBatch) -> int:
+        """Return how many records of a batch were there when the command began."""
+        name = ps.TopicPartition(str(batch.topic), int(batch.partition or 0))
+        left = self._end_of(name) - batch.base_offset
+        if left < len(batch):
+            self._consumer.seek(name, self._end_of(name))
+        return left
+
+    def _pause_what_is_read(self) -> bool:
+        """Pause partitions that are read to their end; return whether there are others."""
+        consumer = self._consumer
+        assigned, paused = consumer.assignment(), consumer.paused()
+        done = {name for name in assigned if consumer.position(name) >= self._end_of(name)}
+        if fresh := done - paused:
+            consumer.pause(*fresh)
+        return assigned != done or (not assigned and self._request.group is not None)
+
+    def _end_of(self, name: ps.TopicPartition) -> int:
+        """Return where a partition ended when it was first looked at."""
+        if name not in self._ends:
+            self._ends |= self._consumer.end_offsets([name])
+        return self._ends[name]
 
     def _write(self, batch: RecordBatch) -> bool:
         """Write what is wanted of a batch; return whether that is all."""

@@ -95,8 +95,9 @@ def produce(request: Request, stop: Stop) -> None:
                 print(f"pystream: stopped. {sending.summary}", file=sys.stderr)
                 raise stopped from None
     known = f", {sending.known:,} of which it had before" if sending.known else ""
+    records = "record" if sending.done == 1 else "records"
     result_console().print(
-        f"produced {sending.done:,} record{'' if sending.done == 1 else 's'} to {escape(topic.name)}{known}",
+        f"produced {sending.done:,} {records} to {escape(topic.name)}{known}",
         soft_wrap=True,
     )
 

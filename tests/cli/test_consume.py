@@ -256,6 +256,29 @@ def test_group_goes_on_behind_the_last_record_written(directory: Path) -> None:
     assert succeed(directory, "numbers", "-g", "other", "--from", "latest") == ""
 
 
+def test_members_of_a_group_share_partitions(directory: Path) -> None:
+    """The command commits what it wrote before another member gets its partitions."""
+    following = follow(directory, "-g", "g")
+    assert len(lines_of(following, 10)) == 10
+    with (
+        ps.open(directory) as log,
+        log.producer(linger="0s") as producer,
+        log.consumer("numbers", group_id="g", auto_offset_reset="none") as other,
+    ):
+        deadline = time.monotonic() + LONG
+        while len(other.assignment()) != 1 and time.monotonic() < deadline:
+            assert other.poll("20ms") == {}
+        (mine,) = other.assignment()
+        for partition in (0, 1):
+            producer.send("numbers", {"n": 10 + partition}, partition=partition).result()
+        (record,) = other.poll(f"{LONG}s")[mine]
+        assert record["n"] == 10 + mine.partition
+        assert lines_of(following, 1)[0]["n"] == 11 - mine.partition
+    following.send_signal(signal.SIGTERM)
+    following.communicate(timeout=LONG)
+    assert following.returncode == 143
+
+
 def test_group_commits_nothing_that_a_closed_pipe_did_not_take(directory: Path) -> None:
     read, write = os.pipe()
     os.close(read)
