@@ -89,7 +89,7 @@ struct AggregateSpec {
   double quantile = 0;        // kApproxQuantile: in [0, 1]
   double relative_error = 0;  // kApproxQuantile(s): within the limits below
   std::shared_ptr<const UserAggregate> user = nullptr;  // kUser
-  std::vector<int> others = {};  // kUser: column indexes of the arguments behind `input`
+  std::vector<int> others = {};        // kUser: column indexes of the arguments behind `input`
   std::vector<double> quantiles = {};  // kApproxQuantiles: one to kMostQuantiles, each in [0, 1]
   int64_t k = 0;                       // kTopK and kBottomK: 1 to kMostValues
 };

@@ -148,8 +148,8 @@ class Lives:
             (kept / "notes").write_text("\n".join(self._notes))
             shutil.copy(self._scratch / f"trace-{life}", kept / "trace")
             raise AssertionError(
-                f"life {life}, behind record {record} ({call.kind.decode()} {call.path}); the state, "
-                f"the notes of the lives and the last one's trace are kept in {kept}:\n"
+                f"life {life}, behind record {record} ({call.kind.decode()} {call.path}); the "
+                f"state, the notes of the lives and the last one's trace are kept in {kept}:\n"
                 f"{traceback.format_exc(limit=-3)}"
             ) from None
         finally:

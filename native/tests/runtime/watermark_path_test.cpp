@@ -65,8 +65,8 @@ struct Stream {
       int64_t own = batch.marks.own_before;
       for (const int64_t time : times) {
         own = std::max(own, time);
-        taken.push_back(std::max(batch.marks.before,
-                                 watermark_of(std::min(own, batch.marks.others), delay)));
+        taken.push_back(
+            std::max(batch.marks.before, watermark_of(std::min(own, batch.marks.others), delay)));
       }
       round.push_back(std::move(batch));
     }
