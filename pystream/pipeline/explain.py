@@ -18,11 +18,10 @@ def check_format(form: str) -> None:
 def place(node: nodes.Node) -> str:
     """Return where the work of an operator is done: "native" or "python"."""
     if isinstance(node, nodes.WindowAggregation):
-        return "python" if any(a.user is not None for a in node.aggregates) else "native"
-    in_python = nodes.MapBatches | nodes.ReaderSource | nodes.FileSink
-    if isinstance(node, nodes.WindowAggregation) and node.trigger.own is not None:
-        return "python"
-    return "python" if isinstance(node, in_python) else "native"
+        is_python = node.trigger.own is not None or any(a.user for a in node.aggregates)
+    else:
+        is_python = isinstance(node, nodes.MapBatches | nodes.ReaderSource | nodes.FileSink)
+    return "python" if is_python else "native"
 
 
 def explain(sinks: tuple[nodes.Node, ...]) -> str:
