@@ -1,6 +1,6 @@
 """Break one rule at a time in a copy of the sources, and see that the tests notice.
 
-Usage: ci/mutations [windows|log|producers] [part of a name ...]   (windows by default)
+Usage: ci/mutations [windows|log|producers|groups] [part of a name ...]   (windows by default)
 
 The working tree is only read. The copy is built once; each mutation rebuilds what it touches, runs
 the tests of its group until the first failure, and is taken back.

@@ -3,6 +3,7 @@
 from tests.mutations import (
     aggregate_rules,
     count_rules,
+    group_rules,
     log_rules,
     producer_rules,
     rules,
@@ -63,6 +64,15 @@ GROUPS = {
             "tests/log/test_named_producer.py",
             "tests/native_api/test_producers.py",
             "tests/log/test_crash.py",
+        ),
+    ),
+    "groups": Group(
+        group_rules.MUTATIONS,
+        native_tests=(),
+        python_tests=(
+            "tests/log/test_groups_model.py",
+            "tests/log/test_groups.py",
+            "tests/log/test_groups_crash.py",
         ),
     ),
 }
