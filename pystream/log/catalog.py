@@ -86,7 +86,7 @@ class Catalog:
         self._read_only = read_only
         self._is_rebuilt = is_rebuilt
         self._frozen: Signature | None = None  # the state that a read-only connection shows
-        self._reopened_count = 0
+        self._reopened_count = self._own_commits = 0
         self._lock_timeout_us = lock_timeout_us
         self._mutex = fork.mutex()
         self._write_lock = KernelLock(
@@ -94,7 +94,6 @@ class Catalog:
         )
         self._connection: sqlite3.Connection | None = None
         self._own_changes = 0  # by this connection, which does not see its own changes
-        self._own_commits = 0
         self._foreign_changes = 0  # as SQLite counts them
         self._watch = CatalogWatch(self._path)
         self._closer: weakref.finalize[..., Catalog] | None = None
@@ -229,7 +228,7 @@ class Catalog:
         return self._foreign_changes, self._own_changes + self._reopened_count
 
     def commit_mark(self) -> tuple[int, int]:
-        """Return what differs after anything was committed, as cheap as :meth:`change_mark`."""
+        """Return what differs after anything was committed; as cheap."""
         return self.change_mark()[0], self._own_commits + self._reopened_count
 
     def has_topic(self, topic_id: bytes) -> bool:
@@ -261,11 +260,12 @@ class Catalog:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Show one state of everything for the time of the body."""
         with self._read() as connection:
-            connection.execute("BEGIN")
-            try:
+            try:  # Ctrl-C may come when it has just begun
+                connection.execute("BEGIN")
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -474,8 +474,8 @@ class Catalog:
         with self._mutex, translated(self._path):
             connection = self._connection or self._open()
             with self._locked():
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
                     self._own_commits += 1

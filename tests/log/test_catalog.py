@@ -236,6 +236,36 @@ def test_database_of_another_program_is_refused_and_unchanged(tmp_path: Path) ->
     assert path.read_bytes() == before
 
 
+class InterruptedConnection:
+    """A connection where Ctrl-C comes when the first transaction has just begun."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._is_due = True
+
+    def execute(self, statement: str, *arguments: object) -> sqlite3.Cursor:
+        done = self._connection.execute(statement, *arguments)  # type: ignore[arg-type]
+        if statement.startswith("BEGIN") and self._is_due:
+            self._is_due = False
+            raise KeyboardInterrupt
+        return done
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize("kind", ["reading", "writing"])
+def test_ctrl_c_at_the_beginning_of_a_transaction_leaves_none_open(
+    catalog: Catalog, kind: str
+) -> None:
+    catalog._connection = InterruptedConnection(catalog._connection)  # type: ignore[assignment,arg-type]
+    with pytest.raises(KeyboardInterrupt), getattr(catalog, kind)():
+        pass
+    catalog.create_topics([topic()])
+    with catalog.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM topics").fetchone() == (1,)
+
+
 def test_garbage_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"x" * 8192)
     with pytest.raises(LogError, match="is not a catalog, or is damaged"):
