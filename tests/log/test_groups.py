@@ -498,6 +498,23 @@ def test_a_member_that_exceeds_max_poll_interval_loses_its_partitions(log: ps.Lo
         slow.close()
 
 
+def test_a_member_that_was_thrown_out_begins_where_the_others_ended(log: ps.Log) -> None:
+    """Although it gets the very partitions that it had."""
+    append(log, "orders", 0, 1, 2)
+    told = Told()
+    slow = log.consumer(group_id="g", auto_offset_reset="earliest", max_poll_interval="50ms")
+    told.subscribe(slow)
+    assert len(slow.poll()[TopicPartition("orders", 0)]) == 2
+    with join(log) as other:
+        await_shares([4], other)
+        append(log, "orders", 0, 3)
+        other.poll()
+    assert slow.poll() == {}
+    assert told.calls[1:] == [("lost", [0, 1, 2, 3]), ("assign", [0, 1, 2, 3])]
+    assert slow.position(TopicPartition("orders", 0)) == 3
+    slow.close()
+
+
 def test_a_static_member_gets_its_partitions_back_and_nobody_notices(log: ps.Log) -> None:
     told = Told()
     other = log.consumer(group_id="g")
