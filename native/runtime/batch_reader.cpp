@@ -38,10 +38,14 @@ BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
   }
 }
 
-bool BatchReader::next_part(int64_t rows, RecordBatch* part) {
+bool BatchReader::has_more() {
+  if (has_ended_) return false;
   while (used_rows_ >= current_.num_rows) {
     RecordBatch next;
-    if (!spec_.next(&next)) return false;
+    if (!spec_.next(&next)) {
+      has_ended_ = true;
+      return false;
+    }
     if (next.schema != spec_.schema && !(*next.schema == *spec_.schema)) {
       throw Error(ErrorCode::kSchema,
                   "operator '" + name_ + "': a batch has (" + next.schema->to_string() +
@@ -52,11 +56,20 @@ bool BatchReader::next_part(int64_t rows, RecordBatch* part) {
     current_ = std::move(next);
     used_rows_ = 0;
   }
-  const int64_t length = std::min(rows, current_.num_rows - used_rows_);
-  const bool is_whole = length == current_.num_rows;
-  *part = is_whole ? current_ : current_.slice(used_rows_, length);
-  used_rows_ += length;
   return true;
+}
+
+void BatchReader::take(int64_t rows, std::vector<SourceBatch>* round) {
+  SourceBatch batch;
+  const int64_t length = std::min({rows, kPartRows, current_.num_rows - used_rows_});
+  const bool is_whole = length == current_.num_rows;
+  batch.memory = is_whole ? current_ : current_.slice(used_rows_, length);
+  used_rows_ += length;
+  batch.num_rows = length;
+  batch.marks = observe(&batch);
+  for (const Array& column : batch.memory.columns) batch.bytes += referenced_bytes(column);
+  first_row_ += length;
+  round->push_back(std::move(batch));
 }
 
 void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
@@ -64,17 +77,10 @@ void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
   int64_t bytes = 0;
   for (int64_t batches = 0; rows < limits.rows && bytes < limits.bytes && batches < limits.batches;
        ++batches) {
-    SourceBatch batch;
-    if (!next_part(kPartRows, &batch.memory)) {
-      has_ended_ = true;
-      return;
-    }
-    batch.num_rows = batch.memory.num_rows;
-    batch.marks = observe(&batch);
-    rows += batch.num_rows;
-    for (const Array& column : batch.memory.columns) bytes += referenced_bytes(column);
-    first_row_ += batch.num_rows;
-    round->push_back(std::move(batch));
+    if (!has_more()) return;
+    take(kPartRows, round);
+    rows += round->back().num_rows;
+    bytes += round->back().bytes;
   }
 }
 

@@ -18,6 +18,11 @@ class BatchReader final : public SourceReader {
               const std::vector<std::string>& columns);
 
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  BatchReader* history() override { return this; }
+  // Whether there is a row left; looks ahead. has_ended() is true as soon as this has found none.
+  bool has_more();
+  // Appends the next batch, of at most `rows` rows; there is one left.
+  void take(int64_t rows, std::vector<SourceBatch>* round);
   bool has_ended() const override { return has_ended_; }
   int64_t watermark() const override { return tracker_.current(); }
   int64_t ahead_records() const override { return ahead_records_; }
@@ -25,8 +30,6 @@ class BatchReader final : public SourceReader {
   Array event_time(const SourceBatch& batch) const override;
 
  private:
-  // The next part of the input, at most `rows` rows; false at the end.
-  bool next_part(int64_t rows, RecordBatch* part);
   BatchWatermarks observe(SourceBatch* batch);
   Array watermarks(const SourceBatch& batch) const;  // that the expression gives
 

@@ -66,6 +66,7 @@ struct InputColumns {
     }
   }
   void operator()(const PythonStageSpec&) const { all(); }
+  void operator()(const UnionSpec&) const { names->insert(needed[0].begin(), needed[0].end()); }
   void operator()(const TopicSinkSpec&) const { all(); }
   void operator()(const CollectSpec&) const { all(); }
 };
@@ -85,11 +86,12 @@ ColumnsNeeded columns_needed(const Graph& graph) {
   // Inputs come before the nodes they feed, so a walk from the end sees consumers first.
   for (size_t i = nodes.size(); i-- > 0;) {
     const Node& node = nodes[i];
-    if (!node.input) continue;
-    const auto from = static_cast<size_t>(node.input->node);
-    const auto output = static_cast<size_t>(node.input->output);
-    std::visit(InputColumns{*nodes[from].outputs[output], needed[i], &needed[from][output]},
-               node.spec);
+    for (const Port input : node.inputs) {
+      const auto from = static_cast<size_t>(input.node);
+      const auto output = static_cast<size_t>(input.output);
+      std::visit(InputColumns{*nodes[from].outputs[output], needed[i], &needed[from][output]},
+                 node.spec);
+    }
   }
   return needed;
 }

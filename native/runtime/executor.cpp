@@ -34,6 +34,7 @@ void check_options(const ExecutorOptions& options) {
   check("round_bytes", options.round_bytes);
   check("round_batches", options.round_batches);
   check("chunk_rows", options.chunk_rows);
+  check("turn_rows", options.turn_rows);
 }
 
 // Bitmaps of slices are shared without a copy when they start at a byte.
@@ -44,7 +45,7 @@ ExecutorOptions aligned(ExecutorOptions options) {
 
 int most_threads(const Plan& plan) {
   int most = 1;
-  for (const PlannedSource& source : plan.sources) most = std::max(most, source.threads);
+  for (const PlannedGroup& group : plan.groups) most = std::max(most, group.threads);
   return most;
 }
 
@@ -71,16 +72,26 @@ Stage& find_stage(const Plan& plan, int node) {
 struct Executor::State {
   State(const Graph& graph, const ExecutorOptions& given)
       : options(aligned(given)), plan(make_plan(graph, options)), pool(most_threads(plan)) {
-    for (size_t i = 0; i < plan.sources.size(); ++i) is_source_done.push_back(false);
+    is_source_done.resize(plan.sources.size());
+    due.resize(plan.groups.size());
+    rounds.resize(plan.groups.size());
   }
 
-  // One round of a source; false when there was nothing to do.
+  // One round of a group of sources; false when there was nothing to do.
   bool run_round(size_t index);
-  void process(PlannedSource* source);
+  void process(const PlannedGroup& group, std::vector<SourceBatch>* round);
   // The lowest failed batch in append order, so that the error does not depend on the threads.
   void throw_first_failure(const std::vector<SourceBatch>& round) const;
-  void deliver(PlannedSource* source);
+  void deliver(std::vector<SourceBatch>* round);
   void advance(PlannedSource* source, int64_t watermark);
+  // Ends the sources of the group that have nothing more to give; whether there was one.
+  bool end_sources(const PlannedGroup& group);
+  // Lets unions go on whose inputs have brought all that this round gives; whether one did.
+  bool complete_unions();
+  void note_steps(PlannedSource* source);
+  bool keeps_round(const PlannedGroup& group) const;
+  void end_rounds();
+  bool is_group_done(const PlannedGroup& group) const;
   void drain_stages();
   bool has_pending() const;
   bool is_finished() const;
@@ -97,7 +108,10 @@ struct Executor::State {
   std::vector<bool> is_source_done;
   int64_t arrivals = 0;  // rows that sources handed out so far; checkpointed with the state
 
-  // Of the round at work.
+  // Per group, of the round at work: the unions that have not gone on yet, and its batches, which
+  // stay for as long as there is one.
+  std::vector<size_t> due;
+  std::vector<std::vector<SourceBatch>> rounds;
   struct Failure {
     std::exception_ptr exception;
     const Operator* failed = nullptr;
@@ -108,29 +122,32 @@ struct Executor::State {
   const SourceBatch* serial_batch = nullptr;     // whose emissions are delivered
 };
 
-void Executor::State::process(PlannedSource* source) {
-  std::vector<SourceBatch>& round = source->round;
+void Executor::State::process(const PlannedGroup& group, std::vector<SourceBatch>* round) {
   failures.assign(static_cast<size_t>(pool.threads()), std::nullopt);
+  const auto thread_of = [&](const SourceBatch& batch) {
+    return (group.first_lanes[static_cast<size_t>(batch.source)] + batch.partition) % group.threads;
+  };
   const auto work = [&](int thread) {
-    if (thread >= source->threads) return;
+    if (thread >= group.threads) return;
     Lane lane;
     lane.thread = thread;
-    for (size_t i = 0; i < round.size(); ++i) {
-      if (round[i].partition % source->threads != thread) continue;
+    for (size_t i = 0; i < round->size(); ++i) {
+      SourceBatch& batch = (*round)[i];
+      if (thread_of(batch) != thread) continue;
       try {
-        source->root->run(&round[i], lane);
+        plan.sources[group.sources[static_cast<size_t>(batch.source)]].root->run(&batch, lane);
       } catch (...) {
         failures[static_cast<size_t>(thread)] = Failure{std::current_exception(), lane.current, i};
         return;
       }
     }
   };
-  if (source->threads == 1) {
+  if (group.threads == 1) {
     work(0);
   } else {
     pool.run(work);
   }
-  throw_first_failure(round);
+  throw_first_failure(*round);
 }
 
 void Executor::State::throw_first_failure(const std::vector<SourceBatch>& round) const {
@@ -141,13 +158,14 @@ void Executor::State::throw_first_failure(const std::vector<SourceBatch>& round)
   if (first != nullptr) throw located_error(first->exception, first->failed, &round[first->batch]);
 }
 
-void Executor::State::deliver(PlannedSource* source) {
-  for (SourceBatch& batch : source->round) {
+void Executor::State::deliver(std::vector<SourceBatch>* round) {
+  for (SourceBatch& batch : *round) {
     serial_batch = &batch;
     for (Emission& emission : batch.emissions) {
       serial.enter(emission.target);
       emission.target->deliver(std::move(emission.rows), serial);
     }
+    batch.emissions.clear();
   }
   serial_batch = nullptr;
   serial.leave(nullptr);
@@ -158,52 +176,108 @@ void Executor::State::advance(PlannedSource* source, int64_t watermark) {
   source->root->flush(serial);
 }
 
+bool Executor::State::end_sources(const PlannedGroup& group) {
+  bool has_ended = false;
+  for (const size_t index : group.sources) {
+    PlannedSource& source = plan.sources[index];
+    if (is_source_done[index] || !source.reader->has_ended()) continue;
+    is_source_done[index] = true;
+    has_ended = true;
+    if (source.path) source.path->add(WatermarkStep{windows::kMaxWatermark, false});
+    advance(&source, windows::kMaxWatermark);
+  }
+  return has_ended;
+}
+
 bool Executor::State::run_round(size_t index) {
-  PlannedSource& source = plan.sources[index];
-  source.round.clear();
-  if (source.path) source.path->begin(source.reader->watermark());
-  serial.path = source.path.get();
-  serial.enter(source.root);
-  source.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
-                            &source.round);
-  for (SourceBatch& batch : source.round) {
+  PlannedGroup& group = plan.groups[index];
+  std::vector<SourceBatch>& round = rounds[index];
+  for (const size_t i : group.sources) {
+    PlannedSource& source = plan.sources[i];
+    if (source.path) source.path->begin(source.reader->watermark());
+  }
+  serial.enter(plan.sources[group.sources[0]].root);
+  group.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
+                           &round);
+  for (SourceBatch& batch : round) {
     batch.first_arrival = arrivals;
     arrivals += batch.num_rows;
   }
-  OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
-  OperatorMetrics::set(source.root->metrics().ahead_records, source.reader->ahead_records());
+  for (const size_t i : group.sources) {
+    const PlannedSource& source = plan.sources[i];
+    OperatorMetrics::set(source.root->metrics().skipped_records, source.reader->skipped_records());
+    OperatorMetrics::set(source.root->metrics().ahead_records, source.reader->ahead_records());
+  }
   serial.leave(nullptr);
-  const bool had_any = !source.round.empty();
+  if (group.timeline) group.timeline->begin(&round);
+  const bool had_any = !round.empty();
   if (had_any) {
-    if (source.path) {
-      for (const SourceBatch& batch : source.round) source.path->add(batch);
+    for (const SourceBatch& batch : round) {
+      const size_t source = group.sources[static_cast<size_t>(batch.source)];
+      if (plan.sources[source].path) plan.sources[source].path->add(batch);
     }
-    process(&source);
-    deliver(&source);
-    if (!source.path) source.round.clear();
-    advance(&source, source.reader->watermark());
-  } else if (source.reader->pass_idle_time()) {
-    for (const WatermarkStep& step : source.reader->take_steps()) {
-      if (source.path) source.path->add(step);
+    process(group, &round);
+    deliver(&round);
+  }
+  const bool has_moved = had_any || group.reader->pass_idle_time();
+  for (const size_t i : group.sources) note_steps(&plan.sources[i]);
+  if (!keeps_round(group)) round.clear();
+  if (has_moved) {
+    for (const size_t i : group.sources) {
+      if (!is_source_done[i]) advance(&plan.sources[i], plan.sources[i].reader->watermark());
     }
-    advance(&source, source.reader->watermark());
   }
-  if (source.reader->has_ended()) {
-    is_source_done[index] = true;
-    if (source.path) source.path->add({windows::kMaxWatermark, false});
-    advance(&source, windows::kMaxWatermark);
+  const bool has_ended = end_sources(group);
+  due[index] = has_moved || has_ended ? group.unions.size() : 0;
+  return had_any || has_ended || due[index] > 0;
+}
+
+// Time that has passed, here or as other sources say, may have moved the watermark in steps.
+void Executor::State::note_steps(PlannedSource* source) {
+  for (const WatermarkStep& step : source->reader->take_steps()) {
+    if (source->path) source->path->add(step);
   }
-  serial.path = nullptr;
-  return had_any || is_source_done[index];
+}
+
+bool Executor::State::keeps_round(const PlannedGroup& group) const {
+  return group.timeline != nullptr ||
+         std::any_of(group.sources.begin(), group.sources.end(),
+                     [this](size_t source) { return plan.sources[source].path != nullptr; });
+}
+
+// Nothing asks for what the rounds brought now.
+void Executor::State::end_rounds() {
+  for (size_t i = 0; i < plan.groups.size(); ++i) {
+    if (plan.groups[i].timeline) plan.groups[i].timeline->end();
+    rounds[i].clear();
+  }
+}
+
+bool Executor::State::complete_unions() {
+  for (size_t i = 0; i < plan.groups.size(); ++i) {
+    if (due[i] == 0) continue;
+    const PlannedGroup& group = plan.groups[i];
+    UnionOperator* op = group.unions[group.unions.size() - due[i]];
+    op->complete(serial);
+    const int64_t watermark = group.reader->scope_watermark(op->scope());
+    if (watermark != windows::kMinWatermark) op->advance(watermark, serial);
+    op->flush(serial);
+    --due[i];
+    return true;
+  }
+  return false;
+}
+
+bool Executor::State::is_group_done(const PlannedGroup& group) const {
+  return std::all_of(group.sources.begin(), group.sources.end(),
+                     [this](size_t source) { return is_source_done[source]; });
 }
 
 void Executor::State::drain_stages() {
   for (const auto& stage : plan.stages) {
-    serial.path = plan.sources[stage.source].path.get();
     stage.op->drain(serial);
     stage.op->flush(serial);
   }
-  serial.path = nullptr;
 }
 
 bool Executor::State::has_pending() const {
@@ -240,20 +314,23 @@ void Executor::State::wait(int64_t budget_us) const {
 RunStatus Executor::State::run(int64_t budget_us) {
   const auto deadline = Clock::now() + std::chrono::microseconds(budget_us);
   for (;;) {
-    drain_stages();
+    // What is due in a group waits for the stages above it: for all, to keep it simple.
+    do {
+      drain_stages();
+    } while (!has_pending() && complete_unions());
     if (is_stop_requested.load(std::memory_order_relaxed)) {
       final_status = RunStatus::kStopped;
       return *final_status;
     }
     if (has_pending()) return RunStatus::kPending;
-    for (PlannedSource& source : plan.sources) source.round.clear();  // nothing asks for it now
+    end_rounds();
     if (is_finished()) {
       final_status = RunStatus::kFinished;
       return *final_status;
     }
     bool had_any = false;
-    for (size_t i = 0; i < plan.sources.size(); ++i) {
-      if (!is_source_done[i]) had_any |= run_round(i);
+    for (size_t i = 0; i < plan.groups.size(); ++i) {
+      if (!is_group_done(plan.groups[i])) had_any |= run_round(i);
     }
     const auto left =
         std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now());

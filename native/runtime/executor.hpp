@@ -27,13 +27,16 @@
 namespace pystream::runtime {
 
 struct ExecutorOptions {
-  int threads = 1;  // a source uses at most as many as it has partitions
+  int threads = 1;  // sources that meet use at most as many as they have partitions together
   // A round ends after this many rows, stored bytes or batches, whichever comes first.
   int64_t round_rows = int64_t{1} << 20;
   int64_t round_bytes = int64_t{256} << 20;
   int64_t round_batches = 4096;
   // Stored batches are cut to this many rows on their way through the operators, to stay in cache.
   int64_t chunk_rows = 16384;
+  // Of sources that meet and are in no log, each gives so many rows before another has its turn. It
+  // is part of the order of rows: a job that goes on must keep it.
+  int64_t turn_rows = 65536;
 };
 
 enum class RunStatus : uint8_t {

@@ -164,13 +164,13 @@ Port Graph::add_topic_source(std::string name, TopicSourceSpec spec) {
       spec.append_time_column, "append time");
   const auto type = check_watermark(name, *schema, spec.watermark);
   spec.schema = stored;
-  return add({std::move(name), std::move(spec), std::nullopt, {schema}, type});
+  return add({std::move(name), std::move(spec), {}, {schema}, type});
 }
 
 Port Graph::add_batch_source(std::string name, BatchSourceSpec spec) {
   const auto type = check_watermark(name, *spec.schema, spec.watermark);
   const SchemaPtr schema = spec.schema;
-  return add({std::move(name), std::move(spec), std::nullopt, {schema}, type});
+  return add({std::move(name), std::move(spec), {}, {schema}, type});
 }
 
 Port Graph::add_filter(std::string name, Port input, FilterSpec spec) {
@@ -182,7 +182,7 @@ Port Graph::add_filter(std::string name, Port input, FilterSpec spec) {
              ". Pass an expression of type bool.");
   }
   const auto type = nodes_[static_cast<size_t>(input.node)].watermark_type;
-  return add({std::move(name), std::move(spec), input, {in}, type});
+  return add({std::move(name), std::move(spec), {input}, {in}, type});
 }
 
 Port Graph::add_project(std::string name, Port input, ProjectSpec spec) {
@@ -201,7 +201,7 @@ Port Graph::add_project(std::string name, Port input, ProjectSpec spec) {
     out->fields.push_back({output.name, bound->type(), bound->nullable()});
   }
   const auto type = nodes_[static_cast<size_t>(input.node)].watermark_type;
-  return add({std::move(name), std::move(spec), input, {std::move(out)}, type});
+  return add({std::move(name), std::move(spec), {input}, {std::move(out)}, type});
 }
 
 std::optional<DataType> Graph::check_window_time(const std::string& name, Port input,
@@ -227,7 +227,7 @@ Port Graph::add_window(std::string name, Port input, WindowSpec spec) {
                ? windows::WindowAggregation(spec.aggregation, in, 1).output_schema()
                : windows::TriggeredAggregation(spec.aggregation, in).output_schema();
   });
-  return add({std::move(name), std::move(spec), input, {results, in}, type});
+  return add({std::move(name), std::move(spec), {input}, {results, in}, type});
 }
 
 Port Graph::add_session_window(std::string name, Port input, SessionWindowSpec spec) {
@@ -235,7 +235,7 @@ Port Graph::add_session_window(std::string name, Port input, SessionWindowSpec s
   const auto type = check_window_time(name, input, spec.aggregation.event_time_column);
   const SchemaPtr results = named(
       name, [&] { return windows::SessionAggregation(spec.aggregation, in).output_schema(); });
-  return add({std::move(name), std::move(spec), input, {results, in}, type});
+  return add({std::move(name), std::move(spec), {input}, {results, in}, type});
 }
 
 Port Graph::add_count_window(std::string name, Port input, CountWindowSpec spec) {
@@ -245,7 +245,7 @@ Port Graph::add_count_window(std::string name, Port input, CountWindowSpec spec)
                              : check_window_time(name, input, time);
   const SchemaPtr results =
       named(name, [&] { return windows::CountAggregation(spec.aggregation, in).output_schema(); });
-  return add({std::move(name), std::move(spec), input, {results, in}, type});
+  return add({std::move(name), std::move(spec), {input}, {results, in}, type});
 }
 
 Port Graph::add_pane_window(std::string name, Port input, PaneWindowSpec spec) {
@@ -255,14 +255,36 @@ Port Graph::add_pane_window(std::string name, Port input, PaneWindowSpec spec) {
                              : check_window_time(name, input, time);
   const SchemaPtr results =
       named(name, [&] { return windows::PaneAggregation(spec.aggregation, in).output_schema(); });
-  return add({std::move(name), std::move(spec), input, {results, in}, type});
+  return add({std::move(name), std::move(spec), {input}, {results, in}, type});
 }
 
 Port Graph::add_python_stage(std::string name, Port input, PythonStageSpec spec) {
   schema(input);
   const SchemaPtr out = spec.output_schema;
   const auto type = nodes_[static_cast<size_t>(input.node)].watermark_type;
-  return add({std::move(name), std::move(spec), input, {out}, type});
+  return add({std::move(name), std::move(spec), {input}, {out}, type});
+}
+
+Port Graph::add_union(std::string name, std::vector<Port> inputs) {
+  if (inputs.empty()) fail(ErrorCode::kConfig, name, "there is no input. Pass at least one.");
+  auto out = std::make_shared<Schema>(*schema(inputs[0]));
+  std::optional<DataType> type = nodes_[static_cast<size_t>(inputs[0].node)].watermark_type;
+  for (const Port input : inputs) {
+    const Schema& in = *schema(input);
+    for (int i = 0; i < std::max(in.size(), out->size()); ++i) {
+      const auto at = static_cast<size_t>(i);
+      if (i < in.size() && i < out->size() && in.fields[at].name == out->fields[at].name &&
+          in.fields[at].type == out->fields[at].type) {
+        out->fields[at].nullable |= in.fields[at].nullable;
+        continue;
+      }
+      fail(ErrorCode::kSchema, name,
+           "one input is (" + out->to_string() + "), another (" + in.to_string() +
+               "). Select the same columns in the same order.");
+    }
+    if (nodes_[static_cast<size_t>(input.node)].watermark_type != type) type.reset();
+  }
+  return add({std::move(name), UnionSpec{}, std::move(inputs), {std::move(out)}, type});
 }
 
 int Graph::add_topic_sink(std::string name, Port input, TopicSinkSpec spec) {
@@ -290,12 +312,12 @@ int Graph::add_topic_sink(std::string name, Port input, TopicSinkSpec spec) {
     check_event_time_type(name, field_at(name, *in, spec.timestamp_column, "timestamp"));
   }
   spec.column_count = in->size();
-  return add({std::move(name), std::move(spec), input, {}, std::nullopt}).node;
+  return add({std::move(name), std::move(spec), {input}, {}, std::nullopt}).node;
 }
 
 int Graph::add_collect(std::string name, Port input) {
   schema(input);
-  return add({std::move(name), CollectSpec{}, input, {}, std::nullopt}).node;
+  return add({std::move(name), CollectSpec{}, {input}, {}, std::nullopt}).node;
 }
 
 }  // namespace pystream::runtime

@@ -2,8 +2,8 @@
 // The graph of operators that a pipeline compiles to: built through a few coarse calls, checked
 // call by call, run by an Executor. Plain data; one thread builds it, the Executor copies it.
 //
-// Every operator has a name (for errors and metrics) and one input, so a graph is a forest with
-// the sources as roots. The output of an operator may feed any number of others.
+// Every operator has a name (for errors and metrics) and its inputs: none of a source, several of a
+// union, one of all others. The output of an operator may feed any number of others.
 //
 // A call throws kSchema (unknown column, wrong type) or kConfig (a setting is wrong), naming the
 // operator; the graph is unchanged then.
@@ -139,19 +139,23 @@ struct TopicSinkSpec {
   int column_count = 0;          // of the input: the topic's first ones (add_topic_sink sets it)
 };
 
+// The rows of all its inputs, whose columns have the same names and types.
+struct UnionSpec {};
+
 // Keeps its input until the caller takes it.
 struct CollectSpec {};
 
 using OperatorSpec = std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec,
                                   WindowSpec, SessionWindowSpec, CountWindowSpec, PaneWindowSpec,
-                                  PythonStageSpec, TopicSinkSpec, CollectSpec>;
+                                  PythonStageSpec, UnionSpec, TopicSinkSpec, CollectSpec>;
 
 struct Node {
   std::string name;
   OperatorSpec spec;
-  std::optional<Port> input;       // none for sources
+  std::vector<Port> inputs;        // none for sources
   std::vector<SchemaPtr> outputs;  // schema per output; none for sinks and collects
-  // Type of the event-time column of the source above, in whose ticks watermarks count.
+  // Type of the event-time columns of the sources above, in whose ticks watermarks count. None
+  // where there is no watermark, or sources count in different ticks: then it stays at its minimum.
   std::optional<DataType> watermark_type;
 };
 
@@ -168,6 +172,8 @@ class Graph {
   Port add_count_window(std::string name, Port input, CountWindowSpec spec);
   Port add_pane_window(std::string name, Port input, PaneWindowSpec spec);
   Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
+  // In the order of the sources' appends; see union_operator.hpp.
+  Port add_union(std::string name, std::vector<Port> inputs);
   // The node of a sink or collect.
   int add_topic_sink(std::string name, Port input, TopicSinkSpec spec);
   int add_collect(std::string name, Port input);

@@ -19,16 +19,27 @@ void HybridReader::next_round(const RoundLimits& limits, std::vector<SourceBatch
     history_.next_round(limits, round);
     if (!round->empty() || !history_.has_ended()) return;
   }
-  const int64_t reached = history_.watermark();
-  if (reached != windows::kMinWatermark) latest_ = reached + 1 + delay_;
   topic_.next_round(limits, round);
-  for (SourceBatch& batch : *round) {
-    BatchWatermarks& marks = batch.marks;
-    marks.own_before = std::max(marks.own_before, latest_);
-    marks.others = std::max(marks.others, latest_);
-    marks.before = std::max(marks.before, reached);
-    marks.after = std::max(marks.after, reached);
-  }
+  for (SourceBatch& batch : *round) carry_over(&batch);
+}
+
+void HybridReader::carry_over(SourceBatch* batch) {
+  if (!batch->stored) return;
+  const int64_t reached = history_.watermark();
+  const int64_t latest = reached == windows::kMinWatermark ? reached : reached + 1 + delay_;
+  BatchWatermarks& marks = batch->marks;
+  marks.own_before = std::max(marks.own_before, latest);
+  marks.others = std::max(marks.others, latest);
+  marks.before = std::max(marks.before, reached);
+  marks.after = std::max(marks.after, reached);
+}
+
+SourceStatus HybridReader::status() const {
+  SourceStatus status = topic_.status();
+  status.watermark = watermark();
+  if (!history_.has_ended()) status.is_idle = false;
+  status.has_ended = has_ended();
+  return status;
 }
 
 int64_t HybridReader::watermark() const {

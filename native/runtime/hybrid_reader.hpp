@@ -25,6 +25,10 @@ class HybridReader final : public SourceReader {
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
   bool has_ended() const override { return history_.has_ended() && topic_.has_ended(); }
   int64_t watermark() const override;
+  BatchReader* history() override { return &history_; }
+  TopicReader* topic() override { return &topic_; }
+  void carry_over(SourceBatch* batch) override;
+  SourceStatus status() const override;
   bool pass_idle_time() override { return history_.has_ended() && topic_.pass_idle_time(); }
   std::vector<WatermarkStep> take_steps() override { return topic_.take_steps(); }
   int partition_count() const override { return topic_.partition_count(); }
@@ -41,9 +45,6 @@ class HybridReader final : public SourceReader {
   }
   Array event_time(const SourceBatch& batch) const override { return of(batch).event_time(batch); }
 
-  // For waiting: nothing waits before the history has ended.
-  const TopicReader& topic() const { return topic_; }
-
  private:
   const SourceReader& of(const SourceBatch& batch) const {
     return batch.stored ? static_cast<const SourceReader&>(topic_) : history_;
@@ -53,7 +54,6 @@ class HybridReader final : public SourceReader {
   TopicReader topic_;
   bool has_begun_ = false;
   int64_t delay_;
-  int64_t latest_ = windows::kMinWatermark;  // event time of the history
 };
 
 }  // namespace pystream::runtime

@@ -31,6 +31,7 @@ class IdlePartitions {
   bool has_started() const { return has_started_; }
   bool is_idle(int partition) const { return is_idle_[static_cast<size_t>(partition)]; }
   bool are_all() const { return active_ == 0; }
+  int64_t all_since_us() const { return all_since_us_; }
   // How long all have been idle.
   int64_t all_idle_us() const { return now_us_ - all_since_us_; }
 

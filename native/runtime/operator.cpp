@@ -1,6 +1,7 @@
 #include "runtime/operator.hpp"
 
 #include "base/clock.hpp"
+#include "runtime/timeline.hpp"
 #include "runtime/watermark_path.hpp"
 
 namespace pystream::runtime {
@@ -19,8 +20,14 @@ void Operator::connect(int output, Operator* consumer) {
 }
 
 void Operator::emit(int output, Rows&& rows, Lane& lane) {
+  const std::optional<int64_t> position = std::exchange(lane.position, std::nullopt);
   if (output == 0) OperatorMetrics::add(metrics_.records_out, rows.batch.num_rows);
   if (!has_consumer(output)) return;
+  if (timeline_ == nullptr) {
+    rows.positions = {};
+  } else if (!rows.positions) {
+    rows.positions = timeline_->positions(scope_, position, rows);
+  }
   const auto& consumers = outputs_[static_cast<size_t>(output)];
   for (size_t i = 0; i + 1 < consumers.size(); ++i) consumers[i]->push(Rows(rows), lane);
   consumers.back()->push(std::move(rows), lane);
@@ -34,10 +41,10 @@ void Operator::find_readers() {
   }
 }
 
-windows::RowWatermarks Operator::in_force(windows::RowWatermarks&& moments, int64_t rows,
-                                          const Lane& lane) const {
-  if (!has_readers_ || lane.path == nullptr) return std::move(moments);
-  return lane.path->last_until(moments, rows);
+windows::RowWatermarks Operator::in_force(windows::RowWatermarks&& moments, int64_t rows) const {
+  if (has_readers_ && path_ != nullptr) return path_->last_until(moments, rows);
+  if (has_readers_ && scope_path_ != nullptr) return scope_path_->last_until(scope_, moments, rows);
+  return std::move(moments);
 }
 
 void Operator::advance(int64_t watermark, Lane& lane) {

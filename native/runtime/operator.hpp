@@ -24,7 +24,13 @@ namespace pystream::runtime {
 struct Rows {
   RecordBatch batch;
   windows::RowWatermarks watermarks;
+  // int64 per row, where a union below merges by them (see timeline.hpp): when in the round the row
+  // came.
+  Buffer positions = {};
 };
+
+struct ScopeMarks;
+class Timeline;
 
 class Operator;
 class OrderedOperator;
@@ -46,10 +52,12 @@ struct Lane {
 
   int thread = 0;
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
-  Operator* current = nullptr;                 // at work, or failed
-  int64_t since_ns = 0;                        // when it began
-  const WatermarkPath* path = nullptr;         // serial phase: of the watermark, in this round
-  std::vector<int32_t> indices;                // scratch of one process() call, not kept
+  const ScopeMarks* scopes = nullptr;          // of the batch, in the parallel phase
+  // Of the rows that are emitted next, in the serial phase. None: that of their watermarks.
+  std::optional<int64_t> position = std::nullopt;
+  Operator* current = nullptr;   // at work, or failed
+  int64_t since_ns = 0;          // when it began
+  std::vector<int32_t> indices;  // scratch of one process() call, not kept
 };
 
 class Operator {
@@ -75,6 +83,13 @@ class Operator {
   void flush(Lane& lane);
 
   void connect(int output, Operator* consumer);
+  // Where the rows of an input enter.
+  virtual Operator* entry(int /*input*/) { return this; }
+  // Its rows need positions on that timeline, whose scope `scope` it belongs to.
+  void set_timeline(Timeline* timeline, int scope) {
+    timeline_ = timeline;
+    scope_ = scope;
+  }
 
   const std::string& name() const { return name_; }
   OperatorMetrics& metrics() { return metrics_; }
@@ -85,6 +100,12 @@ class Operator {
   // Whether an operator below does. After all of those have found it out; before the job starts.
   void find_readers();
   bool has_readers() const { return has_readers_; }
+  // Where in_force() looks: the path of its one source, or a timeline with the scope of several.
+  void set_path(const WatermarkPath* path) { path_ = path; }
+  void set_path(Timeline* timeline, int scope) {
+    scope_path_ = timeline;
+    scope_ = scope;
+  }
   // What the plan knows of it, for the snapshot; before the job starts.
   void set_place(int threads, std::optional<DataType> watermark_type) {
     threads_ = threads;
@@ -104,13 +125,13 @@ class Operator {
   void emit(int output, Rows&& rows, Lane& lane);
   // Of rows that the watermark has fired, each at the moment behind the one given: the watermark
   // that was in force before. Operators below see them at that one.
-  windows::RowWatermarks in_force(windows::RowWatermarks&& moments, int64_t rows,
-                                  const Lane& lane) const;
+  windows::RowWatermarks in_force(windows::RowWatermarks&& moments, int64_t rows) const;
   bool has_consumer(int output) const {
     return static_cast<size_t>(output) < outputs_.size() &&
            !outputs_[static_cast<size_t>(output)].empty();
   }
   void forward_watermark(int64_t watermark, Lane& lane);
+  bool needs_positions() const { return timeline_ != nullptr; }
 
   OperatorMetrics metrics_;
 
@@ -118,9 +139,13 @@ class Operator {
   std::string name_;
   const char* kind_;
   int threads_ = 1;
-  bool has_readers_ = false;
   std::optional<DataType> watermark_type_;
   std::vector<std::vector<Operator*>> outputs_;
+  bool has_readers_ = false;
+  const WatermarkPath* path_ = nullptr;
+  Timeline* scope_path_ = nullptr;
+  Timeline* timeline_ = nullptr;
+  int scope_ = 0;
 };
 
 // An operator that must see its input in append order.

@@ -3,6 +3,7 @@
 // results out, rows that entered no window out at the second output, and what is counted of them.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,12 @@ class OrderedWindowOperator : public OrderedOperator {
   const WindowInput& input() const { return input_; }
 
  private:
+  void add(const Rows& rows, Lane& lane);
+
   WindowInput input_;
-  int64_t arrivals_ = 0;       // rows emitted; state that is checkpointed
-  std::vector<int32_t> late_;  // scratch: what is emitted meanwhile uses that of the lane
+  int64_t arrivals_ = 0;                 // rows emitted; state that is checkpointed
+  std::optional<int64_t> own_position_;  // of the panes that a record fires
+  std::vector<int32_t> late_;            // scratch: what is emitted meanwhile uses that of the lane
 };
 
 }  // namespace pystream::runtime

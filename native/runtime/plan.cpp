@@ -10,6 +10,7 @@
 #include "runtime/count_window_operator.hpp"
 #include "runtime/hybrid_reader.hpp"
 #include "runtime/session_operator.hpp"
+#include "runtime/source_sets.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/topic_sink.hpp"
 #include "runtime/trigger_stage.hpp"
@@ -26,8 +27,8 @@ struct Edge {
   SchemaPtr schema;                   // the columns it really carries
   int threads = 1;                    // that may push through it at once
   bool is_parallel = false;           // before any window result or Python stage
-  size_t source = 0;                  // index of the source above
-  std::set<std::string> event_times;  // columns that hold the source's event time unchanged
+  std::vector<int> sources;           // indexes of those above
+  std::set<std::string> event_times;  // columns that hold the sources' event time unchanged
 };
 
 class Planner {
@@ -36,26 +37,31 @@ class Planner {
       : graph_(graph),
         options_(options),
         needed_(columns_needed(graph)),
+        sets_(source_sets(graph)),
         edges_(graph.nodes().size()) {}
 
   Plan plan() {
     check_consumers();
+    plan_groups();
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
       node_ = static_cast<int>(i);
       edges_[i].resize(node().outputs.size());
       plan_.operators.push_back(
           std::visit([this](const auto& spec) { return make(spec); }, node().spec));
-      set_place(plan_.operators.back().get());
-      if (node().input) {
-        const Port input = *node().input;
-        plan_.operators[static_cast<size_t>(input.node)]->connect(input.output,
-                                                                  plan_.operators.back().get());
+      Operator* op = plan_.operators.back().get();
+      set_place(op);
+      if (sets_.is_above_merge[i]) op->set_timeline(group().timeline.get(), scope());
+      for (size_t k = 0; k < node().inputs.size(); ++k) {
+        const Port from = node().inputs[k];
+        plan_.operators[static_cast<size_t>(from.node)]->connect(from.output,
+                                                                 op->entry(static_cast<int>(k)));
       }
     }
     for (auto op = plan_.operators.rbegin(); op != plan_.operators.rend(); ++op) {
       (*op)->find_readers();
     }
     plan_paths();
+    make_readers();
     for (size_t i = 0; i < plan_.sources.size(); ++i) {
       plan_skip(plan_.sources[i].node, &source_plans_[i]);
       plan_.sources[i].root->set_plan(source_plans_[i]);
@@ -66,7 +72,7 @@ class Planner {
  private:
   const Node& node() const { return graph_.nodes()[static_cast<size_t>(node_)]; }
   const Edge& input() const {
-    const Port port = *node().input;
+    const Port port = node().inputs[0];
     return edges_[static_cast<size_t>(port.node)][static_cast<size_t>(port.output)];
   }
   Edge& output(int index) { return edges_[static_cast<size_t>(node_)][static_cast<size_t>(index)]; }
@@ -75,19 +81,140 @@ class Planner {
   }
 
   void set_place(Operator* op) const {
-    if (!node().input) {
-      op->set_place(plan_.sources.back().threads, node().watermark_type);
-      return;
+    const bool is_serial =
+        dynamic_cast<OrderedOperator*>(op) != nullptr || sets_.merges[static_cast<size_t>(node_)];
+    const int threads = node().inputs.empty() ? group().threads : input().threads;
+    const Node& above = node().inputs.empty() || node().inputs.size() > 1
+                            ? node()
+                            : graph_.nodes()[static_cast<size_t>(node().inputs[0].node)];
+    op->set_place(is_serial ? 1 : threads, above.watermark_type);
+  }
+
+  const std::vector<int>& sources_above() const {
+    return sets_.of_node[static_cast<size_t>(node_)];
+  }
+  PlannedGroup& group() {
+    return plan_.groups[sets_.group_of[static_cast<size_t>(sources_above()[0])]];
+  }
+  const PlannedGroup& group() const {
+    return plan_.groups[sets_.group_of[static_cast<size_t>(sources_above()[0])]];
+  }
+
+  static size_t partitions_of(const Node& node) {
+    const auto* topic = std::get_if<TopicSourceSpec>(&node.spec);
+    return topic == nullptr ? 1 : topic->partitions.size();
+  }
+
+  void plan_groups() {
+    std::vector<size_t> partitions;
+    for (const Node& node : graph_.nodes()) {
+      if (node.inputs.empty()) partitions.push_back(partitions_of(node));
     }
-    const bool is_ordered = dynamic_cast<OrderedOperator*>(op) != nullptr;
-    op->set_place(is_ordered ? 1 : input().threads,
-                  graph_.nodes()[static_cast<size_t>(node().input->node)].watermark_type);
+    scopes_.resize(sets_.groups.size());
+    for (const std::vector<int>& members : sets_.groups) {
+      PlannedGroup group;
+      size_t lanes = 0;
+      for (const int source : members) {
+        group.sources.push_back(static_cast<size_t>(source));
+        group.first_lanes.push_back(static_cast<int>(lanes));
+        lanes += partitions[static_cast<size_t>(source)];
+      }
+      group.threads = std::min(options_.threads, static_cast<int>(lanes));
+      plan_.groups.push_back(std::move(group));
+    }
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      if (!sets_.merges[i]) continue;
+      node_ = static_cast<int>(i);
+      if (!group().timeline) group().timeline = std::make_unique<Timeline>();
+    }
+  }
+
+  // The scope of the sources above the node, among those of its group.
+  int scope() {
+    const PlannedGroup& in = group();
+    auto& scopes = scopes_[sets_.group_of[in.sources[0]]];
+    const auto known = std::find(scopes.begin(), scopes.end(), sources_above());
+    if (known == scopes.end()) scopes.push_back(sources_above());
+    return static_cast<int>(std::find(scopes.begin(), scopes.end(), sources_above()) -
+                            scopes.begin());
+  }
+
+  // Of windows whose results meet operators that read watermarks.
+  void plan_paths() {
+    for (size_t i = 0; i < plan_.operators.size(); ++i) {
+      Operator& op = *plan_.operators[i];
+      if (!op.reads_watermarks() || !op.has_readers()) continue;
+      node_ = static_cast<int>(i);
+      if (sources_above().size() > 1) {
+        if (!group().timeline) group().timeline = std::make_unique<Timeline>();
+        op.set_path(group().timeline.get(), scope());
+        continue;
+      }
+      const auto index = static_cast<size_t>(sources_above()[0]);
+      PlannedSource& source = plan_.sources[index];
+      if (!source.path) {
+        source.path =
+            std::make_unique<WatermarkPath>(source.reader.get(), source_plans_[index].delay);
+      }
+      op.set_path(source.path.get());
+    }
+  }
+
+  void make_readers() {
+    for (size_t g = 0; g < plan_.groups.size(); ++g) {
+      PlannedGroup& group = plan_.groups[g];
+      const auto place = [&](int source) {
+        const auto at =
+            std::find(group.sources.begin(), group.sources.end(), static_cast<size_t>(source));
+        return static_cast<int>(at - group.sources.begin());
+      };
+      std::vector<SourceReader*> readers;
+      std::vector<Timeline::Source> times;
+      for (const size_t source : group.sources) {
+        readers.push_back(plan_.sources[source].reader.get());
+        const SourceOperator::Plan& plan = source_plans_[source];
+        times.push_back({readers.back(), std::nullopt, advances(source)});
+        if (plan.has_watermark) times.back().delay = plan.delay;
+      }
+      if (group.timeline) group.timeline->set_sources(std::move(times));
+      std::vector<WatermarkScope> scopes;
+      for (const std::vector<int>& members : scopes_[g]) {
+        std::vector<int> places;
+        std::set<std::pair<TypeId, TimeUnit>> ticks;
+        for (const int source : members) {
+          places.push_back(place(source));
+          const auto& type = watermark_type(plan_.sources[static_cast<size_t>(source)].node);
+          if (type) ticks.emplace(type->id, type->unit);
+        }
+        scopes.emplace_back(std::move(places), ticks.size() <= 1);
+      }
+      group.reader = std::make_unique<SourceGroup>(readers, std::move(scopes), options_.turn_rows);
+    }
+  }
+
+  bool advances(size_t source) const {
+    const Node& node = graph_.nodes()[static_cast<size_t>(plan_.sources[source].node)];
+    const auto* topic = std::get_if<TopicSourceSpec>(&node.spec);
+    return topic != nullptr && topic->watermark && topic->watermark->idleness &&
+           topic->watermark->idleness->advances;
+  }
+
+  const std::optional<DataType>& watermark_type(int node) const {
+    return graph_.nodes()[static_cast<size_t>(node)].watermark_type;
+  }
+
+  // What a source must do for the rows of these sources to have each its own watermark.
+  void need_row_watermarks(const Edge& edge) {
+    if (!edge.is_parallel) return;
+    for (const int source : edge.sources) {
+      source_plans_[static_cast<size_t>(source)].needs_row_watermarks = true;
+    }
   }
 
   void check_consumers() const {
     std::vector<bool> is_consumed(graph_.nodes().size(), false);
     for (const Node& node : graph_.nodes()) {
-      if (node.input) is_consumed[static_cast<size_t>(node.input->node)] = true;
+      for (const Port from : node.inputs) is_consumed[static_cast<size_t>(from.node)] = true;
     }
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
@@ -102,26 +229,15 @@ class Planner {
     }
   }
 
-  // Sources above windows whose results meet operators that read watermarks.
-  void plan_paths() {
-    for (size_t i = 0; i < plan_.operators.size(); ++i) {
-      const Operator& op = *plan_.operators[i];
-      if (!op.reads_watermarks() || !op.has_readers()) continue;
-      const size_t index = edges_[i][0].source;
-      PlannedSource& source = plan_.sources[index];
-      if (source.path) continue;
-      source.path =
-          std::make_unique<WatermarkPath>(source.reader.get(), source_plans_[index].delay);
-    }
-  }
-
   // When a filter is all that reads a source, it may leave batches unread.
   void plan_skip(int source, SourceOperator::Plan* plan) const {
     int consumer = -1;
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
-      if (graph_.nodes()[i].input != Port{source, 0}) continue;
-      if (consumer >= 0) return;
-      consumer = static_cast<int>(i);
+      for (const Port from : graph_.nodes()[i].inputs) {
+        if (from != Port{source, 0}) continue;
+        if (consumer >= 0) return;
+        consumer = static_cast<int>(i);
+      }
     }
     const auto* filter =
         std::get_if<FilterSpec>(&graph_.nodes()[static_cast<size_t>(consumer)].spec);
@@ -148,7 +264,7 @@ class Planner {
   // The index in the edge of what the spec names by its index in the declared schema.
   int to_input(int declared) const {
     const std::string& name =
-        graph_.schema(*node().input)->fields[static_cast<size_t>(declared)].name;
+        graph_.schema(node().inputs[0])->fields[static_cast<size_t>(declared)].name;
     return input().schema->index_of(name);
   }
 
@@ -162,16 +278,14 @@ class Planner {
       source.columns.push_back(declared.fields[static_cast<size_t>(i)].name);
     }
     auto reader = std::make_unique<Reader>(node().name, spec, source.columns);
-    if constexpr (std::is_same_v<Reader, TopicReader>) source.topic = reader.get();
-    if constexpr (std::is_same_v<Reader, HybridReader>) source.topic = &reader->topic();
-    source.threads = std::min(options_.threads, reader->partition_count());
+    source.topic = reader->topic();
     auto root = std::make_unique<SourceOperator>(node().name, kind, reader.get());
     source.root = root.get();
     source.reader = std::move(reader);
     SourceOperator::Plan plan;
     plan.chunk_rows = options_.chunk_rows;
     Edge& edge = output(0);
-    edge = {select(declared, columns), source.threads, true, plan_.sources.size(), {}};
+    edge = {select(declared, columns), group().threads, true, sources_above(), {}};
     if (spec.watermark) {
       plan.has_watermark = true;
       plan.delay = delay_of(*spec.watermark);
@@ -240,9 +354,9 @@ class Planner {
     plan.late_columns = kept_columns(*in.schema, kLateOutput);
     plan.late_schema = select(*in.schema, plan.late_columns);
     output(0).schema = node().outputs[0];
-    output(0).source = in.source;
+    output(0).sources = in.sources;
     output(kLateOutput).schema = plan.late_schema;
-    output(kLateOutput).source = in.source;
+    output(kLateOutput).sources = in.sources;
     return plan;
   }
 
@@ -252,7 +366,7 @@ class Planner {
     WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
     if (!aggregation.trigger.is_plain()) {
       // What the watermark fires comes before the very row that saw it.
-      if (in.is_parallel) source_plans_[in.source].needs_row_watermarks = true;
+      need_row_watermarks(in);
       return std::make_unique<TriggeredOperator<windows::TriggeredAggregation>>(
           node().name, "window", std::move(plan), aggregation);
     }
@@ -263,12 +377,11 @@ class Planner {
     const bool is_source_time = in.event_times.contains(time) && spec.event_time_offset == 0;
     auto window = std::make_unique<WindowOperator>(node().name, std::move(plan),
                                                    std::move(aggregation), in.threads);
-    if (in.is_parallel) {
-      SourceOperator::Plan& source = source_plans_[in.source];
-      if (is_source_time) {
-        source.windows.push_back(window.get());
-      } else {
-        source.needs_row_watermarks = true;
+    if (!is_source_time) {
+      need_row_watermarks(in);
+    } else if (in.is_parallel) {
+      for (const int source : in.sources) {
+        source_plans_[static_cast<size_t>(source)].windows.push_back(window.get());
       }
     }
     return window;
@@ -280,7 +393,7 @@ class Planner {
     int& gap = aggregation.session.gap_column;
     if (gap >= 0) gap = to_input(gap);
     // Whether a record meets a session before or after it fired depends on the very watermark.
-    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    need_row_watermarks(input());
     return std::make_unique<SessionOperator>(node().name, std::move(plan), std::move(aggregation));
   }
 
@@ -288,7 +401,7 @@ class Planner {
     auto aggregation = spec.aggregation;
     WindowInput::Plan plan = plan_window(&aggregation, spec.event_time_offset);
     // What comes out carries the watermark of the record that completed it.
-    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    need_row_watermarks(input());
     return std::make_unique<CountWindowOperator>(node().name, std::move(plan),
                                                  std::move(aggregation));
   }
@@ -303,12 +416,12 @@ class Planner {
       if (session->gap_column >= 0) session->gap_column = to_input(session->gap_column);
     }
     // What the watermark fires comes before the very row that saw it.
-    if (input().is_parallel) source_plans_[input().source].needs_row_watermarks = true;
+    need_row_watermarks(input());
     if (aggregation.has_own_trigger) {
       if (std::holds_alternative<windows::WindowSpec>(aggregation.windows)) kind = "window";
       auto stage =
           std::make_unique<TriggerStageOperator>(node().name, kind, std::move(plan), aggregation);
-      plan_.stages.push_back({node_, stage.get(), input().source});
+      plan_.stages.push_back({node_, stage.get()});
       return stage;
     }
     return std::make_unique<TriggeredOperator<windows::PaneAggregation>>(
@@ -317,14 +430,41 @@ class Planner {
 
   std::unique_ptr<Operator> make(const PythonStageSpec& spec) {
     output(0).schema = spec.output_schema;
-    output(0).source = input().source;
-    if (spec.keeps_rows && input().is_parallel) {
-      source_plans_[input().source].needs_row_watermarks = true;  // windows below may ask for them
-    }
+    output(0).sources = input().sources;
+    if (spec.keeps_rows) need_row_watermarks(input());  // windows below may ask for them
     auto stage =
         std::make_unique<PythonStageOperator>(node().name, spec.output_schema, spec.keeps_rows);
-    plan_.stages.push_back({node_, stage.get(), input().source});
+    plan_.stages.push_back({node_, stage.get()});
     return stage;
+  }
+
+  std::unique_ptr<Operator> make(const UnionSpec&) {
+    const bool merges = sets_.merges[static_cast<size_t>(node_)];
+    UnionOperator::Plan plan;
+    const Schema& declared = *node().outputs[0];
+    plan.schema = select(declared, kept_columns(declared, 0));
+    plan.scope = scope();
+    plan.timeline = merges ? group().timeline.get() : nullptr;
+    plan.chunk_rows = options_.chunk_rows;
+    Edge out{plan.schema, merges ? 1 : group().threads, !merges, sources_above(), {}};
+    for (size_t k = 0; k < node().inputs.size(); ++k) {
+      const Port from = node().inputs[k];
+      const Edge& in = edges_[static_cast<size_t>(from.node)][static_cast<size_t>(from.output)];
+      plan.columns.emplace_back();
+      for (const Field& field : plan.schema->fields) {
+        plan.columns.back().push_back(in.schema->index_of(field.name));
+      }
+      if (merges) need_row_watermarks(in);
+      std::set<std::string> times;
+      for (const std::string& time : in.event_times) {
+        if (k == 0 || out.event_times.contains(time)) times.insert(time);
+      }
+      out.event_times = std::move(times);
+    }
+    output(0) = std::move(out);
+    auto made = std::make_unique<UnionOperator>(node().name, std::move(plan));
+    group().unions.push_back(made.get());
+    return made;
   }
 
   std::unique_ptr<Operator> make(const TopicSinkSpec& spec) {
@@ -333,16 +473,18 @@ class Planner {
 
   std::unique_ptr<Operator> make(const CollectSpec&) {
     auto collect = std::make_unique<CollectOperator>(node().name);
-    plan_.collects.push_back({node_, collect.get(), input().source});
+    plan_.collects.push_back({node_, collect.get()});
     return collect;
   }
 
   const Graph& graph_;
   const ExecutorOptions& options_;
   const ColumnsNeeded needed_;
+  const SourceSets sets_;
   int node_ = 0;  // being planned
   std::vector<std::vector<Edge>> edges_;
   std::vector<SourceOperator::Plan> source_plans_;
+  std::vector<std::vector<std::vector<int>>> scopes_;  // per group: sets of sources
   Plan plan_;
 };
 

@@ -10,7 +10,10 @@
 #include "runtime/graph.hpp"
 #include "runtime/python_stage.hpp"
 #include "runtime/source.hpp"
+#include "runtime/source_group.hpp"
+#include "runtime/timeline.hpp"
 #include "runtime/topic_reader.hpp"
+#include "runtime/union_operator.hpp"
 #include "runtime/watermark_path.hpp"
 
 namespace pystream::runtime {
@@ -21,23 +24,32 @@ struct PlannedSource {
   std::unique_ptr<SourceReader> reader;
   const TopicReader* topic = nullptr;  // `reader`, or its part, that reads a topic
   std::vector<std::string> columns;    // that are read
-  int threads = 1;
   // Where operators below windows read watermarks: the one of the round at work, whose batches
-  // stay until Python stages have passed on what it brought.
+  // stay until Python stages and unions have passed on what it brought.
   std::unique_ptr<WatermarkPath> path;
-  std::vector<SourceBatch> round;
+};
+
+// Sources that are read in one order; most are alone.
+struct PlannedGroup {
+  std::vector<size_t> sources;  // ascending
+  std::vector<int>
+      first_lanes;  // of each: its partitions are spread over the threads from there on
+  int threads = 1;
+  std::unique_ptr<SourceGroup> reader;
+  std::unique_ptr<Timeline> timeline;  // where a union below merges, or windows stand below one
+  std::vector<UnionOperator*> unions;  // inputs before outputs
 };
 
 template <typename T>
 struct PlannedNode {
   int node = 0;
   T* op = nullptr;
-  size_t source = 0;  // above it, in Plan::sources
 };
 
 struct Plan {
   std::vector<std::unique_ptr<Operator>> operators;  // one per node of the graph
   std::vector<PlannedSource> sources;
+  std::vector<PlannedGroup> groups;
   std::vector<PlannedNode<StageOperator>> stages;  // inputs before outputs
   std::vector<PlannedNode<CollectOperator>> collects;
 };

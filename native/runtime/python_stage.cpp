@@ -14,7 +14,7 @@ PythonStageOperator::PythonStageOperator(std::string name, SchemaPtr output, boo
 
 void PythonStageOperator::deliver(Rows&& rows, Lane&) {
   if (!keeps_rows_) rows.watermarks.per_row = {};  // those of rows that may be no more
-  queue_.push_back({std::move(rows.batch), std::move(rows.watermarks)});
+  queue_.push_back({std::move(rows.batch), std::move(rows.watermarks), std::move(rows.positions)});
 }
 
 void PythonStageOperator::on_watermark(int64_t watermark, Lane&) {
@@ -43,6 +43,7 @@ std::optional<RecordBatch> PythonStageOperator::take() {
   is_taken_ = true;
   taken_at_ns_ = monotonic_ns();
   taken_watermarks_ = std::move(queue_.front().watermarks);
+  taken_positions_ = std::move(queue_.front().positions);
   RecordBatch batch = std::move(*queue_.front().batch);  // no watermark is at the head
   taken_rows_ = batch.num_rows;
   queue_.pop_front();
@@ -73,7 +74,9 @@ void PythonStageOperator::give(std::vector<RecordBatch> outputs) {
   is_taken_ = false;
   OperatorMetrics::add(metrics_.busy_ns, monotonic_ns() - taken_at_ns_);
   for (RecordBatch& batch : outputs) {
-    if (batch.num_rows > 0) outbox_.push_back({std::move(batch), taken_watermarks_});
+    if (batch.num_rows > 0) {
+      outbox_.push_back({std::move(batch), taken_watermarks_, taken_positions_});
+    }
   }
   move_watermarks();
 }
@@ -89,7 +92,13 @@ void PythonStageOperator::drain(Lane& lane) {
       entry.watermarks.first_arrival = arrivals_;
       arrivals_ += entry.batch->num_rows;
     }
-    emit(0, {std::move(*entry.batch), std::move(entry.watermarks)}, lane);
+    Rows rows{std::move(*entry.batch), std::move(entry.watermarks)};
+    if (keeps_rows_) {
+      rows.positions = std::move(entry.positions);
+    } else if (entry.positions) {
+      lane.position = entry.positions.as<int64_t>()[0];  // all where their batch stood
+    }
+    emit(0, std::move(rows), lane);
   }
   lane.leave(caller);
 }

@@ -50,6 +50,7 @@ class PythonStageOperator final : public StageOperator {
   struct Entry {
     std::optional<RecordBatch> batch;   // none: a watermark
     windows::RowWatermarks watermarks;  // of the batch; `all` is the one to be passed on
+    Buffer positions = {};              // of its rows, or of the batch that they came from
   };
 
   void move_watermarks();
@@ -61,6 +62,7 @@ class PythonStageOperator final : public StageOperator {
   int64_t taken_at_ns_ = 0;  // Python is at work since then
   windows::RowWatermarks taken_watermarks_;
   int64_t taken_rows_ = 0;
+  Buffer taken_positions_;
   std::deque<Entry> outbox_;
   int64_t arrivals_ = 0;  // rows moved on; state that is checkpointed
 };

@@ -3,9 +3,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/timeline.hpp"
 #include "runtime/window_operator.hpp"
 
 namespace pystream::runtime {
+
+namespace {
+
+Buffer positions_from(int64_t arrival, int64_t rows) {
+  MutableBuffer out(rows * static_cast<int64_t>(sizeof(int64_t)));
+  for (int64_t row = 0; row < rows; ++row) {
+    out.as<int64_t>()[row] = position_of_arrival(arrival + row);
+  }
+  return out.freeze();
+}
+
+}  // namespace
 
 SourceOperator::SourceOperator(std::string name, const char* kind, SourceReader* reader)
     : Operator(std::move(name), kind), reader_(reader) {}
@@ -34,6 +47,7 @@ void SourceOperator::skip(const SourceBatch& batch) {
 void SourceOperator::run(SourceBatch* batch, Lane& lane) {
   Operator* caller = lane.enter(this);
   lane.emissions = &batch->emissions;
+  lane.scopes = batch->scopes.data();
   OperatorMetrics::add(metrics_.batches_in, 1);
   OperatorMetrics::add(metrics_.records_in, batch->num_rows);
   if (can_skip(*batch)) {
@@ -65,6 +79,7 @@ void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
             row_watermarks(part, &own_before, batch.marks.others, plan_.delay);
       }
     }
+    if (needs_positions()) chunk.positions = positions_from(batch.first_arrival + begin, length);
     emit(0, std::move(chunk), lane);
   }
 }

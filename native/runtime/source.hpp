@@ -10,6 +10,7 @@
 #include "runtime/batch_skip.hpp"
 #include "runtime/operator.hpp"
 #include "runtime/watermark.hpp"
+#include "runtime/watermark_scope.hpp"
 #include "storage/log_batch.hpp"
 
 namespace pystream::runtime {
@@ -22,17 +23,23 @@ struct RoundLimits {
 
 // One batch of a round: what a thread needs to process it alone.
 struct SourceBatch {
+  int source = 0;                           // of the group
   int partition = 0;                        // position in the source's list of partitions
   std::optional<storage::LogBatch> stored;  // of a topic
   RecordBatch memory;                       // else
   int64_t skip_rows = 0;                    // of `stored`, before the start offset
   int64_t num_rows = 0;                     // without the skipped
+  int64_t bytes = 0;                        // for the limit of a round
   int64_t first_arrival = 0;                // number of its first row, in append order
   BatchWatermarks marks;
+  std::vector<ScopeMarks> scopes;  // of sources that meet below: per scope of the group
   // How far each row lets event time progress (int64), where that is not its event time itself.
   std::optional<Array> progress;
   std::vector<Emission> emissions;  // filled by the thread that processes it
 };
+
+class BatchReader;
+class TopicReader;
 
 // Serial: one thread at a time.
 class SourceReader {
@@ -45,6 +52,12 @@ class SourceReader {
   virtual bool has_ended() const = 0;
   // After everything handed out.
   virtual int64_t watermark() const = 0;
+  // What a group of sources reads in turns: batches that are in no log, and those of topics, which
+  // come behind. carry_over() goes over each batch that it took from either.
+  virtual BatchReader* history() { return nullptr; }
+  virtual TopicReader* topic() { return nullptr; }
+  virtual void carry_over(SourceBatch*) {}
+  virtual SourceStatus status() const { return {watermark(), false, 0, has_ended()}; }
   // After a round that gave nothing: whether the time that has passed without a batch moved the
   // watermark.
   virtual bool pass_idle_time() { return false; }

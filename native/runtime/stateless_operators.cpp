@@ -4,18 +4,30 @@
 
 namespace pystream::runtime {
 
+namespace {
+
+Buffer take_numbers(const Buffer& numbers, std::span<const int32_t> indices) {
+  if (!numbers) return {};
+  MutableBuffer values(static_cast<int64_t>(indices.size() * sizeof(int64_t)));
+  const int64_t* from = numbers.as<int64_t>();
+  int64_t* to = values.as<int64_t>();
+  for (size_t i = 0; i < indices.size(); ++i) to[i] = from[indices[i]];
+  return values.freeze();
+}
+
+}  // namespace
+
+Rows take(const Rows& rows, RecordBatch&& taken, std::span<const int32_t> indices) {
+  return {std::move(taken), take(rows.watermarks, indices), take_numbers(rows.positions, indices)};
+}
+
 windows::RowWatermarks take(const windows::RowWatermarks& watermarks,
                             std::span<const int32_t> indices) {
   windows::RowWatermarks taken;
   taken.all = watermarks.all;
   // Numbers of rows that were left out are used again, but those that follow come later still.
   taken.first_arrival = watermarks.first_arrival;
-  if (!watermarks.per_row) return taken;
-  MutableBuffer values(static_cast<int64_t>(indices.size() * sizeof(int64_t)));
-  const int64_t* from = watermarks.per_row.as<int64_t>();
-  int64_t* to = values.as<int64_t>();
-  for (size_t i = 0; i < indices.size(); ++i) to[i] = from[indices[i]];
-  taken.per_row = values.freeze();
+  taken.per_row = take_numbers(watermarks.per_row, indices);
   return taken;
 }
 
@@ -44,9 +56,10 @@ void FilterOperator::process(Rows&& rows, Lane& lane) {
   if (selected == 0) return;
   RecordBatch kept = select_columns(rows.batch, keep_, output_);
   if (selected == rows.batch.num_rows) {
-    emit(0, {std::move(kept), std::move(rows.watermarks)}, lane);
+    rows.batch = std::move(kept);
+    emit(0, std::move(rows), lane);
   } else {
-    emit(0, {kept.take(lane.indices), take(rows.watermarks, lane.indices)}, lane);
+    emit(0, take(rows, kept.take(lane.indices), lane.indices), lane);
   }
 }
 
@@ -65,7 +78,8 @@ void ProjectOperator::process(Rows&& rows, Lane& lane) {
   for (const auto& expression : expressions_) {
     computed.columns.push_back(expression->evaluate(rows.batch));
   }
-  emit(0, {std::move(computed), std::move(rows.watermarks)}, lane);
+  rows.batch = std::move(computed);
+  emit(0, std::move(rows), lane);
 }
 
 }  // namespace pystream::runtime

@@ -40,7 +40,9 @@ class ProjectOperator final : public Operator {
   SchemaPtr output_;
 };
 
-// The rows at `indices`; the watermarks of the rows go with them.
+// Of the rows at `indices`, whose columns are `taken`: their watermarks and positions with them.
+Rows take(const Rows& rows, RecordBatch&& taken, std::span<const int32_t> indices);
+// The watermarks alone.
 windows::RowWatermarks take(const windows::RowWatermarks& watermarks,
                             std::span<const int32_t> indices);
 

@@ -121,11 +121,26 @@ bool TopicReader::has_ended() const {
 void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) {
   if (inputs_.size() == 1) {
     // Offsets are the order of a single partition: whatever is published may go.
-    frontier_.frontier = UINT64_MAX;
-    frontier_.log_end_offsets = {spec_.partitions[0]->ends().log_end_offset};
+    begin_round({UINT64_MAX, {spec_.partitions[0]->ends().log_end_offset}});
   } else {
-    frontier_ = spec_.log->frontier(spec_.partitions);
+    begin_round(spec_.log->frontier(spec_.partitions));
   }
+  int64_t rows = 0;
+  int64_t bytes = 0;
+  int64_t batches = 0;
+  while (rows < limits.rows && bytes < limits.bytes && batches < limits.batches) {
+    Input* input = first_in_order();
+    if (input == nullptr) break;
+    take(input, round);
+    rows += round->back().num_rows;
+    bytes += round->back().bytes;
+    ++batches;
+  }
+  note_positions();
+}
+
+void TopicReader::begin_round(storage::OrderFrontier frontier) {
+  frontier_ = std::move(frontier);
   if (!has_ends_) {
     for (size_t p = 0; p < inputs_.size(); ++p) inputs_[p].end = frontier_.log_end_offsets[p];
     has_ends_ = true;
@@ -136,19 +151,24 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
     }
   }
   for (Input& input : inputs_) fill_head(&input);
-  int64_t rows = 0;
-  int64_t bytes = 0;
-  int64_t batches = 0;
-  while (rows < limits.rows && bytes < limits.bytes && batches < limits.batches) {
-    Input* input = first_in_order();
-    if (input == nullptr) break;
-    bytes += static_cast<int64_t>(input->head->header().total_length);
-    round->push_back(hand_out(static_cast<int>(input - inputs_.data()), input));
-    rows += round->back().num_rows;
-    ++batches;
-    fill_head(input);
-  }
   note_positions();
+}
+
+const storage::LogBatch* TopicReader::next_in_order() {
+  const Input* input = first_in_order();
+  return input == nullptr ? nullptr : &*input->head;
+}
+
+void TopicReader::take_next(std::vector<SourceBatch>* round) {
+  take(first_in_order(), round);
+  note_positions();
+}
+
+void TopicReader::take(Input* input, std::vector<SourceBatch>* round) {
+  const auto bytes = static_cast<int64_t>(input->head->header().total_length);
+  round->push_back(hand_out(static_cast<int>(input - inputs_.data()), input));
+  round->back().bytes = bytes;
+  fill_head(input);
 }
 
 void TopicReader::fill_head(Input* input) {
@@ -228,6 +248,10 @@ BatchWatermarks TopicReader::observe(SourceBatch* batch) {
 bool TopicReader::pass_idle_time() {
   if (spec_.bounded || !tracker_.has_idleness()) return false;
   const int64_t now_us = spec_.log->clock_us();
+  return is_drained() && tracker_.pass_idle_time(now_us);
+}
+
+bool TopicReader::is_drained() const {
   if (!spec_.log->is_quiet(spec_.partitions)) return false;
   for (size_t p = 0; p < inputs_.size(); ++p) {
     const Input& input = inputs_[p];
@@ -235,7 +259,12 @@ bool TopicReader::pass_idle_time() {
       return false;
     }
   }
-  return tracker_.pass_idle_time(now_us);
+  return true;
+}
+
+SourceStatus TopicReader::status() const {
+  const std::optional<int64_t> since_us = tracker_.idle_since_us();
+  return {watermark(), since_us.has_value(), since_us.value_or(0), has_ended()};
 }
 
 Extremes TopicReader::time_extremes(const SourceBatch& batch) const {

@@ -26,6 +26,21 @@ class TopicReader final : public SourceReader {
   int64_t watermark() const override { return tracker_.current(); }
   bool pass_idle_time() override;
   std::vector<WatermarkStep> take_steps() override { return tracker_.take_steps(); }
+  TopicReader* topic() override { return this; }
+  SourceStatus status() const override;
+
+  // For reading in turns with other sources. begin_round() says up to where; next_in_order() is the
+  // batch that comes next, null when there is none now, and take_next() hands it out.
+  void begin_round(storage::OrderFrontier frontier);
+  const storage::LogBatch* next_in_order();
+  void take_next(std::vector<SourceBatch>* round);
+
+  bool has_idleness() const { return tracker_.has_idleness(); }
+  // The time of the log has come to `time_us`. Whether the watermark moved.
+  bool pass_log_time(int64_t time_us) { return tracker_.pass_log_time(time_us); }
+  // Nothing is left to read and no append is in flight.
+  bool is_drained() const;
+
   int partition_count() const override { return static_cast<int>(spec_.partitions.size()); }
   std::vector<int64_t> positions() const override;
   std::optional<int64_t> pending_records() const override;
@@ -53,6 +68,7 @@ class TopicReader final : public SourceReader {
   void fill_head(Input* input);
   Input* first_in_order();
   void note_positions();
+  void take(Input* input, std::vector<SourceBatch>* round);
   SourceBatch hand_out(int partition, Input* input);
   BatchWatermarks observe(SourceBatch* batch);
   Extremes time_extremes(const SourceBatch& batch) const;

@@ -67,7 +67,7 @@ void TriggerStageOperator::drain(Lane& lane) {
     if (entry.output == 0) {
       entry.watermarks.first_arrival = arrivals_;
       arrivals_ += entry.batch->num_rows;
-      entry.watermarks = in_force(std::move(entry.watermarks), entry.batch->num_rows, lane);
+      entry.watermarks = in_force(std::move(entry.watermarks), entry.batch->num_rows);
     }
     emit(entry.output, {std::move(*entry.batch), std::move(entry.watermarks)}, lane);
   }

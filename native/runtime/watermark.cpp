@@ -54,7 +54,16 @@ void WatermarkTracker::pass_time(int64_t now_us) {
 }
 
 bool WatermarkTracker::pass_idle_time(int64_t now_us) {
-  if (!idle_->has_started()) return false;
+  return idle_->has_started() && pass_log_time(now_us);
+}
+
+std::optional<int64_t> WatermarkTracker::idle_since_us() const {
+  if (!idle_ || !idle_->are_all()) return std::nullopt;
+  if (advances_when_idle_ && reached_idle_ != kMinWatermark) return std::nullopt;
+  return idle_->all_since_us();
+}
+
+bool WatermarkTracker::pass_log_time(int64_t now_us) {
   const int64_t before = current();
   pass_time(now_us);
   return current() != before;

@@ -53,6 +53,10 @@ class WatermarkTracker {
                           int64_t append_time_us = 0);
   // Time has come to `now_us` without a batch. Whether the watermark moved.
   bool pass_idle_time(int64_t now_us);
+  // The same, as other sources say: partitions count from there on at the latest.
+  bool pass_log_time(int64_t now_us);
+  // With idleness: since when all partitions have been idle and do not move the watermark.
+  std::optional<int64_t> idle_since_us() const;
   // The watermark after everything observed.
   int64_t current() const;
   // How it came there since the last batch, with idleness.

@@ -45,7 +45,7 @@ void WatermarkPath::add(const WatermarkStep& step) {
 
 void WatermarkPath::add(const SourceBatch& batch) {
   for (const WatermarkStep& step : batch.marks.steps) add(step);
-  add({batch.marks.before, false});
+  add(WatermarkStep{batch.marks.before, false});
   const int64_t before = pieces_.empty() ? start_ : pieces_.back().after;
   if (batch.marks.after > before) pieces_.push_back({batch.marks.after, false, &batch});
 }

@@ -51,7 +51,7 @@ RecordBatch WindowInput::shifted(const RecordBatch& batch) const {
 
 Rows WindowInput::late_rows(const Rows& rows, std::span<const int32_t> indices) const {
   const RecordBatch needed = select_columns(rows.batch, plan_.late_columns, plan_.late_schema);
-  return {needed.take(indices), take(rows.watermarks, indices)};
+  return take(rows, needed.take(indices), indices);
 }
 
 windows::RowWatermarks watermarks_of(Buffer&& per_row) {

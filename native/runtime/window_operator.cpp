@@ -26,7 +26,7 @@ void WindowOperator::process(Rows&& rows, Lane& lane) {
   aggregation_.add(lane.thread, batch, rows.watermarks, &lane.indices, &behind);
   if (!lane.indices.empty()) emit_late(rows, lane);
   if (behind.empty()) return;
-  Rows taken{batch.take(behind), take(rows.watermarks, behind)};
+  Rows taken = take(rows, batch.take(behind), behind);
   MutableBuffer arrivals(taken.batch.num_rows * static_cast<int64_t>(sizeof(int64_t)));
   for (size_t i = 0; i < behind.size(); ++i) {
     arrivals.as<int64_t>()[i] = rows.watermarks.first_arrival + behind[i];
@@ -37,6 +37,20 @@ void WindowOperator::process(Rows&& rows, Lane& lane) {
 
 void WindowOperator::deliver_behind(const Rows& rows, Lane& lane) {
   OperatorMetrics::add(metrics_.accepted_late_records, rows.batch.num_rows);
+  if (!rows.positions) {
+    add_behind(rows, std::nullopt, lane);
+    return;
+  }
+  // One by one, as each row's panes have a place of their own.
+  for (int32_t row = 0; row < rows.batch.num_rows; ++row) {
+    Rows one = take(rows, rows.batch.slice(row, 1), {&row, 1});
+    one.watermarks.arrivals = rows.watermarks.arrivals.slice(row * 8, 8);
+    add_behind(one, one.positions.as<int64_t>()[0] + 1, lane);
+  }
+}
+
+// `position`: where the rows' own panes stand; those that the watermark fires stand by it.
+void WindowOperator::add_behind(const Rows& rows, std::optional<int64_t> position, Lane& lane) {
   aggregation_.add_behind(
       rows.batch, rows.watermarks,
       [&](RecordBatch&& result) { emit_result(std::move(result), lane); },
@@ -45,6 +59,7 @@ void WindowOperator::deliver_behind(const Rows& rows, Lane& lane) {
         Rows out{std::move(panes), watermarks_of(std::move(watermarks))};
         out.watermarks.first_arrival = arrivals_;
         arrivals_ += out.batch.num_rows;
+        lane.position = position;
         emit(0, std::move(out), lane);
       });
 }
@@ -72,7 +87,7 @@ void WindowOperator::emit_result(RecordBatch&& result, Lane& lane) {
   watermarks.first_arrival = arrivals_;
   const int64_t rows = result.num_rows;
   arrivals_ += rows;
-  emit(0, {std::move(result), in_force(std::move(watermarks), rows, lane)}, lane);
+  emit(0, {std::move(result), in_force(std::move(watermarks), rows)}, lane);
 }
 
 }  // namespace pystream::runtime

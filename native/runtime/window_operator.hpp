@@ -3,6 +3,7 @@
 // that entered no window out at the second output. With allowed lateness, rows that come behind a
 // window wait for the serial phase, where they fire panes.
 
+#include <optional>
 #include <string>
 
 #include "runtime/operator.hpp"
@@ -44,6 +45,7 @@ class WindowOperator final : public Operator {
 
   void emit_late(const Rows& rows, Lane& lane);
   void deliver_behind(const Rows& rows, Lane& lane);
+  void add_behind(const Rows& rows, std::optional<int64_t> position, Lane& lane);
   void emit_result(RecordBatch&& result, Lane& lane);
 
   WindowInput input_;

@@ -1218,6 +1218,12 @@ class Graph:
         watermark; else all get that from before the batch.
         """
 
+    def add_union(self, name: str, inputs: Sequence[Port]) -> Port:
+        """Put the rows of several inputs of equal columns into one stream.
+
+        Its watermark is the minimum over the sources above that are not idle.
+        """
+
     def add_topic_sink(
         self,
         name: str,
@@ -1321,7 +1327,13 @@ class Executor:
     """
 
     def __init__(
-        self, graph: Graph, *, threads: int = 1, round_rows: int = ..., chunk_rows: int = ...
+        self,
+        graph: Graph,
+        *,
+        threads: int = 1,
+        round_rows: int = ...,
+        chunk_rows: int = ...,
+        turn_rows: int = ...,
     ) -> None:
         """Raises ConfigError when a setting is wrong or an operator's output goes nowhere."""
 

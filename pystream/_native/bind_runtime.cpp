@@ -374,6 +374,7 @@ void bind_graph(py::module_& module) {
           },
           py::arg("name"), py::arg("input"), py::arg("schema"), py::kw_only(),
           py::arg("keeps_rows") = false)
+      .def("add_union", &Graph::add_union, py::arg("name"), py::arg("inputs"))
       .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
            py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
            py::arg("acks") = "interval", py::arg("codec") = "none",
@@ -385,11 +386,12 @@ void bind_graph(py::module_& module) {
 }
 
 std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t round_rows,
-                                        int64_t chunk_rows) {
+                                        int64_t chunk_rows, int64_t turn_rows) {
   runtime::ExecutorOptions options;
   options.threads = threads;
   options.round_rows = round_rows;
   options.chunk_rows = chunk_rows;
+  options.turn_rows = turn_rows;
   const py::gil_scoped_release release;  // opens readers
   return std::make_unique<Executor>(graph, options);
 }
@@ -399,7 +401,8 @@ void bind_executor(py::module_& module) {
   // Its destructor joins threads and drops batches.
   py::class_<Executor>(module, "Executor", py::release_gil_before_calling_cpp_dtor())
       .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
-           py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows)
+           py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows,
+           py::arg("turn_rows") = defaults.turn_rows)
       .def(
           "run",
           [](Executor& self, int64_t budget_us) {

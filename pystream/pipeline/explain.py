@@ -54,7 +54,7 @@ def explain(sinks: tuple[nodes.Node, ...]) -> str:
     return "\n".join(lines)
 
 
-def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of node
+def describe(node: nodes.Node) -> str:  # noqa: PLR0911, PLR0912  one case per kind of node
     """Return an operator and its settings in one line."""
     match node:
         case nodes.TopicSource():
@@ -76,6 +76,8 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911  one case per kind of no
             return f"select({columns})"
         case nodes.MapBatches():
             return f"map_batches({node.name})"
+        case nodes.Union():
+            return f"union({len(node.streams)} streams)"
         case nodes.WindowAggregation():
             return _window(node)
         case nodes.LateRows():

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from pystream.errors import ConfigError, NotSupportedError, PipelineError, SchemaError
+from pystream.errors import ConfigError, PipelineError, SchemaError
 from pystream.pipeline.event_time import EventTime
 from pystream.pipeline.expressions import Expression, col
 from pystream.pipeline.stream_ends import StreamEnds
@@ -186,14 +187,81 @@ class Stream(StreamEnds):
     def union(self, *others: Stream) -> Stream:
         """Put the rows of several streams into one.
 
+        Parameters
+        ----------
+        *others : Stream
+            Of the same environment, with the same columns: names and types, in one order. A stream
+            may be among them more than once; then its rows are, too.
+
+        Returns
+        -------
+        Stream
+            It has an event time where all have the same one: windows need that.
+
         Raises
         ------
-        NotSupportedError
-            Always, until operators can have several inputs.
+        SchemaError
+            If the columns differ.
+        ConfigError
+            If there is no other stream, or one is of another environment.
+
+        Notes
+        -----
+        The watermark is the minimum over the sources of all streams; it leaves out those that are
+        idle (:meth:`WatermarkStrategy.with_idleness`) and those that have ended. A source without a
+        watermark holds it back until it ends.
+
+        Topics are read in the order of appends. Tables, files and the history of a
+        :class:`HybridSource` come before all topics, in turns of 65,536 rows, each of the source
+        with the lowest watermark. A result of a window stands right behind the record that caused
+        it. So the order depends neither on batches nor on threads, and a replay repeats it.
+
+        Where results of windows or Python functions, or rows of one source by several ways, come
+        together, what follows is computed by one thread.
+
+        References
+        ----------
+        Apache Flink, ``DataStream.union``.
+
+        Examples
+        --------
+        >>> env = ps.Environment()
+        >>> web = env.from_arrow({"n": np.array([1, 2])})
+        >>> shop = env.from_arrow({"n": np.array([10])})
+        >>> web.union(shop).to_arrow()["n"].to_pylist()
+        [1, 2, 10]
         """
-        raise NotSupportedError(
-            f"union() of {1 + len(others)} streams is not built yet. Topics of equal columns can "
-            'be read as one stream: from_topic(["a", "b"]).'
+        if not others:
+            raise ConfigError("union() got no stream. Pass at least one other.")
+        for other in others:
+            if not isinstance(other, Stream):
+                raise ConfigError(f"union got {other!r}, which is not a stream.")
+            if other._env is not self._env:
+                raise ConfigError(
+                    "union got a stream of another environment. Make both with the same one."
+                )
+            self._check_columns(other)
+        streams: list[nodes.Node] = []
+        for stream in (self, *others):
+            node = stream._node
+            streams += node.streams if isinstance(node, nodes.Union) else (node,)
+        is_same = all(other._event_time == self._event_time for other in others)
+        event_time = self._event_time if is_same else None
+        return Stream(self._env, nodes.Union(tuple(streams)), self.schema, event_time)
+
+    def _check_columns(self, other: Stream) -> None:
+        own = [(name, str(dtype)) for name, dtype, _ in self.schema.fields]
+        others = [(name, str(dtype)) for name, dtype, _ in other.schema.fields]
+        if own == others:
+            return
+        differences = [
+            f"{_column_text(left)} here, {_column_text(right)} there"
+            for left, right in zip_longest(own, others)
+            if left != right
+        ]
+        raise SchemaError(
+            f"union of streams with different columns: {differences[0]}. "
+            "select() and cast() them to the same names and types, in one order."
         )
 
     # -- windows ---------------------------------------------------------------------------
@@ -310,6 +378,10 @@ class Stream(StreamEnds):
         stages = StagedColumns(self._env._engine, self._node, self.schema)
         without = [stages.without_udfs(value) for value in values]
         return self._next(stages.node, stages.schema), without
+
+
+def _column_text(column: tuple[str, str] | None) -> str:
+    return "nothing" if column is None else f"{column[0]!r} {column[1]}"
 
 
 def _expression(value: object, method: str) -> Expression:

@@ -285,10 +285,10 @@ class WatermarkStrategy:
         Raises
         ------
         NotSupportedError
-            Always, until streams of several sources can be joined.
+            Always: not built yet. What is put into one by :meth:`Stream.union` needs it seldom.
         """
         raise NotSupportedError(
             f"WatermarkStrategy.with_watermark_alignment({group!r}, {max_drift!r}) is not built "
-            "yet. Leave it out: the partitions of a topic are read in append order, so none runs "
-            "ahead."
+            "yet. Leave it out: topics are read in the order of appends, and tables that are put "
+            "into one in turns by their watermarks, so none runs far ahead of what was live."
         )

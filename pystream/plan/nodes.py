@@ -143,6 +143,18 @@ class MapBatches(UnaryNode):
     keeps_rows: bool = False  # it gives a row for each of the input, in order
 
 
+@dataclass(frozen=True, eq=False)
+class Union(Node):
+    """The rows of all `streams`, which have equal columns, in the order of their sources."""
+
+    streams: tuple[Node, ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The streams; one may be there more than once."""
+        return self.streams
+
+
 @dataclass(frozen=True)
 class WindowAssigner:
     """Windows ``[start, start + size)`` at every ``offset + k * slide``, in ticks.

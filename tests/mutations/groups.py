@@ -9,6 +9,7 @@ from tests.mutations import (
     rules,
     session_rules,
     trigger_rules,
+    union_rules,
 )
 from tests.mutations.mutation import Group
 
@@ -18,13 +19,16 @@ GROUPS = {
         + aggregate_rules.MUTATIONS
         + session_rules.MUTATIONS
         + count_rules.MUTATIONS
-        + trigger_rules.MUTATIONS,
+        + trigger_rules.MUTATIONS
+        + union_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
             "tests/pipeline/test_sessions.py",
             "tests/pipeline/test_counts.py",
             "tests/pipeline/test_global_windows.py",
+            "tests/pipeline/test_unions.py",
+            "tests/native_api/test_unions.py",
             "tests/pipeline/test_aggregates.py",
             "tests/conformance/test_engine.py",
             "tests/pipeline/test_windows_oracle.py",
@@ -32,6 +36,7 @@ GROUPS = {
             "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_triggers_oracle.py",
             "tests/pipeline/test_own_triggers.py",
+            "tests/pipeline/test_unions_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/pipeline/test_user_aggregates.py",
             "tests/pipeline/test_user_aggregates_oracle.py",

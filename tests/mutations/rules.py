@@ -104,11 +104,11 @@ MUTATIONS = (
     ),
     Mutation(
         "the history's watermark does not carry over to each partition",
-        (Edit(HYBRID, "    marks.own_before = std::max(marks.own_before, latest_);\n", ""),),
+        (Edit(HYBRID, "  marks.own_before = std::max(marks.own_before, latest);\n", ""),),
     ),
     Mutation(
         "the history's watermark carries over one tick short",
-        (Edit(HYBRID, "latest_ = reached + 1 + delay_;", "latest_ = reached + delay_;"),),
+        (Edit(HYBRID, "reached + 1 + delay_;", "reached + delay_;"),),
     ),
     Mutation(
         "keys come in the order of threads",
@@ -133,8 +133,8 @@ MUTATIONS = (
         (
             Edit(
                 "native/runtime/operator.cpp",
-                "if (!has_readers_ || lane.path == nullptr) return",
-                "return",
+                "if (has_readers_ && path_ != nullptr) return",
+                "if (false) return",
             ),
         ),
     ),

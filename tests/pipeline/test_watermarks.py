@@ -379,5 +379,5 @@ def test_topics_that_cannot_be_one_stream_are_refused(log: ps.Log) -> None:
         env.from_topic([])
     with pytest.raises(errors.UnknownTopicError):
         env.from_topic(["a", "c"])
-    with pytest.raises(errors.NotSupportedError, match="read as one stream"):
+    with pytest.raises(errors.SchemaError, match="different columns"):
         env.from_topic("a").union(env.from_topic("b"))

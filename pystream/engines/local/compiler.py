@@ -123,6 +123,9 @@ class _Compiler:
                 )
             case nodes.MapBatches():
                 self._ports[id(node)] = self._python_stage(node, f"map_batches-{number}")
+            case nodes.Union():
+                ports = [self._ports[id(stream)] for stream in node.streams]
+                self._ports[id(node)] = self._job.graph.add_union(f"union-{number}", ports)
             case nodes.WindowAggregation():
                 self._window(node, f"window-{number}")
             case nodes.LateRows():

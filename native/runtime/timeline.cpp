@@ -1,0 +1,129 @@
+#include "runtime/timeline.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pystream::runtime {
+
+void Timeline::end() {
+  if (round_ == nullptr) return;
+  if (!round_->empty()) {
+    last_ = round_->back().scopes;
+    after_.clear();
+    for (const ScopeMarks& marks : last_) {
+      after_.push_back(marks.of_row(round_->back().marks.after));
+    }
+  }
+  round_ = nullptr;
+  known_.reset();
+}
+
+Buffer Timeline::positions(int scope, std::optional<int64_t> position, const Rows& rows) {
+  MutableBuffer out(rows.batch.num_rows * static_cast<int64_t>(sizeof(int64_t)));
+  auto* positions = out.as<int64_t>();
+  const windows::RowWatermarks& marks = rows.watermarks;
+  if (position || !marks.per_row) {
+    std::fill_n(positions, rows.batch.num_rows,
+                position ? *position : first_above(scope, marks.all));
+    return out.freeze();
+  }
+  const int64_t* watermarks = marks.per_row.as<int64_t>();
+  for (int64_t row = 0; row < rows.batch.num_rows; ++row) {
+    const bool is_known = row > 0 && watermarks[row] == watermarks[row - 1];
+    positions[row] = is_known ? positions[row - 1] : first_above(scope, watermarks[row]);
+  }
+  return out.freeze();
+}
+
+const ScopeMarks& Timeline::marks(int scope, int64_t position) const {
+  // What comes between two batches has been caused by the first, but sees what is there after it.
+  const auto next = std::upper_bound(round_->begin(), round_->end(), position,
+                                     [](int64_t at, const SourceBatch& batch) {
+                                       return at < position_of_arrival(batch.first_arrival);
+                                     });
+  const auto at = static_cast<size_t>(scope);
+  if (next != round_->begin()) return (next - 1)->scopes[at];
+  static constexpr ScopeMarks kNothingYet;
+  return last_.empty() ? kNothingYet : last_[at];
+}
+
+int64_t Timeline::first_above(int scope, int64_t watermark) {
+  const auto at = static_cast<size_t>(scope);
+  const auto next = std::partition_point(
+      round_->begin(), round_->end(),
+      [&](const SourceBatch& batch) { return batch.scopes[at].before <= watermark; });
+  if (next == round_->begin()) {
+    return round_->empty() ? INT64_MAX : position_of_arrival(next->first_arrival) - 1;
+  }
+  const SourceBatch& batch = *(next - 1);
+  const auto index = static_cast<size_t>(next - 1 - round_->begin());
+  if (sources_[static_cast<size_t>(batch.source)].delay) {
+    const int64_t* own = row_watermarks_of(index).as<int64_t>();
+    const int64_t* end = own + batch.num_rows + 1;
+    const int64_t* row = std::partition_point(
+        own, end, [&](int64_t value) { return batch.scopes[at].of_row(value) <= watermark; });
+    if (row != end) return position_of_arrival(batch.first_arrival + (row - own)) - 1;
+  }
+  // Time, or the end of a source, has moved it between the batches.
+  return position_of_arrival(batch.first_arrival + batch.num_rows) - 1;
+}
+
+int64_t Timeline::last_until(int scope, int64_t moment) {
+  const bool is_gradual = std::any_of(sources_.begin(), sources_.end(), [](const Source& source) {
+    return source.advances_when_idle;
+  });
+  if (is_gradual) return moment;
+  const int64_t position = first_above(scope, moment);
+  const auto at = static_cast<size_t>(scope);
+  const auto next =
+      std::partition_point(round_->begin(), round_->end(), [&](const SourceBatch& batch) {
+        return position_of_arrival(batch.first_arrival) <= position;
+      });
+  if (next == round_->begin() || round_->empty()) {
+    return after_.empty() ? windows::kMinWatermark : std::min(after_[at], moment);
+  }
+  const SourceBatch& batch = *(next - 1);
+  const auto row = static_cast<size_t>((position + 1) / 2 - batch.first_arrival);
+  const auto index = static_cast<size_t>(next - 1 - round_->begin());
+  int64_t last = batch.scopes[at].before;
+  if (row > 0 && sources_[static_cast<size_t>(batch.source)].delay) {
+    const int64_t* own = row_watermarks_of(index).as<int64_t>();
+    const int64_t value = batch.scopes[at].of_row(own[row]);
+    last = value <= moment ? value : batch.scopes[at].of_row(own[row - 1]);
+  }
+  return std::min(last, moment);
+}
+
+windows::RowWatermarks Timeline::last_until(int scope, const windows::RowWatermarks& moments,
+                                            int64_t rows) {
+  windows::RowWatermarks found;
+  found.all = last_until(scope, moments.all);
+  found.first_arrival = moments.first_arrival;
+  if (!moments.per_row) return found;
+  const int64_t* in = moments.per_row.as<int64_t>();
+  MutableBuffer values(rows * static_cast<int64_t>(sizeof(int64_t)));
+  auto* out = values.as<int64_t>();
+  for (int64_t row = 0; row < rows; ++row) {
+    out[row] = row > 0 && in[row] == in[row - 1] ? out[row - 1] : last_until(scope, in[row]);
+  }
+  found.per_row = values.freeze();
+  return found;
+}
+
+const Buffer& Timeline::row_watermarks_of(size_t batch) {
+  if (known_ == batch) return known_watermarks_;
+  const SourceBatch& source = (*round_)[batch];
+  const Source& of = sources_[static_cast<size_t>(source.source)];
+  const Array time = source.progress ? *source.progress : of.reader->event_time(source);
+  int64_t own = source.marks.own_before;
+  const Buffer before = row_watermarks(time, &own, source.marks.others, *of.delay);
+  MutableBuffer all((source.num_rows + 1) * static_cast<int64_t>(sizeof(int64_t)));
+  std::memcpy(all.as<int64_t>(), before.data,
+              static_cast<size_t>(source.num_rows) * sizeof(int64_t));
+  all.as<int64_t>()[source.num_rows] = source.marks.after;
+  known_watermarks_ = all.freeze();
+  known_ = batch;
+  return known_watermarks_;
+}
+
+}  // namespace pystream::runtime

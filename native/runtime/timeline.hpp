@@ -1,0 +1,63 @@
+#pragma once
+// The order of everything that happens in one round of a group of sources, for unions of inputs
+// that do not come straight from their sources. Positions are even numbers at records (twice the
+// number of the record's arrival) and odd ones between them, where results come that the record
+// before has caused.
+//
+// A result that a watermark caused came when the watermark of its scope first passed the one that
+// the result shows operators below. So its position does not depend on when it is computed, which
+// is at the end of the round.
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "runtime/operator.hpp"
+#include "runtime/source.hpp"
+#include "runtime/watermark_scope.hpp"
+
+namespace pystream::runtime {
+
+inline int64_t position_of_arrival(int64_t arrival) { return 2 * arrival; }
+
+// Owned by the plan, one for each group of sources. Serial phase.
+class Timeline {
+ public:
+  struct Source {
+    const SourceReader* reader;
+    std::optional<int64_t> delay;  // none: without a watermark
+    bool advances_when_idle = false;
+  };
+  void set_sources(std::vector<Source> sources) { sources_ = std::move(sources); }
+
+  // The batches of the round, in order, which stay until end().
+  void begin(const std::vector<SourceBatch>* round) { round_ = round; }
+  void end();
+
+  // Of rows that an operator of this scope emits: the given one, or by their watermarks.
+  Buffer positions(int scope, std::optional<int64_t> position, const Rows& rows);
+  // Of rows that the watermark of a scope fired at the moments behind those given, which do not get
+  // less: the last watermark up to there. Where sources move it tick by tick while they are idle,
+  // the moments themselves, for it took every value.
+  windows::RowWatermarks last_until(int scope, const windows::RowWatermarks& moments, int64_t rows);
+  // The marks of a scope at a position of this round.
+  const ScopeMarks& marks(int scope, int64_t position) const;
+
+ private:
+  // The first position at which the watermark of a scope is above this one; behind everything when
+  // there is none in this round.
+  int64_t first_above(int scope, int64_t watermark);
+  int64_t last_until(int scope, int64_t moment);
+  const Buffer& row_watermarks_of(size_t batch);
+
+  std::vector<Source> sources_;
+  const std::vector<SourceBatch>* round_ = nullptr;
+  std::vector<ScopeMarks> last_;  // of the last batch of the rounds before,
+  std::vector<int64_t> after_;    // and the watermarks after it
+  // Of one batch, the last that was asked for: before each row, and after the last.
+  std::optional<size_t> known_;
+  Buffer known_watermarks_;
+};
+
+}  // namespace pystream::runtime
