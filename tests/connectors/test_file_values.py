@@ -143,8 +143,8 @@ def test_columns_without_a_type_say_how_to_give_them_one() -> None:
     with pytest.raises(NotSupportedError, match=rf"^from_csv: values.csv: {hint}"):
         csv("a,b\n1,12:00:00\n")
     assert csv("a,b\n1,\n", {"a": "int64", "b": "string"}) == {"a": [1], "b": [None]}
-    pq.write_table(pa.table({"a": [1], "b": [[1]]}), "values.parquet")
-    hint = r"column 'b' has Arrow type list, .*Pass columns= without it"
+    pq.write_table(pa.table({"a": [1], "b": [{"c": 1}]}), "values.parquet")
+    hint = r"column 'b' has Arrow type struct, .*Pass columns= without it"
     with pytest.raises(
         NotSupportedError, match=rf"^from_parquet: values.parquet: {hint}"
     ) as caught:

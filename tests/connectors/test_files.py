@@ -125,7 +125,7 @@ def test_windows_over_files_are_those_over_the_same_rows_in_memory() -> None:
 
 
 def test_columns_are_chosen_and_ordered() -> None:
-    pq.write_table(pa.table({"a": [1], "b": ["x"], "c": [[1]]}), "wide.parquet")
+    pq.write_table(pa.table({"a": [1], "b": ["x"], "c": [{"d": 1}]}), "wide.parquet")
     env = ps.Environment()
     assert env.from_parquet("wide.parquet", columns=["b", "a"]).to_arrow().to_pylist() == [
         {"b": "x", "a": 1}

@@ -45,8 +45,3 @@ def test_what_aggregates_is_an_aggregation() -> None:
         windows.aggregate(n=col("n"))
     with pytest.raises(errors.ConfigError, match="nothing to compute"):
         windows.aggregate()
-
-
-def test_a_global_window_is_refused_by_name() -> None:
-    with pytest.raises(errors.NotSupportedError, match="count_window"):
-        ps.global_window()
