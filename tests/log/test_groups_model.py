@@ -240,7 +240,7 @@ def test_groups_do_what_the_model_does(monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         GroupMachine,
         settings=settings(
-            max_examples=25,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
