@@ -115,10 +115,10 @@ TEST(WatermarkPath, BeginsAtTheWatermarkThatWasInForce) {
   WatermarkPath path(&reader, 0);
   path.begin(10);
   EXPECT_EQ(path.last_until(12), 10);
-  path.add({20, false});
-  path.add({15, false});  // it never goes back
-  path.add({25, true});
-  path.add({kMaxWatermark, false});
+  path.add(WatermarkStep{20, false});
+  path.add(WatermarkStep{15, false});  // it never goes back
+  path.add(WatermarkStep{25, true});
+  path.add(WatermarkStep{kMaxWatermark, false});
   EXPECT_EQ(path.last_until(19), 10);
   EXPECT_EQ(path.last_until(20), 20);
   EXPECT_EQ(path.last_until(23), 23);
@@ -131,7 +131,7 @@ TEST(WatermarkPath, FindsTheWatermarkOfEachRow) {
   const FakeReader reader;
   WatermarkPath path(&reader, 0);
   path.begin(10);
-  path.add({20, false});
+  path.add(WatermarkStep{20, false});
   windows::RowWatermarks moments;
   moments.all = 15;
   moments.first_arrival = 7;
