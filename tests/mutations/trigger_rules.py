@@ -17,9 +17,9 @@ MUTATIONS = (
         "a window that is forgotten does not tell its trigger",
         (
             Edit(
-                TABLE,
-                "return is_timer || (pane.cleanup == time && time != kMaxWatermark);",
-                "return is_timer;",
+                PANES,
+                "act(pane, trigger_->on_event_time(panes_, pane, time)",
+                "if (!is_over) act(pane, trigger_->on_event_time(panes_, pane, time)",
             ),
         ),
     ),
@@ -32,12 +32,12 @@ MUTATIONS = (
         (Edit(TRIGGER, "std::min(whole.next_fire, part.next_fire)", "part.next_fire"),),
     ),
     Mutation(
-        "the timer of a session may lie behind its end",
+        "a session that has grown has no more early panes",
         (
             Edit(
                 TRIGGER,
-                "state.next_fire = std::min(state.next_fire, panes[pane].last);",
-                "",
+                "if (whole.is_timed) panes.register_timer",
+                "if (whole.is_timed && merged.empty()) panes.register_timer",
             ),
         ),
     ),
@@ -76,15 +76,5 @@ MUTATIONS = (
     Mutation(
         "a late record that a session takes waits for the watermark",
         (Edit(TRIGGER, "if (panes.has_ended(pane)) return TriggerResult::kFire;", ""),),
-    ),
-    Mutation(
-        "the last pane of a window without end is late below",
-        (
-            Edit(
-                PANES,
-                "if (time != kMaxWatermark && time != kMinWatermark)",
-                "if (time != kMinWatermark)",
-            ),
-        ),
     ),
 )

@@ -107,6 +107,15 @@ def test_state_is_kept_for_each_key(tmp_path: Path) -> None:
     assert 50 * 9_000 < many - few < 400 * 9_000
 
 
+def test_late_record_fires_its_session_at_once() -> None:
+    rows = [("ann", ts, 1) for ts in (0, 25, 3, 4, 60)]
+    windows = stream(rows).key_by("user").window(ps.session("10ms")).allowed_lateness("20ms")
+    # At watermark 24 the session of 0 has fired; 3 and 4 each fire it again, and longer.
+    late = [("ann", 0, 13, 2, 2), ("ann", 0, 14, 3, 3)]
+    rest = [("ann", 25, 35, 1, 1), ("ann", 60, 70, 1, 1)]
+    assert totals(windows.early(count=9)) == [("ann", 0, 10, 1, 1), *late, *rest]
+
+
 @pytest.mark.parametrize(
     "call", [lambda w: w.emit("on_update"), lambda w: w.early(count=2), lambda w: w.discarding()]
 )

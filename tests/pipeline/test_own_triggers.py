@@ -73,7 +73,7 @@ class Busy(ps.Trigger):
             if ctx.state["fired"] < 3:
                 self._register(time + self.interval, ctx)
             return TriggerResult.FIRE if ctx.state["fired"] % 2 else TriggerResult.PURGE
-        return TriggerResult.CONTINUE
+        return self.result  # when it is forgotten; no timer is left that it does not know
 
     def can_merge(self) -> bool:
         return True
@@ -216,6 +216,23 @@ def test_timer_at_the_end_of_a_global_window_fires_when_the_input_ends() -> None
 
     windowed = stream(SALES).key_by("user").window(ps.global_window()).trigger(AtTheEnd())
     assert rows_of(windowed) == [("ann", 1, 31, 3, 15), ("bob", 2, 3, 1, 7)]
+
+
+def test_session_that_grows_loses_the_timers_of_its_former_end() -> None:
+    class AtEachTimer(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            ctx.register_event_time_timer(window.max_timestamp)
+            return TriggerResult.CONTINUE
+
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            return TriggerResult.FIRE
+
+        def can_merge(self) -> bool:
+            return True
+
+    rows = [("ann", 0, 1), ("ann", 6, 2), ("ann", 30, 4)]
+    windowed = stream(rows).window_all(ps.session("10ms")).trigger(AtEachTimer())
+    assert rows_of(windowed) == [(0, 16, 2, 3), (30, 40, 1, 4)]
 
 
 def fail(row: Any, timestamp: Any, window: Any, ctx: Any) -> None:
