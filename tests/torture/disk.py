@@ -4,9 +4,9 @@ The rules are those of ext4 and xfs, taken at their worst:
 
 * Data is kept by sectors of 512 bytes. A sector that was written after the last completed sync of
   its file holds any of the contents that it had since then, whatever its neighbours hold. Where it
-  held nothing before (never written, or zeros), it may also hold zeros or stale data of another
-  file. Where it held something, it is not destroyed by being written again (SQLite calls this the
-  power-safe overwrite).
+  held nothing before (never written, or preallocated), it may also hold zeros or stale data of
+  another file. Where it held something, it is not destroyed by being written again (SQLite calls
+  this the power-safe overwrite).
 * A file has the size of its last sync, or any that it had since.
 * Names (made, renamed, unlinked) that were not synced are there up to one of them, in each
   directory in the order in which they changed. A rename is atomic. Syncing a directory syncs the
@@ -42,6 +42,8 @@ class File:
         self.synced = bytes(content)
         self.sizes = [len(content)]  # since the last sync
         self.versions: dict[int, list[bytes]] = {}  # of sectors, since the last sync
+        # Sectors that are sure to have been written, though they may hold zeros.
+        self.written = {len(content) // SECTOR} if len(content) % SECTOR else set()
 
     def _sector(self, number: int) -> bytes:
         return bytes(self.content[number * SECTOR : (number + 1) * SECTOR]).ljust(SECTOR, b"\0")
@@ -72,6 +74,8 @@ class File:
     def sync(self) -> None:
         self.synced = bytes(self.content)
         self.sizes = [len(self.content)]
+        self.written |= self.versions.keys()
+        self.written = {n for n in self.written if n * SECTOR < len(self.content)}
         self.versions = {}
 
     def draw(self, choose: random.Random, kept: float, stale: list[bytes]) -> bytes:
@@ -86,7 +90,7 @@ class File:
             else:
                 before = self.synced[number * SECTOR : (number + 1) * SECTOR].ljust(SECTOR, b"\0")
                 fates = [before, *versions]
-                if before == ZEROS:
+                if before == ZEROS and number not in self.written:
                     fates += [ZEROS, choose.choice(stale) if stale else ZEROS]
                 sector = choose.choice(fates)
             at = number * SECTOR

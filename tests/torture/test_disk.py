@@ -52,6 +52,18 @@ def test_a_synced_sector_is_old_or_new_and_nothing_else() -> None:
     assert drawn == {ONE, TWO, THREE}
 
 
+@pytest.mark.parametrize("begin", [b"", b"\0" * 8])
+def test_zeros_that_were_synced_are_not_destroyed_by_a_write_behind_them(begin: bytes) -> None:
+    file = File(begin)
+    if not begin:
+        file.write(0, b"\0" * 8)
+        file.sync()
+    file.write(8, b"x" * 8)
+    choose = random.Random(1)
+    drawn = {file.draw(choose, 0.0, [b"\xff" * SECTOR]) for _ in range(200)}
+    assert {content[:8] for content in drawn} == {b"\0" * 8}
+
+
 def test_part_of_a_sector_is_written_with_the_rest_of_it() -> None:
     file = File(ONE)
     file.write(100, b"x")
