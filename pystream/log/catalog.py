@@ -93,6 +93,7 @@ class Catalog:
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
         self._connection: sqlite3.Connection | None = None
+        self._transaction: object = None  # the last one that began
         self._own_changes = 0  # by this connection, which does not see its own changes
         self._foreign_changes = 0  # as SQLite counts them
         self._watch = CatalogWatch(self._path)
@@ -260,12 +261,12 @@ class Catalog:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Show one state of everything for the time of the body."""
         with self._read() as connection:
+            transaction = object()
             try:  # Ctrl-C may come when it has just begun
-                connection.execute("BEGIN")
+                self._begin(connection, "BEGIN", transaction)
                 yield connection
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._roll_back(connection, transaction)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -474,16 +475,28 @@ class Catalog:
         with self._mutex, translated(self._path):
             connection = self._connection or self._open()
             with self._locked():
+                transaction = object()
                 try:
-                    connection.execute("BEGIN IMMEDIATE")
+                    self._begin(connection, "BEGIN IMMEDIATE", transaction)
                     yield connection
                     connection.execute("COMMIT")
                     self._own_commits += 1
                 except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+                    self._roll_back(connection, transaction)
                     raise
                 self._write_back(connection)
+
+    def _begin(self, connection: sqlite3.Connection, statement: str, transaction: object) -> None:
+        # Ctrl-C may have come between the body of a transaction and the block that ends it.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._transaction = transaction
+        connection.execute(statement)
+
+    def _roll_back(self, connection: sqlite3.Connection, transaction: object) -> None:
+        is_current = transaction is self._transaction and connection is self._connection
+        if is_current and connection.in_transaction:
+            connection.execute("ROLLBACK")
 
     def _write_back(self, connection: sqlite3.Connection) -> None:
         wal = Path(self._path + "-wal")
