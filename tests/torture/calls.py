@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.torture import recorder
-from tests.torture.harness import Harness, Outcome, scratch_directory
+from tests.torture.harness import Harness, Outcome, said_by, scratch_directory
 from tests.torture.promises import Promises, allow_small_segments, check
 from tests.torture.sequences import warm_up
 from tests.torture.workload import Workload, into_file
@@ -151,15 +151,10 @@ def run_calls(seed: int, kind: str, runs: int, first: int) -> Outcome:
         env = recorder.environment(root, boot=Path(scratch) / "boot")
         env["OPENBLAS_NUM_THREADS"] = "1"  # a process that forks has no other threads
         ended = recorder.run("tests.torture.calls", [seed, kind, runs, first], env)
-    repeat = f"python -m tests.torture.calls {seed} {kind} 1 {first}"
-    try:
-        said = json.loads(ended.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        died = f"the runner ended with {ended.returncode}:\n{ended.stderr}"
-        return Outcome(0, -1, died, repeat)
-    if said["failure"]:
-        repeat = f"python -m tests.torture.calls {seed} {kind} 1 {said['next'] - 1}"
-    return Outcome(said["cases"], said["next"], said["failure"], repeat)
+    said = said_by(ended)
+    failed_at = said["next"] - 1 if "next" in said else first
+    repeat = f"python -m tests.torture.calls {seed} {kind} 1 {failed_at}"
+    return Outcome(said.get("cases", 0), said.get("next", -1), said["failure"], repeat)
 
 
 def run(kind: str, seed: int, seconds: float) -> Outcome:

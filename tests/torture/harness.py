@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,26 @@ class Harness:
     unit: str
     aim: int
     run: Callable[[int, float], Outcome]
+
+
+def said_by(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON of a program's last line; only ``failure`` when there is none."""
+    try:
+        return dict(json.loads(ended.stdout.splitlines()[-1]))
+    except (IndexError, ValueError):
+        return {"failure": f"it ended with {ended.returncode}:\n{ended.stderr}"}
+
+
+def run_seeds(run_seed: Callable[[int], Outcome], seed: int, seconds: float) -> Outcome:
+    """Go through one seed after another until the time is over or one fails."""
+    deadline = time.monotonic() + seconds
+    cases = 0
+    while True:
+        outcome = run_seed(seed)
+        cases += outcome.cases
+        seed = outcome.next_seed
+        if outcome.failure or time.monotonic() >= deadline:
+            return Outcome(cases, seed, outcome.failure, outcome.repeat)
 
 
 def scratch_directory() -> tempfile.TemporaryDirectory[str]:

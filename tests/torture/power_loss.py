@@ -20,14 +20,14 @@ import random
 import shutil
 import struct
 import sys
-import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 from tests.oracle.segment import crc32c
 from tests.torture import recorder, trace
 from tests.torture.disk import Disk, Tree, write_tree
-from tests.torture.harness import Harness, Outcome, scratch_directory
+from tests.torture.harness import Harness, Outcome, run_seeds, said_by, scratch_directory
 from tests.torture.promises import Promises, allow_small_segments, check
 from tests.torture.trace import Call
 
@@ -187,27 +187,12 @@ def run_seed(seed: int, states: int = 1_000_000) -> Outcome:
             [seed, states],
             recorder.environment(boot=Path(scratch) / "boot"),
         )
+    said = said_by(ended)
     repeat = f"python -m tests.torture.power_loss {seed}"
-    try:
-        said = json.loads(ended.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        died = f"the checker ended with {ended.returncode}:\n{ended.stderr}"
-        return Outcome(0, seed + 1, died, repeat)
-    return Outcome(said["cases"], seed + 1, said["failure"], repeat)
+    return Outcome(said.get("cases", 0), seed + 1, said["failure"], repeat)
 
 
-def run(seed: int, seconds: float) -> Outcome:
-    deadline = time.monotonic() + seconds
-    cases = 0
-    while True:
-        outcome = run_seed(seed)
-        cases += outcome.cases
-        seed = outcome.next_seed
-        if outcome.failure or time.monotonic() >= deadline:
-            return Outcome(cases, seed, outcome.failure, outcome.repeat)
-
-
-HARNESS = Harness("power loss, whole log", "states", 100_000, run)
+HARNESS = Harness("power loss, whole log", "states", 100_000, partial(run_seeds, run_seed))
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))

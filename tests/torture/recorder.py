@@ -62,8 +62,18 @@ def environment(
     return {**kept, **{name: str(value) for name, value in wanted.items() if value is not None}}
 
 
+def environment_without() -> dict[str, str]:
+    """Return the environment of a program that forks and is not under the recorder."""
+    env = environment() | {"OPENBLAS_NUM_THREADS": "1"}  # what forks has no other threads
+    del env["LD_PRELOAD"]
+    return env
+
+
 def run(
-    module: str, arguments: Sequence[object], env: dict[str, str]
+    module: str,
+    arguments: Sequence[object],
+    env: dict[str, str],
+    timeout: float = RUN_TIMEOUT_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m module`` to its end, whatever that is."""
     return subprocess.run(
@@ -73,7 +83,7 @@ def run(
         check=False,
         capture_output=True,
         text=True,
-        timeout=RUN_TIMEOUT_SECONDS,
+        timeout=timeout,
     )
 
 

@@ -17,7 +17,6 @@ import os
 import random
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from pystream.errors import StreamError
 from pystream.log.verify import verify_log
 from tests.oracle.log import LogModel, Row, outcome_of
 from tests.torture import recorder
-from tests.torture.harness import Harness, Outcome, scratch_directory
+from tests.torture.harness import Harness, Outcome, run_seeds, said_by, scratch_directory
 from tests.torture.promises import allow_small_segments
 
 TOPICS = ("ants", "bees", "cats")
@@ -363,28 +362,20 @@ def main(seed: str, sequences: str = "1") -> int:
 
 def run_sequences(seed: int, sequences: int) -> Outcome:
     """Go through sequences in a process of its own."""
-    env = recorder.environment() | {"OPENBLAS_NUM_THREADS": "1"}
-    del env["LD_PRELOAD"]
-    ended = recorder.run("tests.torture.sequences", [seed, sequences], env)
-    try:
-        said = json.loads(ended.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        died = f"it ended with {ended.returncode}:\n{ended.stderr}"
-        return Outcome(0, seed + 1, died, f"python -m tests.torture.sequences {seed} {sequences}")
+    arguments = [seed, sequences]
+    said = said_by(
+        recorder.run("tests.torture.sequences", arguments, recorder.environment_without())
+    )
+    if "cases" not in said:
+        repeat = f"python -m tests.torture.sequences {seed} {sequences}"
+        return Outcome(0, seed + 1, said["failure"], repeat)
     repeat = f"python -m tests.torture.sequences {seed + said['cases'] - 1}"
     return Outcome(said["cases"], seed + said["cases"], said["failure"], repeat)
 
 
 def run(seed: int, seconds: float) -> Outcome:
-    deadline = time.monotonic() + seconds
-    cases = 0
-    while True:
-        # A process costs as much as fifty sequences.
-        outcome = run_sequences(seed, 500)
-        cases += outcome.cases
-        seed = outcome.next_seed
-        if outcome.failure or time.monotonic() >= deadline:
-            return Outcome(cases, seed, outcome.failure, outcome.repeat)
+    # A process costs as much as fifty sequences.
+    return run_seeds(lambda first: run_sequences(first, 500), seed, seconds)
 
 
 HARNESS = Harness("sequences against the model", "sequences", 1_000_000, run)

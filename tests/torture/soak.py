@@ -26,7 +26,7 @@ import numpy as np
 
 import pystream as ps
 from tests.torture import recorder
-from tests.torture.harness import Harness, Outcome, scratch_directory
+from tests.torture.harness import Harness, Outcome, said_by, scratch_directory
 from tests.torture.promises import allow_small_segments
 
 WRITERS, READERS, PARTITIONS = 3, 3, 4
@@ -214,16 +214,10 @@ def main(seed: str, seconds: str = "20") -> int:
 
 
 def run(seed: int, seconds: float) -> Outcome:
-    env = recorder.environment() | {"OPENBLAS_NUM_THREADS": "1"}
-    del env["LD_PRELOAD"]
     whole = max(2, round(seconds))
-    ended = recorder.run("tests.torture.soak", [seed, whole], env)
-    repeat = f"python -m tests.torture.soak {seed} {whole}"
-    try:
-        failure = json.loads(ended.stdout.splitlines()[-1])["failure"]
-    except (IndexError, ValueError):
-        failure = f"it ended with {ended.returncode}"
-    if failure:
+    ended = recorder.run("tests.torture.soak", [seed, whole], recorder.environment_without())
+    if failure := said_by(ended)["failure"]:
+        repeat = f"python -m tests.torture.soak {seed} {whole}"
         return Outcome(0, seed + 1, f"{failure}\n{ended.stderr}", repeat)
     return Outcome(whole, seed + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.torture import __main__ as torture
 from tests.torture import fuzz, native
-from tests.torture.harness import Harness, Outcome
+from tests.torture.harness import Harness, Outcome, run_seeds, said_by
 from tests.torture.progress import Progress, Tally
 
 
@@ -175,3 +176,21 @@ def test_a_fuzzer_that_fails_names_the_input(
     assert "a leak" in (outcome.failure or "")
     assert outcome.repeat.endswith("a_fuzz /some/crash-1")
     assert outcome.next_seed == 8
+
+
+def ended(stdout: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], 3, stdout, "it hurts")
+
+
+@pytest.mark.parametrize("stdout", ["", "no JSON\n"])
+def test_a_program_that_says_nothing_has_failed(stdout: str) -> None:
+    assert said_by(ended(stdout)) == {"failure": "it ended with 3:\nit hurts"}
+    assert said_by(ended('{"cases": 1}\n{"cases": 2}\n')) == {"cases": 2}
+
+
+def test_seeds_go_on_until_one_fails() -> None:
+    recording = Recording(fails_at=11)
+    outcome = run_seeds(lambda seed: recording.run(seed, 1.0), 1, 60.0)
+    assert recording.seeds == [1, 6, 11]
+    assert outcome == Outcome(23, 16, "record 7 is lost", "repeat --seed 7")
+    assert run_seeds(lambda seed: recording.run(seed, 1.0), 1, 0.0) == Outcome(10, 6)
