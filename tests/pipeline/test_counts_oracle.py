@@ -70,11 +70,7 @@ def test_count_windows_over_a_topic_agree_with_the_oracle(
     log: ps.Log, case: sessions.Case, counts: Counts
 ) -> None:
     topic = next(topics)
-    log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
-    with log.producer(acks="published") as producer:
-        for indexes in sessions.batches_of(case):
-            partition = case.records[indexes[0]].partition
-            producer.send_batch(topic, sessions.table_of(case, indexes), partition=partition)
+    sessions.publish(log, topic, case)
     wanted = expected(case, counts, windows.AGGREGATES)
     for parallelism in (1, 2):
         env = ps.Environment(log, parallelism=parallelism)

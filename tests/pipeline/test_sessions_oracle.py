@@ -124,6 +124,15 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
         yield opened
 
 
+def publish(log: ps.Log, topic: str, case: Case) -> None:
+    """Make a topic of the records, in their order and batches."""
+    log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
+    with log.producer(acks="published") as producer:
+        for indexes in batches_of(case):
+            partition = case.records[indexes[0]].partition
+            producer.send_batch(topic, table_of(case, indexes), partition=partition)
+
+
 topics = (f"sessions-{number}" for number in itertools.count())
 
 
@@ -131,11 +140,7 @@ topics = (f"sessions-{number}" for number in itertools.count())
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 def test_sessions_over_a_topic_agree_with_the_oracle(log: ps.Log, case: Case) -> None:
     topic = next(topics)
-    log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
-    with log.producer(acks="published") as producer:
-        for indexes in batches_of(case):
-            partition = case.records[indexes[0]].partition
-            producer.send_batch(topic, table_of(case, indexes), partition=partition)
+    publish(log, topic, case)
     wanted, wanted_late = expected(case, range(case.partitions), windows.AGGREGATES)
     for parallelism in (1, 2):
         env = ps.Environment(log, parallelism=parallelism)

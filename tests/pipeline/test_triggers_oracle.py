@@ -109,23 +109,14 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
 topics = (f"triggers-{number}" for number in itertools.count())
 
 
-def publish(log: ps.Log, case: sessions.Case) -> str:
-    topic = next(topics)
-    log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
-    with log.producer(acks="published") as producer:
-        for indexes in sessions.batches_of(case):
-            partition = case.records[indexes[0]].partition
-            producer.send_batch(topic, sessions.table_of(case, indexes), partition=partition)
-    return topic
-
-
 @given(cases())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_panes_over_a_topic_agree_with_the_oracle(
     log: ps.Log, drawn: tuple[sessions.Case, Trigger, dict[str, Any]]
 ) -> None:
     case, trigger, asked = drawn
-    topic = publish(log, case)
+    topic = next(topics)
+    sessions.publish(log, topic, case)
     wanted = expected(case, trigger, asked, range(case.partitions))
     watermark = windows.watermark_of(case)  # type: ignore[arg-type]
     for parallelism in (1, 2):

@@ -29,16 +29,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
 topics = (f"user-{number}" for number in itertools.count())
 
 
-def publish(log: ps.Log, case: sessions.Case) -> str:
-    topic = next(topics)
-    log.create_topic(topic, schema={**windows.SCHEMA, "gap": "int32"}, partitions=case.partitions)
-    with log.producer(acks="published") as producer:
-        for indexes in sessions.batches_of(case):
-            partition = case.records[indexes[0]].partition
-            producer.send_batch(topic, sessions.table_of(case, indexes), partition=partition)
-    return topic
-
-
 @given(windows.cases())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_windows_agree_with_the_oracle(log: ps.Log, case: windows.Case) -> None:
@@ -48,7 +38,8 @@ def test_windows_agree_with_the_oracle(log: ps.Log, case: windows.Case) -> None:
 @given(sessions.cases())
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_sessions_agree_with_the_oracle(log: ps.Log, case: sessions.Case) -> None:
-    topic = publish(log, case)
+    topic = next(topics)
+    sessions.publish(log, topic, case)
     wanted, wanted_late = sessions.expected(case, range(case.partitions), AGGREGATES)
     watermark = windows.watermark_of(case)  # type: ignore[arg-type]
     for parallelism in (1, 2):
@@ -62,7 +53,8 @@ def test_sessions_agree_with_the_oracle(log: ps.Log, case: sessions.Case) -> Non
 def test_count_windows_agree_with_the_oracle(
     log: ps.Log, case: sessions.Case, size: counts.Counts
 ) -> None:
-    topic = publish(log, case)
+    topic = next(topics)
+    sessions.publish(log, topic, case)
     wanted = counts.expected(case, size, AGGREGATES)
     watermark = windows.watermark_of(case)  # type: ignore[arg-type]
     for parallelism in (1, 2):

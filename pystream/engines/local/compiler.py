@@ -258,36 +258,26 @@ class _Compiler:
         gap_column: str | None,
     ) -> tuple[Port, Port]:
         graph, assigner = self._job.graph, node.assigner
-        if not isinstance(assigner, nodes.WindowAssigner) and (
-            isinstance(assigner, nodes.GlobalAssigner) or node.trigger != nodes.Trigger()
-        ):
-            return self._add_pane_window(node, name, port, aggregates, gap_column)
-        if node.trigger.own is not None:
-            return self._add_pane_window(node, name, port, aggregates, gap_column)
+        settings: dict[str, Any] = {
+            "keys": node.keys,
+            "event_time": node.event_time,
+            "event_time_offset": node.event_time_shift,
+            "aggregates": aggregates,
+        }
+        if _needs_panes(node):
+            return self._add_pane_window(node, name, port, gap_column, settings)
         if isinstance(assigner, nodes.CountAssigner):
             return graph.add_count_window(
-                name,
-                port,
-                size=assigner.size,
-                slide=assigner.slide,
-                keys=node.keys,
-                event_time=node.event_time,
-                event_time_offset=node.event_time_shift,
-                aggregates=aggregates,
+                name, port, size=assigner.size, slide=assigner.slide, **settings
             )
         if node.event_time is None:
             raise AssertionError(f"{name} has no event time")
+        settings["allowed_lateness"] = node.allowed_lateness
         if isinstance(assigner, nodes.SessionAssigner):
-            return graph.add_session_window(
-                name,
-                port,
-                gap=assigner.gap if isinstance(assigner.gap, int) else str(gap_column),
-                keys=node.keys,
-                event_time=node.event_time,
-                event_time_offset=node.event_time_shift,
-                allowed_lateness=node.allowed_lateness,
-                aggregates=aggregates,
-            )
+            gap = assigner.gap if isinstance(assigner.gap, int) else str(gap_column)
+            return graph.add_session_window(name, port, gap=gap, **settings)
+        if not isinstance(assigner, nodes.WindowAssigner):
+            raise AssertionError(f"{name} has windows that need panes")
         return graph.add_window(
             name,
             port,
@@ -295,15 +285,8 @@ class _Compiler:
             slide=assigner.slide,
             offset=assigner.offset,
             is_cumulative=assigner.kind == "cumulate",
-            keys=node.keys,
-            event_time=node.event_time,
-            event_time_offset=node.event_time_shift,
-            allowed_lateness=node.allowed_lateness,
-            every=node.trigger.every,
-            every_ticks=node.trigger.every_ticks,
-            fires_on_close=node.trigger.fires_on_close,
-            is_discarding=node.trigger.discarding,
-            aggregates=aggregates,
+            **_emission(node),
+            **settings,
         )
 
     def _add_pane_window(
@@ -311,32 +294,26 @@ class _Compiler:
         node: nodes.WindowAggregation,
         name: str,
         port: Port,
-        aggregates: list[_Aggregate],
         gap_column: str | None,
+        settings: dict[str, Any],
     ) -> tuple[Port, Port]:
-        settings: dict[str, Any] = {"kind": "global"}
+        windows: dict[str, Any] = {"kind": "global"}
         match node.assigner:
             case nodes.CountAssigner(size, _):
-                settings = {"kind": "count", "size": size}
+                windows = {"kind": "count", "size": size}
             case nodes.SessionAssigner(gap):
                 column = gap if isinstance(gap, int) else str(gap_column)
-                settings = {"kind": "session", "gap": column}
+                windows = {"kind": "session", "gap": column}
             case nodes.WindowAssigner(kind, size, slide, offset):
                 kind = "cumulate" if kind == "cumulate" else "fixed"
-                settings = {"kind": kind, "size": size, "slide": slide, "offset": offset}
+                windows = {"kind": kind, "size": size, "slide": slide, "offset": offset}
         results, late = self._job.graph.add_pane_window(
             name,
             port,
-            keys=node.keys,
-            event_time=node.event_time,
-            event_time_offset=node.event_time_shift,
             allowed_lateness=node.allowed_lateness,
-            every=node.trigger.every,
-            every_ticks=node.trigger.every_ticks,
-            fires_on_close=node.trigger.fires_on_close,
-            is_discarding=node.trigger.discarding,
             has_own_trigger=node.trigger.own is not None,
-            aggregates=aggregates,
+            **windows,
+            **_emission(node),
             **settings,
         )
         if node.trigger.own is not None:
@@ -408,3 +385,19 @@ def _unused(name: str, taken: set[str]) -> str:
     while name in taken:
         name = f"_{name}"
     return name
+
+
+def _needs_panes(node: nodes.WindowAggregation) -> bool:
+    """Whether windows fire in ways that only the operator of panes knows."""
+    if isinstance(node.assigner, nodes.WindowAssigner):
+        return node.trigger.own is not None
+    return isinstance(node.assigner, nodes.GlobalAssigner) or node.trigger != nodes.Trigger()
+
+
+def _emission(node: nodes.WindowAggregation) -> dict[str, Any]:
+    return {
+        "every": node.trigger.every,
+        "every_ticks": node.trigger.every_ticks,
+        "fires_on_close": node.trigger.fires_on_close,
+        "is_discarding": node.trigger.discarding,
+    }
