@@ -59,11 +59,12 @@ inline Buffer gather_values(const Array& source, const int32_t* indices, int64_t
   return values.freeze();
 }
 
-// The strings of a plain var-binary array at `indices`; rows that `validity` (may be null) marks
-// as null become empty. Throws kRecordTooLarge past 2 GiB.
-inline void gather_strings(const Array& source, const int32_t* indices, int64_t count,
-                           const uint8_t* validity, Buffer* offsets_out, Buffer* values_out) {
-  constexpr int64_t kMaxBytes = std::numeric_limits<int32_t>::max();
+// Where the values of rows at `indices` begin once gathered, and where the last one ends; rows that
+// `validity` (may be null) marks as null are empty. Calls throw_too_long(row, total) when the total
+// passes 2^31 - 1.
+template <typename ThrowTooLong>
+MutableBuffer gather_offsets(const Array& source, const int32_t* indices, int64_t count,
+                             const uint8_t* validity, ThrowTooLong&& throw_too_long) {
   const int32_t* from = source.offsets.as<int32_t>();
   MutableBuffer offsets((count + 1) * 4);
   int32_t* to = offsets.as<int32_t>();
@@ -73,16 +74,28 @@ inline void gather_strings(const Array& source, const int32_t* indices, int64_t 
     if (validity == nullptr || get_bit(validity, i)) {
       total += from[indices[i] + 1] - from[indices[i]];
     }
-    if (total > kMaxBytes) {
-      throw Error(ErrorCode::kRecordTooLarge,
-                  "a " + source.type.to_string() + " column of one batch would pass " +
-                      std::to_string(kMaxBytes) + " bytes at row " + std::to_string(i) +
-                      ". Use smaller batches.",
-                  {{"row", i}, {"limit", kMaxBytes}});
-    }
+    if (total > std::numeric_limits<int32_t>::max()) throw_too_long(i, total);
   }
   to[count] = static_cast<int32_t>(total);
-  MutableBuffer values(total);
+  return offsets;
+}
+
+// The strings of a plain var-binary array at `indices`; rows that `validity` (may be null) marks
+// as null become empty. Throws kRecordTooLarge past 2 GiB.
+inline void gather_strings(const Array& source, const int32_t* indices, int64_t count,
+                           const uint8_t* validity, Buffer* offsets_out, Buffer* values_out) {
+  constexpr int64_t kMaxBytes = std::numeric_limits<int32_t>::max();
+  const int32_t* from = source.offsets.as<int32_t>();
+  MutableBuffer offsets =
+      gather_offsets(source, indices, count, validity, [&](int64_t row, int64_t) {
+        throw Error(ErrorCode::kRecordTooLarge,
+                    "a " + source.type.to_string() + " column of one batch would pass " +
+                        std::to_string(kMaxBytes) + " bytes at row " + std::to_string(row) +
+                        ". Use smaller batches.",
+                    {{"row", row}, {"limit", kMaxBytes}});
+      });
+  const int32_t* to = offsets.as<int32_t>();
+  MutableBuffer values(to[count]);
   uint8_t* target = values.data();
   const uint8_t* bytes = source.values.data;
   for (int64_t i = 0; i < count; ++i) {
@@ -108,20 +121,12 @@ inline void gather_strings(const Array& source, const int32_t* indices, int64_t 
 // empty. Throws kRecordTooLarge past 2^31 - 1 elements.
 inline void gather_lists(const Array& source, const int32_t* indices, int64_t count,
                          const uint8_t* validity, Array* out) {
-  constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max();
   const int32_t* from = source.offsets.as<int32_t>();
-  MutableBuffer offsets((count + 1) * 4);
-  int32_t* to = offsets.as<int32_t>();
-  int64_t total = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    to[i] = static_cast<int32_t>(total);
-    if (validity == nullptr || get_bit(validity, i)) {
-      total += from[indices[i] + 1] - from[indices[i]];
-    }
-    if (total > kMaxElements) throw_too_many_elements(source.type, total);
-  }
-  to[count] = static_cast<int32_t>(total);
-  std::vector<int32_t> wanted(static_cast<size_t>(total));
+  MutableBuffer offsets =
+      gather_offsets(source, indices, count, validity,
+                     [&](int64_t, int64_t total) { throw_too_many_elements(source.type, total); });
+  const int32_t* to = offsets.as<int32_t>();
+  std::vector<int32_t> wanted(static_cast<size_t>(to[count]));
   for (int64_t i = 0; i < count; ++i) {
     const int32_t shift = to[i] < to[i + 1] ? from[indices[i]] - to[i] : 0;
     for (int32_t at = to[i]; at < to[i + 1]; ++at) wanted[static_cast<size_t>(at)] = at + shift;

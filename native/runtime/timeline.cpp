@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/moments.hpp"
+
 namespace pystream::runtime {
 
 void Timeline::end() {
@@ -96,18 +98,7 @@ int64_t Timeline::last_until(int scope, int64_t moment) {
 
 windows::RowWatermarks Timeline::last_until(int scope, const windows::RowWatermarks& moments,
                                             int64_t rows) {
-  windows::RowWatermarks found;
-  found.all = last_until(scope, moments.all);
-  found.first_arrival = moments.first_arrival;
-  if (!moments.per_row) return found;
-  const int64_t* in = moments.per_row.as<int64_t>();
-  MutableBuffer values(rows * static_cast<int64_t>(sizeof(int64_t)));
-  auto* out = values.as<int64_t>();
-  for (int64_t row = 0; row < rows; ++row) {
-    out[row] = row > 0 && in[row] == in[row - 1] ? out[row - 1] : last_until(scope, in[row]);
-  }
-  found.per_row = values.freeze();
-  return found;
+  return watermarks_at(moments, rows, [&](int64_t moment) { return last_until(scope, moment); });
 }
 
 const Buffer& Timeline::row_watermarks_of(size_t batch) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/moments.hpp"
+
 namespace pystream::runtime {
 
 namespace {
@@ -88,18 +90,7 @@ void WatermarkPath::look_into(const Piece& piece) const {
 
 windows::RowWatermarks WatermarkPath::last_until(const windows::RowWatermarks& moments,
                                                  int64_t rows) const {
-  windows::RowWatermarks found;
-  found.all = last_until(moments.all);
-  found.first_arrival = moments.first_arrival;
-  if (!moments.per_row) return found;
-  const int64_t* in = moments.per_row.as<int64_t>();
-  MutableBuffer values(rows * static_cast<int64_t>(sizeof(int64_t)));
-  auto* out = values.as<int64_t>();
-  for (int64_t row = 0; row < rows; ++row) {
-    out[row] = row > 0 && in[row] == in[row - 1] ? out[row - 1] : last_until(in[row]);
-  }
-  found.per_row = values.freeze();
-  return found;
+  return watermarks_at(moments, rows, [&](int64_t moment) { return last_until(moment); });
 }
 
 }  // namespace pystream::runtime

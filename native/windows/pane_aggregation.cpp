@@ -4,14 +4,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "state/limits.hpp"
 #include "windows/accumulator_values.hpp"
 
 namespace pystream::windows {
 
 namespace {
-
-// A key dictionary below this size is not worth compacting.
-constexpr int64_t kCompactMinKeys = 65536;
 
 PaneAggregationSpec checked(PaneAggregationSpec spec, const Schema& input) {
   key_types(spec.key_columns, input);
@@ -20,16 +18,8 @@ PaneAggregationSpec checked(PaneAggregationSpec spec, const Schema& input) {
     throw Error(ErrorCode::kConfig, "count windows have the size " + std::to_string(counted->size) +
                                         ". Use at least one record.");
   }
-  const TriggerSpec& trigger = spec.trigger;
-  if (trigger.every < 0 || trigger.every_ticks < 0) {
-    throw Error(ErrorCode::kConfig,
-                "a trigger fires every " + std::to_string(trigger.every) + " records and every " +
-                    std::to_string(trigger.every_ticks) + " ticks. Use positive numbers.");
-  }
-  if (spec.allowed_lateness < 0) {
-    throw Error(ErrorCode::kConfig, "allowed lateness is " + std::to_string(spec.allowed_lateness) +
-                                        " ticks. Use zero or more.");
-  }
+  check(spec.trigger);
+  check_allowed_lateness(spec.allowed_lateness);
   return spec;
 }
 
@@ -76,7 +66,7 @@ PaneAggregation::PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr inpu
       keys_(key_types(spec_.key_columns, *input)),
       table_(&layout_),
       spec_trigger_(trigger_of(spec_)),
-      compact_at_(kCompactMinKeys),
+      compact_at_(state::kCompactMinKeys),
       times_(time_field_ ? time_field_->name : ""),
       accumulator_(&layout_),
       pane_buffer_(&layout_) {
@@ -352,7 +342,7 @@ void PaneAggregation::compact_keys() {
   std::vector<uint8_t> live(keys_.size());
   panes_.mark_keys(live);
   const int64_t alive = std::count(live.begin(), live.end(), 1);
-  compact_at_ = std::max(kCompactMinKeys, 2 * alive);
+  compact_at_ = std::max(state::kCompactMinKeys, 2 * alive);
   if (alive * 2 >= size) {
     compact_at_ = std::max(compact_at_, size + size / 2);
     return;

@@ -28,10 +28,8 @@ constexpr uint32_t kLate = kNoSession;
 SessionAggregationSpec checked(SessionAggregationSpec spec, const Schema& input) {
   key_types(spec.key_columns, input);
   event_time_field(spec.event_time_column, input);
-  if (spec.session.allowed_lateness >= 0) return spec;
-  throw Error(ErrorCode::kConfig, "the allowed lateness is " +
-                                      std::to_string(spec.session.allowed_lateness) +
-                                      " ticks. Use zero or more.");
+  check_allowed_lateness(spec.session.allowed_lateness);
+  return spec;
 }
 
 }  // namespace

@@ -6,28 +6,19 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "state/limits.hpp"
 #include "windows/accumulator_values.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
-// A key dictionary below this size is not worth compacting.
-constexpr int64_t kCompactMinKeys = 65536;
 // Panes that are copied at once.
 constexpr int64_t kFireBlock = 4096;
 
 const WindowAggregationSpec& checked(const WindowAggregationSpec& spec) {
-  const TriggerSpec& trigger = spec.trigger;
-  if (trigger.every < 0 || trigger.every_ticks < 0) {
-    throw Error(ErrorCode::kConfig,
-                "a trigger fires every " + std::to_string(trigger.every) + " records and every " +
-                    std::to_string(trigger.every_ticks) + " ticks. Use positive numbers.");
-  }
-  if (spec.allowed_lateness < 0) {
-    throw Error(ErrorCode::kConfig, "allowed lateness is " + std::to_string(spec.allowed_lateness) +
-                                        " ticks. Use zero or more.");
-  }
+  check(spec.trigger);
+  check_allowed_lateness(spec.allowed_lateness);
   return spec;
 }
 
@@ -42,7 +33,7 @@ TriggeredAggregation::TriggeredAggregation(const WindowAggregationSpec& spec, Sc
       layout_(make_layout(spec.aggregates, *input_, true)),
       results_(&layout_, *input_, spec.key_columns, time_type_),
       keys_(key_types(spec.key_columns, *input_)),
-      compact_at_(kCompactMinKeys),
+      compact_at_(state::kCompactMinKeys),
       times_(event_time_field(spec.event_time_column, *input_).name),
       accumulator_(&layout_),
       panes_(&layout_) {}
@@ -290,7 +281,7 @@ void TriggeredAggregation::compact_keys() {
       live[window.keys.keys()[local]] = 1;
   }
   const int64_t alive = std::count(live.begin(), live.end(), 1);
-  compact_at_ = std::max(kCompactMinKeys, 2 * alive);
+  compact_at_ = std::max(state::kCompactMinKeys, 2 * alive);
   if (alive * 2 >= size) {
     compact_at_ = std::max(compact_at_, size + size / 2);
     return;

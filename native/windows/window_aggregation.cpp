@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "state/limits.hpp"
 #include "windows/accumulator_layout.hpp"
 #include "windows/event_times.hpp"
 #include "windows/fired_windows.hpp"
@@ -19,9 +20,6 @@
 namespace pystream::windows {
 
 namespace {
-
-// A key dictionary below this size is not worth compacting.
-constexpr int64_t kCompactMinKeys = 65536;
 
 const DataType& checked_time_type(const WindowAggregationSpec& spec, const Schema& input) {
   key_types(spec.key_columns, input);
@@ -57,11 +55,7 @@ struct WindowAggregation::State {
         fired(&layout),
         accumulator(&layout),
         panes(&layout) {
-    if (spec.allowed_lateness < 0) {
-      throw Error(ErrorCode::kConfig, "allowed lateness is " +
-                                          std::to_string(spec.allowed_lateness) +
-                                          " ticks. Use zero or more.");
-    }
+    check_allowed_lateness(spec.allowed_lateness);
     if (threads < 1) {
       throw Error(ErrorCode::kConfig,
                   "threads is " + std::to_string(threads) + ". Use at least one.");
@@ -69,7 +63,7 @@ struct WindowAggregation::State {
     for (int thread = 0; thread < threads; ++thread) {
       partials.emplace_back(&spec, *input, &slicing, &layout, threads > 1);
     }
-    partial_look_at.assign(static_cast<size_t>(threads), kCompactMinKeys);
+    partial_look_at.assign(static_cast<size_t>(threads), state::kCompactMinKeys);
     if (threads > 1) {
       merged_keys.emplace(key_types(spec.key_columns, *input));
       merged_ids.resize(static_cast<size_t>(threads));
@@ -120,10 +114,10 @@ struct WindowAggregation::State {
   FiredWindows fired;  // with allowed lateness only
 
   // State that is rebuilt.
-  std::vector<std::vector<uint32_t>> merged_ids;  // by thread: its key ids to merged ones
-  bool expects_dense = false;                     // as the last sealed slice was
-  std::vector<int64_t> partial_look_at;           // by thread: keys that ask for compaction ...
-  int64_t merged_look_at = kCompactMinKeys;       // ... and of the merged dictionary
+  std::vector<std::vector<uint32_t>> merged_ids;    // by thread: its key ids to merged ones
+  bool expects_dense = false;                       // as the last sealed slice was
+  std::vector<int64_t> partial_look_at;             // by thread: keys that ask for compaction ...
+  int64_t merged_look_at = state::kCompactMinKeys;  // ... and of the merged dictionary
   RowAccumulator accumulator;
   PaneBuffer panes;
 };
@@ -314,7 +308,7 @@ bool WindowAggregation::State::is_mostly_dead(std::span<const uint8_t> live, int
   const auto size = static_cast<int64_t>(live.size());
   const int64_t alive = std::count(live.begin(), live.end(), 1);
   const bool result = alive * 2 < size;
-  *look_at = std::max({kCompactMinKeys, 2 * alive, result ? 0 : size + size / 2});
+  *look_at = std::max({state::kCompactMinKeys, 2 * alive, result ? 0 : size + size / 2});
   return result;
 }
 

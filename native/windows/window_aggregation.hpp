@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "columns/record_batch.hpp"
+#include "windows/trigger_spec.hpp"
 #include "windows/user_aggregate.hpp"
 
 namespace pystream::windows {
@@ -101,18 +102,6 @@ inline constexpr double kMostRelativeError = 0.5;
 inline constexpr size_t kMostQuantiles = 1000;
 // That a key holds for top_k and bottom_k; collect_list and a process function are for more.
 inline constexpr int64_t kMostValues = 65'536;
-
-// When windows fire, and what they show. Unless it is_plain(), TriggeredAggregation does it.
-struct TriggerSpec {
-  int64_t every = 0;        // after so many records of a key in a window; 0: not
-  int64_t every_ticks = 0;  // when the watermark passes a multiple of it; 0: not
-  bool fires_on_close = true;
-  bool is_discarding = false;  // a pane shows what came since the one before
-
-  bool is_plain() const {
-    return every == 0 && every_ticks == 0 && fires_on_close && !is_discarding;
-  }
-};
 
 struct WindowAggregationSpec {
   WindowSpec window;

@@ -132,7 +132,8 @@ def test_own_triggers_agree_with_the_oracle(
     log: ps.Log, drawn: tuple[sessions.Case, dict[str, Any], Callable[[], Busy]]
 ) -> None:
     case, asked, make = drawn
-    topic = triggers.publish(log, case)
+    topic = next(triggers.topics)
+    sessions.publish(log, topic, case)
     model = make()
     result = run_operator(
         case.records,
@@ -332,7 +333,8 @@ def test_windows_below_see_panes_at_the_watermark_of_what_fired_them(
     """Below a trigger of one's own, and below the native ones where the engine is the same."""
     case, asked, make = drawn
     is_own |= isinstance(asked["assigner"], Fixed)
-    topic = triggers.publish(log, case)
+    topic = next(triggers.topics)
+    sessions.publish(log, topic, case)
     result = run_operator(
         case.records,
         trigger=make() if is_own else Specified(2, 7),
