@@ -58,16 +58,11 @@ def run_demo(directory: Path, threads: int, console: Console) -> None:
 
 
 def look_into(directory: Path, topic: str) -> str:
-    """Return the command that shows a topic's first batch with what is installed here."""
-    python = sys.executable
-    if Path(python).is_relative_to(Path.cwd()):
-        python = str(Path(python).relative_to(Path.cwd()))
-    program = (
-        f'import pystream as ps; log = ps.open("{directory}"); '
-        f'consumer = log.consumer("{topic}", auto_offset_reset="earliest"); '
-        "print(next(consumer.batches()))"
-    )
-    return f"{shlex.quote(python)} -c {shlex.quote(program)}"
+    """Return the command that shows a topic's first records with what is installed here."""
+    command = Path(sys.executable).parent / "pystream"
+    if command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
+    return shlex.join([str(command), "consume", str(directory), topic, "-n", "5"])
 
 
 def publish(log: ps.Log, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,7 +162,9 @@ def test_two_threads_give_the_same_rows(tmp_path: Path, log: ps.Log) -> None:
             assert results(other, topic) == results(log, topic)
 
 
-def test_the_command_that_it_ends_with_shows_a_batch(printed: str) -> None:
+def test_the_command_that_it_ends_with_shows_records(printed: str) -> None:
     command = printed.splitlines()[-1]
     ran = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
-    assert ran.stdout.startswith("<RecordBatch delays-hourly-")
+    shown = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(shown) == 5
+    assert {"origin", "carrier", "window_start", "mean_delay"} <= shown[0].keys()
