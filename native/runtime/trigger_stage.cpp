@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/clock.hpp"
+#include "runtime/stateless_operators.hpp"
 
 namespace pystream::runtime {
 
@@ -14,7 +15,8 @@ TriggerStageOperator::TriggerStageOperator(std::string name, const char* kind,
       aggregation_(input_.with_event_time(aggregation), input_.schema()) {}
 
 void TriggerStageOperator::deliver(Rows&& rows, Lane&) {
-  queue_.push_back({0, std::move(rows.batch), std::move(rows.watermarks)});
+  queue_.push_back(
+      {0, std::move(rows.batch), std::move(rows.watermarks), std::move(rows.positions)});
 }
 
 void TriggerStageOperator::on_watermark(int64_t watermark, Lane&) {
@@ -31,11 +33,24 @@ bool TriggerStageOperator::run(TriggerCalls& calls) {
   calls.begin(aggregation_);
   aggregation_.set_trigger(&calls);
   const windows::EmitPanes emit = [this](RecordBatch&& panes, Buffer&& in_force) {
-    outbox_.push_back({0, std::move(panes), watermarks_of(std::move(in_force))});
+    outbox_.push_back({0, std::move(panes), watermarks_of(std::move(in_force)), {}, own_position_});
   };
   if (entry.batch) {
-    calls.next_batch(*entry.batch);
-    add(std::move(entry), emit);
+    const Rows rows{std::move(*entry.batch), std::move(entry.watermarks),
+                    std::move(entry.positions)};
+    if (needs_positions()) {
+      // As in OrderedWindowOperator::deliver().
+      for (int32_t row = 0; row < rows.batch.num_rows; ++row) {
+        const Rows one = take(rows, rows.batch.slice(row, 1), {&row, 1});
+        const windows::RowWatermarks& seen = one.watermarks;
+        aggregation_.advance(seen.per_row ? seen.per_row.as<int64_t>()[0] : seen.all, emit);
+        own_position_ = one.positions.as<int64_t>()[0] + 1;
+        add(one, calls, emit);
+        own_position_.reset();
+      }
+    } else {
+      add(rows, calls, emit);
+    }
   } else {
     aggregation_.advance(entry.watermarks.all, emit);
     outbox_.push_back(std::move(entry));
@@ -45,8 +60,9 @@ bool TriggerStageOperator::run(TriggerCalls& calls) {
   return !queue_.empty();
 }
 
-void TriggerStageOperator::add(Entry&& entry, const windows::EmitPanes& emit) {
-  const Rows rows{std::move(*entry.batch), std::move(entry.watermarks)};
+void TriggerStageOperator::add(const Rows& rows, TriggerCalls& calls,
+                               const windows::EmitPanes& emit) {
+  calls.next_batch(rows.batch);
   std::vector<int32_t> late;
   const int64_t behind = aggregation_.add(input_.shifted(rows.batch), rows.watermarks, &late, emit);
   if (behind > 0) OperatorMetrics::add(metrics_.accepted_late_records, behind);
@@ -54,7 +70,7 @@ void TriggerStageOperator::add(Entry&& entry, const windows::EmitPanes& emit) {
   OperatorMetrics::add(metrics_.late_records, static_cast<int64_t>(late.size()));
   if (!has_consumer(1)) return;
   Rows out = input_.late_rows(rows, late);
-  outbox_.push_back({1, std::move(out.batch), std::move(out.watermarks)});
+  outbox_.push_back({1, std::move(out.batch), std::move(out.watermarks), std::move(out.positions)});
 }
 
 void TriggerStageOperator::drain(Lane& lane) {
@@ -69,7 +85,9 @@ void TriggerStageOperator::drain(Lane& lane) {
       arrivals_ += entry.batch->num_rows;
       entry.watermarks = in_force(std::move(entry.watermarks), entry.batch->num_rows);
     }
-    emit(entry.output, {std::move(*entry.batch), std::move(entry.watermarks)}, lane);
+    lane.position = entry.position;
+    emit(entry.output,
+         {std::move(*entry.batch), std::move(entry.watermarks), std::move(entry.positions)}, lane);
   }
   lane.leave(caller);
 }

@@ -51,15 +51,20 @@ class TriggerStageOperator final : public StageOperator {
     int output = 0;
     std::optional<RecordBatch> batch;   // none: a watermark
     windows::RowWatermarks watermarks;  // of the batch; `all` is the one to be passed on
+    // Where a union below merges by them: places of the rows, or the one of panes that a record has
+    // fired. What the watermark fires has neither.
+    Buffer positions = {};
+    std::optional<int64_t> position = {};
   };
 
-  void add(Entry&& entry, const windows::EmitPanes& emit);
+  void add(const Rows& rows, TriggerCalls& calls, const windows::EmitPanes& emit);
 
   WindowInput input_;
   windows::PaneAggregation aggregation_;
   std::deque<Entry> queue_;
   std::deque<Entry> outbox_;
-  int64_t arrivals_ = 0;  // rows moved on; state that is checkpointed
+  std::optional<int64_t> own_position_;  // of the panes that the record at work fires
+  int64_t arrivals_ = 0;                 // rows moved on; state that is checkpointed
 };
 
 }  // namespace pystream::runtime

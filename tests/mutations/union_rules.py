@@ -9,6 +9,7 @@ GROUP = "native/runtime/source_group.cpp"
 TIMELINE = "native/runtime/timeline.cpp"
 UNION = "native/runtime/union_operator.cpp"
 WINDOW = "native/runtime/ordered_window_operator.cpp"
+TRIGGER = "native/runtime/trigger_stage.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -73,6 +74,10 @@ MUTATIONS = (
                 "seen.per_row ? windows::kMinWatermark",
             ),
         ),
+    ),
+    Mutation(
+        "what a trigger of one's own fires comes to a union where the watermark moves next",
+        (Edit(TRIGGER, "own_position_ = one.positions.as<int64_t>()[0] + 1;", ""),),
     ),
     Mutation(
         "records of one source stand in the order of the union's inputs",

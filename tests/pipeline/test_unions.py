@@ -133,6 +133,23 @@ def test_python_functions_keep_the_order(parallelism: int) -> None:
     assert by_udf.union(results).to_arrow()["id"].to_pylist() == [-1, -2, -3, 3]
 
 
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_trigger_of_ones_own_keeps_the_order(parallelism: int) -> None:
+    class Each(ps.Trigger):
+        def on_element(self, *_: object) -> ps.TriggerResult:
+            return ps.TriggerResult.FIRE
+
+    late = ps.OutputTag("late")
+    env = ps.Environment(parallelism=parallelism)
+    numbers = env.from_arrow([table(5, 5, 25), table(1, 25, first=3)], watermark=MONOTONOUS)
+    windows = numbers.window_all(ps.tumbling("10ms")).trigger(Each()).side_output_late_data(late)
+    totals = windows.aggregate(id=col("id").sum())
+    results = totals.select(ts=col("window_start"), id=col("id") * 10)
+    union = numbers.union(results, totals.side_output(late).select("ts", id=-col("id")))
+    # Each result stands right behind the record that fired it, a late record where it stands.
+    assert union.to_arrow()["id"].to_pylist() == [0, 0, 1, 10, 2, 20, 3, -3, 4, 60]
+
+
 def test_a_union_of_unions_is_one() -> None:
     env = ps.Environment()
     a, b, c = (env.from_arrow(table(n, first=n)) for n in range(3))

@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 import pystream as ps
 from pystream import col
 from pystream.engines.local import job as local_job
+from tests.oracle.triggers import Fixed, run_operator
 from tests.oracle.unions import Row, UnionWatermark, order
 from tests.oracle.watermarks import SourceWatermark
-from tests.oracle.windows import ON_UPDATE, Record, run
+from tests.oracle.windows import ON_UPDATE, Record, Result, run
+from tests.pipeline.test_own_triggers import Busy
 
 SCHEMA = {"ts": "int64", "id": "int64"}
 SIZE = 20
 ROWS = ("all", "even", "odd")  # inputs that stay records, by the ids that pass
-WINDOWS = ("window", "updates", "late")
+WINDOWS = ("window", "updates", "late", "own", "own_late")  # and what a trigger of one's own does
 topics = (f"union-{number}" for number in itertools.count())
 
 
@@ -130,10 +132,16 @@ def input_of(stream: ps.Stream, kind: str) -> ps.Stream:
     windows = stream.window_all(ps.tumbling(f"{SIZE}ms"))
     if kind == "updates":
         windows = windows.emit("on_update")
+    if kind.startswith("own"):
+        windows = windows.trigger(own_trigger())
     totals = windows.side_output_late_data(late).aggregate(id=col("id").sum())
-    if kind == "late":
+    if kind.endswith("late"):
         return totals.side_output(late)
     return totals.select(ts=col("window_start"), id=col("id"))
+
+
+def own_trigger() -> ps.Trigger:
+    return Busy(2, 7, ps.TriggerResult.FIRE)
 
 
 def union_of(log: ps.Log, case: Case, names: list[str], parallelism: int) -> ps.Stream:
@@ -204,10 +212,8 @@ def events_of(source: Source, kind: str) -> tuple[dict[int, list[Any]], dict[int
             if passes(kind, record.values[0]):
                 at[row].append((record.timestamp, record.values[0]))
         return at, behind
-    settings_of = {"trigger": ON_UPDATE} if kind == "updates" else {}
-    mark = SourceWatermark(source.partitions, out_of_orderness=source.delay)
-    result = run(source.records, size=SIZE, source_watermark=mark, **settings_of)
-    if kind == "late":
+    result = result_of(source, kind)
+    if kind.endswith("late"):
         for row in result.late:
             record = source.records[row]
             at[row].append((record.timestamp, record.values[0]))
@@ -217,6 +223,20 @@ def events_of(source: Source, kind: str) -> tuple[dict[int, list[Any]], dict[int
         cause = len(source.records) - 1 if pane.fired_after is None else pane.fired_after
         behind[cause].append((pane.start, total))
     return at, behind
+
+
+def result_of(source: Source, kind: str) -> Result:
+    if kind.startswith("own"):
+        return run_operator(
+            source.records,
+            Fixed(SIZE, SIZE),
+            own_trigger(),
+            out_of_orderness=source.delay,
+            partitions=source.partitions,
+        )
+    settings_of = {"trigger": ON_UPDATE} if kind == "updates" else {}
+    mark = SourceWatermark(source.partitions, out_of_orderness=source.delay)
+    return run(source.records, size=SIZE, source_watermark=mark, **settings_of)
 
 
 def expected_order(case: Case) -> list[Any]:
