@@ -85,6 +85,9 @@ class Busy(ps.Trigger):
 
     def clear(self, window: Any, ctx: Any) -> None:
         self.cleared += 1
+        # As Flink's do. Of a session that has become part of another, that one's must stay.
+        ctx.delete_event_time_timer(ctx.state["timer"])
+        ctx.register_event_time_timer(window.max_timestamp)  # of no window any more
 
 
 @st.composite
@@ -234,6 +237,60 @@ def test_session_that_grows_loses_the_timers_of_its_former_end() -> None:
     rows = [("ann", 0, 1), ("ann", 6, 2), ("ann", 30, 4)]
     windowed = stream(rows).window_all(ps.session("10ms")).trigger(AtEachTimer())
     assert rows_of(windowed) == [(0, 16, 2, 3), (30, 40, 1, 4)]
+
+
+def test_session_that_is_cleared_when_it_grows_takes_no_timer_along() -> None:
+    """Flink's ContinuousEventTimeTrigger, whose clear() deletes the timer that it knows."""
+
+    class EveryFour(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            if "next" not in ctx.state:
+                self._register(timestamp - timestamp % 4 + 4, ctx)
+            return TriggerResult.CONTINUE
+
+        def _register(self, time: int, ctx: Any) -> None:
+            ctx.state["next"] = time
+            ctx.register_event_time_timer(time)
+
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            if time != ctx.state["next"]:
+                return TriggerResult.CONTINUE
+            self._register(time + 4, ctx)
+            return TriggerResult.FIRE
+
+        def can_merge(self) -> bool:
+            return True
+
+        def on_merge(self, window: Any, ctx: Any) -> None:
+            self._register(min(state["next"] for state in ctx.merged), ctx)
+
+        def clear(self, window: Any, ctx: Any) -> None:
+            ctx.delete_event_time_timer(ctx.state.pop("next"))
+
+    # 2 makes the session of 0 longer: the timer at 4 stays, and 10 reaches it and the one at 8.
+    rows = [("ann", 0, 1), ("ann", 2, 2), ("ann", 10, 4)]
+    windowed = stream(rows).window_all(ps.session("5ms")).trigger(EveryFour())
+    assert rows_of(windowed) == [(0, 7, 2, 3), (10, 15, 1, 4)]
+
+
+def test_context_of_a_window_that_is_forgotten_touches_no_other() -> None:
+    kept: list[Any] = []
+    fired: list[int] = []
+
+    class Keeps(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            kept.append(ctx)
+            ctx.register_event_time_timer(timestamp + 2)
+            kept[0].delete_event_time_timer(timestamp + 2)  # of the first window
+            return TriggerResult.CONTINUE
+
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            fired.append(time)
+            return TriggerResult.CONTINUE
+
+    rows = [("ann", 0, 1), ("ann", 30, 2), ("ann", 50, 4)]
+    assert rows_of(stream(rows).window_all(ps.tumbling("10ms")).trigger(Keeps())) == []
+    assert fired == [9, 32, 39, 52, 59]
 
 
 def fail(row: Any, timestamp: Any, window: Any, ctx: Any) -> None:

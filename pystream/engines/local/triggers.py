@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pystream.errors import OperatorError
 from pystream.log.record_batch import RecordBatch
@@ -40,7 +40,7 @@ class TriggerStage:
         self._has_time = has_time
         self._panes: TriggerPanes | None = None
         self._rows = _Rows({})
-        self._known: dict[int, tuple[TriggerWindow, TriggerContext]] = {}  # by pane
+        self._known: dict[int, _Known] = {}  # by pane
 
     # -- called by the core --------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ class TriggerStage:
 
     def on_element(self, pane: int, row: int, time: int) -> int:
         """Call the trigger for a row that is in the pane now."""
-        window, ctx = self._of(pane)
+        window, ctx, _ = self._of(pane)
         stamp = time if self._has_time else None
         call = self._trigger.on_element
         return self._result(
@@ -64,35 +64,39 @@ class TriggerStage:
 
     def on_event_time(self, pane: int, time: int) -> int:
         """Call the trigger for a timer."""
-        window, ctx = self._of(pane)
+        window, ctx, _ = self._of(pane)
         call = self._trigger.on_event_time
         return self._result(pane, "on_event_time", lambda: call(time, window, ctx))
 
     def on_merge(self, target: int, merged: list[int]) -> None:
         """Call the trigger for a pane that has taken in others, or has grown."""
-        parts = [self._of(pane) for pane in merged]
-        for pane in merged:
-            del self._known[pane]
-        window, ctx = self._of(target)
-        ctx.merged = tuple(part.state for _, part in parts)
+        parts = [self._forget(pane) for pane in merged]
+        window, ctx, _ = self._of(target)
+        ctx.merged = tuple(part.ctx.state for part in parts)
         self._call(target, "on_merge", lambda: self._trigger.on_merge(window, ctx))
         ctx.merged = ()
-        for part_window, part in parts:
-            self._clear(target, part_window, part)
+        for part in parts:
+            self._clear(target, part)
 
     def clear(self, pane: int) -> None:
         """Call the trigger for a pane that is forgotten."""
-        window, ctx = self._of(pane)
-        self._clear(pane, window, ctx)
-        del self._known[pane]
+        self._clear(pane, self._forget(pane))
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _of(self, pane: int) -> tuple[TriggerWindow, TriggerContext]:
+    def _of(self, pane: int) -> _Known:
         known = self._known.get(pane)
         if known is None:
+            timers = _Timers(self, pane)
             window = TriggerWindow(*self.native.bounds(pane))
-            known = self._known[pane] = window, TriggerContext(_Timers(self, pane), {})
+            known = self._known[pane] = _Known(window, TriggerContext(timers, {}), timers)
+        return known
+
+    def _forget(self, pane: int) -> _Known:
+        """Return what is known of a pane; its number may be that of another window from here on."""
+        known = self._of(pane)
+        known.timers.end()
+        del self._known[pane]
         return known
 
     @property
@@ -101,8 +105,8 @@ class TriggerStage:
         assert self._panes is not None
         return self._panes
 
-    def _clear(self, pane: int, window: TriggerWindow, ctx: TriggerContext) -> None:
-        self._call(pane, "clear", lambda: self._trigger.clear(window, ctx))
+    def _clear(self, pane: int, known: _Known) -> None:
+        self._call(pane, "clear", lambda: self._trigger.clear(known.window, known.ctx))
 
     def _result(self, pane: int, method: str, call: Callable[[], object]) -> int:
         result = self._call(pane, method, call)
@@ -130,22 +134,39 @@ class TriggerStage:
 
 
 class _Timers:
-    """The timers of one pane."""
+    """The timers of one window: of its pane, until it is forgotten, and then of none."""
 
     __slots__ = ("_pane", "_stage")
 
     def __init__(self, stage: TriggerStage, pane: int) -> None:
         self._stage = stage
-        self._pane = pane
+        self._pane: int | None = pane
+
+    def end(self) -> None:
+        self._pane = None
 
     def register(self, time: int) -> None:
-        self._stage.native.register_timer(self._pane, time)
+        if self._pane is None:
+            self.watermark()  # refuses what comes behind the calls of the trigger
+        else:
+            self._stage.native.register_timer(self._pane, time)
 
     def delete(self, time: int) -> None:
-        self._stage.native.delete_timer(self._pane, time)
+        if self._pane is None:
+            self.watermark()
+        else:
+            self._stage.native.delete_timer(self._pane, time)
 
     def watermark(self) -> int:
         return self._stage.native.watermark
+
+
+class _Known(NamedTuple):
+    """What a trigger sees of one pane."""
+
+    window: TriggerWindow
+    ctx: TriggerContext
+    timers: _Timers
 
 
 class _Rows:
