@@ -129,6 +129,11 @@ void SourceGroup::take(int source, int64_t rows, std::vector<SourceBatch>* round
   for (const WatermarkScope& scope : scopes_)
     batch.scopes.push_back(scope.marks(source, statuses_));
   note_status(source);
+  // Its rows have moved the watermark, also where it ends with them and all others are idle.
+  const bool has_ended = std::exchange(statuses_[at].has_ended, false);
+  settle();
+  if (!has_ended) return;
+  statuses_[at].has_ended = true;
   settle();
 }
 

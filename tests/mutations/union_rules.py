@@ -30,6 +30,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a source that ends takes along how far it has moved the watermark of a union",
+        (
+            Edit(
+                GROUP,
+                "const bool has_ended = std::exchange(statuses_[at].has_ended, false);",
+                "const bool has_ended = false;",
+            ),
+        ),
+    ),
+    Mutation(
         "an idle source holds the watermark of a union",
         (Edit(SCOPE, "    if (status.is_idle) continue;\n", ""),),
     ),

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pystream._native import _core
+from tests.native_api import test_watermarks as watermarks
+from tests.native_api.test_runtime import add_totals, finish, rows_of
+from tests.native_api.test_watermarks import GAPS, PARTITIONS, Appended, appends
+from tests.oracle.unions import UnionWatermark
+from tests.oracle.watermarks import SourceWatermark
 
 EVENTS = _core.Schema([("ts", _core.DataType("timestamp[ms]"), False)])
 IDLE_US = 30_000
@@ -141,3 +148,82 @@ def test_when_all_are_idle_the_largest_watermark_holds(topics: Topics) -> None:
     # Topic 0 is idle from 1031 on, when topic 1 holds the watermark; from 1041 on both are.
     assert seen == [(1010, 1019), (1030, 1019), (1031, 1019), (1040, 1019), (1041, 1049)]
     assert job.ends() == [1030]
+
+
+def test_a_source_that_ends_while_all_others_are_idle_has_moved_the_watermark(
+    topics: Topics,
+) -> None:
+    topics.append(1000, 0, 1000)
+    topics.append(1040, 0, 1050, 1004)  # topic 1 is idle: 1050 moves the watermark, 1004 is late
+    topics.append(1041, 1, 1005)  # and so is this one, when topic 0 has ended
+    job = Job(topics, (0, 1), is_live=False)
+    job.look()
+    assert (job.late(), job.ends()) == ([1004, 1005], [1010, 1060])
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[watermarks.Topics]:
+    opened = watermarks.Topics(tmp_path_factory.mktemp("log"))
+    yield opened
+    opened.log.close()
+
+
+timeouts = st.none() | st.integers(1, 60)
+
+
+@st.composite
+def source_cases(draw: st.DrawFn) -> list[tuple[tuple[int, ...], int, int | None, bool]]:
+    """Return partitions, delay, idle timeout and whether time moves the watermark, by source."""
+    split = draw(st.sampled_from([[(0,), (1, 2)], [(0, 1), (2,)], [(0,), (1,), (2,)]]))
+    return [
+        (partitions, draw(st.integers(0, 15)), draw(timeouts), draw(st.booleans()))
+        for partitions in split
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(appends(GAPS), source_cases())
+def test_idle_sources_in_replay_equal_the_oracle(
+    log: watermarks.Topics,
+    batches: list[Appended],
+    sources: list[tuple[tuple[int, ...], int, int | None, bool]],
+) -> None:
+    topic = log.new()
+    log.append(topic, *batches)
+    source_of = {p: n for n, (partitions, *_) in enumerate(sources) for p in partitions}
+    assert len(source_of) == PARTITIONS
+    lengths = [
+        sum(len(batch.events) for batch in batches if source_of[batch.partition] == number)
+        for number in range(len(sources))
+    ]
+    marks = [
+        SourceWatermark(
+            partitions, out_of_orderness=delay, idle_timeout=idle, advances_when_idle=advances
+        )
+        for partitions, delay, idle, advances in sources
+    ]
+    union = UnionWatermark(marks, source_of, lengths)
+    expected = watermarks.expected_rows(batches, union)  # type: ignore[arg-type]
+    for threads, round_rows in ((1, 1), (2, 10)):
+        graph = _core.Graph()
+        inputs = [
+            graph.add_topic_source(
+                f"source-{number}",
+                log.log,
+                [topic[p] for p in partitions],
+                event_time="ts",
+                delay=delay,
+                idle_timeout_us=None if idle is None else idle * 1000,
+                advances_when_idle=idle is not None and advances,
+            )
+            for number, (partitions, delay, idle, advances) in enumerate(sources)
+        ]
+        results, late = add_totals(
+            graph, graph.add_union("union", inputs), watermarks.SIZE, watermarks.SLIDE
+        )
+        out, late_out = graph.add_collect("out", results), graph.add_collect("late", late)
+        executor = _core.Executor(graph, threads=threads, round_rows=round_rows)
+        finish(executor)
+        found = sorted(rows_of(executor.take_collected(out)))
+        late_rows = rows_of(executor.take_collected(late_out))
+        assert (found, sorted(late_rows)) == (expected[0], sorted(expected[1]))

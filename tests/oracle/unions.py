@@ -60,7 +60,11 @@ class UnionWatermark:
     """Watermark of a union, in the shape of a SourceWatermark that is told of partitions.
 
     ``source_of`` names the source of each partition, and ``lengths`` how many records each source
-    has: it ends after the last. A record of partition -1 is one that has been counted elsewhere.
+    has: it ends after the last, which moves the watermark before. A record of partition -1 is one
+    that has been counted elsewhere.
+
+    A source that is idle is left out, unless all that go on are: when the last of them becomes so,
+    the watermark goes to the largest of theirs, if that last one has held it.
 
     >>> union = UnionWatermark([SourceWatermark([0]), SourceWatermark([1])], {0: 0, 1: 1}, [1, 2])
     >>> for partition, time in ((0, 50), (1, 10)):
@@ -70,6 +74,18 @@ class UnionWatermark:
     >>> union.observe(1, 20)
     >>> union.current == MAX_TIME
     True
+
+    >>> sources = [SourceWatermark([0], idle_timeout=10), SourceWatermark([1], idle_timeout=20)]
+    >>> union = UnionWatermark(sources, {0: 0, 1: 1}, [2, 2])
+    >>> for partition, time in ((0, 50), (1, 10)):
+    ...     union.arrive(partition, 100)
+    ...     union.observe(partition, time, appended=100)
+    >>> for now in (111, 120, 121):
+    ...     union.pass_time(now)
+    ...     print(union.current)
+    9
+    9
+    49
     """
 
     def __init__(
@@ -81,11 +97,23 @@ class UnionWatermark:
         self._sources = sources
         self._source_of = source_of
         self._left = list(lengths)
+        self._now: int | None = None
+        self._idle_since: dict[int, int] = {}  # of sources
+        self._were_all_idle = False
         self.current = MIN_TIME
         self._follow()
 
+    def pass_time(self, now: int) -> None:
+        """Let time come to `now` for all sources, instant by instant."""
+        for instant in [now] if self._now is None else range(self._now + 1, now + 1):
+            self._now = instant
+            for source in self._sources:
+                source.pass_time(instant)
+            self._follow()
+
     def arrive(self, partition: int, appended: int) -> None:
         if partition >= 0:
+            self.pass_time(appended)
             self._sources[self._source_of[partition]].arrive(partition, appended)
             self._follow()
 
@@ -96,13 +124,25 @@ class UnionWatermark:
             return
         source = self._source_of[partition]
         self._sources[source].observe(partition, event_time, appended=appended, mark=mark)
+        self._follow()
         self._left[source] -= 1
         self._follow()
 
     def _follow(self) -> None:
-        """Take the minimum over the sources that go on."""
-        going_on = [s for s, left in zip(self._sources, self._left, strict=True) if left > 0]
+        """Take the minimum over the sources that go on and are not idle."""
+        going_on = [number for number, left in enumerate(self._left) if left > 0]
+        active = [number for number in going_on if not self._sources[number].is_idle]
+        for number in set(going_on) - set(active):
+            self._idle_since.setdefault(number, self._now or 0)
+        for number in active:
+            self._idle_since.pop(number, None)
+        marks = {number: self._sources[number].current for number in going_on}
         if not going_on:
             self.current = MAX_TIME
-        else:
-            self.current = max(self.current, min(source.current for source in going_on))
+        elif active:
+            self.current = max(self.current, min(marks[number] for number in active))
+        elif not self._were_all_idle:
+            last = max(going_on, key=lambda number: (self._idle_since[number], marks[number]))
+            if marks[last] >= self.current:
+                self.current = max(marks.values())
+        self._were_all_idle = not active

@@ -90,6 +90,12 @@ class SourceWatermark:
         self._last[partition] = self._now
         self._follow()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all partitions are, and the watermark does not go on with time."""
+        goes_on = self._advances_when_idle and self.current > MIN_TIME
+        return not self._active() and not goes_on
+
     def _follow(self) -> None:
         marks = self._active()
         if marks:

@@ -25,7 +25,7 @@ from tests.pipeline.test_own_triggers import Busy
 SCHEMA = {"ts": "int64", "id": "int64"}
 SIZE = 20
 ROWS = ("all", "even", "odd")  # inputs that stay records, by the ids that pass
-WINDOWS = ("window", "updates", "late", "own", "own_late")  # and what a trigger of one's own does
+WINDOWS = ("window", "updates", "late", "own", "own_late")
 topics = (f"union-{number}" for number in itertools.count())
 
 
