@@ -9,7 +9,7 @@ from pystream.errors import UnknownTopicError
 from pystream.log.topic_description import TopicDescription, check_compression
 
 if TYPE_CHECKING:
-    from pystream.log.log import Log
+    from pystream.log.open_log import OpenLog
 
 __all__ = ["PartitionEnds", "Topic"]
 
@@ -46,7 +46,7 @@ class Topic:
     ('payments', 2, ('user',), 0)
     """
 
-    def __init__(self, log: Log, description: TopicDescription) -> None:
+    def __init__(self, log: OpenLog, description: TopicDescription) -> None:
         self._log = log
         self._description = description
         self._schema = _native.Schema.deserialize(description.schema_blob)
