@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pystream._native import Record, RecordRows
-    from pystream.log.consumer import Consumer
+    from pystream.log.consumer_reading import ConsumerReading
     from pystream.log.fetcher import AssignedPartition
     from pystream.log.record_batch import RecordBatch
 
@@ -27,7 +27,9 @@ class Batches:
     Cancelling a task that waits moves nothing; the iterator can go on afterwards.
     """
 
-    def __init__(self, consumer: Consumer, max_records: int | None, wait_us: int | None) -> None:
+    def __init__(
+        self, consumer: ConsumerReading, max_records: int | None, wait_us: int | None
+    ) -> None:
         self._consumer = consumer
         self._max_records = max_records
         self._wait_us = wait_us
@@ -65,7 +67,7 @@ class Batches:
 class Records:
     """Iterates over records in an event loop; see :meth:`Consumer.__aiter__`."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: ConsumerReading) -> None:
         consumer._check_usable()
         self._consumer = consumer
         self._arrived: RecordRows | None = None
@@ -100,7 +102,7 @@ class Records:
 
 
 async def _next_in_loop(
-    consumer: Consumer, max_records: int | None, wait_us: int | None
+    consumer: ConsumerReading, max_records: int | None, wait_us: int | None
 ) -> tuple[AssignedPartition, RecordBatch] | None:
     """Do what ``consumer._next`` does without blocking the running event loop."""
     deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
@@ -112,7 +114,7 @@ async def _next_in_loop(
             return found
 
 
-async def _wait_in_loop(consumer: Consumer, deadline: float | None) -> bool:
+async def _wait_in_loop(consumer: ConsumerReading, deadline: float | None) -> bool:
     """Do what ``consumer._wait`` does without blocking the running event loop."""
     while not await consumer._fetcher.wait_in_loop(consumer._until(deadline)):
         if consumer._look_after_group():
