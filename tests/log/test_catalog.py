@@ -259,7 +259,8 @@ class InterruptedConnection:
 def test_ctrl_c_at_the_beginning_of_a_transaction_leaves_none_open(
     catalog: Catalog, kind: str
 ) -> None:
-    catalog._connection = InterruptedConnection(catalog._connection)  # type: ignore[assignment,arg-type]
+    database = catalog._database
+    database._connection = InterruptedConnection(database._connection)  # type: ignore[assignment,arg-type]
     with pytest.raises(KeyboardInterrupt), getattr(catalog, kind)():
         pass
     catalog.create_topics([topic()])
@@ -277,7 +278,7 @@ def test_full_disk_is_a_storage_error_with_errno(
     catalog: Catalog,
 ) -> None:
     group = catalog.group_id("g")
-    with catalog._read() as connection:
+    with catalog._database.reading() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full") as caught:

@@ -273,7 +273,7 @@ def test_a_fork_waits_for_a_thread_that_is_inside_the_catalog(tmp_path: Path) ->
         happened: list[str] = []
 
         def look() -> None:
-            with log._open_catalog()._read():
+            with log.catalog._database.reading():
                 is_inside.set()
                 may_leave.wait(20)
                 happened.append("left")

@@ -1,0 +1,245 @@
+"""The database behind the catalog: one connection, its transactions, and noticing those of others.
+
+Several processes share it: every write and every write-back of the write-ahead log happens under
+one kernel lock, because SQLite before 3.51.3 can lose commits when several processes write and
+checkpoint at once. Each commit is synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from pystream import config
+from pystream.errors import LogError
+from pystream.log import fork
+from pystream.log.catalog_errors import translated
+from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
+from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
+from pystream.log.catalog_watch import CatalogWatch
+from pystream.log.kernel_lock import KernelLock
+from pystream.log.topic_file import topics_with_records
+
+__all__ = ["CatalogDatabase"]
+
+
+class CatalogDatabase:
+    """Opens ``catalog.db``, and opens it again when it must; used by one thread at a time.
+
+    Parameters
+    ----------
+    directory, lock_timeout_us, read_only, is_rebuilt
+        As of :class:`Catalog`.
+
+    Attributes
+    ----------
+    own_commits : int
+        Through this connection, which does not see them as changes.
+    reopened_count : int
+        How often a read-only connection was made anew, because others had written.
+
+    Notes
+    -----
+    A forked child never touches the parent's connection (SQLite forbids it): it opens its own on
+    first use.
+    """
+
+    def __init__(
+        self, directory: str, lock_timeout_us: int, *, read_only: bool, is_rebuilt: bool
+    ) -> None:
+        self._directory = directory
+        self._path = os.path.join(directory, "catalog.db")
+        self._read_only = read_only
+        self._is_rebuilt = is_rebuilt
+        self._frozen: Signature | None = None  # the state that a read-only connection shows
+        self.reopened_count = self.own_commits = 0
+        self._lock_timeout_us = lock_timeout_us
+        self._mutex = fork.mutex()
+        self._write_lock = KernelLock(
+            os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
+        )
+        self._connection: sqlite3.Connection | None = None
+        self._transaction: object = None  # the last one that began
+        self._foreign_changes = 0  # as SQLite counts them
+        self._watch = CatalogWatch(self._path)
+        self._closer: weakref.finalize[..., CatalogDatabase] | None = None
+        with self._mutex:
+            self._open()
+        fork.on_child(self)
+
+    def foreign_changes(self) -> int:
+        """Return what differs after another connection has committed. Cheap.
+
+        Commits of another process are noticed at once, and within a second if that process was
+        stopped in the middle of its commit.
+        """
+        if self._watch.may_have_changed():
+            with self.reading() as connection:
+                (self._foreign_changes,) = connection.execute("PRAGMA data_version").fetchone()
+        return self._foreign_changes
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Show one state of everything for the time of the body."""
+        with self.reading() as connection:
+            transaction = object()
+            try:  # Ctrl-C may come when it has just begun
+                self._begin(connection, "BEGIN", transaction)
+                yield connection
+            finally:
+                self._roll_back(connection, transaction)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection; each statement is a transaction of its own."""
+        with self._mutex, translated(self._path):
+            if self._frozen is not None and self._frozen != signature_of(self._path):
+                self.close()
+                self.reopened_count += 1
+            yield self._connection or self._open()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run a transaction; it is rolled back when the body raises."""
+        if self._read_only:
+            raise LogError(
+                f"the catalog {self._path} was opened read-only, so it cannot be changed. Open "
+                "the log for writing.",
+                path=self._path,
+            )
+        with self._mutex, translated(self._path):
+            connection = self._connection or self._open()
+            with self._locked():
+                transaction = object()
+                try:
+                    self._begin(connection, "BEGIN IMMEDIATE", transaction)
+                    yield connection
+                    connection.execute("COMMIT")
+                    self.own_commits += 1
+                except BaseException:
+                    self._roll_back(connection, transaction)
+                    raise
+                self._write_back(connection)
+
+    def close(self) -> None:
+        """Close the connection; the catalog opens again when it is used again."""
+        with self._mutex:
+            if self._closer is not None:
+                self._closer()
+            self._connection = None
+
+    def forget_in_child(self) -> None:
+        """Abandon what a forked child must not touch: the next use opens its own."""
+        if self._closer is not None:
+            self._closer.detach()
+        fork.leak(self._connection)
+        self._connection = None
+        self._write_lock.forget()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._open_read_only()
+        with translated(self._path), self._locked():
+            self._require_not_lost()
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=10.0
+            )
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        # Closing the last connection writes the log back, so it too happens under the lock: also
+        # when the program ends without closing.
+        self._closer = weakref.finalize(
+            self, _close, connection, self._write_lock, self._lock_timeout_us
+        )
+        return connection
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        with translated(self._path):
+            connection, self._frozen = connect_read_only(self._path)
+            try:
+                if not self._version(connection):
+                    raise LogError(f"{self._path} is empty. Open the log for writing.")
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        self._closer = weakref.finalize(self, connection.close)
+        return connection
+
+    def _require_not_lost(self) -> None:
+        """Refuse to begin an empty catalog over topics that have records."""
+        if self._is_rebuilt or (os.path.exists(self._path) and os.path.getsize(self._path) > 0):
+            return
+        lost = [path.name for path in topics_with_records(self._directory)]
+        if lost:
+            raise LogError(
+                f"{self._path} is missing, but {len(lost)} topics have records in "
+                f'{self._directory}. Restore the file from a backup, or run "pystream verify '
+                f"--repair {self._directory}\", which makes it again from the topics' files.",
+                path=self._path,
+            )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Return which format the catalog has; 0 when the database is empty."""
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        is_ours = connection.execute(
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'topics')"
+        ).fetchone() == (2,)
+        if tables and not is_ours:
+            raise LogError(
+                f"{self._path} is a database, but not the catalog of a log. Use another directory.",
+                path=self._path,
+            )
+        return check_catalog_version(connection, self._path) if is_ours else 0
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Before anything is written: what is no catalog of ours must stay as it is.
+        version = self._version(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if version == 0:
+            create_tables(connection)
+        else:
+            upgrade(connection, version)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Entered first, so that Ctrl-C cannot come between taking the lock and giving it back.
+        with self._write_lock:
+            self._write_lock.acquire(self._lock_timeout_us)
+            yield
+
+    def _begin(self, connection: sqlite3.Connection, statement: str, transaction: object) -> None:
+        # Ctrl-C may have come between the body of a transaction and the block that ends it.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        self._transaction = transaction
+        connection.execute(statement)
+
+    def _roll_back(self, connection: sqlite3.Connection, transaction: object) -> None:
+        is_current = transaction is self._transaction and connection is self._connection
+        if is_current and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def _write_back(self, connection: sqlite3.Connection) -> None:
+        wal = Path(self._path + "-wal")
+        with contextlib.suppress(FileNotFoundError):
+            if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:
+    try:
+        lock.acquire(lock_timeout_us)
+        connection.close()
+    finally:
+        lock.close()
