@@ -10,7 +10,7 @@ import pytest
 
 import pystream as ps
 from pystream import TopicPartition, errors
-from tests.log.test_groups import await_shares, settle
+from tests.log.members import await_shares, settle
 
 ZERO, ONE = TopicPartition("orders", 0), TopicPartition("orders", 1)
 

@@ -1,24 +1,23 @@
-"""Consumer groups: who reads what when members come, go, die, are slow, and want other topics."""
+"""Consumer groups: who reads what when members come, go, and want other topics."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import pystream as ps
-from pystream import TopicPartition, config, errors
-from pystream.log.consumer_group import ConsumerGroup
-
-LONG = 30.0
+from pystream import TopicPartition, errors
+from tests.log.members import (
+    Told,
+    append,
+    await_shares,
+    join,
+    settle,
+    shares,
+)
 
 
 @pytest.fixture
@@ -26,47 +25,6 @@ def log(tmp_path: Path) -> Iterator[ps.Log]:
     with ps.open(tmp_path / "log") as opened:
         opened.create_topic("orders", {"n": "int64"}, partitions=4)
         yield opened
-
-
-def append(log: ps.Log, topic: str, partition: int, *numbers: int) -> None:
-    with log.producer() as producer:
-        producer.send_batch(topic, {"n": list(numbers)}, partition=partition)
-
-
-def join(log: ps.Log, *topics: str, **settings: object) -> ps.Consumer:
-    settings = {"group_id": "g", "auto_offset_reset": "earliest", **settings}
-    return log.consumer(*(topics or ("orders",)), **settings)  # type: ignore[arg-type]
-
-
-def settle(*consumers: ps.Consumer) -> list[dict[TopicPartition, list[ps.Record]]]:
-    """Let all of them ask for records until nobody's assignment changes any more."""
-    seen: list[dict[TopicPartition, list[ps.Record]]] = [{} for _ in consumers]
-    quiet = 0
-    deadline = time.monotonic() + LONG
-    while quiet < 3:
-        assert time.monotonic() < deadline
-        before = [consumer.assignment() for consumer in consumers]
-        for place, consumer in enumerate(consumers):
-            for name, records in consumer.poll(timeout="1ms").items():
-                seen[place].setdefault(name, []).extend(records)
-        quiet = quiet + 1 if before == [c.assignment() for c in consumers] else 0
-    return seen
-
-
-def await_shares(expected: list[int], *consumers: ps.Consumer) -> None:
-    """Let all of them ask for records until they have so many partitions."""
-    deadline = time.monotonic() + LONG
-    while [len(consumer.assignment()) for consumer in consumers] != expected:
-        assert time.monotonic() < deadline, shares(*consumers)
-        for consumer in consumers:
-            consumer.poll(timeout="1ms")
-
-
-def shares(*consumers: ps.Consumer) -> list[int]:
-    """Return how many partitions each has; none is anybody else's."""
-    owned = Counter(name for consumer in consumers for name in consumer.assignment())
-    assert all(count == 1 for count in owned.values())
-    return [len(consumer.assignment()) for consumer in consumers]
 
 
 # -- sharing ---------------------------------------------------------------------------------------
@@ -166,24 +124,6 @@ def test_a_consumer_that_is_dropped_leaves(log: ps.Log) -> None:
 
 
 # -- callbacks -------------------------------------------------------------------------------------
-
-
-class Told:
-    """Writes down what a consumer is told."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, list[int]]] = []
-
-    def subscribe(self, consumer: ps.Consumer, *topics: str) -> None:
-        consumer.subscribe(
-            topics or ("orders",),
-            on_assign=lambda _, partitions: self.note("assign", partitions),
-            on_revoke=lambda _, partitions: self.note("revoke", partitions),
-            on_lost=lambda _, partitions: self.note("lost", partitions),
-        )
-
-    def note(self, what: str, partitions: list[TopicPartition]) -> None:
-        self.calls.append((what, [name.partition for name in partitions]))
 
 
 def test_callbacks_tell_what_comes_and_goes(log: ps.Log) -> None:
@@ -397,201 +337,3 @@ def test_a_pattern_needs_a_group(log: ps.Log) -> None:
 def test_wrong_settings(log: ps.Log, settings: dict[str, object], message: str) -> None:
     with pytest.raises(errors.ConfigError, match=message):
         join(log, **settings)
-
-
-# -- life and death --------------------------------------------------------------------------------
-
-MEMBER = """
-import sys, time, pystream as ps
-log = ps.open(sys.argv[1])
-settings = eval(sys.argv[2])
-consumer = log.consumer("orders", group_id="g", **settings)
-while len(consumer.assignment()) != int(sys.argv[3]):
-    consumer.poll("10ms")
-print("joined", flush=True)
-sys.stdin.readline()
-consumer.close()
-"""
-
-
-def start(log: ps.Log, share: int, **settings: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", MEMBER, log.directory, repr(settings), str(share)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def await_joined(process: subprocess.Popen[str], *consumers: ps.Consumer) -> None:
-    """Wait until a process has its share, while others let go of it."""
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    deadline = time.monotonic() + LONG
-    while not process.stdout.readline():
-        assert time.monotonic() < deadline
-        for consumer in consumers:
-            consumer.poll("10ms")
-        if not consumers:
-            time.sleep(0.01)
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def test_a_killed_member_is_noticed_within_200_ms_by_one_that_waits(log: ps.Log) -> None:
-    took = []
-    with join(log) as consumer:
-        for _ in range(3):
-            process = start(log, 2)
-            await_joined(process, consumer)
-            settle(consumer)
-            assert shares(consumer) == [2]
-            killed = time.monotonic()
-            kill(process)
-            while len(consumer.assignment()) < 4:
-                consumer.poll("5ms")
-                assert time.monotonic() - killed < LONG
-            took.append(time.monotonic() - killed)
-    assert min(took) < 0.2, took  # all of them, on a machine that does nothing else
-
-
-def test_a_wait_goes_on_when_partitions_come(log: ps.Log) -> None:
-    """The records of a member that died come to one that waits without a timeout."""
-    with join(log) as consumer:
-        process = start(log, 2)
-        await_joined(process, consumer)
-        settle(consumer)
-        for partition in range(4):
-            if TopicPartition("orders", partition) not in consumer.assignment():
-                append(log, "orders", partition, 1)
-        kill(process)
-        assert next(iter(consumer))["n"] == 1
-
-
-def test_a_stopped_member_keeps_its_partitions(log: ps.Log) -> None:
-    with join(log) as consumer:
-        process = start(log, 2)
-        await_joined(process, consumer)
-        process.send_signal(signal.SIGSTOP)
-        settle(consumer)
-        until = time.monotonic() + 0.3
-        while time.monotonic() < until:
-            consumer.poll("50ms")
-        assert shares(consumer) == [2]
-        process.send_signal(signal.SIGCONT)
-        kill(process)
-
-
-def test_a_member_that_exceeds_max_poll_interval_loses_its_partitions(log: ps.Log) -> None:
-    append(log, "orders", 0, 1)
-    told = Told()
-    slow = log.consumer(group_id="g", auto_offset_reset="earliest", max_poll_interval="50ms")
-    told.subscribe(slow)
-    slow.poll()
-    with join(log) as other:
-        await_shares([4], other)
-        with pytest.raises(errors.FencedError, match="is no member of group 'g' any more"):
-            slow.commit()
-        slow.poll()
-        assert told.calls[1] == ("lost", [0, 1, 2, 3])
-        settle(slow, other)
-        assert shares(slow, other) == [2, 2]
-        slow.close()
-
-
-def test_a_member_that_was_thrown_out_begins_where_the_others_ended(log: ps.Log) -> None:
-    """Although it gets the very partitions that it had."""
-    append(log, "orders", 0, 1, 2)
-    told = Told()
-    slow = log.consumer(group_id="g", auto_offset_reset="earliest", max_poll_interval="50ms")
-    told.subscribe(slow)
-    assert len(slow.poll()[TopicPartition("orders", 0)]) == 2
-    with join(log) as other:
-        await_shares([4], other)
-        append(log, "orders", 0, 3)
-        other.poll()
-    assert slow.poll() == {}
-    assert told.calls[1:] == [("lost", [0, 1, 2, 3]), ("assign", [0, 1, 2, 3])]
-    assert slow.position(TopicPartition("orders", 0)) == 3
-    slow.close()
-
-
-def test_a_static_member_gets_its_partitions_back_and_nobody_notices(log: ps.Log) -> None:
-    told = Told()
-    other = log.consumer(group_id="g")
-    told.subscribe(other)
-    first = join(log, group_instance_id="a")
-    settle(first, other)
-    calls = list(told.calls)
-    owned = first.assignment()
-    for _ in range(3):
-        first.close()
-        settle(other)
-        assert shares(other) == [2]
-        first = join(log, group_instance_id="a")
-        assert first.assignment() == owned  # at once
-    settle(first, other)
-    assert told.calls == calls
-    first.close()
-    other.close()
-
-
-def test_a_killed_static_member_is_followed_by_the_next_of_its_id(log: ps.Log) -> None:
-    with join(log) as other:
-        process = start(log, 2, group_instance_id="a")
-        await_joined(process, other)
-        settle(other)
-        kill(process)
-        settle(other)
-        assert shares(other) == [2]
-        with join(log, group_instance_id="a") as again:
-            assert shares(other, again) == [2, 2]
-
-
-def test_a_static_member_that_is_away_too_long_is_none(log: ps.Log) -> None:
-    with join(log) as other:
-        first = join(log, group_instance_id="a", session_timeout="100ms")
-        settle(first, other)
-        first.close()
-        settle(other)
-        await_shares([4], other)
-
-
-def test_an_instance_id_of_a_live_member_is_refused(log: ps.Log) -> None:
-    with join(log, group_instance_id="a") as first:
-        with pytest.raises(errors.UnreleasedInstanceIdError, match="'a' of group 'g'") as caught:
-            join(log, group_instance_id="a")
-        assert caught.value.pid == os.getpid()
-        assert caught.value.group_instance_id == "a"
-        settle(first)
-        assert shares(first) == [4]
-
-
-def test_ctrl_c_between_two_steps_leaves_nothing_behind(
-    log: ps.Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Partitions that were taken, and not noted, are found at the next look."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    first, second = join(log), join(log)
-    first.poll()
-    with monkeypatch.context() as patched:
-        patched.setattr(ConsumerGroup, "begin", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            settle(second)
-    settle(first, second)
-    assert shares(first, second) == [2, 2]
-    first.close()
-    second.close()
-
-
-def test_a_large_group_is_looked_at_in_turns(log: ps.Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "GROUP_LOOK_MEMBERS", 1)
-    members = [join(log) for _ in range(4)]
-    settle(*members)
-    assert shares(*members) == [1, 1, 1, 1]
-    while len(members) > 1:
-        del members[0]  # its lock is free, its row is there
-        await_shares([[4], [2, 2], [2, 1, 1]][len(members) - 1], *members)
-    members[0].close()

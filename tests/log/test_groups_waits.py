@@ -14,7 +14,7 @@ import pytest
 
 import pystream as ps
 from pystream import TopicPartition, errors
-from tests.log.test_groups import LONG, MEMBER, append, await_joined, await_shares, join, settle
+from tests.log.members import LONG, MEMBER, append, await_joined, await_shares, join, settle
 from tests.log.test_interrupts import can_unshare
 
 

@@ -77,6 +77,7 @@ GROUPS = {
         python_tests=(
             "tests/log/test_groups_model.py",
             "tests/log/test_groups.py",
+            "tests/log/test_groups_life.py",
             "tests/log/test_groups_crash.py",
         ),
     ),
