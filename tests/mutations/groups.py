@@ -67,6 +67,7 @@ GROUPS = {
         native_tests=("storage_producer_test",),
         python_tests=(
             "tests/log/test_named_producer.py",
+            "tests/log/test_sequence_ids.py",
             "tests/native_api/test_producers.py",
             "tests/log/test_crash.py",
         ),
