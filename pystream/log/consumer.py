@@ -166,12 +166,17 @@ class Consumer(ConsumerReading):
         subscription = Subscription(names, text)
         if self._group is None:
             self._assign((topic, number) for topic in found for number in range(topic.partitions))
-        else:
-            self._leave_record()
-            if not self._group.is_member:
-                self._put_assigned({})
+            self._subscription = subscription
+            return
+        self._leave_record()
+        if not self._group.is_member:
+            self._put_assigned({})
+        self._subscription = subscription  # before callbacks, which may want something else
+        try:
             self._group.subscribe(subscription, Callbacks(on_assign, on_revoke, on_lost))
-        self._subscription = subscription
+        finally:
+            if not self._group.is_member and self._subscription is subscription:
+                self._subscription = Subscription()
 
     def unsubscribe(self) -> None:
         """Read nothing any more; a member leaves its group."""

@@ -70,6 +70,8 @@ class ConsumerGroup:
         self._callbacks = Callbacks()
         self._committed: dict[Partition, int] = {}  # by this member, as far as it knows
         self._is_busy = False  # in a callback, say
+        self._is_leaving = False
+        self._told: Collection[Partition] = ()  # whom on_revoke is called for just now
         self._mutex = threading.RLock()  # close() may come from another thread
 
     @property
@@ -137,14 +139,16 @@ class ConsumerGroup:
         """
         with self._mutex:
             member = self._member
-            if member is None:
+            if member is None or self._is_leaving:
                 return
             offsets: dict[Partition, int] = {}
+            self._is_leaving = True
             try:
                 if is_processed and self._auto_commit_us is not None:
                     offsets = self._positions()
                 offsets = self._tell_of_leaving(member, offsets)
             finally:
+                self._is_leaving = False
                 self._member = None
                 self._put({})
                 member.close(offsets)
@@ -197,26 +201,28 @@ class ConsumerGroup:
         self._is_busy = True
         try:
             before = set(self._consumer._assigned.values())
-            while self._member is not None:
-                standing = self._member.sync()
+            while (member := self._member) is not None:
+                standing = member.sync()
                 if not standing.is_member:
                     self._lose(self._assigned())
-                    self._join()
-                elif self._settle(standing):
+                    if self._member is member:  # a callback may have left the group
+                        self._join()
+                elif self._settle(member, standing):
                     break
             return set(self._consumer._assigned.values()) != before
         finally:
             self._is_busy = False
 
-    def _settle(self, standing: Standing) -> bool:
+    def _settle(self, member: GroupMember, standing: Standing) -> bool:
         """Take a step towards what the group has in mind; return whether it was the last."""
-        assert self._member is not None
         mine = self._assigned()
         gone = {name: its for name, its in mine.items() if name not in standing.owned}
         if gone:
             self._lose(gone)
+            if self._member is not member:
+                return False
         if standing.revoking:
-            self._revoke(self._member, standing.revoking)
+            self._revoke(member, standing.revoking)
             return False
         self._add(name for name in standing.owned if name not in mine)
         return True
@@ -233,10 +239,13 @@ class ConsumerGroup:
                 if offsets:
                     member.commit(offsets, self._name_of)
                     offsets = {}
+                self._told = leaving.keys()
                 self._tell(self._callbacks.on_revoke, leaving)
         finally:
-            self._put({name: its for name, its in mine.items() if name not in leaving})
-            member.release(partitions, offsets)
+            self._told = ()
+            if self._member is member:
+                self._put({name: its for name, its in mine.items() if name not in leaving})
+                member.release(partitions, offsets)
 
     def _lose(self, lost: Mapping[Partition, AssignedPartition]) -> None:
         """Stop reading what is another's already, or was deleted with its topic."""
@@ -288,19 +297,20 @@ class ConsumerGroup:
     ) -> dict[Partition, int]:
         """Call on_revoke as the last member's act, or on_lost; return what is left to commit."""
         mine = self._assigned()
-        self._is_busy = True
+        was_busy, self._is_busy = self._is_busy, True
         try:
             if not member.sync().is_member:
                 self._lose(mine)
                 return {}
-            if mine and self._callbacks.on_revoke is not None:
+            untold = {name: its for name, its in mine.items() if name not in self._told}
+            if untold and self._callbacks.on_revoke is not None:
                 if offsets:
                     member.commit(offsets, self._name_of)
-                self._tell(self._callbacks.on_revoke, mine)
+                self._tell(self._callbacks.on_revoke, untold)
                 return {}
             return offsets
         finally:
-            self._is_busy = False
+            self._is_busy = was_busy
 
     # -- helpers -------------------------------------------------------------------------------
 

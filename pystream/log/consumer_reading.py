@@ -211,8 +211,8 @@ class ConsumerReading:
     ) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch and whose it is, or None when nothing came for `wait_us`."""
         self._check_usable()
-        if self._group is not None:
-            self._group.poll()
+        if self._group is not None and self._group.poll():
+            self._check_usable()  # a callback may have closed it
         found = self._fetcher.next(max_records)
         if found is not None:
             return found

@@ -182,6 +182,98 @@ def test_an_error_in_a_callback_comes_to_the_caller_and_partitions_go_on(log: ps
     second.close()
 
 
+@pytest.mark.parametrize("how", ["close", "unsubscribe", "assign"])
+def test_a_member_may_leave_in_on_revoke(log: ps.Log, how: str) -> None:
+    """What is left is told once, and nothing is handed out by what was closed."""
+    for partition in range(4):
+        append(log, "orders", partition, 1, 2)
+    told: list[list[int]] = []
+
+    def leave(consumer: ps.Consumer, partitions: list[TopicPartition]) -> None:
+        told.append([name.partition for name in partitions])
+        if how == "assign":
+            consumer.assign([("orders", 0)])
+        else:
+            getattr(consumer, how)()
+
+    first = log.consumer(group_id="g", auto_offset_reset="earliest")
+    first.subscribe("orders", on_revoke=leave)
+    second = join(log)
+    found = None
+    while not told:
+        try:
+            found = first.poll()
+        except errors.ClosedError:
+            found = None
+        second.poll("1ms")
+    assert told == [[2, 3], [0, 1]]
+    assert first.assignment() == ({TopicPartition("orders", 0)} if how == "assign" else set())
+    assert (found is None) == (how == "close")
+    assert found is None or found.keys() <= first.assignment()
+    if how != "close":
+        assert first.subscription() == set()
+    await_shares([4], second)
+    first.close()
+    second.close()
+    assert told == [[2, 3], [0, 1]]
+
+
+def test_a_member_that_was_thrown_out_may_stay_away(log: ps.Log) -> None:
+    slow = log.consumer(group_id="g", max_poll_interval="50ms")
+    slow.subscribe("orders", on_lost=lambda consumer, _: consumer.unsubscribe())
+    slow.poll()
+    with join(log) as other:
+        await_shares([4], other)
+        slow.poll()
+        assert slow.subscription() == set()
+        settle(slow, other)
+        assert shares(slow, other) == [0, 4]
+    slow.close()
+
+
+def test_a_member_may_leave_when_a_topic_is_deleted(log: ps.Log) -> None:
+    log.create_topic("payments", {"n": "int64"})
+    consumer = log.consumer(group_id="g")
+    consumer.subscribe("orders", on_revoke=lambda consumer, _: consumer.unsubscribe())
+    consumer.subscribe(pattern=".*", on_revoke=lambda consumer, _: consumer.unsubscribe())
+    log.create_topic("refunds", {"n": "int64"})  # comes in the same step
+    log.delete_topic("payments")
+    consumer.poll("1ms")
+    assert consumer.assignment() == set()
+    assert log.describe_group("g").state == "empty"
+    consumer.close()
+
+
+def test_a_callback_may_subscribe_to_something_else(log: ps.Log) -> None:
+    log.create_topic("payments", {"n": "int64"}, partitions=2)
+    with log.consumer(group_id="g") as consumer:
+        consumer.subscribe(
+            "orders", on_assign=lambda consumer, _: consumer.subscribe(["orders", "payments"])
+        )
+        assert consumer.subscription() == {"orders", "payments"}
+        settle(consumer)
+        assert shares(consumer) == [6]
+
+
+def test_an_error_in_a_callback_of_subscribe_leaves_a_member_subscribed(log: ps.Log) -> None:
+    log.create_topic("payments", {"n": "int64"}, partitions=2)
+
+    def fail(_consumer: ps.Consumer, _partitions: list[TopicPartition]) -> None:
+        raise ZeroDivisionError
+
+    consumer = log.consumer(group_id="g")
+    with pytest.raises(ZeroDivisionError):
+        consumer.subscribe("orders", on_assign=fail)  # it did not become one
+    assert (consumer.subscription(), consumer.assignment()) == (set(), set())
+    consumer.subscribe("orders")
+    with pytest.raises(ZeroDivisionError):
+        consumer.subscribe("payments", on_assign=fail)
+    assert consumer.subscription() == {"payments"}
+    settle(consumer)
+    assert {name.topic for name in consumer.assignment()} == {"payments"}
+    consumer.close()
+
+
 # -- offsets ---------------------------------------------------------------------------------------
 
 
