@@ -5,7 +5,14 @@ from typing import Any, final
 
 from pystream._native._core import Array
 
-__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers", "encode_headers"]
+__all__ = [
+    "Record",
+    "RecordIterator",
+    "RecordPlace",
+    "RecordRows",
+    "decode_headers",
+    "encode_headers",
+]
 
 @final
 class Record:
@@ -58,15 +65,21 @@ class RecordRows:
     def records(self, begin: int, end: int) -> list[Record]: ...
 
 @final
-class RecordIterator:
-    """Iterates over the records of one batch after another."""
+class RecordPlace:
+    """Where an iteration over records is: a batch, and how many of its rows were handed out."""
 
-    def __init__(self, next_rows: Callable[[], RecordRows | None]) -> None: ...
     @property
     def rows(self) -> RecordRows | None: ...
     @property
     def row(self) -> int: ...
+    def enter(self, rows: RecordRows) -> None: ...
     def drop(self) -> None: ...
+
+@final
+class RecordIterator:
+    """Iterates over the records of one batch after another."""
+
+    def __init__(self, place: RecordPlace, next_rows: Callable[[], RecordRows | None]) -> None: ...
     def __iter__(self) -> Iterator[Record]: ...
     def __next__(self) -> Record: ...
 

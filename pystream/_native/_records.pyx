@@ -15,7 +15,7 @@ from libcpp.vector cimport vector
 
 from pystream.errors import ConfigError, SchemaError
 
-__all__ = ["Record", "RecordIterator", "RecordRows", "decode_headers", "encode_headers"]
+__all__ = ["Record", "RecordIterator", "RecordPlace", "RecordRows", "decode_headers", "encode_headers"]
 
 
 cdef extern from "errors.hpp" namespace "pystream::python":
@@ -336,21 +336,15 @@ cdef class Record:
 
 
 @cython.final
-cdef class RecordIterator:
-    """Iterates over the records of one batch after another.
+cdef class RecordPlace:
+    """Where an iteration over records is: a batch, and how many of its rows were handed out.
 
-    Parameters
-    ----------
-    next_rows : callable
-        Returns the next RecordRows, or None at the end.
+    The consumer knows the place and the iterator knows both, so that no cycle keeps a consumer
+    that is dropped.
     """
 
-    cdef object _next_rows
     cdef RecordRows _rows
     cdef int64_t _row
-
-    def __init__(self, next_rows):
-        self._next_rows = next_rows
 
     @property
     def rows(self):
@@ -362,25 +356,51 @@ cdef class RecordIterator:
         """How many of its rows were handed out."""
         return self._row
 
+    def enter(self, RecordRows rows not None):
+        """Go to the first row of another batch."""
+        self._rows = rows
+        self._row = 0
+
     def drop(self):
         """Leave the batch at hand; the next record is that of the next one."""
         self._rows = None
+
+
+@cython.final
+cdef class RecordIterator:
+    """Iterates over the records of one batch after another.
+
+    Parameters
+    ----------
+    place : RecordPlace
+        That it moves.
+    next_rows : callable
+        Returns the next RecordRows, or None at the end.
+    """
+
+    cdef RecordPlace _place
+    cdef object _next_rows
+
+    def __init__(self, RecordPlace place not None, next_rows):
+        self._place = place
+        self._next_rows = next_rows
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        cdef RecordRows rows = self._rows
+        cdef RecordPlace place = self._place
+        cdef RecordRows rows = place._rows
         cdef int64_t row
-        while rows is None or self._row >= rows.length:
-            self._rows = None
+        while rows is None or place._row >= rows.length:
+            place._rows = None
             rows = self._next_rows()
             if rows is None:
                 raise StopIteration
-            self._rows = rows
-            self._row = 0
-        row = self._row
-        self._row = row + 1
+            place._rows = rows
+            place._row = 0
+        row = place._row
+        place._row = row + 1
         return _record(rows, row)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Self, final
 
-from pystream._native import BatchIterator, RecordIterator
+from pystream._native import BatchIterator, RecordIterator, RecordPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pystream._native import Record, RecordRows
+    from pystream._native import Record
     from pystream.log.consumer_reading import ConsumerReading
     from pystream.log.fetcher import AssignedPartition
     from pystream.log.record_batch import RecordBatch
@@ -34,8 +35,9 @@ class Batches:
         self._max_records = max_records
         self._wait_us = wait_us
         self._has_begun = False
+        # Not a method of this: a cycle would keep a consumer that is dropped.
         self._iterator: BatchIterator[RecordBatch] = BatchIterator(
-            consumer._fetcher.queue, max_records, self._wait
+            consumer._fetcher.queue, max_records, partial(_wait, consumer, max_records, wait_us)
         )
 
     def __iter__(self) -> Iterator[RecordBatch]:
@@ -43,11 +45,6 @@ class Batches:
 
     def __next__(self) -> RecordBatch:
         return next(self._iterator)
-
-    def _wait(self) -> RecordBatch | None:
-        self._consumer._leave_record()
-        found = self._consumer._next(self._max_records, self._wait_us)
-        return None if found is None else found[1]
 
     def __aiter__(self) -> Self:
         return self
@@ -70,8 +67,8 @@ class Records:
     def __init__(self, consumer: ConsumerReading) -> None:
         consumer._check_usable()
         self._consumer = consumer
-        self._arrived: RecordRows | None = None
-        self._records = RecordIterator(self._take_rows)
+        self._place = RecordPlace()
+        self._records = RecordIterator(self._place, _no_rows)
         self._begin()
 
     def __aiter__(self) -> Self:
@@ -90,15 +87,23 @@ class Records:
             if found is None:
                 raise StopAsyncIteration
             consumer._reading, batch = found
-            self._arrived = consumer._rows_of(consumer._reading, batch)
+            self._place.enter(consumer._rows_of(consumer._reading, batch))
 
     def _begin(self) -> None:
         self._consumer._leave_record()
-        self._consumer._hold(self._records)
+        self._consumer._hold(self._place)
 
-    def _take_rows(self) -> RecordRows | None:
-        rows, self._arrived = self._arrived, None
-        return rows
+
+def _no_rows() -> None:
+    """Stop where the batch at hand ends: the next one is awaited."""
+
+
+def _wait(
+    consumer: ConsumerReading, max_records: int | None, wait_us: int | None
+) -> RecordBatch | None:
+    consumer._leave_record()
+    found = consumer._next(max_records, wait_us)
+    return None if found is None else found[1]
 
 
 async def _next_in_loop(

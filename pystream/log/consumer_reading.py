@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pystream import config
-from pystream._native import RecordIterator, RecordRows
+from pystream._native import RecordIterator, RecordPlace, RecordRows
 from pystream.errors import ClosedError, ConfigError, CorruptRecordError, LogError
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
@@ -45,7 +45,7 @@ class ConsumerReading:
         self._on_corruption: OnCorruption = "skip" if on_corruption == "skip" else "raise"
         self._assigned: dict[TopicPartition, AssignedPartition] = {}
         self._fetcher = Fetcher(log.native, on_corruption=self._on_corruption)
-        self._records: RecordIterator | None = None  # while records are iterated over
+        self._records: RecordPlace | None = None  # while records are iterated over
         self._reading: AssignedPartition | None = None  # whose batch that is in
         self._is_closed = self._is_in_child = False
         self._group: ConsumerGroup | None = None
@@ -93,9 +93,9 @@ class ConsumerReading:
         """
         self._check_usable()
         self._leave_record()
-        records = RecordIterator(self._next_rows)
-        self._hold(records)
-        return records
+        place = RecordPlace()
+        self._hold(place)
+        return RecordIterator(place, self._next_rows)
 
     def __aiter__(self) -> Records:
         """Iterate over single records as ``for`` does, while the event loop goes on."""
@@ -277,8 +277,8 @@ class ConsumerReading:
                 self._fetcher.seek(reading, position)
         self._hold(None)
 
-    def _hold(self, records: RecordIterator | None) -> None:
-        """Let this iterator say where the position is, until `_leave_record`."""
+    def _hold(self, records: RecordPlace | None) -> None:
+        """Let this say where the position is, until `_leave_record`."""
         self._records = records
         # A member looks after its group between any two batches.
         self._fetcher.queue.is_held = records is not None or self._group is not None

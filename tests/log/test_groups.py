@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,11 +117,27 @@ def test_unsubscribe_leaves_the_group(log: ps.Log) -> None:
     second.close()
 
 
-def test_a_consumer_that_is_dropped_leaves(log: ps.Log) -> None:
+@pytest.mark.parametrize("reading", ["poll", "records", "batches", "async records"])
+def test_a_consumer_that_is_dropped_leaves(log: ps.Log, reading: str) -> None:
+    """At once, and not when the garbage collector comes by."""
+    for partition in range(4):
+        append(log, "orders", partition, 1, 2)
     first, second = join(log), join(log)
-    settle(first, second)
-    del first
-    await_shares([4], second)
+    gc.collect()
+    gc.disable()
+    try:
+        settle(first, second)
+        first.seek_to_beginning()
+        if reading == "records":
+            assert next(iter(first))["n"] == 1
+        elif reading == "batches":
+            assert len(next(iter(first.batches()))) == 2
+        elif reading == "async records":
+            assert asyncio.run(anext(aiter(first)))["n"] == 1
+        del first
+        await_shares([4], second)
+    finally:
+        gc.enable()
     second.close()
 
 
