@@ -45,6 +45,7 @@ _TOKEN = re.compile(
 )
 _KEYWORDS = ("and", "or", "not", "in", "is", "null", "contains")
 _TRUTHS = {"true": True, "false": False}
+_DEPTH_MAX = 100
 _HOW = (
     "Write conditions such as \"amount > 100 and user != 'ann'\", "
     '"country in (SE, NO)" or "user is not null".'
@@ -124,6 +125,7 @@ class _Parser:
         self._types = {name: kind for name, kind, _ in schema.fields}
         self._tokens = self._split()
         self._next = 0
+        self._depth = 0
         self.columns: set[str] = set()
 
     def condition(self) -> Expression:
@@ -143,14 +145,20 @@ class _Parser:
         return found
 
     def _one(self) -> Expression:
-        if self._take_word("not"):
-            return ~self._one()
-        if self._take_sign("("):
-            found = self.condition()
-            if not self._take_sign(")"):
-                self._fail("a parenthesis is not closed", self._peek())
-            return found
-        return self._test()
+        if self._depth == _DEPTH_MAX:
+            self._fail(f"more than {_DEPTH_MAX} parentheses and nots are nested", self._peek())
+        self._depth += 1
+        try:
+            if self._take_word("not"):
+                return ~self._one()
+            if self._take_sign("("):
+                found = self.condition()
+                if not self._take_sign(")"):
+                    self._fail("a parenthesis is not closed", self._peek())
+                return found
+            return self._test()
+        finally:
+            self._depth -= 1
 
     def _test(self) -> Expression:
         token = self._take()

@@ -94,6 +94,8 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("b = x3", {3}),
         ('"odd name" = 5', {5}),
         ("`odd name` in (1,2)", {1, 2}),
+        (98 * "(" + "not ok" + 98 * ")", {1, 3, 5}),
+        (" or ".join(200 * ["(n = 2)"]), {2}),
     ],
 )
 def test_condition_keeps_the_rows_it_is_true_for(batch: Any, text: str, wanted: set[int]) -> None:
@@ -123,6 +125,8 @@ def test_condition_keeps_the_rows_it_is_true_for(batch: Any, text: str, wanted: 
         ("n not 3", "in is expected behind not"),
         ("user = 'ann", "at character 8: this cannot be read"),
         ("and = 3", "a column is expected"),
+        (100 * "(" + "n = 3" + 100 * ")", "at character 101: more than 100 parentheses and nots"),
+        (5000 * "not " + "ok", "more than 100 parentheses and nots are nested"),
     ],
 )
 def test_mistake_is_named_with_its_place(text: str, part: str) -> None:
