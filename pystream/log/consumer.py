@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -228,7 +229,7 @@ class Consumer(ConsumerReading):
         Raises
         ------
         ConfigError
-            If the consumer has no group.
+            If the consumer has no group, or an offset is no whole number.
         OffsetOutOfRangeError
             If an offset is negative or above the log end offset.
         FencedError
@@ -323,9 +324,10 @@ class Consumer(ConsumerReading):
         return AssignedPartition(topic, partition, offset, on_corruption=self._on_corruption)
 
     def _offset_row(self, name: TopicPartition, offset: int) -> tuple[tuple[bytes, int], int]:
-        _, end = self._ends(name)
-        check_committable(name, offset, end)
-        return (self._log.topic(name.topic).description.id, name.partition), offset
+        topic = self._log.topic(name.topic)
+        end = topic.native_partition(name.partition).ends().log_end_offset
+        row = topic.description.id, operator.index(name.partition)
+        return row, check_committable(name, offset, end)
 
     def _require_group(self, method: str) -> ConsumerGroup:
         self._log.check_writable(f"use {method}()")

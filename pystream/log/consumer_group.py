@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import threading
 import time
@@ -184,7 +185,8 @@ class ConsumerGroup:
     def committed(self, topic_id: bytes, partition: int) -> int | None:
         """Return the offset that the group committed for a partition, or None."""
         catalog = self._log.catalog
-        return catalog.committed_offset(catalog.group_id(self.group_id), topic_id, partition)
+        number = catalog.group_id(self.group_id)
+        return catalog.committed_offset(number, topic_id, operator.index(partition))
 
     # -- reconciliation ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import operator
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ from pystream.log.group_rows import (
     write_offsets,
 )
 from pystream.log.group_state import GroupState, Member
+from pystream.log.offsets import check_whole
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -232,7 +234,10 @@ def reset_offsets(
         else:
             new = {name: _checked(found[name.topic], name, at) for name, at in wanted.items()}
             places = {name: found[name.topic] for name in wanted}
-        rows = [(places[name].description.id, name.partition, at) for name, at in new.items()]
+        rows = [
+            (places[name].description.id, operator.index(name.partition), at)
+            for name, at in new.items()
+        ]
         write_offsets(connection, number, rows)
     return new
 
@@ -267,6 +272,7 @@ def _moved(
 
 
 def _checked(topic: Topic, name: TopicPartition, offset: int) -> int:
+    offset = check_whole(name, offset)
     ends = topic.native_partition(name.partition).ends()
     if not ends.log_start_offset <= offset <= ends.log_end_offset:
         raise OffsetOutOfRangeError(
@@ -285,6 +291,7 @@ def _checked(topic: Topic, name: TopicPartition, offset: int) -> int:
 def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
     """Read lines of topic, partition, offset."""
     found = {}
+    number = 0
     try:
         with open(path, encoding="utf-8", newline="") as lines:
             for number, row in enumerate(csv.reader(lines), start=1):
@@ -298,6 +305,14 @@ def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
                         f"{os.fspath(path)}, line {number}: {','.join(row)!r} is not "
                         '"topic,partition,offset". Write one partition per line.'
                     ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{os.fspath(path)} is no text in UTF-8. Write lines of topic,partition,offset."
+        ) from error
+    except csv.Error as error:
+        raise ConfigError(
+            f"{os.fspath(path)}, line {number + 1}: {error}. Write lines of topic,partition,offset."
+        ) from error
     except OSError as error:
         raise StorageError(
             f"cannot read offsets from {os.fspath(path)}: {error.strerror}.",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pystream.errors import OffsetOutOfRangeError
+import operator
+
+from pystream.errors import ConfigError, OffsetOutOfRangeError
 from pystream.types import TopicPartition
 
-__all__ = ["AUTO_OFFSET_RESETS", "check_committable", "reset_offset"]
+__all__ = ["AUTO_OFFSET_RESETS", "check_committable", "check_whole", "reset_offset"]
 
 AUTO_OFFSET_RESETS = ("earliest", "latest", "none")
 
@@ -32,8 +34,9 @@ def reset_offset(
     return start if policy == "earliest" else end
 
 
-def check_committable(name: TopicPartition, offset: int, end: int) -> None:
-    """Raise OffsetOutOfRangeError unless the offset is one that a reader can be at."""
+def check_committable(name: TopicPartition, offset: int, end: int) -> int:
+    """Return an offset that a reader can be at, or raise OffsetOutOfRangeError."""
+    offset = check_whole(name, offset)
     if not 0 <= offset <= end:
         raise OffsetOutOfRangeError(
             f"offset {offset} cannot be committed for {name.topic}-{name.partition}: log end "
@@ -42,3 +45,22 @@ def check_committable(name: TopicPartition, offset: int, end: int) -> None:
             partition=name.partition,
             offset=offset,
         )
+    return offset
+
+
+def check_whole(name: TopicPartition, offset: object) -> int:
+    """Return an offset as an int, which the catalog stores: integers of numpy are none.
+
+    Raises
+    ------
+    ConfigError
+        If it is no whole number.
+    """
+    try:
+        if not isinstance(offset, bool):
+            return operator.index(offset)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise ConfigError(
+        f"the offset of {name.topic}-{name.partition} is {offset!r}. Pass a whole number."
+    )

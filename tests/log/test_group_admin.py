@@ -114,6 +114,12 @@ def test_reset_from_a_file(log: ps.Log, tmp_path: Path) -> None:
     path.write_text("orders,0,1\norders,one,1\n")
     with pytest.raises(errors.ConfigError, match="line 2: 'orders,one,1' is not"):
         log.reset_offsets("g", offsets=str(path))
+    path.write_bytes(b"orders,0,1\n\xff,1,1\n")
+    with pytest.raises(errors.ConfigError, match=r"offsets.csv is no text in UTF-8"):
+        log.reset_offsets("g", offsets=path)
+    path.write_text(f"orders,0,1\n{200_000 * 'x'},1,1\n")
+    with pytest.raises(errors.ConfigError, match=r"line 2: .*larger than"):
+        log.reset_offsets("g", offsets=path)
     with pytest.raises(errors.StorageError, match="cannot read offsets"):
         log.reset_offsets("g", offsets=tmp_path / "missing")
     assert committed(log) == {ZERO: 4, ONE: 1}
@@ -128,6 +134,8 @@ def test_reset_from_a_file(log: ps.Log, tmp_path: Path) -> None:
         ({"shift_by": "1"}, errors.ConfigError, "whole number"),
         ({"offsets": {ZERO: 1}, "topics": "orders"}, errors.ConfigError, "offsets name theirs"),
         ({"offsets": {ZERO: 1, ONE: 4}}, errors.OffsetOutOfRangeError, "log end offset is 3"),
+        ({"offsets": {ZERO: 1.5}}, errors.ConfigError, "offset of orders-0 is 1.5"),
+        ({"offsets": {ZERO: "1"}}, errors.ConfigError, "offset of orders-0 is '1'"),
         ({"offsets": {("orders", 2): 0}}, errors.UnknownTopicError, "no partition 2"),
         ({"to": "latest", "topics": "nothing"}, errors.UnknownTopicError, "'nothing'"),
     ],

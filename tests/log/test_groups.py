@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pystream as ps
@@ -324,6 +325,30 @@ def test_positions_are_committed_in_between(log: ps.Log) -> None:
         assert consumer.committed(name) == 1
         consumer.poll()
         assert consumer.committed(name) == 2
+
+
+def test_offsets_and_partitions_may_be_integers_of_numpy(log: ps.Log) -> None:
+    append(log, "orders", 1, 1, 2, 3)
+    name = TopicPartition("orders", 1)
+    same = TopicPartition("orders", np.int32(1))  # type: ignore[arg-type]
+    with join(log, enable_auto_commit=False) as consumer:
+        consumer.commit({same: np.int64(2)})  # type: ignore[dict-item]
+        assert consumer.committed(name) == consumer.committed(same) == 2
+    with log.consumer(group_id="g") as consumer:
+        consumer.assign([same])
+        assert consumer.position(name) == 2
+    log.reset_offsets("g", offsets={same: np.uint8(1)})  # type: ignore[dict-item]
+    assert log.describe_group("g").partitions[name].committed == 1
+
+
+@pytest.mark.parametrize("offset", [1.0, "1", None, True])
+def test_an_offset_that_is_no_whole_number_is_refused(log: ps.Log, offset: object) -> None:
+    append(log, "orders", 1, 1, 2, 3)
+    name = TopicPartition("orders", 1)
+    with join(log, enable_auto_commit=False) as consumer:
+        with pytest.raises(errors.ConfigError, match=r"the offset of orders-1 is .*whole number"):
+            consumer.commit({name: offset})  # type: ignore[dict-item]
+        assert consumer.committed(name) is None
 
 
 def test_a_commit_of_what_is_another_members_is_fenced(log: ps.Log) -> None:
