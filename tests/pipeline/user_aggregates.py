@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 import pystream as ps
 from pystream import col
 from tests.pipeline.test_windows_oracle import FLAG, VALUE_COLUMNS, Aggregates
 
 POSITIONS = {name: position for position, name in enumerate(VALUE_COLUMNS)}
+
+
+TABLE = pa.table(
+    {
+        "ts": pa.array([0, 1, 2, 12, 13], pa.int64()),
+        "key": ["a", "b", "a", "a", "b"],
+        "x": pa.array([1, 2, 3, None, 5], pa.int64()),
+        "y": pa.array([0.5, 1.5, 2.5, 3.5, None]),
+    }
+)
+
+
+def windowed(table: pa.Table = TABLE, window: ps.Window | None = None) -> ps.WindowedStream:
+    watermark = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+    stream = ps.Environment().from_arrow(table, watermark=watermark)
+    return stream.key_by("key").window(window or ps.tumbling("10ms"))
+
+
+def results(aggregation: ps.Aggregation, table: pa.Table = TABLE) -> list[Any]:
+    """Return the results by window, then key."""
+    rows = windowed(table).aggregate(r=aggregation).to_arrow().to_pylist()
+    return [row["r"] for row in sorted(rows, key=lambda r: (r["window_start"], r["key"]))]
 
 
 class Total(ps.AggregateFunction[Any, list[Any], Any]):
@@ -127,3 +151,31 @@ AGGREGATES: Aggregates = {
     "total_where": (_where("sum", "whole"), Total("int64")(col("whole"), where=col("flag"))),
     "batch_where": (_where("sum", "half"), BatchTotal("float64")(col("half"), where=col("flag"))),
 }
+
+
+class Returning(ps.AggregateFunction[Any, int, Any]):
+    """Counts, and shows what it is told to."""
+
+    def __init__(self, returns: str, result: Callable[[int], Any]) -> None:
+        self.returns = returns
+        self.result = result
+
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, value: Any, accumulator: int) -> int:
+        return accumulator + 1
+
+    def merge(self, a: int, b: int) -> int:
+        return a + b
+
+    def get_result(self, accumulator: int) -> Any:
+        return self.result(accumulator)
+
+
+class Broken(BatchTotal):
+    """A sum whose methods may be replaced."""
+
+    def __init__(self, **methods: Callable[..., Any]) -> None:
+        super().__init__("int64")
+        self.__dict__.update(methods)
