@@ -12,9 +12,9 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
 from pystream.log.catalog_database import CatalogDatabase
 from pystream.log.catalog_errors import translated
@@ -227,11 +227,11 @@ class Catalog:
 
     # -- transactions of others ----------------------------------------------------------------
 
-    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+    def reading(self) -> Guard[sqlite3.Connection]:
         """Show one state of everything for the time of the body."""
         return self._database.snapshot()
 
-    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+    def writing(self) -> Guard[sqlite3.Connection]:
         """Run a transaction; it is rolled back when the body raises."""
         return self._database.writing()
 

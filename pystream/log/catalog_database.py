@@ -11,13 +11,13 @@ import contextlib
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 from pystream import config
+from pystream._native import Guard
 from pystream.errors import LogError
 from pystream.log import fork
-from pystream.log.catalog_errors import translated
+from pystream.log.catalog_errors import translated, translation
 from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
 from pystream.log.catalog_watch import CatalogWatch
@@ -45,7 +45,8 @@ class CatalogDatabase:
     Notes
     -----
     A forked child never touches the parent's connection (SQLite forbids it): it opens its own on
-    first use.
+    first use. Ctrl-C at any moment leaves neither a lock held nor a transaction open: other threads
+    may be needed before its traceback is gone, to close producers say.
     """
 
     def __init__(
@@ -63,7 +64,6 @@ class CatalogDatabase:
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
         self._connection: sqlite3.Connection | None = None
-        self._transaction: object = None  # the last one that began
         self._foreign_changes = 0  # as SQLite counts them
         self._watch = CatalogWatch(self._path)
         self._closer: weakref.finalize[..., CatalogDatabase] | None = None
@@ -82,28 +82,16 @@ class CatalogDatabase:
                 (self._foreign_changes,) = connection.execute("PRAGMA data_version").fetchone()
         return self._foreign_changes
 
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Show one state of everything for the time of the body."""
-        with self.reading() as connection:
-            transaction = object()
-            try:  # Ctrl-C may come when it has just begun
-                self._begin(connection, "BEGIN", transaction)
-                yield connection
-            finally:
-                self._roll_back(connection, transaction)
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Guard[sqlite3.Connection]:
         """Lend the connection; each statement is a transaction of its own."""
-        with self._mutex, translated(self._path):
-            if self._frozen is not None and self._frozen != signature_of(self._path):
-                self.close()
-                self.reopened_count += 1
-            yield self._connection or self._open()
+        return Guard(self._mutex, self._connected, self._end_reading)
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Guard[sqlite3.Connection]:
+        """Show one state of everything for the time of the body."""
+        transaction = _Transaction(self, "BEGIN")
+        return Guard(self._mutex, transaction.begin, transaction.end)
+
+    def writing(self) -> Guard[sqlite3.Connection]:
         """Run a transaction; it is rolled back when the body raises."""
         if self._read_only:
             raise LogError(
@@ -111,19 +99,8 @@ class CatalogDatabase:
                 "the log for writing.",
                 path=self._path,
             )
-        with self._mutex, translated(self._path):
-            connection = self._connection or self._open()
-            with self._locked():
-                transaction = object()
-                try:
-                    self._begin(connection, "BEGIN IMMEDIATE", transaction)
-                    yield connection
-                    connection.execute("COMMIT")
-                    self.own_commits += 1
-                except BaseException:
-                    self._roll_back(connection, transaction)
-                    raise
-                self._write_back(connection)
+        transaction = _Transaction(self, "BEGIN IMMEDIATE")
+        return Guard(self._mutex, transaction.begin, transaction.end)
 
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
@@ -143,7 +120,8 @@ class CatalogDatabase:
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
             return self._open_read_only()
-        with translated(self._path), self._locked():
+        with translated(self._path), self._write_lock:
+            self._write_lock.acquire(self._lock_timeout_us)
             self._require_not_lost()
             connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False, timeout=10.0
@@ -211,30 +189,65 @@ class CatalogDatabase:
         else:
             upgrade(connection, version)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        # Entered first, so that Ctrl-C cannot come between taking the lock and giving it back.
-        with self._write_lock:
-            self._write_lock.acquire(self._lock_timeout_us)
-            yield
+    def _connected(self) -> sqlite3.Connection:
+        if self._frozen is not None and self._frozen != signature_of(self._path):
+            self.close()
+            self.reopened_count += 1
+        return self._connection or self._open()
 
-    def _begin(self, connection: sqlite3.Connection, statement: str, transaction: object) -> None:
-        # Ctrl-C may have come between the body of a transaction and the block that ends it.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        self._transaction = transaction
-        connection.execute(statement)
-
-    def _roll_back(self, connection: sqlite3.Connection, transaction: object) -> None:
-        is_current = transaction is self._transaction and connection is self._connection
-        if is_current and connection.in_transaction:
-            connection.execute("ROLLBACK")
+    def _end_reading(self, error: BaseException | None) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise translation(error, self._path) from error
 
     def _write_back(self, connection: sqlite3.Connection) -> None:
         wal = Path(self._path + "-wal")
         with contextlib.suppress(FileNotFoundError):
             if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+class _Transaction:
+    """What begins and ends with a block; ending it twice is fine, if Ctrl-C cut the end short."""
+
+    def __init__(self, database: CatalogDatabase, statement: str) -> None:
+        self._database = database
+        self._statement = statement
+        self._is_writing = statement != "BEGIN"
+        self._connection: sqlite3.Connection | None = None
+
+    def begin(self) -> sqlite3.Connection:
+        database = self._database
+        with translated(database._path):
+            connection = self._connection = database._connected()
+            if self._is_writing:
+                database._write_lock.acquire(database._lock_timeout_us)
+            _roll_back(connection)  # what a block began that nobody left
+            connection.execute(self._statement)
+        return connection
+
+    def end(self, error: BaseException | None) -> None:
+        database, connection = self._database, self._connection
+        is_good = self._is_writing and error is None
+        try:
+            with translated(database._path):
+                try:
+                    if connection is not None and is_good:
+                        connection.execute("COMMIT")
+                        database.own_commits += 1
+                finally:
+                    if connection is not None and connection is database._connection:
+                        _roll_back(connection)
+                if connection is not None and is_good:
+                    database._write_back(connection)
+        finally:
+            if self._is_writing:
+                database._write_lock.release()
+        database._end_reading(error)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:

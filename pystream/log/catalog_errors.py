@@ -8,10 +8,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from pystream.errors import LogError, RequestTimeoutError, StorageError
+from pystream.errors import LogError, RequestTimeoutError, StorageError, StreamError
 from pystream.log.os_errors import advice_on, is_at_file_limit
 
-__all__ = ["translated"]
+__all__ = ["translated", "translation"]
 
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -31,24 +31,29 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGED:
-            raise LogError(
-                f"{path} is not a catalog, or is damaged ({error}). Open another directory, or "
-                "restore this file from a backup.",
-                path=path,
-            ) from error
-        if code in _BUSY:
-            raise RequestTimeoutError(
-                f"{path} stayed locked by a program that is not pystream ({error}). Close it."
-            ) from error
-        number = _ERRNO.get(code, errno.EIO)
-        what = str(error)
-        if code == sqlite3.SQLITE_CANTOPEN and is_at_file_limit():
-            number = errno.EMFILE
-            what = os.strerror(number)
-        raise StorageError(
-            f"the catalog cannot be read or written: {path}: {what}. {advice_on(number)}",
-            errno=number,
+        raise translation(error, path) from error
+
+
+def translation(error: sqlite3.Error, path: str) -> StreamError:
+    """Return what :func:`translated` raises for an error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        return LogError(
+            f"{path} is not a catalog, or is damaged ({error}). Open another directory, or "
+            "restore this file from a backup.",
             path=path,
-        ) from error
+        )
+    if code in _BUSY:
+        return RequestTimeoutError(
+            f"{path} stayed locked by a program that is not pystream ({error}). Close it."
+        )
+    number = _ERRNO.get(code, errno.EIO)
+    what = str(error)
+    if code == sqlite3.SQLITE_CANTOPEN and is_at_file_limit():
+        number = errno.EMFILE
+        what = os.strerror(number)
+    return StorageError(
+        f"the catalog cannot be read or written: {path}: {what}. {advice_on(number)}",
+        errno=number,
+        path=path,
+    )

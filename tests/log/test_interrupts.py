@@ -13,6 +13,8 @@ import traceback
 import warnings
 import weakref
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -314,3 +316,56 @@ def test_no_python_code_runs_when_what_a_log_made_is_collected(tmp_path: Path) -
             callbacks = [reference.__callback__ for reference in weakref.getweakrefs(thing)]
             assert callbacks
             assert callbacks == [None] * len(callbacks)
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt when the next transaction of a catalog was begun, or is to end."""
+
+    def __init__(self, moment: str) -> None:
+        self._event, self._names = {
+            "entering": ("return", ("__enter__", "begin")),
+            "leaving": ("call", ("__exit__", "end")),
+        }[moment]
+        self._is_due = True
+        self._before = sys.gettrace()
+
+    def __enter__(self) -> None:
+        sys.settrace(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, _argument: object) -> Any:
+        code = frame.f_code
+        is_at = event == self._event and code.co_name in self._names
+        if self._is_due and is_at and Path(code.co_filename).name in self._files:
+            self._is_due = False
+            raise KeyboardInterrupt
+        return self._trace
+
+    _files = ("contextlib.py", "catalog_database.py")
+
+
+@pytest.mark.parametrize("moment", ["entering", "leaving"])
+@pytest.mark.parametrize("kind", ["reading", "writing"])
+def test_ctrl_c_at_either_end_of_a_catalog_transaction_blocks_no_other_thread(
+    tmp_path: Path, kind: str, moment: str
+) -> None:
+    """Nor another process, although the traceback that the handler sees keeps what it has."""
+    with ps.open(tmp_path) as log, ps.open(tmp_path, lock_timeout="1s") as other:
+        log.create_topic("t", {"n": "int64"})
+        catalog = log.catalog
+        threads: list[threading.Thread] = []
+        seen: list[list[str]] = []
+        try:
+            with InterruptAt(moment), getattr(catalog, kind)():
+                pass
+        except KeyboardInterrupt:
+            thread = threading.Thread(target=lambda: seen.append(log.topics()), daemon=True)
+            thread.start()
+            thread.join(20)
+            other.create_topic("u", {"n": "int64"})
+            threads.append(thread)
+        assert len(threads) == 1
+        assert seen == [["t"]]
+        assert log.topics() == ["t", "u"]
