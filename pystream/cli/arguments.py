@@ -10,7 +10,15 @@ import typer
 
 from pystream.errors import LogError, StreamError
 
-__all__ = ["AsJson", "Directory", "TopicName", "TopicNames", "complete_topics", "require_log"]
+__all__ = [
+    "AsJson",
+    "Delimiter",
+    "Directory",
+    "TopicName",
+    "TopicNames",
+    "complete_topics",
+    "require_log",
+]
 
 
 def complete_topics(context: typer.Context, incomplete: str) -> list[str]:
@@ -45,3 +53,6 @@ TopicNames = Annotated[
     typer.Argument(help="Of the topics.", autocompletion=complete_topics, show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Delimiter = Annotated[
+    str, typer.Option(help=r"Behind each value, with --format raw; also \\t, \\0 or \\r\\n.")
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pystream.cli.arguments import Directory, TopicName, TopicNames
+from pystream.cli.arguments import Delimiter, Directory, TopicName, TopicNames
 from pystream.cli.endings import ending
 from pystream.cli.forms import Format
 
@@ -83,9 +83,7 @@ def consume_command(  # noqa: PLR0917  each is an option
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A file; default: standard output.")
     ] = None,
-    delimiter: Annotated[
-        str, typer.Option(help=r"Behind each value, with --format raw; also \\t, \\0 or \\r\\n.")
-    ] = r"\n",
+    delimiter: Delimiter = r"\n",
     key_separator: Annotated[
         str | None,
         typer.Option("--key-separator", "-K", help="Write KEY, this and the value; raw only."),
@@ -148,9 +146,7 @@ def produce_command(  # noqa: PLR0917  each is an option
         str | None,
         typer.Option(help="Skip what a producer of this name has sent of the same input before."),
     ] = None,
-    delimiter: Annotated[
-        str, typer.Option(help=r"Behind each value, with --format raw; also \\t, \\0 or \\r\\n.")
-    ] = r"\n",
+    delimiter: Delimiter = r"\n",
     key_separator: Annotated[
         str | None,
         typer.Option("--key-separator", "-K", help="Lines are KEY, this and the value; raw only."),

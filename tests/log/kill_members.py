@@ -20,12 +20,12 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 
 import pystream as ps
 from pystream import TopicPartition
+from tests.log.forked import start
 
 TOPIC, GROUP = "events", "workers"
 PARTITIONS = 64
@@ -261,19 +261,6 @@ class Killer:
             if time.monotonic() > deadline:
                 self.wrong.append(f"members {list(self._ending)} did not leave")
             time.sleep(0.002)
-
-
-def start(role: Callable[[], None]) -> int:
-    """Run `role` in a forked process."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        role()
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        os._exit(1)
-    os._exit(0)
 
 
 def check_commits(directory: str, shared: Shared) -> list[str]:

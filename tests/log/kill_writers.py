@@ -21,12 +21,12 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 import pystream as ps
+from tests.log.forked import start
 
 WRITERS = 3
 READERS = 2
@@ -166,19 +166,6 @@ def commit(consumer: ps.Consumer, shared: Shared, reader: int) -> None:
 
 
 # -- the killer ------------------------------------------------------------------------------------
-
-
-def start(role: Callable[[], None]) -> int:
-    """Run `role` in a forked process."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        role()
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        os._exit(1)
-    os._exit(0)
 
 
 def check_log(directory: str, shared: Shared) -> tuple[int, list[str]]:
