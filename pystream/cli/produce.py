@@ -67,6 +67,12 @@ def produce(request: Request, stop: Stop) -> None:
             "--producer-name numbers records in the order of the input, and --meta sends them to "
             "partitions of their own. Leave one of them out."
         )
+    for option, separator in (
+        ("--delimiter", request.delimiter),
+        ("--key-separator", request.key_separator),
+    ):
+        if separator == b"":
+            raise ConfigError(f"{option} is empty, so nothing is between two. Write a character.")
     require_log(request.directory)
     with ExitStack() as stack:
         log = stack.enter_context(ps.open(request.directory))

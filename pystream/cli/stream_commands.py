@@ -24,8 +24,8 @@ class Acks(StrEnum):
 
 
 def _separator(text: str) -> bytes:
-    r"""Return what a separator stands for: ``\n``, ``\t`` and ``\0`` are written so."""
-    for written, meant in ((r"\n", "\n"), (r"\t", "\t"), (r"\0", "\0")):
+    r"""Return what a separator stands for: ``\n``, ``\r``, ``\t`` and ``\0`` are written so."""
+    for written, meant in ((r"\n", "\n"), (r"\r", "\r"), (r"\t", "\t"), (r"\0", "\0")):
         text = text.replace(written, meant)
     return text.encode()
 

@@ -159,6 +159,21 @@ def test_raw_lines_are_values_with_keys(directory: Path) -> None:
     }
 
 
+def test_delimiters_are_written_as_the_help_says(directory: Path) -> None:
+    raw = ("lines", "--format", "raw", "--delimiter")
+    succeed(directory, *raw, r"\r\n", stdin=b"a\nb\r\nc\r\n")
+    succeed(directory, *raw, r"\t", stdin=b"d\te")
+    consumed = run("consume", directory, "lines", "--format", "raw", "--delimiter", r"\r\n")
+    assert consumed.stdout == "a\nb\r\nc\r\nd\r\ne\r\n"
+
+
+@pytest.mark.parametrize("option", ["--delimiter", "--key-separator"])
+def test_an_empty_separator_is_refused(directory: Path, option: str) -> None:
+    ran = run("produce", directory, "lines", "--format", "raw", option, "", stdin=b"a")
+    assert ran.returncode == 1
+    assert f"{option} is empty" in ran.stderr
+
+
 def test_format_goes_by_the_ending_of_each_file(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n\n1\n")
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
