@@ -118,6 +118,10 @@ def ending() -> Iterator[Stop]:
         leave_standard_output()
         raise typer.Exit(PIPE_CLOSED) from None
     except (StreamError, ImportError, OSError) as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # else the interpreter would try again, and say so
+            leave_standard_output()
         raise fail(error) from None
 
 
