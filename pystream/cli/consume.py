@@ -20,7 +20,7 @@ from pystream.cli.printing import counting
 from pystream.cli.rows import Picker, Rows
 from pystream.cli.starts import Start
 from pystream.cli.writers import Writer, open_writer
-from pystream.errors import ConfigError
+from pystream.errors import ConfigError, UnknownTopicError
 
 if TYPE_CHECKING:
     from pystream import Consumer, Log, RecordBatch
@@ -29,6 +29,7 @@ __all__ = ["Request", "consume"]
 
 _COMMIT_SECONDS = 1.0  # between commits of a group, at least
 _JOIN_TIMEOUT = "1s"  # of a member that has no partition yet
+_LOOK = "1s"  # between two looks whether what is followed was deleted
 _ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 _FOR_PROGRAMS = (Format.CSV, Format.PARQUET)  # of one schema
 
@@ -85,7 +86,7 @@ def consume(request: Request, stop: Stop) -> None:
             is_coloured=is_terminal and not Console().no_color,
         )
         consumption = _Consumption(
-            consumer, request, pickers=pickers, writer=writer, out=out, stop=stop
+            log, consumer, request, pickers=pickers, writer=writer, out=out, stop=stop
         )
         if request.group is not None:
             consumer.subscribe(request.topics, on_revoke=consumption.give_up)
@@ -174,6 +175,7 @@ class _Consumption:
 
     def __init__(
         self,
+        log: Log,
         consumer: Consumer,
         request: Request,
         *,
@@ -182,6 +184,8 @@ class _Consumption:
         out: IO[bytes],
         stop: Stop,
     ) -> None:
+        self._log = log
+        self._topics = {name: log.topic(name).description.id for name in pickers}
         self._consumer = consumer
         self._request = request
         self._pickers = pickers
@@ -224,6 +228,7 @@ class _Consumption:
             raise
         else:
             self._finish()
+            self._require_topics()
         finally:
             self._is_running = False  # after an error, nobody knows what was handed on
 
@@ -242,8 +247,26 @@ class _Consumption:
                 return
             self._settle(is_idle=True)
             with self._stop.waiting():
-                batch = next(consumer.batches())
-            yield batch
+                found = next(iter(consumer.batches(_LOOK)), None)
+            if found is not None:
+                yield found
+            elif self._deleted():
+                return
+
+    def _deleted(self) -> list[str]:
+        """Return topics that will have no more records; a group reads those that come instead."""
+        if self._request.group is not None or not self._request.follow:
+            return []
+        has_topic = self._log.catalog.has_topic
+        return [name for name, topic_id in self._topics.items() if not has_topic(topic_id)]
+
+    def _require_topics(self) -> None:
+        for name in self._deleted():
+            raise UnknownTopicError(
+                f"topic {name!r} was deleted, so that nothing follows. All that was read of it is "
+                "written.",
+                topic=name,
+            )
 
     def _left_of(self, batch: RecordBatch) -> int:
         """Return how many records of a batch were there when the command began."""

@@ -327,6 +327,23 @@ def test_follow_writes_at_once_and_ends_well_at_a_signal(
     assert committed(directory, "g") == [7, 4]
 
 
+def test_follow_ends_when_its_topic_is_deleted_and_a_group_goes_on(directory: Path) -> None:
+    following, member = follow(directory), follow(directory, "-g", "g")
+    for process in (following, member):
+        assert len(lines_of(process, 10)) == 10
+    with ps.open(directory) as log:
+        log.delete_topic("numbers")
+        out, error = following.communicate(timeout=LONG)
+        assert (following.returncode, out) == (1, b"")
+        assert b"topic 'numbers' was deleted" in error
+        log.create_topic("numbers", {"n": "int64"})
+        with log.producer(linger="0s") as producer:
+            producer.send("numbers", {"n": 10})
+    assert [row["n"] for row in lines_of(member, 1)] == [10]
+    member.send_signal(signal.SIGTERM)
+    assert member.communicate(timeout=LONG) == (b"", b"")
+
+
 def test_follow_sees_partitions_that_were_never_used(tmp_path: Path) -> None:
     with ps.open(tmp_path / "data") as log:
         log.create_topic("numbers", {"n": "int64"}, partitions=3)
