@@ -173,10 +173,9 @@ class Planner {
       for (const size_t source : group.sources) {
         readers.push_back(plan_.sources[source].reader.get());
         const SourceOperator::Plan& plan = source_plans_[source];
-        times.push_back({readers.back(), std::nullopt, advances(source)});
+        times.push_back({readers.back(), std::nullopt});
         if (plan.has_watermark) times.back().delay = plan.delay;
       }
-      if (group.timeline) group.timeline->set_sources(std::move(times));
       std::vector<WatermarkScope> scopes;
       for (const std::vector<int>& members : scopes_[g]) {
         std::vector<int> places;
@@ -189,14 +188,8 @@ class Planner {
         scopes.emplace_back(std::move(places), ticks.size() <= 1);
       }
       group.reader = std::make_unique<SourceGroup>(readers, std::move(scopes), options_.turn_rows);
+      if (group.timeline) group.timeline->set_sources(std::move(times), group.reader.get());
     }
-  }
-
-  bool advances(size_t source) const {
-    const Node& node = graph_.nodes()[static_cast<size_t>(plan_.sources[source].node)];
-    const auto* topic = std::get_if<TopicSourceSpec>(&node.spec);
-    return topic != nullptr && topic->watermark && topic->watermark->idleness &&
-           topic->watermark->idleness->advances;
   }
 
   const std::optional<DataType>& watermark_type(int node) const {

@@ -113,7 +113,7 @@ void SourceGroup::pass_log_time(int64_t time_us) {
     topic->pass_log_time(time_us);
     note_status(source);
   }
-  if (has_idleness) settle();
+  if (has_idleness) settle_time();
 }
 
 void SourceGroup::take(int source, int64_t rows, std::vector<SourceBatch>* round) {
@@ -149,6 +149,12 @@ bool SourceGroup::settle() {
   return has_moved;
 }
 
+bool SourceGroup::settle_time() {
+  bool has_moved = false;
+  for (WatermarkScope& scope : scopes_) has_moved |= scope.pass_time(statuses_);
+  return has_moved;
+}
+
 bool SourceGroup::pass_idle_time() {
   if (!takes_turns()) return readers_[0]->pass_idle_time();
   const TopicReader* any = nullptr;
@@ -170,7 +176,7 @@ bool SourceGroup::pass_idle_time() {
     has_moved |= topic->pass_log_time(now_us);
     note_status(source);
   }
-  return settle() || has_moved;
+  return settle_time() || has_moved;
 }
 
 }  // namespace pystream::runtime

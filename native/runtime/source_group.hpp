@@ -33,6 +33,8 @@ class SourceGroup {
   // As SourceReader::pass_idle_time(): whether a watermark, of a source or scope, moved.
   bool pass_idle_time();
   int64_t scope_watermark(int scope) const { return scopes_[static_cast<size_t>(scope)].current(); }
+  // Of the moves behind the last batch: whether time made them, tick by tick.
+  bool is_gradual(int scope) const { return scopes_[static_cast<size_t>(scope)].is_gradual(); }
   int size() const { return static_cast<int>(readers_.size()); }
 
  private:
@@ -47,6 +49,7 @@ class SourceGroup {
   void take(int source, int64_t rows, std::vector<SourceBatch>* round);
   void note_status(int source);
   bool settle();
+  bool settle_time();
 
   std::vector<SourceReader*> readers_;
   std::vector<BatchReader*> histories_;  // per source; null of a mere topic

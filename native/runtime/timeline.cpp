@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/moments.hpp"
+#include "runtime/source_group.hpp"
 
 namespace pystream::runtime {
 
@@ -71,29 +72,30 @@ int64_t Timeline::first_above(int scope, int64_t watermark) {
 }
 
 int64_t Timeline::last_until(int scope, int64_t moment) {
-  const bool is_gradual = std::any_of(sources_.begin(), sources_.end(), [](const Source& source) {
-    return source.advances_when_idle;
-  });
-  if (is_gradual) return moment;
   const int64_t position = first_above(scope, moment);
   const auto at = static_cast<size_t>(scope);
   const auto next =
       std::partition_point(round_->begin(), round_->end(), [&](const SourceBatch& batch) {
         return position_of_arrival(batch.first_arrival) <= position;
       });
-  if (next == round_->begin() || round_->empty()) {
+  const bool is_gradual =
+      next == round_->end() ? group_->is_gradual(scope) : next->scopes[at].is_gradual;
+  if (next == round_->begin()) {
+    if (is_gradual) return moment;
     return after_.empty() ? windows::kMinWatermark : std::min(after_[at], moment);
   }
   const SourceBatch& batch = *(next - 1);
-  const auto row = static_cast<size_t>((position + 1) / 2 - batch.first_arrival);
+  const auto row = static_cast<int64_t>((position + 1) / 2 - batch.first_arrival);
   const auto index = static_cast<size_t>(next - 1 - round_->begin());
   int64_t last = batch.scopes[at].before;
+  bool is_behind = row >= batch.num_rows;  // what moved it came after the batch
   if (row > 0 && sources_[static_cast<size_t>(batch.source)].delay) {
     const int64_t* own = row_watermarks_of(index).as<int64_t>();
     const int64_t value = batch.scopes[at].of_row(own[row]);
+    is_behind = is_behind && value <= moment;
     last = value <= moment ? value : batch.scopes[at].of_row(own[row - 1]);
   }
-  return std::min(last, moment);
+  return is_behind && is_gradual ? moment : std::min(last, moment);
 }
 
 windows::RowWatermarks Timeline::last_until(int scope, const windows::RowWatermarks& moments,

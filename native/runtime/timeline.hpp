@@ -19,6 +19,8 @@
 
 namespace pystream::runtime {
 
+class SourceGroup;
+
 inline int64_t position_of_arrival(int64_t arrival) { return 2 * arrival; }
 
 // Owned by the plan, one for each group of sources. Serial phase.
@@ -27,9 +29,11 @@ class Timeline {
   struct Source {
     const SourceReader* reader;
     std::optional<int64_t> delay;  // none: without a watermark
-    bool advances_when_idle = false;
   };
-  void set_sources(std::vector<Source> sources) { sources_ = std::move(sources); }
+  void set_sources(std::vector<Source> sources, const SourceGroup* group) {
+    sources_ = std::move(sources);
+    group_ = group;
+  }
 
   // The batches of the round, in order, which stay until end().
   void begin(const std::vector<SourceBatch>* round) { round_ = round; }
@@ -38,7 +42,7 @@ class Timeline {
   // Of rows that an operator of this scope emits: the given one, or by their watermarks.
   Buffer positions(int scope, std::optional<int64_t> position, const Rows& rows);
   // Of rows that the watermark of a scope fired at the moments behind those given, which do not get
-  // less: the last watermark up to there. Where sources move it tick by tick while they are idle,
+  // less: the last watermark up to there. Where time moved it tick by tick while sources were idle,
   // the moments themselves, for it took every value.
   windows::RowWatermarks last_until(int scope, const windows::RowWatermarks& moments, int64_t rows);
   // The marks of a scope at a position of this round.
@@ -52,6 +56,7 @@ class Timeline {
   const Buffer& row_watermarks_of(size_t batch);
 
   std::vector<Source> sources_;
+  const SourceGroup* group_ = nullptr;
   const std::vector<SourceBatch>* round_ = nullptr;
   std::vector<ScopeMarks> last_;  // of the last batch of the rounds before,
   std::vector<int64_t> after_;    // and the watermarks after it

@@ -264,7 +264,8 @@ bool TopicReader::is_drained() const {
 
 SourceStatus TopicReader::status() const {
   const std::optional<int64_t> since_us = tracker_.idle_since_us();
-  return {watermark(), since_us.has_value(), since_us.value_or(0), has_ended()};
+  return {watermark(), since_us.has_value(), since_us.value_or(0), has_ended(),
+          tracker_.goes_on_with_time()};
 }
 
 Extremes TopicReader::time_extremes(const SourceBatch& batch) const {

@@ -48,9 +48,13 @@ void WatermarkTracker::pass_time(int64_t now_us) {
       reach(least_of_others(-1), false);
     }
   }
-  if (!advances_when_idle_ || !idle_->are_all() || reached_idle_ == kMinWatermark) return;
+  if (!goes_on_with_time()) return;
   const int64_t now = plus_ticks(idle_->all_idle_us(), reached_idle_, event_time_);
   reach(std::min(now, kMaxWatermark - 1), true);
+}
+
+bool WatermarkTracker::goes_on_with_time() const {
+  return idle_ && advances_when_idle_ && idle_->are_all() && reached_idle_ != kMinWatermark;
 }
 
 bool WatermarkTracker::pass_idle_time(int64_t now_us) {
@@ -59,7 +63,7 @@ bool WatermarkTracker::pass_idle_time(int64_t now_us) {
 
 std::optional<int64_t> WatermarkTracker::idle_since_us() const {
   if (!idle_ || !idle_->are_all()) return std::nullopt;
-  if (advances_when_idle_ && reached_idle_ != kMinWatermark) return std::nullopt;
+  if (goes_on_with_time()) return std::nullopt;
   return idle_->all_since_us();
 }
 

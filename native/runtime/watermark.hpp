@@ -57,6 +57,8 @@ class WatermarkTracker {
   bool pass_log_time(int64_t now_us);
   // With idleness: since when all partitions have been idle and do not move the watermark.
   std::optional<int64_t> idle_since_us() const;
+  // With idleness: whether all partitions are idle, and time moves the watermark.
+  bool goes_on_with_time() const;
   // The watermark after everything observed.
   int64_t current() const;
   // How it came there since the last batch, with idleness.

@@ -13,6 +13,7 @@ WatermarkScope::WatermarkScope(std::vector<int> sources, bool has_common_ticks)
 
 bool WatermarkScope::settle(const std::vector<SourceStatus>& now) {
   const int64_t before = reached_;
+  is_gradual_ = false;
   bool have_all_ended = true;
   bool is_any_active = false;
   int64_t least = kMaxWatermark;
@@ -37,6 +38,14 @@ bool WatermarkScope::settle(const std::vector<SourceStatus>& now) {
   return reached_ != before;
 }
 
+bool WatermarkScope::pass_time(const std::vector<SourceStatus>& now) {
+  const bool has_moved = settle(now);
+  is_gradual_ = has_moved && std::any_of(sources_.begin(), sources_.end(), [&](int source) {
+                  return now[static_cast<size_t>(source)].goes_on_with_time;
+                });
+  return has_moved;
+}
+
 // The last to become idle has held the watermark until then, unless it had come back behind it.
 int64_t WatermarkScope::when_all_idle(const std::vector<SourceStatus>& now) const {
   const SourceStatus* last = nullptr;
@@ -54,7 +63,7 @@ int64_t WatermarkScope::when_all_idle(const std::vector<SourceStatus>& now) cons
 }
 
 ScopeMarks WatermarkScope::marks(int source, const std::vector<SourceStatus>& now) const {
-  ScopeMarks marks{reached_, kMinWatermark};
+  ScopeMarks marks{reached_, kMinWatermark, is_gradual_};
   if (!has_common_ticks_ || std::find(sources_.begin(), sources_.end(), source) == sources_.end()) {
     return marks;
   }

@@ -16,6 +16,7 @@ struct SourceStatus {
   bool is_idle = false;
   int64_t idle_since_us = 0;  // in the time of the log
   bool has_ended = false;
+  bool goes_on_with_time = false;  // all idle, and the watermark takes every value from there on
 };
 
 // A scope around one batch. For a row of it the watermark is max(before, min(own, others)), where
@@ -24,6 +25,7 @@ struct ScopeMarks {
   int64_t before = windows::kMinWatermark;  // when the batch comes
   int64_t others = windows::kMinWatermark;  // of the other sources; the minimum where its source
                                             // does not count here
+  bool is_gradual = false;                  // time has moved it to `before`, tick by tick
 
   int64_t of_row(int64_t own) const {
     const int64_t least = own < others ? own : others;
@@ -40,9 +42,13 @@ class WatermarkScope {
 
   // Follows the sources to where they are now; whether the watermark moved.
   bool settle(const std::vector<SourceStatus>& now);
+  // The same where time alone has moved them.
+  bool pass_time(const std::vector<SourceStatus>& now);
   // For a batch of `source`, which is not idle now.
   ScopeMarks marks(int source, const std::vector<SourceStatus>& now) const;
   int64_t current() const { return reached_; }
+  // Whether what moved the watermark last was time, tick by tick.
+  bool is_gradual() const { return is_gradual_; }
 
  private:
   int64_t when_all_idle(const std::vector<SourceStatus>& now) const;
@@ -51,6 +57,7 @@ class WatermarkScope {
   bool has_common_ticks_;
   int64_t reached_ = windows::kMinWatermark;
   bool are_all_idle_ = false;
+  bool is_gradual_ = false;  // of the round at work
 };
 
 }  // namespace pystream::runtime

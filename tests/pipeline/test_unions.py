@@ -150,6 +150,24 @@ def test_a_trigger_of_ones_own_keeps_the_order(parallelism: int) -> None:
     assert union.to_arrow()["id"].to_pylist() == [0, 0, 1, 10, 2, 20, 3, -3, 4, 60]
 
 
+@pytest.mark.parametrize("on_idle", ["hold", "advance"])
+def test_windows_below_see_the_watermark_of_the_union_before(log: ps.Log, on_idle: str) -> None:
+    """Also where time could move it tick by tick, and does not, as nothing is idle."""
+    for time in (0, 10, 100, 115):
+        send(log, "a", time)
+        send(log, "b", time)
+    env = ps.Environment(log)
+    delay = ps.WatermarkStrategy.for_bounded_out_of_orderness("20ms", timestamp="ts")
+    watermark = delay.with_max_ahead(None).with_idleness("1h", on_idle=on_idle)  # type: ignore[arg-type]
+    a, b = (env.from_topic(topic, watermark=watermark, bounded=True) for topic in "ab")
+    sessions = counted(a.union(b)).window_all(ps.session("10ms")).aggregate(n=ps.count())
+    # 100 fires both before it at the watermark before, and the end of the input the other two.
+    assert sessions.to_arrow().select(["window_start", "n"]).to_pylist() == [
+        {"window_start": 9, "n": 2},
+        {"window_start": 109, "n": 2},
+    ]
+
+
 def test_a_union_of_unions_is_one() -> None:
     env = ps.Environment()
     a, b, c = (env.from_arrow(table(n, first=n)) for n in range(3))
