@@ -38,6 +38,7 @@ class ListGatherer {
       : target_(target),
         column_(column),
         numpy_(py::module_::import("numpy")),
+        masked_type_(numpy_.attr("ma").attr("MaskedArray")),
         holds_objects_(target.element->is_var_binary() ||
                        target.element->id == TypeId::kDecimal128) {}
 
@@ -54,6 +55,8 @@ class ListGatherer {
     }
     if (part.dtype().kind() == 'O') {
       part = without_nulls(part);
+    } else if (is_masked(item)) {
+      part = without_masked(item);
     } else {
       for (py::ssize_t i = 0; i < part.size(); ++i) places_.push_back(valid_++);
     }
@@ -78,6 +81,9 @@ class ListGatherer {
   }
 
   py::array as_array(const py::object& item, int64_t row) const {
+    if (is_masked(item) && (holds_objects_ || py::array(item).dtype().kind() == 'O')) {
+      return numpy_.attr("where")(mask_of(item), py::none(), item.attr("data").attr("astype")("O"));
+    }
     try {
       return numpy_.attr("asarray")(item, holds_objects_ ? py::object(py::dtype("O")) : py::none());
     } catch (const py::error_already_set& error) {
@@ -112,6 +118,33 @@ class ListGatherer {
     return numpy_.attr("array")(present);
   }
 
+  bool is_masked(const py::object& item) const { return py::isinstance(item, masked_type_); }
+  py::array_t<bool> mask_of(const py::object& item) const {
+    return numpy_.attr("ma").attr("getmaskarray")(item);
+  }
+
+  // Those that a mask of numpy.ma lets through.
+  py::array without_masked(const py::object& item) {
+    const py::array_t<bool> mask = mask_of(item);
+    for (py::ssize_t i = 0; i < mask.size(); ++i) {
+      places_.push_back(mask.at(i) ? kNull : valid_++);
+      has_nulls_ |= mask.at(i);
+    }
+    return item.attr("compressed")();
+  }
+
+  // numpy would make floats of these beside those of the other 64-bit type. What does not fit the
+  // elements is left for the message.
+  py::array as_elements(const py::array& part) const {
+    const bool is_wide = part.dtype().kind() == 'u' && part.dtype().itemsize() == 8;
+    if (target_.element->id == TypeId::kUInt64) {
+      if (part.dtype().kind() != 'i' || part.attr("min")().cast<int64_t>() < 0) return part;
+      return part.attr("astype")("uint64");
+    }
+    if (!is_wide || part.attr("max")().cast<uint64_t>() > INT64_MAX) return part;
+    return part.attr("astype")("int64");
+  }
+
   // numpy would turn numbers beside text into text, and bools beside numbers into numbers.
   void keep(const py::array& part, int64_t row) {
     const char kind = part.dtype().kind();
@@ -124,7 +157,7 @@ class ListGatherer {
                         py::str(parts_[0].attr("dtype")).cast<std::string>());
     }
     group_ = group;
-    parts_.append(part);
+    parts_.append(group == 'i' ? as_elements(part) : part);
   }
 
   Array elements() const {
@@ -145,6 +178,7 @@ class ListGatherer {
   const DataType& target_;
   const std::string& column_;
   py::module_ numpy_;
+  py::object masked_type_;
   bool holds_objects_;
   py::list parts_;
   char group_ = 0;  // the kind of their dtypes; 'i' for all numbers

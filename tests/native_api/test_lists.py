@@ -64,6 +64,29 @@ def test_numpy_sees_an_array_per_list_and_all_of_one_dtype() -> None:
     assert np.array_equal(second, [2, np.nan], equal_nan=True)
 
 
+def test_elements_that_are_masked_are_null() -> None:
+    times = np.array(["2020-01-01", "2020-01-02"], "datetime64[us]")
+    rows = [np.ma.masked_array([1, 2, 3], [False, True, False]), np.ma.masked_array([4]), [5]]
+    assert column("list<int64>", rows).to_pylist() == [[1, None, 3], [4], [5]]
+    lists = column("list<timestamp[us]>", [np.ma.masked_array(times, [True, False]), times[:1]])
+    assert lists.to_pylist() == [[None, times[1].item()], [times[0].item()]]
+    texts = np.ma.masked_array(["a", "b"], [True, False], object)
+    assert column("list<string>", [texts, ["c"]]).to_pylist() == [[None, "b"], ["c"]]
+
+
+def test_integers_of_64_bits_do_not_become_floats() -> None:
+    """numpy has no integer for both signs, so that it would make floats of them together."""
+    largest = 2**64 - 1
+    assert column("list<uint64>", [[largest, None], [1]]).to_pylist() == [[largest, None], [1]]
+    near = 2**62 + 1
+    rows = [np.array([near]), np.array([7], "uint64")]
+    assert column("list<int64>", rows).to_pylist() == [[near], [7]]
+    with pytest.raises(SchemaError, match="cannot hold"):
+        column("list<int64>", [np.array([largest], "uint64")])
+    with pytest.raises(SchemaError, match="list<uint64>"):
+        column("list<uint64>", [[largest], [-1]])
+
+
 def test_views_of_elements_outlive_the_column() -> None:
     lists = column("list<int64>", [np.arange(5), np.arange(3)])
     second = lists.to_numpy()[1]
