@@ -15,6 +15,7 @@ import struct
 import time
 from types import TracebackType
 
+from pystream._native import Descriptor
 from pystream.errors import RequestTimeoutError, StorageError
 from pystream.log.os_errors import advice_on
 
@@ -47,7 +48,8 @@ class KernelLock:
         self._path = path
         self._start = slot * _SLOT_BYTES
         self._what = what
-        self._fd = -1
+        # Dropped without close(), as when Ctrl-C comes between taking and noting it, it is free.
+        self._file: Descriptor | None = None
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody holds it.
@@ -58,11 +60,11 @@ class KernelLock:
             If the file cannot be opened.
         """
         try:
-            if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, self._flock(fcntl.F_WRLCK))
+            if self._file is None:
+                self._file = Descriptor(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            fcntl.fcntl(self._file.number, fcntl.F_OFD_SETLK, self._flock(fcntl.F_WRLCK))
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES) and self._fd >= 0:
+            if error.errno in (errno.EAGAIN, errno.EACCES) and self._file is not None:
                 return False
             raise StorageError(
                 f"cannot lock {self._what}: {self._path}: {error.strerror}. "
@@ -71,7 +73,7 @@ class KernelLock:
                 path=self._path,
             ) from error
         with contextlib.suppress(OSError):  # a full disk takes the name of the holder, no more
-            os.pwrite(self._fd, str(os.getpid()).encode().ljust(_SLOT_BYTES), self._start)
+            os.pwrite(self._file.number, str(os.getpid()).encode().ljust(_SLOT_BYTES), self._start)
         return True
 
     def acquire(self, timeout_us: int) -> None:
@@ -100,14 +102,14 @@ class KernelLock:
     def holder(self) -> int | None:
         """Return the process id that the last holder wrote, if it can be read."""
         with contextlib.suppress(OSError, ValueError):
-            return int(os.pread(self._fd, _SLOT_BYTES, self._start))
+            return int(os.pread(self._number, _SLOT_BYTES, self._start))
         return None
 
     def release(self) -> None:
         """Give the lock back; nothing happens when it is not held."""
-        if self._fd >= 0:
+        if self._file is not None:
             with contextlib.suppress(OSError):
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, self._flock(fcntl.F_UNLCK))
+                fcntl.fcntl(self._file.number, fcntl.F_OFD_SETLK, self._flock(fcntl.F_UNLCK))
 
     def close(self) -> None:
         """Give the lock back and close the file."""
@@ -116,21 +118,20 @@ class KernelLock:
 
     def forget(self) -> None:
         """Close this process's copy of the file: while a parent has one, its lock stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def is_held_by_other(self, slot: int) -> bool:
         """Return whether somebody else holds a slot of the same file. About a microsecond."""
-        return _is_locked(self._fd, slot)
+        return _is_locked(self._number, slot)
 
     def _flock(self, kind: int) -> bytes:
         return _FLOCK.pack(kind, os.SEEK_SET, self._start, _SLOT_BYTES, 0)
 
-    def __del__(self) -> None:
-        # Dropped without close(), as when Ctrl-C comes between taking and noting it.
-        with contextlib.suppress(OSError, AttributeError):
-            self.forget()
+    @property
+    def _number(self) -> int:
+        return -1 if self._file is None else self._file.number
 
     def __enter__(self) -> KernelLock:
         return self

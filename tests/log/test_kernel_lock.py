@@ -85,6 +85,20 @@ def test_child_of_a_fork_that_forgets_does_not_free_the_lock(path: str) -> None:
     other.close()
 
 
+def test_lock_that_is_dropped_is_free_and_runs_no_python(path: str) -> None:
+    """Ctrl-C that came just then would be lost in a ``__del__``."""
+    lock = KernelLock(path, what="the lock")
+    assert lock.try_acquire()
+    events = []
+    sys.setprofile(lambda frame, event, _: events.append((event, frame.f_code.co_name)))
+    del lock
+    sys.setprofile(None)
+    assert [event for event in events if event[0] == "call"] == []
+    with KernelLock(path, what="the lock") as other:
+        assert other.try_acquire()
+        other.close()
+
+
 def test_file_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     lock = KernelLock(str(tmp_path / "missing" / "lock"), what="the catalog")
     with pytest.raises(StorageError, match="cannot lock the catalog") as caught:

@@ -1,12 +1,14 @@
-"""Blocks whose end runs whatever happens."""
+"""Blocks whose end runs whatever happens, and files that are closed when they are dropped."""
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from pystream._native import Guard
+from pystream._native import Descriptor, Guard
 
 
 class Steps:
@@ -82,3 +84,36 @@ def test_an_end_that_ctrl_c_cuts_short_runs_again(body: Exception | None) -> Non
         run(steps.guard(lock), body)
     assert steps.calls == ["begin", body, interrupt]
     assert is_free(lock)
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_descriptor_is_open_until_it_is_closed(tmp_path: Path) -> None:
+    file = Descriptor(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT, 0o600)
+    number = file.number
+    assert os.pwrite(number, b"mine", 0) == 4
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    file.close()
+    file.close()
+    assert file.number == -1
+    assert not is_open(number)
+
+
+def test_a_descriptor_that_is_dropped_is_closed(tmp_path: Path) -> None:
+    file = Descriptor(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT)
+    number = file.number
+    del file
+    assert not is_open(number)
+
+
+def test_a_descriptor_that_cannot_be_opened_names_the_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing" / "file")
+    with pytest.raises(FileNotFoundError) as caught:
+        Descriptor(path, os.O_RDONLY)
+    assert caught.value.filename == path
