@@ -32,7 +32,7 @@ using namespace pystream::storage;
 constexpr int64_t kRecords = 60;
 constexpr size_t kWordsBegin = 1216;
 constexpr size_t kWordsEnd = 1616;
-constexpr uint64_t kOpenedAnyway = 64;  // one page of so many
+constexpr uint64_t kOpenedAnyway = 1024;  // one page of so many
 constexpr size_t kKnownMost = 20'000'000;
 
 PartitionOptions options() {

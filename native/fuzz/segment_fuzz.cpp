@@ -62,18 +62,28 @@ SchemaPtr schema_of(const ParsedHeader& parsed) {
   return schema;
 }
 
-uint64_t touch(const Array& array) {
+// Each byte is read by code that the address sanitizer watches, and whose branches do not steer the
+// fuzzer: they took half of its time.
+uint64_t touch(const uint8_t* data, int64_t bytes) {
+  return crc32c(0, data, static_cast<size_t>(bytes));
+}
+
+__attribute__((no_sanitize("coverage"))) uint64_t touch(const Array& array) {
   uint64_t sum = 0;
-  for (int64_t i = 0; i < array.length; ++i) sum += array.is_valid(i) ? 1 : 0;
+  if (array.null_count != 0) {
+    sum += touch(array.validity.data, bitmap_bytes(array.length));
+    sum += array.length > 0 && array.is_valid(array.length - 1) ? 1 : 0;
+  }
   const Array plain = decode_dictionary(array);
   if (plain.type.is_var_binary()) {
     for (int64_t i = 0; i < plain.length; ++i) {
-      for (const char c : plain.view(i)) sum += static_cast<uint8_t>(c);
+      const std::string_view value = plain.view(i);
+      sum +=
+          touch(reinterpret_cast<const uint8_t*>(value.data()), static_cast<int64_t>(value.size()));
     }
   } else {
-    const int64_t bytes =
-        plain.type.is_bool() ? bitmap_bytes(plain.length) : plain.length * plain.type.byte_width();
-    for (int64_t i = 0; i < bytes; ++i) sum += plain.values.data[i];
+    sum += touch(plain.values.data, plain.type.is_bool() ? bitmap_bytes(plain.length)
+                                                         : plain.length * plain.type.byte_width());
   }
   return sum;
 }

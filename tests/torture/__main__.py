@@ -24,7 +24,8 @@ from tests.torture import calls, fuzz, members, native, power_loss, sequences, s
 from tests.torture.harness import Harness, Outcome
 from tests.torture.progress import Progress
 
-TURN_SECONDS = 20.0  # of one harness, before the next has its turn
+# Of one harness, before the next has its turn; long enough for those that fill 1 GiB first.
+TURN_SECONDS = 120.0
 STATE = Path(__file__).resolve().parents[2] / "build" / "torture" / "progress.json"
 HARNESSES: tuple[Harness, ...] = (
     writers.HARNESS,
