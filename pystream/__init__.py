@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pystream._native import Delivery, Record
     from pystream.engines.local import Job, JobMetrics, JobResult, OperatorMetrics
     from pystream.log import Log, PartitionEnds, Topic, open
+    from pystream.log.aio.consumer import AsyncConsumer
+    from pystream.log.aio.producer import AsyncProducer
     from pystream.log.array import Array
     from pystream.log.consumer import Consumer
     from pystream.log.producer import Producer
@@ -43,6 +45,8 @@ __all__ = [
     "AggregateFunction",
     "Aggregation",
     "Array",
+    "AsyncConsumer",
+    "AsyncProducer",
     "BatchAggregateFunction",
     "BatchMetadata",
     "Consumer",
@@ -97,6 +101,8 @@ _HOMES = {
     "AggregateFunction": "pipeline.aggregate_functions",
     "Aggregation": "pipeline.aggregates",
     "Array": "log.array",
+    "AsyncConsumer": "log.aio.consumer",
+    "AsyncProducer": "log.aio.producer",
     "BatchAggregateFunction": "pipeline.aggregate_functions",
     "BatchMetadata": "types",
     "Consumer": "log.consumer",

@@ -70,6 +70,7 @@ class ConsumerGroup:
         self._subscription = Subscription()
         self._callbacks = Callbacks()
         self._committed: dict[Partition, int] = {}  # by this member, as far as it knows
+        self._has_news = False  # that nobody acted on yet
         self._is_busy = False  # in a callback, say
         self._is_leaving = False
         self._told: Collection[Partition] = ()  # whom on_revoke is called for just now
@@ -114,20 +115,26 @@ class ConsumerGroup:
                 self.leave(is_processed=False)
                 raise
 
-    def poll(self) -> bool:
-        """Do what is due; return whether the assignment may have changed. Cheap; call it often."""
+    def is_due(self) -> bool:
+        """Return whether :meth:`poll` has something to do. Cheap; call it often."""
         member = self._member
         if member is None or self._is_busy:
             return False
-        is_due = self._auto_commit_us is not None and time.monotonic() >= self._commit_at
-        has_news = member.has_news()
-        if not is_due and not has_news:
+        if member.has_news():
+            self._has_news = True
+        return self._has_news or self._must_commit()
+
+    def poll(self) -> bool:
+        """Do what is due; return whether the assignment may have changed. Cheap; call it often."""
+        member = self._member
+        if not self.is_due():
             return False
         with self._mutex:
             if self._member is not member:
                 return False
-            if is_due:
+            if self._must_commit():
                 self._auto_commit()
+            has_news, self._has_news = self._has_news, False
             return has_news and self._reconcile()
 
     def leave(self, *, is_processed: bool = True) -> None:
@@ -337,6 +344,9 @@ class ConsumerGroup:
                 return its.name.topic, partition[1]
         topic = self._log.topic_of_id(partition[0])
         return partition[0].hex() if topic is None else topic.name, partition[1]
+
+    def _must_commit(self) -> bool:
+        return self._auto_commit_us is not None and time.monotonic() >= self._commit_at
 
     def _next_commit(self) -> float:
         return time.monotonic() + (self._auto_commit_us or 0) / 1e6

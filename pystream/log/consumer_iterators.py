@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pystream._native import Record
+    from pystream.log.aio.worker import Worker
     from pystream.log.consumer_reading import ConsumerReading
     from pystream.log.fetcher import AssignedPartition
     from pystream.log.record_batch import RecordBatch
 
-__all__ = ["Batches", "Records"]
+__all__ = ["Batches", "Records", "next_in_loop"]
 
 
 @final
@@ -29,9 +30,14 @@ class Batches:
     """
 
     def __init__(
-        self, consumer: ConsumerReading, max_records: int | None, wait_us: int | None
+        self,
+        consumer: ConsumerReading,
+        max_records: int | None,
+        wait_us: int | None,
+        worker: Worker | None = None,
     ) -> None:
         self._consumer = consumer
+        self._worker = worker
         self._max_records = max_records
         self._wait_us = wait_us
         self._has_begun = False
@@ -54,7 +60,7 @@ class Batches:
             await asyncio.sleep(0)
         self._has_begun = True
         self._consumer._leave_record()
-        found = await _next_in_loop(self._consumer, self._max_records, self._wait_us)
+        found = await next_in_loop(self._consumer, self._max_records, self._wait_us, self._worker)
         if found is None:
             raise StopAsyncIteration
         return found[1]
@@ -64,9 +70,10 @@ class Batches:
 class Records:
     """Iterates over records in an event loop; see :meth:`Consumer.__aiter__`."""
 
-    def __init__(self, consumer: ConsumerReading) -> None:
+    def __init__(self, consumer: ConsumerReading, worker: Worker | None = None) -> None:
         consumer._check_usable()
         self._consumer = consumer
+        self._worker = worker
         self._place = RecordPlace()
         self._records = RecordIterator(self._place, _no_rows)
         self._begin()
@@ -83,7 +90,9 @@ class Records:
                 pass
             await asyncio.sleep(0)
             self._begin()
-            found = await _next_in_loop(consumer, consumer._rows_most(), consumer._timeout_us)
+            found = await next_in_loop(
+                consumer, consumer._rows_most(), consumer._timeout_us, self._worker
+            )
             if found is None:
                 raise StopAsyncIteration
             consumer._reading, batch = found
@@ -106,23 +115,46 @@ def _wait(
     return None if found is None else found[1]
 
 
-async def _next_in_loop(
-    consumer: ConsumerReading, max_records: int | None, wait_us: int | None
+async def next_in_loop(
+    consumer: ConsumerReading,
+    max_records: int | None,
+    wait_us: int | None,
+    worker: Worker | None,
 ) -> tuple[AssignedPartition, RecordBatch] | None:
-    """Do what ``consumer._next`` does without blocking the running event loop."""
+    """Do what ``consumer._next`` does without blocking the running event loop.
+
+    Parameters
+    ----------
+    worker : Worker or None
+        Looks after the group, which may wait for the disk; None: that is done in the loop.
+    """
     deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
-    consumer._look_after_group()
     while True:
-        consumer._check_usable()
-        found = consumer._fetcher.next(max_records)
+        if worker is None:
+            found = _look_and_take(consumer, max_records)
+        else:
+            async with worker.turn():
+                if consumer._is_group_due():
+                    await worker.make(consumer._look_after_group)
+                consumer._check_usable()
+                found = consumer._fetcher.next(max_records)
         if found is not None or not await _wait_in_loop(consumer, deadline):
             return found
 
 
+def _look_and_take(
+    consumer: ConsumerReading, max_records: int | None
+) -> tuple[AssignedPartition, RecordBatch] | None:
+    consumer._look_after_group()
+    consumer._check_usable()  # a callback may have closed it
+    return consumer._fetcher.next(max_records)
+
+
 async def _wait_in_loop(consumer: ConsumerReading, deadline: float | None) -> bool:
-    """Do what ``consumer._wait`` does without blocking the running event loop."""
+    """Wait as ``consumer._wait`` does; True also when there is something to do for the group."""
     while not await consumer._fetcher.wait_in_loop(consumer._until(deadline)):
-        if consumer._look_after_group():
+        consumer._check_usable()
+        if consumer._is_group_due():
             return True
         if deadline is not None and time.monotonic() >= deadline:
             return False

@@ -79,11 +79,8 @@ class ConsumerReading:
             If the next batch is damaged; the position stays, and ``seek`` to the error's
             `next_offset` goes on behind it.
         """
-        limit = None
-        if max_records is not None:
-            limit = config.check_positive(max_records, name="max_records")
-        wait_us = self._timeout_us if timeout is None else config.parse_timeout_us(timeout)
-        return Batches(self, limit, wait_us)
+        most = None if max_records is None else self._most(max_records)
+        return Batches(self, most, self._wait_us(timeout))
 
     def __iter__(self) -> Iterator[Record]:
         """Iterate over single records; ends when nothing came for the consumer's `timeout`.
@@ -118,23 +115,10 @@ class ConsumerReading:
         dict of TopicPartition to list of Record
             Empty when nothing came.
         """
-        left = self._max_poll_records
-        if max_records is not None:
-            left = config.check_positive(max_records, name="max_records")
+        most = self._most(max_records)
         self._check_usable()
         self._leave_record()
-        polled: dict[TopicPartition, list[Record]] = {}
-        found = self._next(left, config.parse_timeout_us(timeout))
-        while found is not None:
-            assigned, batch = found
-            rows = self._rows_of(assigned, batch)
-            polled.setdefault(assigned.name, []).extend(rows.records(0, rows.length))
-            left -= rows.length
-            try:
-                found = self._fetcher.next(left) if left > 0 else None
-            except CorruptRecordError:
-                break  # what came before it is not lost; the next call raises
-        return polled
+        return self._polled(self._next(most, config.parse_timeout_us(timeout)), most)
 
     def metrics(self) -> dict[str, dict[str, int]]:
         """Return counters by group and name, as Kafka's clients have them."""
@@ -238,6 +222,9 @@ class ConsumerReading:
         look_at = time.monotonic() + config.GROUP_LOOK_SECONDS
         return look_at if deadline is None else min(look_at, deadline)
 
+    def _is_group_due(self) -> bool:
+        return self._group is not None and self._group.is_due()
+
     def _look_after_group(self) -> bool:
         self._check_usable()
         return self._group is not None and self._group.poll()
@@ -251,6 +238,30 @@ class ConsumerReading:
             return None
         self._reading, batch = found
         return self._rows_of(self._reading, batch)
+
+    def _wait_us(self, timeout: str | timedelta | None) -> int | None:
+        return self._timeout_us if timeout is None else config.parse_timeout_us(timeout)
+
+    def _most(self, max_records: int | None) -> int:
+        if max_records is None:
+            return self._max_poll_records
+        return config.check_positive(max_records, name="max_records")
+
+    def _polled(
+        self, found: tuple[AssignedPartition, RecordBatch] | None, most: int
+    ) -> dict[TopicPartition, list[Record]]:
+        """Return the records of a batch and of those that are there behind it."""
+        polled: dict[TopicPartition, list[Record]] = {}
+        while found is not None:
+            assigned, batch = found
+            rows = self._rows_of(assigned, batch)
+            polled.setdefault(assigned.name, []).extend(rows.records(0, rows.length))
+            most -= rows.length
+            try:
+                found = self._fetcher.next(most) if most > 0 else None
+            except CorruptRecordError:
+                break  # what came before it is not lost; the next call raises
+        return polled
 
     def _rows_most(self) -> int | None:
         """Return how many records may come between two looks after the group."""

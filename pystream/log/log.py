@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from pystream import config
 from pystream.log import fork
@@ -13,6 +13,8 @@ from pystream.log.directory import check_directory
 from pystream.log.log_topics import LogTopics
 
 if TYPE_CHECKING:
+    from pystream.log.aio.consumer import AsyncConsumer, ConsumerSettings
+    from pystream.log.aio.producer import AsyncProducer, ProducerSettings
     from pystream.log.backup import Backup
     from pystream.log.consumer import Consumer
     from pystream.log.group_admin import GroupDescription
@@ -185,6 +187,22 @@ class Log(LogTopics):
         )
         self._clients.add(consumer)
         return consumer
+
+    def async_producer(self, **settings: Unpack[ProducerSettings]) -> AsyncProducer:
+        """Return a producer for an event loop: :class:`AsyncProducer`, and Producer's settings."""
+        with fork.importing:
+            from pystream.log.aio.producer import AsyncProducer  # noqa: PLC0415  few programs do
+
+        self.check_writable("produce")
+        return AsyncProducer(self, **settings)
+
+    def async_consumer(self, *topics: str, **settings: Unpack[ConsumerSettings]) -> AsyncConsumer:
+        """Return a consumer for an event loop: :class:`AsyncConsumer`, and Consumer's settings."""
+        with fork.importing:
+            from pystream.log.aio.consumer import AsyncConsumer  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return AsyncConsumer(self, *topics, **settings)
 
     # -- consumer groups -----------------------------------------------------------------------
 

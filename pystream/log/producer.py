@@ -457,6 +457,11 @@ class Producer:
         """Whether :meth:`close` was called, or the producer belongs to a parent process."""
         return self._accumulator.unusable is not None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether ``send`` would wait, because ``buffer_memory`` is in use."""
+        return self._accumulator.buffered_bytes >= self._buffer_memory
+
     def __enter__(self) -> Self:
         return self
 
@@ -497,10 +502,7 @@ class Producer:
 
     def _wait_for_memory(self) -> None:
         deadline = time.monotonic() + self._max_block_us / 1e6
-        while (
-            self._accumulator.buffered_bytes >= self._buffer_memory
-            and self._accumulator.unusable is None
-        ):
+        while self.is_full and self._accumulator.unusable is None:
             # An open batch may be all that fills the buffer.
             self._accumulator.seal_older_than(0)
             self._sender.wake()

@@ -17,6 +17,8 @@ SURFACE = [
     "AggregateFunction",
     "Aggregation",
     "Array",
+    "AsyncConsumer",
+    "AsyncProducer",
     "BatchAggregateFunction",
     "BatchMetadata",
     "Consumer",

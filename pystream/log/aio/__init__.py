@@ -1,0 +1,1 @@
+"""Producers and consumers whose methods are coroutines, over those that block."""
