@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from tests.mutations.groups import GROUPS
+from tests.mutations.limited import Limits
 from tests.mutations.mutation import Edit, Group, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ class Workspace:
         self._group = group
         self.sources = directory / "sources"
         self.build = directory / "build"
+        self._limits = Limits()
         self._originals: dict[Path, str] = {}
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -53,16 +55,16 @@ class Workspace:
         )
 
     def first_failure(self) -> str | None:
-        """Build; return the name of a test that fails, or None when all pass."""
+        """Build; return the name of a test that fails or hangs, or None when all pass.
+
+        The first call, of the sources as they are, sets how long the tests may take.
+        """
         self._make(*self._native_tests())
         for name in self._native_tests():
-            ran = subprocess.run(
-                [self.build / "tests" / name, "--gtest_fail_fast", "--gtest_brief=1"],
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=600,
-            )
+            command = [self.build / "tests" / name, "--gtest_fail_fast", "--gtest_brief=1"]
+            ran = self._limits.run(name, command, cwd=self.build)
+            if ran is None:
+                return f"{name} (hung)"
             if ran.returncode != 0:
                 failed = [line for line in ran.stdout.splitlines() if "[  FAILED  ]" in line]
                 return failed[0].split()[3].rstrip(",") if failed else name
@@ -70,14 +72,10 @@ class Workspace:
         if not python_tests:
             return None
         self._make()
-        ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *python_tests],
-            cwd=self.sources,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        ran = self._limits.run("pytest", [*command, *python_tests], cwd=self.sources)
+        if ran is None:
+            return "pytest (hung)"
         if ran.returncode == 0:
             return None
         failed = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -128,6 +126,9 @@ def try_mutation(workspace: Workspace, mutation: Mutation) -> str | None:
 def main(names: list[str]) -> int:
     group = GROUPS[names.pop(0) if names and names[0] in GROUPS else "windows"]
     chosen = [m for m in group.mutations if not names or any(name in m.name for name in names)]
+    if not chosen:
+        print(f"no mutation has any of {names} in its name", file=sys.stderr)
+        return 2
     width = max(len(mutation.name) for mutation in chosen)
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutations-") as directory:
