@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pystream.testing import Spec, TriggerSpec, WindowSpec
@@ -17,6 +17,14 @@ WINDOWS = {
     "cumulate": WindowSpec("cumulate", size_ms=12, step_ms=4, offset_ms=3),
 }
 SESSIONS = {"session": WindowSpec("session", gap_ms=6)}
+# No row is late for them, whatever its time.
+TIMELESS = {
+    "count": WindowSpec("count", size=4),
+    "count_sliding": WindowSpec("count", size=4, slide=3),
+    "global": WindowSpec("global"),
+}
+TRIGGERED = ("session", "count", "global")  # besides WINDOWS; overlapping counts have no triggers
+EVERY_WINDOW = {**WINDOWS, **SESSIONS, **TIMELESS}
 NULLS = {
     "no_nulls": (False, False),
     "null_keys": (True, False),
@@ -58,8 +66,10 @@ def cells() -> Iterator[Cell]:
     families = [*_family(WINDOWS), *_family(SESSIONS)]
     yield from families
     yield from _lateness()
-    yield from _triggers()
+    yield from _triggers(WINDOWS)
     yield from _partitions(families)
+    yield from _timeless()
+    yield from _triggers(TRIGGERED)
 
 
 def _family(windows: Mapping[str, WindowSpec]) -> Iterator[Cell]:
@@ -81,18 +91,31 @@ def _lateness() -> Iterator[Cell]:
             yield _cell(window, nulls, era, end, delay=delay, lateness=lateness)
 
 
-def _triggers() -> Iterator[Cell]:
+def _timeless() -> Iterator[Cell]:
+    """Yield all cells but of delays, and of several partitions those of windows and ends."""
+    delays = itertools.cycle(DELAYS_MS)
+    for window, nulls, era, end in itertools.product(TIMELESS, NULLS, ERAS, ENDS):
+        yield _cell(window, nulls, era, end, delay=next(delays))
+    rest = itertools.cycle(itertools.product(ERAS, NULLS))
+    for partitions, window, end in itertools.product((2, 3), TIMELESS, ENDS):
+        era, nulls = next(rest)
+        yield _cell(window, nulls, era, end, delay=next(delays), partitions=partitions)
+
+
+def _triggers(windows: Iterable[str]) -> Iterator[Cell]:
     """Yield three cells of each trigger, accumulation and window; all else rotates through them."""
     rest = itertools.cycle(itertools.product(ERAS, NULLS))
     lateness_and_end = itertools.cycle(itertools.product((0, *LATENESS_MS), ENDS))
     delays = itertools.cycle(DELAYS_MS)
-    for trigger, accumulation, window in itertools.product(TRIGGERS, ACCUMULATIONS, WINDOWS):
+    for trigger, accumulation, window in itertools.product(TRIGGERS, ACCUMULATIONS, windows):
         for _ in range(3):
             if trigger == "on_close" and accumulation == "accumulating":
                 continue  # the cells above
             era, nulls = next(rest)
             lateness, end = next(lateness_and_end)
-            if trigger == "on_close" and not lateness:
+            if window in TIMELESS:
+                lateness = 0
+            elif trigger == "on_close" and not lateness:
                 lateness = LATENESS_MS[0]
             cell = _cell(window, nulls, era, end, delay=next(delays), lateness=lateness)
             name = f"{trigger}-{accumulation}-{cell.name}"
@@ -141,7 +164,7 @@ def _cell(
         "-".join(parts),
         group,
         Spec(
-            {**WINDOWS, **SESSIONS}[window],
+            EVERY_WINDOW[window],
             watermark_delay_ms=delay,
             allowed_lateness_ms=lateness,
             partitions=partitions,

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pystream.testing import Case, InputRow, PaneRow, Spec
 from tests.oracle.counts import run_counts
 from tests.oracle.sessions import run_sessions
+from tests.oracle.triggers import Assigner, Counted, Global, Sessions, Specified, run_operator
+from tests.oracle.watermarks import SourceWatermark
 from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Record, Result, Trigger, rows, run
 
 AGGREGATES = [("count_all", None), ("count", 0), ("sum", 0), ("min", 0), ("max", 0)]
@@ -31,9 +33,20 @@ def run_oracle(
         records[without] = replace(records[without], is_filtered=True)
     if spec.partitions == 1:
         records = [replace(record, partition=0) for record in records]
+    is_plain = spec.trigger.kind == "on_close" and spec.accumulation == "accumulating"
+    if spec.window.kind == "global" or (spec.window.size_ms is None and not is_plain):
+        return run_operator(
+            records,
+            assigner_of(spec),
+            specified(spec),
+            allowed_lateness=spec.allowed_lateness_ms,
+            discarding=spec.accumulation == "discarding",
+            out_of_orderness=spec.watermark_delay_ms,
+            partitions=range(spec.partitions),
+            end_of_input=spec.end_of_input,
+        )
     if spec.window.kind == "session":
         assert spec.window.gap_ms is not None
-        assert spec.trigger.kind == "on_close"
         return run_sessions(
             records,
             gap=spec.window.gap_ms,
@@ -44,7 +57,14 @@ def run_oracle(
         )
     if spec.window.kind == "count":
         assert spec.window.size is not None
-        return run_counts(records, size=spec.window.size, slide=spec.window.slide)
+        return run_counts(
+            records,
+            size=spec.window.size,
+            slide=spec.window.slide,
+            source_watermark=SourceWatermark(
+                range(spec.partitions), out_of_orderness=spec.watermark_delay_ms
+            ),
+        )
     size = spec.window.size_ms
     assert size is not None
     return run(
@@ -71,6 +91,24 @@ def trigger_of(spec: Spec) -> Trigger:
         case "time":
             return Trigger(every_ticks=spec.trigger.every_ms)
     return ON_CLOSE
+
+
+def assigner_of(spec: Spec) -> Assigner:
+    """Return the assigner of windows that are no fixed pieces of time."""
+    window = spec.window
+    if window.gap_ms is not None:
+        return Sessions(window.gap_ms)
+    if window.size is not None:
+        assert window.slide is None
+        return Counted(window.size)
+    return Global()
+
+
+def specified(spec: Spec) -> Specified:
+    """Return the trigger of such windows; the end of input completes no counted one."""
+    every = 1 if spec.trigger.kind == "on_update" else spec.trigger.every
+    on_close = spec.trigger.kind != "on_update" and spec.window.kind != "count"
+    return Specified(every, spec.trigger.every_ms, on_close=on_close)
 
 
 def expect(name: str, spec: Spec, input_rows: tuple[InputRow, ...]) -> Case:

@@ -13,16 +13,19 @@ from tests.conformance.cells import (
     DELAYS_MS,
     ENDS,
     ERAS,
+    EVERY_WINDOW,
     LATENESS_MS,
     NULLS,
     SESSIONS,
+    TIMELESS,
+    TRIGGERED,
     TRIGGERS,
     WINDOWS,
     Cell,
     cells,
 )
+from tests.conformance.claims import lacks
 from tests.conformance.committed import COMMITTED
-from tests.conformance.draw import lacks
 from tests.conformance.edges import edges
 from tests.conformance.generate import CASES, generate
 
@@ -41,14 +44,26 @@ def test_generating_again_gives_the_committed_bytes(tmp_path: Path) -> None:
 
 
 def test_cells_are_all_combinations() -> None:
-    alone = [cell for cell in cells() if cell.group == cell.name.partition("-")[0]]
+    windows = [*WINDOWS, *SESSIONS]
+    alone = [cell for cell in cells() if cell.group in windows]
     found = {
         (c.group, c.nulls, c.era, c.spec.end_of_input, c.spec.watermark_delay_ms) for c in alone
     }
-    assert found == set(
-        itertools.product([*WINDOWS, *SESSIONS], NULLS, ERAS, ENDS.values(), DELAYS_MS)
-    )
+    assert found == set(itertools.product(windows, NULLS, ERAS, ENDS.values(), DELAYS_MS))
     assert len(found) == len(alone) == 288
+
+
+def test_cells_of_counted_and_global_windows_are_all_combinations() -> None:
+    alone = [cell for cell in cells() if cell.group in TIMELESS]
+    found = {(c.group, c.nulls, c.era, c.spec.end_of_input) for c in alone}
+    assert found == set(itertools.product(TIMELESS, NULLS, ERAS, ENDS.values()))
+    assert len(found) == len(alone) == 72
+    rotated = {(c.group, c.spec.watermark_delay_ms) for c in alone}
+    assert rotated == set(itertools.product(TIMELESS, DELAYS_MS))
+    spread = [c for c in cells() if not c.spec.window.has_time and c.spec.partitions > 1]
+    assert {(c.spec.window, c.spec.partitions, c.spec.end_of_input) for c in spread} == set(
+        itertools.product(TIMELESS.values(), (2, 3), ENDS.values())
+    )
 
 
 def test_cells_of_lateness_are_all_combinations() -> None:
@@ -62,7 +77,11 @@ def test_cells_of_lateness_are_all_combinations() -> None:
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_windows_lateness_nulls_eras_and_ends_meet_in_all_combinations(partitions: int) -> None:
-    plain = [c for c in cells() if c.group != "triggers" and c.spec.partitions == partitions]
+    plain = [
+        c
+        for c in cells()
+        if c.group != "triggers" and c.spec.partitions == partitions and c.spec.window.has_time
+    ]
     found = {
         (c.spec.window, c.spec.allowed_lateness_ms > 0, c.nulls, c.era, c.spec.end_of_input)
         for c in plain
@@ -74,9 +93,14 @@ def test_windows_lateness_nulls_eras_and_ends_meet_in_all_combinations(partition
 def test_cells_of_triggers_are_all_combinations() -> None:
     triggered = [cell for cell in cells() if cell.group == "triggers"]
     found = {(c.spec.trigger, c.spec.accumulation, c.spec.window) for c in triggered}
-    plain = {(TriggerSpec(), "accumulating", window) for window in WINDOWS.values()}
-    wanted = set(itertools.product(TRIGGERS.values(), ACCUMULATIONS, WINDOWS.values()))
+    windows = [*WINDOWS.values(), *(EVERY_WINDOW[name] for name in TRIGGERED)]
+    plain = {(TriggerSpec(), "accumulating", window) for window in windows}
+    wanted = set(itertools.product(TRIGGERS.values(), ACCUMULATIONS, windows))
     assert found == wanted - plain
+    assert {window for name, window in EVERY_WINDOW.items() if name not in TRIGGERED} == {
+        *WINDOWS.values(),
+        TIMELESS["count_sliding"],  # which has no triggers
+    }
     for kind in TRIGGERS:
         rotated = {c.spec.allowed_lateness_ms for c in triggered if c.spec.trigger.kind == kind}
         assert rotated >= set(LATENESS_MS)

@@ -235,6 +235,15 @@ class Operator:
             if time in self._cleanup(entry):
                 self._forget(entry)
 
+    def open_panes(self) -> list[Pane]:
+        """Return what windows hold that the watermark has not passed; those with an end."""
+        return [
+            Pane(entry.key, entry.window.start, entry.window.end, list(entry.members))
+            for entry in self._entries
+            if entry.window.start is not None and entry.window.end is not None
+            if entry.window.max_timestamp > self.watermark
+        ]
+
     def _cleanup(self, entry: Entry) -> list[int]:
         time = self._cleanup_time(entry.window)
         return [] if time == MAX_TIME else [time]
@@ -359,4 +368,5 @@ def run_operator(
             operator.advance(watermark.current, index)
     if end_of_input:
         operator.advance(MAX_TIME, None)
+    operator.result.open_panes = operator.open_panes()
     return operator.result
