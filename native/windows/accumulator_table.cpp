@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <numeric>
 #include <utility>
@@ -234,6 +235,14 @@ void AccumulatorTable::merge_slots(const AccumulatorTable& other, const uint32_t
   SlotPairs pairs;
   merge_block(other, slots, other_slots, count, &pairs);
   merge_sides(other, pairs, Source::kStays);
+}
+
+void AccumulatorTable::merge_rows_in_order(std::span<const uint32_t> targets,
+                                           std::span<const uint32_t> sources) {
+  assert(sides_.empty());
+  const auto count = static_cast<int64_t>(targets.size());
+  merge_beside(*this, targets.data(), sources.data(), count);
+  merge_rows(*layout_, rows(), targets.data(), rows(), sources.data(), count);
 }
 
 void AccumulatorTable::clear_rows(std::span<const uint32_t> slots) {

@@ -10,6 +10,7 @@
 #include "windows/accumulator_layout.hpp"
 #include "windows/accumulator_table.hpp"
 #include "windows/count_slices.hpp"
+#include "windows/count_stacks.hpp"
 #include "windows/event_times.hpp"
 #include "windows/row_accumulator.hpp"
 #include "windows/window_results.hpp"
@@ -20,8 +21,10 @@ namespace {
 
 // Fewer keys or slices than this are not worth closing up.
 constexpr int64_t kCompactMin = 65536;
-// Slices of complete windows that are noted before these are merged.
+// Slices of complete windows that are noted before these are merged; stacked windows, which have
+// rows in the table meanwhile.
 constexpr size_t kMaxParts = size_t{1} << 20;
+constexpr size_t kMaxStacked = 8192;
 
 CountAggregationSpec checked(CountAggregationSpec spec, const Schema& input) {
   key_types(spec.key_columns, input);
@@ -31,6 +34,12 @@ CountAggregationSpec checked(CountAggregationSpec spec, const Schema& input) {
                                         ". Use at least one record, and at most the size.");
   }
   return spec;
+}
+
+// A slide begins a slice, and, if it does not divide the size, the edge at which windows begin.
+int64_t slices_per_window(const CountAggregationSpec& spec) {
+  const int64_t slides = spec.size / spec.slide;
+  return spec.size % spec.slide == 0 ? slides : 2 * slides + 1;
 }
 
 std::optional<Field> time_field_of(const CountAggregationSpec& spec, const Schema& input) {
@@ -57,9 +66,11 @@ struct CountAggregation::State {
         keys(key_types(spec.key_columns, *input)),
         table(&layout),
         times(time_field ? time_field->name : ""),
-        accumulator(&layout) {}
+        accumulator(&layout),
+        is_stacked(CountStacks::are_worth(slices_per_window(spec), layout)),
+        stacks(&slices) {}
 
-  // A window that is complete: its slices stand in `parts` from `first` on.
+  // A window that is complete: its slices stand in `parts` from `first` on, unless it is stacked.
   struct Window {
     uint32_t key;
     size_t first;
@@ -71,10 +82,14 @@ struct CountAggregation::State {
   const int64_t* read_times(const RecordBatch& rows);
   void count(uint32_t key, int64_t row, int64_t time);
   void complete(uint32_t key, int64_t row);
+  bool is_full() const { return parts.size() >= kMaxParts || stacked_count() >= kMaxStacked; }
+  size_t stacked_count() const { return is_stacked ? windows.size() : 0; }
   void settle(const RecordBatch& rows, int64_t begin, int64_t end, const RowWatermarks& watermarks,
               const Emit& emit);
   void emit_some(std::span<const Window> some, size_t parts_end, const RowWatermarks& watermarks,
                  const Emit& emit);
+  RowWatermarks in_force_of(std::span<const Window> some, const RowWatermarks& watermarks) const;
+  void emit_stacked(const RowWatermarks& watermarks, const Emit& emit);
   void compact();
   static bool is_worth_compacting(int64_t size, int64_t alive, int64_t* look_at);
 
@@ -99,6 +114,8 @@ struct CountAggregation::State {
   std::vector<int64_t> no_times;
   const int64_t* row_times = nullptr;
   RowAccumulator accumulator;
+  const bool is_stacked;
+  CountStacks stacks;
   std::vector<uint32_t> ids;
   std::vector<uint32_t> row_slices;
   std::vector<Window> windows;
@@ -137,7 +154,14 @@ void CountAggregation::State::count(uint32_t key, int64_t row, int64_t time) {
 void CountAggregation::State::complete(uint32_t key, int64_t row) {
   CountKey& of_key = slices.key(key);
   of_key.phase = 0;
+  const int64_t next_begin = of_key.records + spec.slide - spec.size;
   Window window{key, parts.size(), row, INT64_MAX, INT64_MIN};
+  if (is_stacked) {
+    const auto number = static_cast<uint32_t>(windows.size());
+    const auto [first, last] = stacks.complete(key, number, next_begin, &evicted);
+    windows.push_back({key, 0, row, first, last + (time_field ? 1 : 0)});
+    return;
+  }
   for (uint32_t at = of_key.oldest; at != kNoSlice; at = slices[at].newer) {
     parts.push_back(at);
     window.start = std::min(window.start, slices[at].min_time);
@@ -145,7 +169,6 @@ void CountAggregation::State::complete(uint32_t key, int64_t row) {
   }
   if (time_field) ++window.end;
   windows.push_back(window);
-  const int64_t next_begin = of_key.records + spec.slide - spec.size;
   while (of_key.oldest != kNoSlice && slices[of_key.oldest].begin < next_begin) {
     evicted.push_back(slices.pop(key));
   }
@@ -154,10 +177,11 @@ void CountAggregation::State::complete(uint32_t key, int64_t row) {
 // Accumulates rows [begin, end), emits the windows that are complete, and lets go what they held.
 void CountAggregation::State::settle(const RecordBatch& rows, int64_t begin, int64_t end,
                                      const RowWatermarks& watermarks, const Emit& emit) {
-  table.prepare(slices.size(), true);
+  table.prepare(slices.size() + static_cast<uint32_t>(stacked_count()), true);
   accumulator.add(&table, rows, row_slices.data(),
                   {begin, end - begin, nullptr, row_times, watermarks.first_arrival});
-  for (size_t first = 0; first < windows.size(); first += kMaxResultRows) {
+  if (is_stacked) emit_stacked(watermarks, emit);
+  for (size_t first = 0; !is_stacked && first < windows.size(); first += kMaxResultRows) {
     const size_t count = std::min<size_t>(kMaxResultRows, windows.size() - first);
     const size_t next = first + count;
     emit_some({windows.data() + first, count},
@@ -182,7 +206,6 @@ void CountAggregation::State::emit_some(std::span<const Window> some, size_t par
   targets.resize(parts_end - first_part);
   // With one slice each, that is the window.
   const bool is_merged = parts_end - first_part > count;
-  MutableBuffer in_force(static_cast<int64_t>(watermarks.per_row ? count * sizeof(int64_t) : 0));
   for (size_t i = 0; i < count; ++i) {
     const Window& window = some[i];
     const size_t last = i + 1 < count ? some[i + 1].first : parts_end;
@@ -193,13 +216,7 @@ void CountAggregation::State::emit_some(std::span<const Window> some, size_t par
               static_cast<uint32_t>(i));
     starts[i] = window.start;
     ends[i] = window.end;
-    if (watermarks.per_row) {
-      in_force.as<int64_t>()[i] = watermarks.per_row.as<int64_t>()[window.row];
-    }
   }
-  RowWatermarks of_results;
-  of_results.all = watermarks.all;
-  if (watermarks.per_row) of_results.per_row = in_force.freeze();
   AccumulatorTable merged(&layout);
   if (is_merged) {
     merged.prepare(static_cast<uint32_t>(count), true);
@@ -208,7 +225,40 @@ void CountAggregation::State::emit_some(std::span<const Window> some, size_t par
   }
   emit(results.make_batch(is_merged ? merged : table, keys,
                           {result_keys, result_slots, starts, ends}),
-       std::move(of_results));
+       in_force_of(some, watermarks));
+}
+
+RowWatermarks CountAggregation::State::in_force_of(std::span<const Window> some,
+                                                   const RowWatermarks& watermarks) const {
+  RowWatermarks result;
+  result.all = watermarks.all;
+  if (!watermarks.per_row) return result;
+  MutableBuffer in_force(static_cast<int64_t>(some.size() * sizeof(int64_t)));
+  for (size_t i = 0; i < some.size(); ++i) {
+    in_force.as<int64_t>()[i] = watermarks.per_row.as<int64_t>()[some[i].row];
+  }
+  result.per_row = in_force.freeze();
+  return result;
+}
+
+// The windows stand in the table, behind the slices, until they are emitted.
+void CountAggregation::State::emit_stacked(const RowWatermarks& watermarks, const Emit& emit) {
+  if (windows.empty()) return;
+  const uint32_t first = slices.size();
+  stacks.run(&table, first);
+  result_keys.clear();
+  result_slots.clear();
+  starts.clear();
+  ends.clear();
+  for (const Window& window : windows) {
+    result_keys.push_back(window.key);
+    result_slots.push_back(first + static_cast<uint32_t>(result_slots.size()));
+    starts.push_back(window.start);
+    ends.push_back(window.end);
+  }
+  emit(results.make_batch(table, keys, {result_keys, result_slots, starts, ends}),
+       in_force_of(windows, watermarks));
+  table.clear_rows(result_slots);
 }
 
 bool CountAggregation::State::is_worth_compacting(int64_t size, int64_t alive, int64_t* look_at) {
@@ -258,7 +308,7 @@ void CountAggregation::add(const RecordBatch& rows, const RowWatermarks& waterma
   int64_t settled = 0;
   for (int64_t row = 0; row < count; ++row) {
     state.count(state.ids[static_cast<size_t>(row)], row, times[row]);
-    if (state.parts.size() < kMaxParts) continue;
+    if (!state.is_full()) continue;
     state.settle(rows, settled, row + 1, watermarks, emit);
     settled = row + 1;
   }

@@ -7,7 +7,8 @@
 
 namespace pystream::windows {
 
-uint32_t CountSlices::open(uint32_t key) {
+uint32_t CountSlices::take_number() {
+  ++in_use_;
   uint32_t slice = free_;
   if (slice != kNoSlice) {
     free_ = slices_[slice].newer;
@@ -20,12 +21,22 @@ uint32_t CountSlices::open(uint32_t key) {
     slice = size();
     slices_.resize(slices_.size() + 1);
   }
+  return slice;
+}
+
+uint32_t CountSlices::open(uint32_t key) {
+  const uint32_t slice = take_number();
   CountKey& of_key = keys_[key];
   slices_[slice] = {of_key.records, INT64_MAX, INT64_MIN, key, kNoSlice};
   (of_key.newest == kNoSlice ? of_key.oldest : slices_[of_key.newest].newer) = slice;
   of_key.newest = slice;
-  ++in_use_;
   return slice;
+}
+
+void CountSlices::open_total(uint32_t key) {
+  const uint32_t total = take_number();
+  slices_[total] = {keys_[key].records, INT64_MAX, INT64_MIN, key, kNoSlice};
+  keys_[key].total = total;
 }
 
 uint32_t CountSlices::pop(uint32_t key) {
@@ -33,6 +44,7 @@ uint32_t CountSlices::pop(uint32_t key) {
   const uint32_t slice = of_key.oldest;
   of_key.oldest = slices_[slice].newer;
   if (of_key.oldest == kNoSlice) of_key.newest = kNoSlice;
+  if (of_key.pushed == slice) of_key.pushed = kNoSlice;
   return slice;
 }
 
@@ -72,9 +84,9 @@ std::vector<uint32_t> CountSlices::compact() {
     if (kept[i].newer != kNoSlice) kept[i].newer = numbers[kept[i].newer];
   }
   for (CountKey& key : keys_) {
-    if (key.oldest == kNoSlice) continue;
-    key.oldest = numbers[key.oldest];
-    key.newest = numbers[key.newest];
+    for (uint32_t* slice : {&key.oldest, &key.newest, &key.total, &key.front_newest, &key.pushed}) {
+      if (*slice != kNoSlice) *slice = numbers[*slice];
+    }
   }
   slices_ = std::move(kept);
   free_ = kNoSlice;

@@ -32,6 +32,11 @@ struct CountKey {
   int64_t phase = 0;    // of them since the last window
   uint32_t oldest = kNoSlice;
   uint32_t newest = kNoSlice;
+  // Of CountStacks: the row in which the back is summed up, the newest slice of the front, and the
+  // newest slice that is in the front or the total.
+  uint32_t total = kNoSlice;
+  uint32_t front_newest = kNoSlice;
+  uint32_t pushed = kNoSlice;
 };
 
 class CountSlices {
@@ -47,6 +52,8 @@ class CountSlices {
 
   // A new slice of the key, which is its newest. Throws kOperator at 2^32 - 2 slices.
   uint32_t open(uint32_t key);
+  // A row for CountKey::total, which is in no chain.
+  void open_total(uint32_t key);
   // Takes the key's oldest slice away; its number stays in use until it is released.
   uint32_t pop(uint32_t key);
   void release(uint32_t slice);
@@ -63,6 +70,8 @@ class CountSlices {
   }
 
  private:
+  uint32_t take_number();
+
   std::vector<CountKey> keys_;
   state::LargeArray<CountSlice> slices_;
   uint32_t free_ = kNoSlice;

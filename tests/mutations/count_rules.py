@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.mutation import Edit, Mutation
 
 COUNTS = "native/windows/count_aggregation.cpp"
+STACKS = "native/windows/count_stacks.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -44,7 +45,25 @@ MUTATIONS = (
         (
             Edit(
                 COUNTS,
-                "if (watermarks.per_row) of_results.per_row = in_force.freeze();",
+                "  result.per_row = in_force.freeze();\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "a count window that slides often loses the records since the older ones were summed up",
+        (Edit(STACKS, "  if (of_key.total != kNoSlice) take(of_key.total);\n", ""),),
+    ),
+    Mutation(
+        "older records of a count window that slides often are summed up one by one",
+        (Edit(STACKS, "merge(turned_[i - 2], turned_[i - 1]);", ";"),),
+    ),
+    Mutation(
+        "a count window that slides often begins with the last slide",
+        (
+            Edit(
+                STACKS,
+                "  into.min_time = std::min(into.min_time, (*slices_)[source].min_time);\n",
                 "",
             ),
         ),

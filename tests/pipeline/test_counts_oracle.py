@@ -23,11 +23,26 @@ from tests.pipeline import test_windows_oracle as windows
 from tests.pipeline.test_aggregates_oracle import LISTED, PICKED
 
 Counts = tuple[int, int]  # size and slide
+# Those of a fixed size, in the row of accumulators.
+NUMBERS = {
+    name: parts
+    for name, parts in windows.AGGREGATES.items()
+    if not name.startswith(("min_name", "max_name"))
+}
 
 
 def counts() -> st.SearchStrategy[Counts]:
     uneven = st.integers(1, 12).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
     return uneven | st.integers(1, 6).map(lambda size: (size, size))
+
+
+@st.composite
+def overlapping(draw: st.DrawFn) -> tuple[sessions.Case, Counts]:
+    """Return windows of many slides, and few enough keys to fill them."""
+    case = draw(sessions.cases(max_records=90))
+    slide = draw(st.integers(1, 3))
+    size = draw(st.integers(4 * slide, 12 * slide))
+    return case, (size, slide)
 
 
 def expected(case: sessions.Case, counts: Counts, aggregates: windows.Aggregates) -> list[Any]:
@@ -90,3 +105,44 @@ def test_picked_values_of_count_windows_agree_with_the_oracle(
     stream = ps.Environment().from_arrow(whole, watermark=watermark)
     aggregates = {**PICKED, **LISTED}
     assert native(stream, case, counts, aggregates) == expected(case, counts, aggregates)
+
+
+@given(overlapping())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_windows_that_overlap_many_times_agree_with_the_oracle(
+    drawn: tuple[sessions.Case, Counts],
+) -> None:
+    """They are summed up in parts where no aggregate forbids it."""
+    case, counts = drawn
+    tables = [sessions.table_of(case, indexes) for indexes in sessions.batches_of(case)]
+    watermark = windows.watermark_of(case)  # type: ignore[arg-type]
+    stream = ps.Environment().from_arrow(
+        [sessions.table_of(case, []), *tables], watermark=watermark
+    )
+    assert native(stream, case, counts, NUMBERS) == expected(case, counts, NUMBERS)
+
+
+def test_windows_that_overlap_many_times_are_those_of_few_records() -> None:
+    """Three keys, thousands of records: what is summed up in parts is given away in time."""
+    n = 30_000
+    keys = [i * i % 7 % 3 for i in range(n)]
+    values = [(i * 7919) % 1000 - 500 for i in range(n)]
+    stream = ps.Environment().from_arrow(
+        [
+            pa.table({"k": pa.array(keys[at : at + 997]), "v": pa.array(values[at : at + 997])})
+            for at in range(0, n, 997)
+        ]
+    )
+    for size, slide in ((100, 1), (100, 7), (64, 8), (9, 1)):
+        windowed = stream.key_by("k").window(ps.count_window(size, slide=slide))
+        v = ps.col("v")
+        table = windowed.aggregate(
+            n=ps.count(), total=v.sum(), low=v.min(), high=v.max()
+        ).to_arrow()
+        found: dict[int, list[tuple[int, ...]]] = {}
+        for key, *row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            found.setdefault(key, []).append(tuple(row))
+        for key in set(keys):
+            mine = [value for k, value in zip(keys, values, strict=True) if k == key]
+            parts = [mine[max(0, end - size) : end] for end in range(slide, len(mine) + 1, slide)]
+            assert found[key] == [(len(p), sum(p), min(p), max(p)) for p in parts]

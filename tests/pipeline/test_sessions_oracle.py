@@ -37,13 +37,13 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, *, max_records: int = 60) -> Case:
     partitions = draw(st.integers(1, 3))
     keys = draw(st.lists(st.sampled_from(sorted(windows.KEY_COLUMNS)), unique=True, max_size=2))
     disorder = draw(st.integers(0, 60))
     clock = draw(st.integers(-200, 100))
     records, gaps = [], []
-    for _ in range(draw(st.integers(0, 60))):
+    for _ in range(draw(st.integers(0, max_records))):
         clock += draw(st.integers(0, 8) | st.integers(0, 30))
         records.append(
             Record(
