@@ -12,6 +12,7 @@ import fnmatch
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ class Workspace:
         self.build = directory / "build"
         self._limits = Limits()
         self._originals: dict[Path, str] = {}
+        # What was compiled in another directory of this kind need not be compiled again.
+        os.environ |= {"CCACHE_BASEDIR": str(directory), "CCACHE_NOHASHDIR": "1"}
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -129,6 +132,8 @@ def main(names: list[str]) -> int:
     if not chosen:
         print(f"no mutation has any of {names} in its name", file=sys.stderr)
         return 2
+    # Tests interrupt themselves, which what a shell runs in the background is told to ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     width = max(len(mutation.name) for mutation in chosen)
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutations-") as directory:
