@@ -190,12 +190,8 @@ bool PaneAggregation::add_to_session(int64_t row, const EmitPanes& emit) {
   const int64_t time = batch_.times[row];
   const int64_t end = gaps_->ends() == nullptr ? time + gaps_->constant() : gaps_->ends()[row];
   touched_.clear();
-  uint32_t newer = kNoPane;
-  uint32_t at = panes_.newest(key);
-  while (at != kNoPane && panes_[at].start > end) {
-    newer = at;
-    at = panes_[at].older;
-  }
+  const auto [newer, newest] = panes_.seek(key, end);
+  uint32_t at = newest;
   while (at != kNoPane && panes_[at].last + 1 >= time) {
     touched_.push_back(at);
     at = panes_[at].older;
@@ -216,7 +212,7 @@ uint32_t PaneAggregation::merge_touched(int64_t row, int64_t end) {
   Pane& merged = panes_[target];
   if (touched_.size() == 1 && merged.start <= time && end - 1 <= merged.last) return target;
   if (touched_.size() > 1) settle(row);
-  merged.start = std::min(merged.start, time);
+  panes_.set_start(target, std::min(merged.start, time));
   merged.last = std::max(merged.last, end - 1);
   std::reverse(touched_.begin(), touched_.end());
   for (const uint32_t source : touched_) {

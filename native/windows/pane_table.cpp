@@ -33,6 +33,7 @@ uint32_t PaneTable::open(uint32_t key, uint32_t newer, int64_t start, int64_t la
   pane.older = older;
   (newer == kNoPane ? newest_[key] : panes_[newer].older) = number;
   if (older != kNoPane) panes_[older].newer = number;
+  index_.add(key, start, number);
   ++in_use_;
   return number;
 }
@@ -41,6 +42,7 @@ void PaneTable::release(uint32_t number) {
   Pane& pane = panes_[number];
   (pane.newer == kNoPane ? newest_[pane.key] : panes_[pane.newer].older) = pane.older;
   if (pane.older != kNoPane) panes_[pane.older].newer = pane.newer;
+  index_.remove(pane.key, pane.start);
   pane.key = kNoPane;
   pane.timers = {};
   pane.is_armed = false;
@@ -129,6 +131,7 @@ void PaneTable::mark_keys(std::span<uint8_t> live) const {
 
 void PaneTable::remap_keys(std::span<const uint32_t> new_ids, uint32_t universe) {
   newest_.assign(universe, kNoPane);
+  index_.clear();
   for (size_t i = 0; i < panes_.size(); ++i) {
     Pane& pane = panes_[i];
     if (!pane.is_live()) continue;
@@ -140,7 +143,7 @@ void PaneTable::remap_keys(std::span<const uint32_t> new_ids, uint32_t universe)
 int64_t PaneTable::bytes() const {
   int64_t total = static_cast<int64_t>(panes_.capacity() * sizeof(Pane) +
                                        newest_.capacity() * sizeof(uint32_t)) +
-                  timers_.bytes();
+                  timers_.bytes() + index_.bytes();
   for (const Pane& pane : panes_) {
     total += static_cast<int64_t>(pane.timers.capacity() * sizeof(int64_t));
   }

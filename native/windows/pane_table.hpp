@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "state/limits.hpp"
+#include "windows/chain_index.hpp"
 #include "windows/route_rows.hpp"
 #include "windows/session_timers.hpp"
 
@@ -55,6 +56,17 @@ class PaneTable {
   // One more than the largest number ever in use, and how many are in use.
   uint32_t size() const { return static_cast<uint32_t>(panes_.size()); }
   int64_t in_use() const { return in_use_; }
+
+  // The newest pane of the key that starts at `time` or before, and the one behind it; of panes
+  // that all start at different times.
+  ChainIndex::Place seek(uint32_t key, int64_t time) {
+    return index_.seek(key, newest_[key], time,
+                       [&](uint32_t at) -> const Pane& { return panes_[at]; });
+  }
+  void set_start(uint32_t pane, int64_t start) {
+    index_.move(panes_[pane].key, panes_[pane].start, start, pane);
+    panes_[pane].start = start;
+  }
 
   // A new pane of the key in the chain behind `newer`, or as the newest (kNoPane). Throws kOperator
   // at 2^32 - 2 panes.
@@ -124,6 +136,7 @@ class PaneTable {
   std::vector<uint32_t> newest_;  // by key
   uint32_t free_ = kNoPane;
   int64_t in_use_ = 0;
+  ChainIndex index_;
   int64_t watermark_ = kMinWatermark;
 
   SessionTimers timers_;

@@ -150,12 +150,9 @@ struct SessionAggregation::State {
 
 bool SessionAggregation::State::find_touched(const Row& row) {
   touched.clear();
-  newer = kNoSession;
-  uint32_t at = sessions.newest(row.key);
-  while (at != kNoSession && sessions[at].start > row.end) {
-    newer = at;
-    at = sessions[at].older;
-  }
+  const ChainIndex::Place place = sessions.seek(row.key, row.end);
+  newer = place.newer;
+  uint32_t at = place.at;
   bool is_settled = true;
   while (at != kNoSession && sessions[at].end >= row.time) {
     const uint32_t older = sessions[at].older;
@@ -182,7 +179,7 @@ uint32_t SessionAggregation::State::merge_touched(const Row& row) {
     table.merge_slots(table, &target, &source, 1);
     retire(source);
   }
-  merged.start = std::min(merged.start, row.time);
+  sessions.set_start(target, std::min(merged.start, row.time));
   merged.end = std::max(merged.end, row.end);
   merged.is_fired = false;
   return target;

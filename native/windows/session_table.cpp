@@ -31,6 +31,7 @@ uint32_t SessionTable::open(uint32_t key, uint32_t newer, int64_t start, int64_t
   sessions_[session] = {start, end, arrival, INT64_MAX, key, newer, older, true, false};
   (newer == kNoSession ? newest_[key] : sessions_[newer].older) = session;
   if (older != kNoSession) sessions_[older].newer = session;
+  index_.add(key, start, session);
   ++in_use_;
   return session;
 }
@@ -41,6 +42,7 @@ void SessionTable::unchain(uint32_t session) {
   (self.newer == kNoSession ? newest_[self.key] : sessions_[self.newer].older) = self.older;
   if (self.older != kNoSession) sessions_[self.older].newer = self.newer;
   self.is_chained = false;
+  index_.remove(self.key, self.start);
 }
 
 void SessionTable::release(uint32_t session) {
@@ -59,6 +61,7 @@ void SessionTable::mark_keys(std::span<uint8_t> live) const {
 
 void SessionTable::remap_keys(std::span<const uint32_t> new_ids, uint32_t universe) {
   newest_ = {};
+  index_.clear();
   reserve_keys(universe);
   for (int64_t i = 0; i < sessions_.size(); ++i) {
     Session& session = sessions_[i];
@@ -86,6 +89,7 @@ std::vector<uint32_t> SessionTable::compact() {
     if (session.older != kNoSession) session.older = numbers[session.older];
   }
   sessions_ = std::move(kept);
+  index_.clear();
   free_ = kNoSession;
   return numbers;
 }

@@ -14,6 +14,7 @@
 
 #include "state/large_array.hpp"
 #include "state/limits.hpp"
+#include "windows/chain_index.hpp"
 
 namespace pystream::windows {
 
@@ -46,6 +47,16 @@ class SessionTable {
   uint32_t size() const { return static_cast<uint32_t>(sessions_.size()); }
   int64_t in_use() const { return in_use_; }
 
+  // The newest session of the key that starts at `time` or before, and the one behind it.
+  ChainIndex::Place seek(uint32_t key, int64_t time) {
+    return index_.seek(key, newest_[key], time,
+                       [&](uint32_t at) -> const Session& { return sessions_[at]; });
+  }
+  void set_start(uint32_t session, int64_t start) {
+    index_.move(sessions_[session].key, sessions_[session].start, start, session);
+    sessions_[session].start = start;
+  }
+
   // A new session of the key in the chain behind `newer`, or as the newest (kNoSession). Throws
   // kOperator at 2^32 - 2 sessions.
   uint32_t open(uint32_t key, uint32_t newer, int64_t start, int64_t end, int64_t arrival);
@@ -61,13 +72,14 @@ class SessionTable {
   // Closes up the numbers that are not in use. Returns the new number of each old one.
   std::vector<uint32_t> compact();
 
-  int64_t bytes() const { return sessions_.bytes() + newest_.bytes(); }
+  int64_t bytes() const { return sessions_.bytes() + newest_.bytes() + index_.bytes(); }
 
  private:
   state::LargeArray<Session> sessions_;
   state::LargeArray<uint32_t> newest_;  // by key
   uint32_t free_ = kNoSession;
   int64_t in_use_ = 0;
+  ChainIndex index_;
 };
 
 }  // namespace pystream::windows

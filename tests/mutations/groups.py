@@ -25,6 +25,7 @@ GROUPS = {
         python_tests=(
             "tests/pipeline/test_windows.py",
             "tests/pipeline/test_sessions.py",
+            "tests/pipeline/test_many_sessions.py",
             "tests/pipeline/test_counts.py",
             "tests/pipeline/test_global_windows.py",
             "tests/pipeline/test_unions.py",

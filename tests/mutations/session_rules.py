@@ -30,7 +30,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a record that comes before a session leaves its start",
-        (Edit(SESSIONS, "merged.start = std::min(merged.start, row.time);", ""),),
+        (Edit(SESSIONS, "sessions.set_start(target, std::min(merged.start, row.time));", ""),),
     ),
     Mutation(
         "a record joins one session and bridges none",
@@ -100,5 +100,25 @@ MUTATIONS = (
     Mutation(
         "a session that fired and grows does not fire again",
         (Edit(SESSIONS, "  merged.is_fired = false;\n", ""),),
+    ),
+    Mutation(
+        "among many sessions a record finds the one before its place",
+        (
+            Edit(
+                "native/windows/chain_index.hpp",
+                "const auto later = starts.upper_bound(time);",
+                "const auto later = starts.lower_bound(time);",
+            ),
+        ),
+    ),
+    Mutation(
+        "among many sessions one that starts earlier is looked for where it was",
+        (
+            Edit(
+                "native/windows/chain_index.hpp",
+                "if (of_keys_.empty() || start == new_start) return;",
+                "if (start != number || start != new_start) return;",
+            ),
+        ),
     ),
 )
