@@ -237,6 +237,17 @@ void AccumulatorTable::merge_slots(const AccumulatorTable& other, const uint32_t
   merge_sides(other, pairs, Source::kStays);
 }
 
+bool AccumulatorTable::show_slots(const AccumulatorTable& other, const uint32_t* slots,
+                                  const uint32_t* other_slots, int64_t count) {
+  merge_beside(other, slots, other_slots, count);
+  merge_rows(*layout_, rows(), slots, other.rows(), other_slots, count);
+  bool is_shown = true;
+  for (size_t i = 0; i < sides_.size(); ++i) {
+    is_shown &= sides_[i]->show(*other.sides_[i], slots, other_slots, count);
+  }
+  return is_shown;
+}
+
 void AccumulatorTable::merge_rows_in_order(std::span<const uint32_t> targets,
                                            std::span<const uint32_t> sources) {
   assert(sides_.empty());

@@ -58,6 +58,10 @@ class AccumulatorTable {
   void merge_slots(const AccumulatorTable& other, const uint32_t* slots,
                    const uint32_t* other_slots, int64_t count);
 
+  // The same for a table of which nothing but results will be asked; see SideState::show().
+  bool show_slots(const AccumulatorTable& other, const uint32_t* slots, const uint32_t* other_slots,
+                  int64_t count);
+
   // Merges, one after the other, row sources[i] into row targets[i] of this table, which has no
   // sides. What one merge gives may be a source of a later one.
   void merge_rows_in_order(std::span<const uint32_t> targets, std::span<const uint32_t> sources);

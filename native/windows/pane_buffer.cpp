@@ -7,7 +7,7 @@ namespace pystream::windows {
 void PaneBuffer::add(const AccumulatorTable& table, uint32_t slot, const Place& place) {
   const auto pane = static_cast<uint32_t>(keys_.size());
   table_.prepare(pane + 1, true);
-  table_.merge_slots(table, &pane, &slot, 1);
+  has_failed_ |= !table_.show_slots(table, &pane, &slot, 1);
   slots_.push_back(pane);
   keys_.push_back(place.key);
   starts_.push_back(place.start);
@@ -25,7 +25,8 @@ void PaneBuffer::add_all(const AccumulatorTable& table, std::span<const uint32_t
     slots_.push_back(static_cast<uint32_t>(pane));
     keys_.push_back(static_cast<uint32_t>(keys[slots[pane - first]]));
   }
-  table_.merge_slots(table, slots_.data() + first, slots.data(), static_cast<int64_t>(count));
+  has_failed_ |=
+      !table_.show_slots(table, slots_.data() + first, slots.data(), static_cast<int64_t>(count));
   starts_.resize(past, place.start);
   ends_.resize(past, place.end);
   watermarks_.resize(past, place.watermark);
@@ -39,6 +40,7 @@ void PaneBuffer::flush(const WindowResults& results, const state::KeyDictionary&
   watermarks.append(watermarks_.data(),
                     static_cast<int64_t>(watermarks_.size() * sizeof(watermarks_[0])));
   table_ = AccumulatorTable(layout_, std::move(table_).take_storage());
+  has_failed_ = false;
   slots_.clear();
   keys_.clear();
   starts_.clear();

@@ -1,6 +1,7 @@
 #pragma once
 // Panes on their way out: single rows of results, each of its own window, until there are enough of
-// them for a batch. A pane is a copy of the accumulators as they were when it fired.
+// them for a batch. A pane is a copy of the accumulators as they were when it fired, or what they
+// showed then.
 //
 // Owned by one operator; one thread at a time. Empty whenever the operator rests, so that nothing
 // of it is checkpointed.
@@ -32,7 +33,8 @@ class PaneBuffer {
   void add_all(const AccumulatorTable& table, std::span<const uint32_t> slots, const uint64_t* keys,
                const Place& place);
 
-  bool is_full() const { return keys_.size() >= kBatchRows; }
+  // Whether it is time for flush(), which will throw if a result has failed.
+  bool is_full() const { return keys_.size() >= kBatchRows || has_failed_; }
 
   // Emits what is held. Throws kOperator, naming key and window, when a sum does not fit its type.
   void flush(const WindowResults& results, const state::KeyDictionary& keys, const EmitPanes& emit);
@@ -44,6 +46,7 @@ class PaneBuffer {
 
   const AccumulatorLayout* layout_;
   AccumulatorTable table_;  // by number of the pane
+  bool has_failed_ = false;
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> keys_;
   std::vector<int64_t> starts_;

@@ -52,6 +52,14 @@ class SideState {
   virtual void merge(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
                      int64_t count) = 0;
 
+  // The same for a state of which nothing but emit() will be asked, and whose slots come in order,
+  // each once: what they show may be found at once. False: it failed, and emit() will throw that.
+  virtual bool show(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
+                    int64_t count) {
+    merge(other, slots, other_slots, count);
+    return true;
+  }
+
   // The same for slots that are new here, of a state that is forgotten afterwards.
   virtual void take_over(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
                          int64_t count) {

@@ -166,6 +166,24 @@ void UserState::merge_into(const UserState& from, Slots targets, Slots sources) 
   scatter(states, targets, &states_);
 }
 
+bool UserState::show(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
+                     int64_t count) {
+  if (!function_->columns().empty()) {  // they are cheap to copy, and one call shows many
+    merge(other, slots, other_slots, count);
+    return true;
+  }
+  const auto& from = static_cast<const UserState&>(other);
+  from.settle();
+  try {
+    const Slots places{other_slots, static_cast<size_t>(count)};
+    shown_.push_back(function_->results(gather(from.states_, places)));
+  } catch (const UserAggregateError& error) {
+    const int64_t at = error.at() < 0 ? -1 : error.at() + slots[0];
+    failure_.emplace(error.code(), error.what(), at);
+  }
+  return !failure_;
+}
+
 // The slots of this state are new. Rows that wait go on waiting, here.
 void UserState::take_over(const SideState& other, const uint32_t* slots,
                           const uint32_t* other_slots, int64_t count) {
@@ -192,6 +210,11 @@ void UserState::clear(uint32_t slot) {
 }
 
 Array UserState::emit(const ResultLayout&, std::span<const uint32_t> slots) const {
+  if (failure_) throw *failure_;
+  if (!shown_.empty()) {
+    const std::vector<int32_t> places(slots.begin(), slots.end());
+    return take(concat(shown_), places);
+  }
   settle();
   return function_->results(gather(states_, slots));
 }

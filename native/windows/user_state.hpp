@@ -7,9 +7,16 @@
 //
 // What is asked of merge(): merging the parts of some rows, however they are cut and whatever comes
 // first, gives what those rows give. A slot without rows is as good as none: what is merged into it
-// is copied.
+// is copied. Objects that are to be shown while rows go on coming to them give their results at
+// once: what refers to an object that is about to change would have it copied.
 //
 // Content: the columns, or objects, and which slots have had rows.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "windows/side_state.hpp"
 #include "windows/user_aggregate.hpp"
@@ -29,6 +36,8 @@ class UserState final : public SideState {
   void add(const SideRows& rows) override;
   void merge(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
              int64_t count) override;
+  bool show(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
+            int64_t count) override;
   void take_over(const SideState& other, const uint32_t* slots, const uint32_t* other_slots,
                  int64_t count) override;
   void settle() const override;
@@ -61,6 +70,10 @@ class UserState final : public SideState {
   mutable UserStates states_;
   std::vector<uint8_t> has_rows_;  // by slot
   mutable Waiting waiting_;        // empty after settle()
+
+  // Results of show(), by slot.
+  std::vector<Array> shown_;
+  std::optional<UserAggregateError> failure_;
 
   // Scratch: by slot, one more than its group; all zero between calls.
   mutable std::vector<uint32_t> numbers_;

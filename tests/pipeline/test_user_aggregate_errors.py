@@ -64,6 +64,22 @@ def test_an_exception_names_aggregate_key_and_window_and_is_the_cause() -> None:
     assert (error.key, error.window_start, error.window_end) == ("key = 'a'", 0, 10)
 
 
+def test_an_exception_of_a_pane_comes_before_the_next_record_and_names_key_and_window() -> None:
+    seen = []
+
+    def result(n: int) -> float:
+        seen.append(n)
+        return 1 / (n - 2)
+
+    updates = windowed().emit("on_update").aggregate(r=Returning("float64", result)(col("y")))
+    with pytest.raises(OperatorError) as caught:
+        updates.to_arrow()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert str(caught.value).endswith("division by zero for key = 'a' in window [0, 10).")
+    assert seen[-1] == 2
+    assert seen.count(2) == 1
+
+
 def test_an_exception_of_add_names_the_value() -> None:
     class Refusing(Longest):
         def add(self, value: Any, accumulator: Any) -> Any:

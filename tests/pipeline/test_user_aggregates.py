@@ -246,6 +246,63 @@ def test_panes_see_the_state_as_it_was() -> None:
     assert updates.to_arrow()["b"].to_pylist() == [1, 2, 4, None, 5]
 
 
+TEN = ps.tumbling("10ms")
+
+
+def on_update(windows: Any) -> Any:
+    return windows.emit("on_update")
+
+
+def every_two(windows: Any) -> Any:
+    return windows.early(count=2)
+
+
+class NeverCopied(list[int]):
+    def __deepcopy__(self, memo: Any) -> NeverCopied:
+        raise AssertionError("an accumulator was copied to be shown")
+
+
+class Gathered(ps.AggregateFunction[int, NeverCopied, str]):
+    """All values, in an accumulator that grows."""
+
+    returns = "string"
+
+    def create_accumulator(self) -> NeverCopied:
+        return NeverCopied()
+
+    def add(self, value: int, accumulator: NeverCopied) -> NeverCopied:
+        accumulator.append(value)
+        return accumulator
+
+    def merge(self, a: NeverCopied, b: NeverCopied) -> NeverCopied:
+        raise AssertionError("there is nothing to merge")
+
+    def get_result(self, accumulator: NeverCopied) -> str:
+        return " ".join(map(str, accumulator))
+
+
+@pytest.mark.parametrize(
+    ("window", "trigger", "delay", "shown"),
+    [
+        (TEN, on_update, "1m", ["1", "1 2", "4", "1 2 3", "4 5"]),
+        (TEN, every_two, "1m", ["1 2", "4 5", "1 2 3", "4 5"]),
+        (TEN, lambda w: w.allowed_lateness("1d"), "0ms", ["1 2", "1 2 3", "4 5"]),
+        (ps.session("9ms"), on_update, "1m", ["1", "1 2", "4", "1 2 3", "4 5"]),
+        (ps.count_window(3), on_update, "1m", ["1", "1 2", "1 2 4", "3", "3 5"]),
+        (ps.global_window(), every_two, "1m", ["1 2", "1 2 4 3", "1 2 4 3 5"]),
+    ],
+)
+def test_panes_show_the_accumulator_at_work_and_no_copy(
+    window: ps.Window, trigger: Any, delay: str, shown: list[str]
+) -> None:
+    """Copying one that grows for each of its panes would take time by the square."""
+    table = pa.table({"ts": [0, 1, 30, 2, 31], "x": [1, 2, 4, 3, 5]})
+    watermark = ps.WatermarkStrategy.for_bounded_out_of_orderness(delay, timestamp="ts")
+    stream = ps.Environment().from_arrow(table, watermark=watermark)
+    totals = trigger(stream.window_all(window)).aggregate(a=Gathered()(col("x")))
+    assert totals.to_arrow()["a"].to_pylist() == shown
+
+
 def test_accumulators_are_let_go_with_the_job() -> None:
     class Cell:
         pass
