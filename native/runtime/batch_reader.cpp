@@ -77,7 +77,7 @@ void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
   int64_t bytes = 0;
   for (int64_t batches = 0; rows < limits.rows && bytes < limits.bytes && batches < limits.batches;
        ++batches) {
-    if (!has_more()) return;
+    if (!has_more() || !limits.may_take(*round)) return;
     take(kPartRows, round);
     rows += round->back().num_rows;
     bytes += round->back().bytes;

@@ -66,6 +66,11 @@ struct InputColumns {
     }
   }
   void operator()(const PythonStageSpec&) const { all(); }
+  void operator()(const ProcessingTimeSpec& spec) const {
+    for (const std::string& name : needed[0]) {
+      if (name != spec.column) names->insert(name);
+    }
+  }
   void operator()(const UnionSpec&) const { names->insert(needed[0].begin(), needed[0].end()); }
   void operator()(const TopicSinkSpec&) const { all(); }
   void operator()(const CollectSpec&) const { all(); }

@@ -71,10 +71,15 @@ Stage& find_stage(const Plan& plan, int node) {
 
 struct Executor::State {
   State(const Graph& graph, const ExecutorOptions& given)
-      : options(aligned(given)), plan(make_plan(graph, options)), pool(most_threads(plan)) {
+      : options(aligned(given)),
+        plan(make_plan(graph, options)),
+        pool(most_threads(plan)),
+        clock(given.clock) {
     is_source_done.resize(plan.sources.size());
     due.resize(plan.groups.size());
     rounds.resize(plan.groups.size());
+    has_clocks = std::any_of(plan.groups.begin(), plan.groups.end(),
+                             [](const PlannedGroup& group) { return !group.clocks.empty(); });
   }
 
   // One round of a group of sources; false when there was nothing to do.
@@ -95,6 +100,7 @@ struct Executor::State {
   void drain_stages();
   bool has_pending() const;
   bool is_finished() const;
+  int64_t until_next_timer_us() const;
   void wait(int64_t budget_us) const;
   RunStatus run(int64_t budget_us);
   const PlannedSource& source_at(int node) const;
@@ -102,9 +108,11 @@ struct Executor::State {
   ExecutorOptions options;
   Plan plan;
   WorkerPool pool;
+  RoundClock clock;
   std::atomic<bool> is_stop_requested{false};
   std::optional<RunStatus> final_status;
   bool has_failed = false;
+  bool has_clocks = false;
   std::vector<bool> is_source_done;
   int64_t arrivals = 0;  // rows that sources handed out so far; checkpointed with the state
 
@@ -131,6 +139,7 @@ void Executor::State::process(const PlannedGroup& group, std::vector<SourceBatch
     if (thread >= group.threads) return;
     Lane lane;
     lane.thread = thread;
+    lane.now_ms = clock.round_ms();
     for (size_t i = 0; i < round->size(); ++i) {
       SourceBatch& batch = (*round)[i];
       if (thread_of(batch) != thread) continue;
@@ -197,8 +206,11 @@ bool Executor::State::run_round(size_t index) {
     if (source.path) source.path->begin(source.reader->watermark());
   }
   serial.enter(plan.sources[group.sources[0]].root);
-  group.reader->next_round({options.round_rows, options.round_bytes, options.round_batches},
+  group.reader->next_round({options.round_rows, options.round_bytes, options.round_batches,
+                            group.clocks.empty() ? nullptr : &clock},
                            &round);
+  const bool had_any = !round.empty();
+  if (!group.clocks.empty()) serial.now_ms = had_any ? clock.round_ms() : clock.now_ms();
   for (SourceBatch& batch : round) {
     batch.first_arrival = arrivals;
     arrivals += batch.num_rows;
@@ -210,7 +222,6 @@ bool Executor::State::run_round(size_t index) {
   }
   serial.leave(nullptr);
   if (group.timeline) group.timeline->begin(&round);
-  const bool had_any = !round.empty();
   if (had_any) {
     for (const SourceBatch& batch : round) {
       const size_t source = group.sources[static_cast<size_t>(batch.source)];
@@ -219,7 +230,9 @@ bool Executor::State::run_round(size_t index) {
     process(group, &round);
     deliver(&round);
   }
-  const bool has_moved = had_any || group.reader->pass_idle_time();
+  bool has_fired = false;
+  for (ProcessingTimeOperator* op : group.clocks) has_fired |= op->pass_time(serial.now_ms, serial);
+  const bool has_moved = had_any || has_fired || group.reader->pass_idle_time();
   for (const size_t i : group.sources) note_steps(&plan.sources[i]);
   if (!keeps_round(group)) round.clear();
   if (has_moved) {
@@ -229,7 +242,7 @@ bool Executor::State::run_round(size_t index) {
   }
   const bool has_ended = end_sources(group);
   due[index] = has_moved || has_ended ? group.unions.size() : 0;
-  return had_any || has_ended || due[index] > 0;
+  return had_any || has_fired || has_ended || due[index] > 0;
 }
 
 // Time that has passed, here or as other sources say, may have moved the watermark in steps.
@@ -274,6 +287,8 @@ bool Executor::State::is_group_done(const PlannedGroup& group) const {
 }
 
 void Executor::State::drain_stages() {
+  // What comes back from Python is taken by the window now.
+  if (has_clocks) serial.now_ms = clock.now_ms();
   for (const auto& stage : plan.stages) {
     stage.op->drain(serial);
     stage.op->flush(serial);
@@ -287,6 +302,24 @@ bool Executor::State::has_pending() const {
 
 bool Executor::State::is_finished() const {
   return std::all_of(is_source_done.begin(), is_source_done.end(), [](bool done) { return done; });
+}
+
+// A timer fires when its millisecond is over.
+int64_t Executor::State::until_next_timer_us() const {
+  int64_t least_us = INT64_MAX;
+  const int64_t now_us = clock.now_us();
+  for (const PlannedGroup& group : plan.groups) {
+    for (const ProcessingTimeOperator* op : group.clocks) {
+      const std::optional<int64_t> next = op->next_timer();
+      int64_t left_us = 0;
+      if (!next || __builtin_mul_overflow(*next + 1, int64_t{1000}, &left_us) ||
+          __builtin_sub_overflow(left_us, now_us, &left_us)) {
+        continue;  // farther away than any wait
+      }
+      least_us = std::min(least_us, std::max<int64_t>(left_us, 0));
+    }
+  }
+  return least_us;
 }
 
 void Executor::State::wait(int64_t budget_us) const {
@@ -308,7 +341,8 @@ void Executor::State::wait(int64_t budget_us) const {
                       topic->spec().partitions.end());
     offsets.insert(offsets.end(), topic->wait_offsets().begin(), topic->wait_offsets().end());
   }
-  if (log != nullptr) log->wait_any(partitions, offsets, std::min(budget_us, slice_us));
+  slice_us = std::min({budget_us, slice_us, until_next_timer_us()});
+  if (log != nullptr && slice_us > 0) log->wait_any(partitions, offsets, slice_us);
 }
 
 RunStatus Executor::State::run(int64_t budget_us) {

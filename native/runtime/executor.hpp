@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "runtime/graph.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/trigger_stage.hpp"
@@ -37,6 +38,8 @@ struct ExecutorOptions {
   // Of sources that meet and are in no log, each gives so many rows before another has its turn. It
   // is part of the order of rows: a job that goes on must keep it.
   int64_t turn_rows = 65536;
+  // Of processing time; null: the wall clock.
+  std::shared_ptr<const ManualClock> clock = nullptr;
 };
 
 enum class RunStatus : uint8_t {

@@ -94,14 +94,15 @@ expressions::BoundExpressionPtr bind_named(const std::string& name,
 }
 
 SchemaPtr with_time_column(const std::string& name, const SchemaPtr& schema,
-                           const std::string& column, const char* what) {
+                           const std::string& column, const char* what,
+                           TimeUnit unit = TimeUnit::kMicro) {
   if (column.empty()) return schema;
   if (schema->index_of(column) >= 0) {
     fail(ErrorCode::kConfig, name,
          "there already is a column '" + column + "'. Give the " + what + " another name.");
   }
   auto extended = std::make_shared<Schema>(*schema);
-  extended->fields.push_back({column, DataType::timestamp(TimeUnit::kMicro), false});
+  extended->fields.push_back({column, DataType::timestamp(unit), false});
   return extended;
 }
 
@@ -263,6 +264,16 @@ Port Graph::add_python_stage(std::string name, Port input, PythonStageSpec spec)
   const SchemaPtr out = spec.output_schema;
   const auto type = nodes_[static_cast<size_t>(input.node)].watermark_type;
   return add({std::move(name), std::move(spec), {input}, {out}, type});
+}
+
+Port Graph::add_processing_time(std::string name, Port input, ProcessingTimeSpec spec) {
+  if (spec.column.empty()) {
+    fail(ErrorCode::kConfig, name, "the column of the time has no name. Give it one.");
+  }
+  const SchemaPtr out =
+      with_time_column(name, schema(input), spec.column, "processing time", TimeUnit::kMilli);
+  // The watermark of the sources ends here.
+  return add({std::move(name), std::move(spec), {input}, {out}, std::nullopt});
 }
 
 Port Graph::add_union(std::string name, std::vector<Port> inputs) {

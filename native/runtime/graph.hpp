@@ -139,15 +139,26 @@ struct TopicSinkSpec {
   int column_count = 0;          // of the input: the topic's first ones (add_topic_sink sets it)
 };
 
+// The time of the clock as an additional last column of this name, timestamp[ms] not null, which
+// is the event time of the window behind it; see processing_time_operator.hpp.
+struct ProcessingTimeSpec {
+  std::string column;
+  // All windows fire when the input ends, and none before. Else the clock fires them, and what is
+  // open at the end of the input is not shown, but of windows without end.
+  bool waits = false;
+  bool shows_last = false;  // the window behind it is one without end, which the end of input fires
+};
+
 // The rows of all its inputs, whose columns have the same names and types.
 struct UnionSpec {};
 
 // Keeps its input until the caller takes it.
 struct CollectSpec {};
 
-using OperatorSpec = std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec,
-                                  WindowSpec, SessionWindowSpec, CountWindowSpec, PaneWindowSpec,
-                                  PythonStageSpec, UnionSpec, TopicSinkSpec, CollectSpec>;
+using OperatorSpec =
+    std::variant<TopicSourceSpec, BatchSourceSpec, FilterSpec, ProjectSpec, WindowSpec,
+                 SessionWindowSpec, CountWindowSpec, PaneWindowSpec, PythonStageSpec,
+                 ProcessingTimeSpec, UnionSpec, TopicSinkSpec, CollectSpec>;
 
 struct Node {
   std::string name;
@@ -172,6 +183,7 @@ class Graph {
   Port add_count_window(std::string name, Port input, CountWindowSpec spec);
   Port add_pane_window(std::string name, Port input, PaneWindowSpec spec);
   Port add_python_stage(std::string name, Port input, PythonStageSpec spec);
+  Port add_processing_time(std::string name, Port input, ProcessingTimeSpec spec);
   // In the order of the sources' appends; see union_operator.hpp.
   Port add_union(std::string name, std::vector<Port> inputs);
   // The node of a sink or collect.

@@ -23,7 +23,8 @@ struct OperatorMetrics {
   std::atomic<int64_t> ahead_records{0};    // of a source: too far ahead to move the watermark
   std::atomic<int64_t> watermark{windows::kMinWatermark};
   std::atomic<int64_t> state_bytes{0};
-  std::atomic<int64_t> busy_ns{0};  // at work, over all threads, without the operators below
+  std::atomic<int64_t> has_dropped{0};  // windows that were open when the input ended
+  std::atomic<int64_t> busy_ns{0};      // at work, over all threads, without the operators below
 
   static void add(std::atomic<int64_t>& counter, int64_t count) {
     counter.fetch_add(count, std::memory_order_relaxed);
@@ -46,6 +47,7 @@ struct MetricsSnapshot {
   int64_t ahead_records = 0;
   int64_t watermark = windows::kMinWatermark;
   int64_t state_bytes = 0;
+  bool has_dropped = false;  // windows that were open when the input ended, without a word
   int64_t busy_ns = 0;
   int threads = 1;  // that may be at work in it at once
   // Of a topic source: records that are there and not yet taken.

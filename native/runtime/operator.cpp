@@ -36,7 +36,8 @@ void Operator::emit(int output, Rows&& rows, Lane& lane) {
 void Operator::find_readers() {
   for (const auto& consumers : outputs_) {
     for (const Operator* consumer : consumers) {
-      has_readers_ |= consumer->reads_watermarks() || consumer->has_readers_;
+      has_readers_ |=
+          consumer->reads_watermarks() || (consumer->has_readers_ && consumer->passes_watermarks());
     }
   }
 }
@@ -50,12 +51,32 @@ windows::RowWatermarks Operator::in_force(windows::RowWatermarks&& moments, int6
 void Operator::advance(int64_t watermark, Lane& lane) {
   Operator* caller = lane.enter(this);
   OperatorMetrics::set(metrics_.watermark, watermark);
-  on_watermark(watermark, lane);
+  const bool is_dropped = drops_at_end_ && watermark == windows::kMaxWatermark;
+  if (is_dropped && forwards_watermark()) {
+    note_dropped();
+  } else {
+    on_watermark(watermark, lane);
+  }
   if (forwards_watermark()) forward_watermark(watermark, lane);
   lane.leave(caller);
 }
 
 void Operator::on_watermark(int64_t, Lane&) {}
+
+void Operator::note_dropped() {
+  if (next_timer()) OperatorMetrics::set(metrics_.has_dropped, 1);
+}
+
+std::optional<int64_t> Operator::next_timer_below() const {
+  std::optional<int64_t> next;
+  for (const auto& consumers : outputs_) {
+    for (const Operator* consumer : consumers) {
+      const std::optional<int64_t> own = consumer->next_timer();
+      if (own && (!next || *own < *next)) next = own;
+    }
+  }
+  return next;
+}
 
 void Operator::forward_watermark(int64_t watermark, Lane& lane) {
   for (const auto& consumers : outputs_) {
@@ -85,6 +106,7 @@ MetricsSnapshot Operator::snapshot() const {
   reading.ahead_records = metrics_.ahead_records.load(std::memory_order_relaxed);
   reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);
   reading.state_bytes = metrics_.state_bytes.load(std::memory_order_relaxed);
+  reading.has_dropped = metrics_.has_dropped.load(std::memory_order_relaxed) != 0;
   reading.busy_ns = metrics_.busy_ns.load(std::memory_order_relaxed);
   reading.threads = threads_;
   reading.pending_records = pending_records();

@@ -53,6 +53,7 @@ struct Lane {
   int thread = 0;
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
   const ScopeMarks* scopes = nullptr;          // of the batch, in the parallel phase
+  int64_t now_ms = 0;                          // processing time
   // Of the rows that are emitted next, in the serial phase. None: that of their watermarks.
   std::optional<int64_t> position = std::nullopt;
   Operator* current = nullptr;   // at work, or failed
@@ -97,6 +98,11 @@ class Operator {
   MetricsSnapshot snapshot() const;
   // Whether what it does depends on the watermarks of the rows that it takes in.
   virtual bool reads_watermarks() const { return false; }
+  // Of what waits for the watermark: one at which to look again, not later than the first at which
+  // something fires. Windows tell; other operators have nothing that waits.
+  virtual std::optional<int64_t> next_timer() const { return std::nullopt; }
+  // What it holds when the input ends is not shown.
+  void drop_at_end() { drops_at_end_ = true; }
   // Whether an operator below does. After all of those have found it out; before the job starts.
   void find_readers();
   bool has_readers() const { return has_readers_; }
@@ -118,6 +124,12 @@ class Operator {
   virtual void on_watermark(int64_t watermark, Lane& lane);
   // Whether operators below are told of the watermark by this one, now.
   virtual bool forwards_watermark() const { return true; }
+  // Whether operators below see the watermarks of the rows that it takes in.
+  virtual bool passes_watermarks() const { return true; }
+  bool drops_at_end() const { return drops_at_end_; }
+  void note_dropped();
+  // That of the operator below, or the first of several.
+  std::optional<int64_t> next_timer_below() const;
   virtual void on_flush() {}
   // For the snapshot; any thread.
   virtual std::optional<int64_t> pending_records() const { return std::nullopt; }
@@ -142,6 +154,7 @@ class Operator {
   std::optional<DataType> watermark_type_;
   std::vector<std::vector<Operator*>> outputs_;
   bool has_readers_ = false;
+  bool drops_at_end_ = false;
   const WatermarkPath* path_ = nullptr;
   Timeline* scope_path_ = nullptr;
   Timeline* timeline_ = nullptr;

@@ -8,6 +8,7 @@
 #include "runtime/batch_reader.hpp"
 #include "runtime/columns_needed.hpp"
 #include "runtime/count_window_operator.hpp"
+#include "runtime/graph_checks.hpp"
 #include "runtime/hybrid_reader.hpp"
 #include "runtime/session_operator.hpp"
 #include "runtime/source_sets.hpp"
@@ -41,7 +42,7 @@ class Planner {
         edges_(graph.nodes().size()) {}
 
   Plan plan() {
-    check_consumers();
+    check_consumers(graph_);
     plan_groups();
     for (size_t i = 0; i < graph_.nodes().size(); ++i) {
       node_ = static_cast<int>(i);
@@ -50,6 +51,7 @@ class Planner {
           std::visit([this](const auto& spec) { return make(spec); }, node().spec));
       Operator* op = plan_.operators.back().get();
       set_place(op);
+      if (drops_at_end(graph_, node())) op->drop_at_end();
       if (sets_.is_above_merge[i]) op->set_timeline(group().timeline.get(), scope());
       for (size_t k = 0; k < node().inputs.size(); ++k) {
         const Port from = node().inputs[k];
@@ -201,24 +203,6 @@ class Planner {
     if (!edge.is_parallel) return;
     for (const int source : edge.sources) {
       source_plans_[static_cast<size_t>(source)].needs_row_watermarks = true;
-    }
-  }
-
-  void check_consumers() const {
-    std::vector<bool> is_consumed(graph_.nodes().size(), false);
-    for (const Node& node : graph_.nodes()) {
-      for (const Port from : node.inputs) is_consumed[static_cast<size_t>(from.node)] = true;
-    }
-    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
-      const Node& node = graph_.nodes()[i];
-      if (node.outputs.empty() || is_consumed[i]) continue;
-      throw Error(ErrorCode::kConfig,
-                  "the output of operator '" + node.name +
-                      "' goes nowhere. Add a sink or collect behind it.",
-                  {{"operator", node.name}});
-    }
-    if (graph_.nodes().empty()) {
-      throw Error(ErrorCode::kConfig, "the graph is empty. Add a source and a sink.");
     }
   }
 
@@ -429,6 +413,20 @@ class Planner {
         std::make_unique<PythonStageOperator>(node().name, spec.output_schema, spec.keeps_rows);
     plan_.stages.push_back({node_, stage.get()});
     return stage;
+  }
+
+  std::unique_ptr<Operator> make(const ProcessingTimeSpec& spec) {
+    const Edge& in = input();
+    auto schema = std::make_shared<Schema>(*in.schema);
+    schema->fields.push_back(node().outputs[0]->fields.back());
+    output(0) = in;
+    output(0).schema = schema;
+    output(0).sources = {};  // whose watermarks mean nothing below
+    output(0).event_times = {};
+    auto made =
+        std::make_unique<ProcessingTimeOperator>(node().name, std::move(schema), spec.waits);
+    group().clocks.push_back(made.get());
+    return made;
   }
 
   std::unique_ptr<Operator> make(const UnionSpec&) {

@@ -8,6 +8,7 @@
 
 #include "runtime/executor.hpp"
 #include "runtime/graph.hpp"
+#include "runtime/processing_time_operator.hpp"
 #include "runtime/python_stage.hpp"
 #include "runtime/source.hpp"
 #include "runtime/source_group.hpp"
@@ -38,6 +39,7 @@ struct PlannedGroup {
   std::unique_ptr<SourceGroup> reader;
   std::unique_ptr<Timeline> timeline;  // where a union below merges, or windows stand below one
   std::vector<UnionOperator*> unions;  // inputs before outputs
+  std::vector<ProcessingTimeOperator*> clocks;  // inputs before outputs
 };
 
 template <typename T>

@@ -1,6 +1,7 @@
 #pragma once
 // A session aggregation in the graph: results leave when the watermark closes sessions.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ class SessionOperator final : public OrderedWindowOperator {
   // `aggregation`: by index of the actual input.
   SessionOperator(std::string name, WindowInput::Plan input,
                   const windows::SessionAggregationSpec& aggregation);
+
+  std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
 
  protected:
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,

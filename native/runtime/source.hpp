@@ -9,16 +9,22 @@
 
 #include "runtime/batch_skip.hpp"
 #include "runtime/operator.hpp"
+#include "runtime/round_clock.hpp"
 #include "runtime/watermark.hpp"
 #include "runtime/watermark_scope.hpp"
 #include "storage/log_batch.hpp"
 
 namespace pystream::runtime {
 
+struct SourceBatch;
+
 struct RoundLimits {
   int64_t rows = 0;
   int64_t bytes = 0;
   int64_t batches = 0;
+  RoundClock* clock = nullptr;  // of a job that looks at it: the round ends where it moves on
+
+  bool may_take(const std::vector<SourceBatch>& round) const;
 };
 
 // One batch of a round: what a thread needs to process it alone.
@@ -37,6 +43,10 @@ struct SourceBatch {
   std::optional<Array> progress;
   std::vector<Emission> emissions;  // filled by the thread that processes it
 };
+
+inline bool RoundLimits::may_take(const std::vector<SourceBatch>& round) const {
+  return clock == nullptr || clock->may_take(round.empty());
+}
 
 class BatchReader;
 class TopicReader;

@@ -63,12 +63,13 @@ void SourceGroup::begin_topics() {
 
 bool SourceGroup::take_next(const RoundLimits& limits, std::vector<SourceBatch>* round) {
   if (const auto source = next_history()) {
+    if (!limits.may_take(*round)) return false;
     take(*source, std::min(turn_rows_left_, limits.rows), round);
     turn_rows_left_ -= round->back().num_rows;
     return true;
   }
   const auto source = next_topic();
-  if (!source) return false;
+  if (!source || !limits.may_take(*round)) return false;
   pass_log_time(topics_[static_cast<size_t>(*source)]->next_in_order()->header().append_time_us);
   take(*source, 0, round);
   return true;

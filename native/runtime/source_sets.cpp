@@ -37,6 +37,7 @@ bool keeps_parallel(const Node& node, int output) {
   if (is_source(node)) return true;
   if (std::holds_alternative<FilterSpec>(node.spec)) return true;
   if (std::holds_alternative<ProjectSpec>(node.spec)) return true;
+  if (std::holds_alternative<ProcessingTimeSpec>(node.spec)) return true;
   if (std::holds_alternative<UnionSpec>(node.spec)) return true;
   const auto* window = std::get_if<WindowSpec>(&node.spec);
   return window != nullptr && output == kLateOutput && window->aggregation.trigger.is_plain();

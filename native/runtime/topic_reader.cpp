@@ -130,7 +130,7 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
   int64_t batches = 0;
   while (rows < limits.rows && bytes < limits.bytes && batches < limits.batches) {
     Input* input = first_in_order();
-    if (input == nullptr) break;
+    if (input == nullptr || !limits.may_take(*round)) break;
     take(input, round);
     rows += round->back().num_rows;
     bytes += round->back().bytes;

@@ -52,9 +52,12 @@ bool TriggerStageOperator::run(TriggerCalls& calls) {
       add(rows, calls, emit);
     }
   } else {
-    aggregation_.advance(entry.watermarks.all, emit);
+    const bool is_dropped = drops_at_end() && entry.watermarks.all == windows::kMaxWatermark;
+    if (is_dropped) note_dropped();
+    if (!is_dropped) aggregation_.advance(entry.watermarks.all, emit);
     outbox_.push_back(std::move(entry));
   }
+  trigger_bytes_ = calls.bytes();
   aggregation_.set_trigger(nullptr);
   OperatorMetrics::add(metrics_.busy_ns, monotonic_ns() - begin_ns);
   return !queue_.empty();

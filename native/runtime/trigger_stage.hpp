@@ -32,6 +32,7 @@ class TriggerStageOperator final : public StageOperator {
 
   void deliver(Rows&& rows, Lane& lane) override;
   bool reads_watermarks() const override { return true; }
+  std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
   bool has_input() const override { return !queue_.empty(); }
   bool is_empty() const override { return queue_.empty() && outbox_.empty(); }
   void drain(Lane& lane) override;
@@ -42,7 +43,7 @@ class TriggerStageOperator final : public StageOperator {
  protected:
   void on_watermark(int64_t watermark, Lane& lane) override;
   void on_flush() override {
-    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes());
+    OperatorMetrics::set(metrics_.state_bytes, aggregation_.state_bytes() + trigger_bytes_);
   }
 
  private:
@@ -64,6 +65,7 @@ class TriggerStageOperator final : public StageOperator {
   std::deque<Entry> queue_;
   std::deque<Entry> outbox_;
   std::optional<int64_t> own_position_;  // of the panes that the record at work fires
+  int64_t trigger_bytes_ = 0;            // that the trigger held when it was called last
   int64_t arrivals_ = 0;                 // rows moved on; state that is checkpointed
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 // Windows with a trigger in the graph: rows in, panes out.
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@ class TriggeredOperator final : public OrderedWindowOperator {
                     const Spec& spec)
       : OrderedWindowOperator(std::move(name), kind, std::move(input_plan)),
         aggregation_(input().with_event_time(spec), input().schema()) {}
+
+  std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
 
  protected:
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,

@@ -21,6 +21,7 @@ class WindowOperator final : public Operator {
   bool may_be_late(int64_t min_event_time, int64_t watermark) const;
 
   bool reads_watermarks() const override { return true; }
+  std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;

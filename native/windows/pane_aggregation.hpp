@@ -78,6 +78,7 @@ class PaneAggregation {
   // Key and window of a pane, for messages: "user = 'ann' in window [0, 10)".
   std::string describe(uint32_t pane) const;
   const PaneTable& panes() const { return panes_; }
+  std::optional<int64_t> next_timer() const { return panes_.next_timer(); }
 
   int64_t state_bytes() const;
   int64_t open_panes() const { return panes_.in_use(); }

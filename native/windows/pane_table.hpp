@@ -9,6 +9,7 @@
 // look at which pane, follow from them.
 
 #include <cstdint>
+#include <optional>
 #include <queue>
 #include <span>
 #include <vector>
@@ -73,6 +74,9 @@ class PaneTable {
   uint32_t open(uint32_t key, uint32_t newer, int64_t start, int64_t last, int64_t arrival);
   // Takes a pane out of its chain, with its timers; the number may be used again.
   void release(uint32_t pane);
+
+  // As SessionTimers::next().
+  std::optional<int64_t> next_timer() const { return timers_.next(); }
 
   int64_t watermark() const { return watermark_; }
   // Whether the watermark has passed the window's end.

@@ -409,6 +409,8 @@ void SessionAggregation::advance(int64_t watermark, const Emit& emit) {
   state.compact();
 }
 
+std::optional<int64_t> SessionAggregation::next_timer() const { return state_->timers.next(); }
+
 int64_t SessionAggregation::state_bytes() const {
   return state_->keys.bytes() + state_->sessions.bytes() + state_->timers.bytes() +
          state_->table.bytes();

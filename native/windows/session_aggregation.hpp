@@ -42,6 +42,9 @@ class SessionAggregation {
   // watermark never goes back.
   void advance(int64_t watermark, const Emit& emit);
 
+  // A watermark at which to look again: none below it fires a session. None where there is none.
+  std::optional<int64_t> next_timer() const;
+
   // Bytes held by keys, sessions and accumulators; number of sessions held.
   int64_t state_bytes() const;
   int64_t open_sessions() const;

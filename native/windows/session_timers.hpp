@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,6 +39,18 @@ class SessionTimers {
     }
     last_ = watermark;
     for (const Timer& timer : moved_) arm(timer.time, timer.session);
+  }
+
+  // A time at which to look again: not later than the first timer. None where there is none.
+  std::optional<int64_t> next() const {
+    for (size_t i = 0; i < buckets_.size(); ++i) {
+      if (buckets_[i].empty()) continue;
+      if (i == 0) return last_;
+      if (i == 64) return 0;
+      const uint64_t above = static_cast<uint64_t>(last_) >> i << i;
+      return static_cast<int64_t>(above | uint64_t{1} << (i - 1));
+    }
+    return std::nullopt;
   }
 
   // Sessions have new numbers; timers of those without one (kNoId) are dropped.

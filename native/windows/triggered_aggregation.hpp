@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,11 @@ class TriggeredAggregation {
 
   // Fires everything that is due at the watermark, which never goes back.
   void advance(int64_t watermark, const EmitPanes& emit);
+
+  // The first watermark at which something may fire; none where nothing waits.
+  std::optional<int64_t> next_timer() const {
+    return next_moment_ == kMaxWatermark ? std::nullopt : std::optional(next_moment_);
+  }
 
   int64_t state_bytes() const;
 

@@ -401,6 +401,12 @@ void WindowAggregation::settle() {
   state_->for_each_merged([](const AccumulatorTable& table) { table.settle(); });
 }
 
+std::optional<int64_t> WindowAggregation::next_timer() const {
+  const std::optional<int64_t> window = state_->next_window();
+  if (!window) return std::nullopt;
+  return state_->slicing.window_end(*window) - 1;
+}
+
 int64_t WindowAggregation::state_bytes() const {
   State& state = *state_;
   int64_t total = 0;

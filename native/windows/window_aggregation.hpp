@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -167,6 +168,9 @@ class WindowAggregation {
   // Fires every window with end - 1 <= watermark, in order of end, each as one or more batches.
   // No add() may run meanwhile. The watermark never goes back.
   void advance(int64_t watermark, const EmitWindow& emit);
+
+  // The first watermark that fires a window; none where no window is open.
+  std::optional<int64_t> next_timer() const;
 
   // Bytes held by keys and accumulators; number of open windows' slices.
   int64_t state_bytes() const;

@@ -1218,6 +1218,21 @@ class Graph:
         watermark; else all get that from before the batch.
         """
 
+    def add_processing_time(
+        self,
+        name: str,
+        input: Port,
+        column: str,
+        *,
+        waits: bool = False,
+        shows_last: bool = False,
+    ) -> Port:
+        """Add the time of the clock as the last column, the event time of the window behind it.
+
+        The clock fires that window. What it holds at the end of the input is shown if `shows_last`
+        says so. With `waits` all fires then, and nothing before.
+        """
+
     def add_union(self, name: str, inputs: Sequence[Port]) -> Port:
         """Put the rows of several inputs of equal columns into one stream.
 
@@ -1290,6 +1305,10 @@ class OperatorMetrics:
         """How many may be at work in it at once."""
 
     @property
+    def has_dropped(self) -> bool:
+        """Whether windows of processing time were open when the input ended."""
+
+    @property
     def state_bytes(self) -> int: ...
 
 @type_check_only
@@ -1301,6 +1320,7 @@ class _TriggerCalls(Protocol):
     def on_element(self, pane: int, row: int, time: int) -> int: ...
     def on_event_time(self, pane: int, time: int) -> int: ...
     def on_merge(self, target: int, merged: list[int]) -> None: ...
+    def state_bytes(self) -> int: ...
     def clear(self, pane: int) -> None: ...
 
 @final
@@ -1334,8 +1354,12 @@ class Executor:
         round_rows: int = ...,
         chunk_rows: int = ...,
         turn_rows: int = ...,
+        clock: ManualClock | None = None,
     ) -> None:
-        """Raises ConfigError when a setting is wrong or an operator's output goes nowhere."""
+        """Processing time is that of `clock`, or of the wall clock.
+
+        Raises ConfigError when a setting is wrong or an operator's output goes nowhere.
+        """
 
     def run(self, budget_us: int) -> RunStatus:
         """Work for about that long; tailing sources wait that long for input.

@@ -374,6 +374,15 @@ void bind_graph(py::module_& module) {
           },
           py::arg("name"), py::arg("input"), py::arg("schema"), py::kw_only(),
           py::arg("keeps_rows") = false)
+      .def(
+          "add_processing_time",
+          [](Graph& self, std::string name, Port input, std::string column, bool waits,
+             bool shows_last) {
+            return self.add_processing_time(std::move(name), input,
+                                            {std::move(column), waits, shows_last});
+          },
+          py::arg("name"), py::arg("input"), py::arg("column"), py::kw_only(),
+          py::arg("waits") = false, py::arg("shows_last") = false)
       .def("add_union", &Graph::add_union, py::arg("name"), py::arg("inputs"))
       .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
            py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
@@ -386,12 +395,14 @@ void bind_graph(py::module_& module) {
 }
 
 std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t round_rows,
-                                        int64_t chunk_rows, int64_t turn_rows) {
+                                        int64_t chunk_rows, int64_t turn_rows,
+                                        std::shared_ptr<ManualClock> clock) {
   runtime::ExecutorOptions options;
   options.threads = threads;
   options.round_rows = round_rows;
   options.chunk_rows = chunk_rows;
   options.turn_rows = turn_rows;
+  options.clock = std::move(clock);
   const py::gil_scoped_release release;  // opens readers
   return std::make_unique<Executor>(graph, options);
 }
@@ -402,7 +413,7 @@ void bind_executor(py::module_& module) {
   py::class_<Executor>(module, "Executor", py::release_gil_before_calling_cpp_dtor())
       .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
            py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows,
-           py::arg("turn_rows") = defaults.turn_rows)
+           py::arg("turn_rows") = defaults.turn_rows, py::arg("clock") = py::none())
       .def(
           "run",
           [](Executor& self, int64_t budget_us) {
@@ -440,6 +451,7 @@ void bind_metrics(py::module_& module) {
       .def_readonly("ahead_records", &MetricsSnapshot::ahead_records)
       .def_property_readonly("watermark",
                              [](const MetricsSnapshot& self) -> std::optional<int64_t> {
+                               if (!self.watermark_type) return std::nullopt;  // no event time
                                const bool is_open = self.watermark != windows::kMinWatermark &&
                                                     self.watermark != windows::kMaxWatermark;
                                return is_open ? std::optional(self.watermark) : std::nullopt;
@@ -448,6 +460,7 @@ void bind_metrics(py::module_& module) {
       .def_readonly("pending_records", &MetricsSnapshot::pending_records)
       .def_readonly("busy_ns", &MetricsSnapshot::busy_ns)
       .def_readonly("threads", &MetricsSnapshot::threads)
+      .def_readonly("has_dropped", &MetricsSnapshot::has_dropped)
       .def_readonly("state_bytes", &MetricsSnapshot::state_bytes);
 }
 

@@ -54,7 +54,8 @@ class PythonTrigger final : public runtime::TriggerCalls {
         on_element_(calls.attr("on_element")),
         on_event_time_(calls.attr("on_event_time")),
         on_merge_(calls.attr("on_merge")),
-        clear_(calls.attr("clear")) {}
+        clear_(calls.attr("clear")),
+        state_bytes_(calls.attr("state_bytes")) {}
   ~PythonTrigger() override { panes_->set(nullptr, nullptr); }
 
   void begin(const PaneAggregation& aggregation) override {
@@ -79,11 +80,12 @@ class PythonTrigger final : public runtime::TriggerCalls {
     panes_->set(aggregation_, &panes);
     clear_(pane);
   }
+  int64_t bytes() const override { return state_bytes_().cast<int64_t>(); }
 
  private:
   std::shared_ptr<TriggerPanes> panes_;
   const PaneAggregation* aggregation_ = nullptr;
-  py::object begin_, next_batch_, on_element_, on_event_time_, on_merge_, clear_;
+  py::object begin_, next_batch_, on_element_, on_event_time_, on_merge_, clear_, state_bytes_;
 };
 
 py::object bounds(const TriggerPanes& self, uint32_t pane) {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pystream.connectors.file_formats import FileFormat
     from pystream.connectors.file_names import FilePaths
     from pystream.engines.local import Job, JobResult, Progress
+    from pystream.engines.local.clock import ManualClock
     from pystream.log import Log
     from pystream.pipeline.watermarks import WatermarkStrategy
 
@@ -41,6 +42,9 @@ class Environment:
     parallelism : int, default 1
         Threads, each of which works on a group of partitions. Results do not depend on it, up
         to the last bits of float sums and the order of keys within a window.
+    clock : ManualClock, optional
+        Of processing time (:meth:`WatermarkStrategy.for_processing_time`), in tests: a
+        ``pystream.testing.ManualClock``. Default: the clock of the machine.
 
     Notes
     -----
@@ -58,12 +62,17 @@ class Environment:
     """
 
     def __init__(
-        self, log: Log | None = None, *, name: str = "pipeline", parallelism: int = 1
+        self,
+        log: Log | None = None,
+        *,
+        name: str = "pipeline",
+        parallelism: int = 1,
+        clock: ManualClock | None = None,
     ) -> None:
         if not isinstance(parallelism, int) or parallelism < 1:
             raise ConfigError(f"parallelism is {parallelism!r}. Pass a whole number from 1.")
         self.name = name
-        self._engine = LocalEngine(log, name, parallelism)
+        self._engine = LocalEngine(log, name, parallelism, clock)
         self._sinks: list[nodes.Node] = []
 
     def __repr__(self) -> str:
@@ -339,7 +348,9 @@ class Environment:
             What is late. ``"replay"``: what was late for a job that followed the topic live; the
             watermark moves with every record. ``"perfect"``: nothing; the watermark stays at its
             minimum to the end of the input, as in Flink's BATCH mode, and every window fires then,
-            once. All windows are held in memory until then.
+            once. All windows are held in memory until then. Windows of processing time go by the
+            clock of this run; with ``"replay"`` those that are open when the input ends are not
+            shown, with ``"perfect"`` all fire then.
         runner : str, default "local"
             Only ``"local"`` exists.
         on_progress : callable, optional

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.plan.expressions import ExpressionNode
 
-__all__ = ["EventTime", "check_event_time", "plan_watermark", "ticks"]
+__all__ = ["EventTime", "ProcessingTime", "Time", "check_event_time", "plan_watermark", "ticks"]
 
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
@@ -41,6 +41,35 @@ class EventTime:
     column: str
     tick: int
     shift: int = 0
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"event-time column {self.column!r}"
+
+
+@dataclass(frozen=True)
+class ProcessingTime:
+    """The clock is the time of a stream's records: when a window takes them.
+
+    Attributes
+    ----------
+    results : EventTime or None
+        Of the results of windows: the last instant of their windows, for record timestamps.
+    tick : int
+        Nanoseconds, as of event time.
+    """
+
+    results: EventTime | None = None
+    tick: int = 10**6
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return "processing time"
+
+
+Time = EventTime | ProcessingTime
 
 
 def check_event_time(column: str, schema: Any) -> EventTime:
@@ -75,8 +104,8 @@ def plan_watermark(
     infer: Callable[[ExpressionNode, Schema], DataType],
     *,
     has_append_times: bool,
-) -> tuple[EventTime | None, Watermark | None]:
-    """Return the event time and the watermark of a source, in ticks of its column.
+) -> tuple[Time | None, Watermark | None]:
+    """Return the time of a source's records and its watermark, in ticks of the event-time column.
 
     Parameters
     ----------
@@ -99,6 +128,8 @@ def plan_watermark(
     """
     if strategy is None:
         return None, None
+    if strategy.is_processing_time:
+        return ProcessingTime(), None
     event_time = check_event_time(strategy.timestamp, schema)
     if strategy.watermark is not None:
         _check_type(strategy.watermark, infer(strategy.watermark, schema), strategy, schema)
@@ -131,20 +162,20 @@ def _check_type(
         )
 
 
-def ticks(nanoseconds: int, event_time: EventTime, what: str) -> int:
-    """Convert a duration into ticks of the event-time column.
+def ticks(nanoseconds: int, time: Time, what: str) -> int:
+    """Convert a duration into ticks of the event-time column, or milliseconds of the clock.
 
     Raises
     ------
     ConfigError
         If the duration is not a whole number of ticks or does not fit into 63 bits.
     """
-    count, rest = divmod(nanoseconds, event_time.tick)
+    count, rest = divmod(nanoseconds, time.tick)
     if rest:
+        finer = ", or a finer column type" if isinstance(time, EventTime) else ""
         raise ConfigError(
-            f"{what} is {nanoseconds} ns, which is not a whole number of ticks of event-time "
-            f"column {event_time.column!r} ({event_time.tick} ns each). "
-            "Use a multiple, or a finer column type."
+            f"{what} is {nanoseconds} ns, which is not a whole number of ticks of {time.label} "
+            f"({time.tick} ns each). Use a multiple{finer}."
         )
     if abs(count) >= 2**62:
         raise ConfigError(f"{what} of {count} ticks is too large. Use less than 2**62 ticks.")

@@ -137,13 +137,15 @@ def _window(node: nodes.WindowAggregation) -> str:
 
 def _assigner(node: nodes.WindowAggregation) -> str:
     assigner = node.assigner
+    unit = "ms of processing time" if node.is_processing_time else f"ticks of {node.event_time}"
+    clock = " of processing time" if node.is_processing_time else ""
     if isinstance(assigner, nodes.SessionAssigner):
-        return f"session(gap={assigner.gap} ticks of {node.event_time})"
+        return f"session(gap={assigner.gap} {unit})"
     if isinstance(assigner, nodes.CountAssigner):
         slide = "" if assigner.slide == assigner.size else f", slide={assigner.slide}"
-        return f"count_window({assigner.size}{slide} records)"
+        return f"count_window({assigner.size}{slide} records{clock})"
     if isinstance(assigner, nodes.GlobalAssigner):
-        return "global_window()"
+        return f"global_window({clock.strip()})"
     size = f"size={assigner.size}"
     if assigner.kind == "hopping":
         size += f", slide={assigner.slide}"
@@ -151,4 +153,4 @@ def _assigner(node: nodes.WindowAggregation) -> str:
         size += f", step={assigner.slide}"
     if assigner.offset:
         size += f", offset={assigner.offset}"
-    return f"{assigner.kind}({size} ticks of {node.event_time})"
+    return f"{assigner.kind}({size} {unit})"

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from pystream.errors import ConfigError, PipelineError, SchemaError
-from pystream.pipeline.event_time import EventTime
+from pystream.pipeline.event_time import EventTime, ProcessingTime, Time
 from pystream.pipeline.expressions import Expression, col
 from pystream.pipeline.stream_ends import StreamEnds
 from pystream.pipeline.udf_stages import StagedColumns, has_udf
@@ -53,7 +53,7 @@ class Stream(StreamEnds):
         env: Environment,
         node: nodes.Node,
         schema: Any,
-        event_time: EventTime | None,
+        event_time: Time | None,
         late_source: Stream | None = None,
     ) -> None:
         self._env = env
@@ -145,7 +145,7 @@ class Stream(StreamEnds):
             replaced.
         """
         event_time = self._event_time
-        if event_time is not None and event_time.column in named:
+        if isinstance(event_time, EventTime) and event_time.column in named:
             raise SchemaError(
                 f"with_columns would replace {event_time.column!r}, which is the event time of "
                 "this stream. Give the new column another name."
@@ -245,9 +245,15 @@ class Stream(StreamEnds):
         for stream in (self, *others):
             node = stream._node
             streams += node.streams if isinstance(node, nodes.Union) else (node,)
-        is_same = all(other._event_time == self._event_time for other in others)
-        event_time = self._event_time if is_same else None
+        event_time = self._common_time(others)
         return Stream(self._env, nodes.Union(tuple(streams)), self.schema, event_time)
+
+    def _common_time(self, others: tuple[Stream, ...]) -> Time | None:
+        times = [self._event_time, *(other._event_time for other in others)]
+        if all(time == times[0] for time in times):
+            return times[0]
+        is_clock = all(isinstance(time, ProcessingTime) for time in times)
+        return ProcessingTime() if is_clock else None
 
     def _check_columns(self, other: Stream) -> None:
         own = [(name, str(dtype)) for name, dtype, _ in self.schema.fields]
@@ -354,7 +360,11 @@ class Stream(StreamEnds):
 
     def _next(self, node: nodes.Node, schema: Any) -> Stream:
         event_time = self._event_time
-        if event_time is not None and event_time.column not in schema.names:
+        if isinstance(event_time, ProcessingTime):
+            results = event_time.results
+            if results is not None and results.column not in schema.names:
+                event_time = ProcessingTime()
+        elif event_time is not None and event_time.column not in schema.names:
             event_time = None
         return Stream(self._env, node, schema, event_time)
 

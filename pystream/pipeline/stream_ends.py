@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pystream.errors import SchemaError
+from pystream.pipeline.event_time import ProcessingTime
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from pystream.pipeline.environment import Environment
-    from pystream.pipeline.event_time import EventTime
+    from pystream.pipeline.event_time import Time
 
 __all__ = ["StreamEnds"]
 
@@ -26,7 +27,7 @@ class StreamEnds:
     schema: Any
     _env: Environment
     _node: nodes.Node
-    _event_time: EventTime | None
+    _event_time: Time | None
 
     def sink_to_topic(
         self, topic: str, *, key: str | None = None, partitions: int = 1, acks: str = "interval"
@@ -62,7 +63,8 @@ class StreamEnds:
             self._require(key, "sink_to_topic")
         elif isinstance(self._node, nodes.WindowAggregation) and len(self._node.keys) == 1:
             key = self._node.keys[0]
-        event_time = self._event_time
+        time = self._event_time
+        event_time = time.results if isinstance(time, ProcessingTime) else time
         node = nodes.TopicSink(
             self._node,
             topic,

@@ -20,8 +20,8 @@ __all__ = ["WatermarkStrategy"]
 class WatermarkStrategy:
     """Names the event-time column and bounds its disorder.
 
-    Make one with :meth:`for_bounded_out_of_orderness`, :meth:`for_monotonous_timestamps` or
-    :meth:`for_punctuated`.
+    Make one with :meth:`for_bounded_out_of_orderness`, :meth:`for_monotonous_timestamps`,
+    :meth:`for_punctuated` or :meth:`for_processing_time`.
 
     Attributes
     ----------
@@ -38,6 +38,8 @@ class WatermarkStrategy:
         After which a partition without records is idle, in nanoseconds; see :meth:`with_idleness`.
     on_idle : {"hold", "advance"}
         What the watermark does while all partitions are idle.
+    is_processing_time : bool
+        Whether the clock takes the place of event time; there is no column then.
 
     Notes
     -----
@@ -58,6 +60,7 @@ class WatermarkStrategy:
     max_ahead: int | None = parse_duration_ns(MAX_AHEAD)
     idle_timeout: int | None = None
     on_idle: Literal["hold", "advance"] = "hold"
+    is_processing_time: bool = False
 
     @classmethod
     def for_bounded_out_of_orderness(
@@ -168,17 +171,36 @@ class WatermarkStrategy:
     def for_processing_time(cls) -> WatermarkStrategy:
         """Window by the clock of the machine that runs the job.
 
-        Raises
-        ------
-        NotSupportedError
-            Always: no two runs would give the same. The append time of the log takes its place.
+        The time of a record is what the clock shows when the window takes it, in whole
+        milliseconds; windows fire by the clock, also when no record comes. Nothing is late.
+
+        Returns
+        -------
+        WatermarkStrategy
+
+        Notes
+        -----
+        No two runs give the same, and a replay of the log gives what its own clock says. Where that
+        matters take the time at which the log took the record as the event time:
+        ``from_topic(..., append_time_column="at")`` with ``for_monotonous_timestamps``.
+
+        When a bounded input ends, windows that are still open are not shown, as in Flink's
+        STREAMING mode; with ``execute(mode="perfect")`` all fire then, as in its BATCH mode.
+        Windows without end (:func:`global_window`) fire at the end of the input as ever.
+
+        References
+        ----------
+        Apache Flink, ``TumblingProcessingTimeWindows``, ``ProcessingTimeTrigger``.
+
+        Examples
+        --------
+        >>> strategy = WatermarkStrategy.for_processing_time()
+        >>> rows = ps.Environment().from_arrow({"n": np.array([1, 2, 4])}, watermark=strategy)
+        >>> totals = rows.window_all(ps.count_window(3)).aggregate(total=ps.col("n").sum())
+        >>> totals.to_arrow()["total"].to_pylist()
+        [7]
         """
-        raise NotSupportedError(
-            "WatermarkStrategy.for_processing_time() does not exist: no replay could repeat it. "
-            "Take the time at which the log took the record as the event time: "
-            'from_topic(..., append_time_column="at") with '
-            'WatermarkStrategy.for_monotonous_timestamps(timestamp="at").'
-        )
+        return cls("", 0, is_processing_time=True)
 
     def with_max_ahead(self, limit: str | timedelta | None) -> WatermarkStrategy:
         """Let no record move the watermark that is further than `limit` ahead of the clock.
@@ -216,6 +238,7 @@ class WatermarkStrategy:
         >>> strategy.with_max_ahead("1h").max_ahead
         3600000000000
         """
+        self._refuse_on_processing_time("with_max_ahead")
         if limit is None:
             return replace(self, max_ahead=None)
         nanoseconds = parse_duration_ns(limit, name="max_ahead")
@@ -270,6 +293,7 @@ class WatermarkStrategy:
         >>> strategy.with_idleness("30s").idle_timeout
         30000000000
         """
+        self._refuse_on_processing_time("with_idleness")
         microseconds = parse_duration_us(timeout, name="idle timeout")
         if microseconds < 1:
             raise ConfigError(
@@ -292,3 +316,10 @@ class WatermarkStrategy:
             "yet. Leave it out: topics are read in the order of appends, and tables that are put "
             "into one in turns by their watermarks, so none runs far ahead of what was live."
         )
+
+    def _refuse_on_processing_time(self, method: str) -> None:
+        if self.is_processing_time:
+            raise ConfigError(
+                f"{method}() on processing time, whose watermark is the clock and no matter of "
+                "records. Leave it out."
+            )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError, PipelineError, SchemaError
 from pystream.pipeline.aggregates import Aggregation
-from pystream.pipeline.event_time import EventTime, ticks
+from pystream.pipeline.event_time import EventTime, ProcessingTime, Time, ticks
 from pystream.pipeline.stream import OutputTag, Stream
 from pystream.pipeline.udf_stages import StagedColumns
 from pystream.pipeline.windows import Window
@@ -132,9 +132,13 @@ class WindowedStream:
         A key and window may then have several rows, the last of which is right. Windows that have
         fired stay in memory for as long: see ``state_bytes``.
         """
-        if self._window.kind in ("count", "global") or self._event_time is None:
+        is_clock = isinstance(self._event_time, ProcessingTime)
+        if self._window.kind in ("count", "global") or self._event_time is None or is_clock:
             what = "all records" if self._window.kind == "global" else "counted records"
-            raise ConfigError(f"allowed_lateness() on {what}, of which none is late. Leave it out.")
+            what = "windows of processing time" if is_clock else what
+            raise ConfigError(
+                f"allowed_lateness() on {what}, for which no record is late. Leave it out."
+            )
         nanoseconds = parse_duration_ns(lateness, name="allowed_lateness")
         if nanoseconds < 0:
             raise ConfigError(
@@ -373,21 +377,26 @@ class WindowedStream:
         node = nodes.WindowAggregation(
             stages.node,
             keys=self._keys,
-            event_time=None if time is None else time.column,
-            event_time_shift=0 if time is None else time.shift,
+            event_time=time.column if isinstance(time, EventTime) else None,
+            event_time_shift=time.shift if isinstance(time, EventTime) else 0,
             assigner=self._assigner,
             aggregates=tuple(plans),
             late_tag=None if self._late_tag is None else self._late_tag.name,
             allowed_lateness=self._allowed_lateness,
             trigger=self._trigger,
+            is_processing_time=isinstance(time, ProcessingTime),
         )
         stream = self._stream
         schema = stream._env._engine.window_schema(node, stages.schema)
-        event_time = None if time is None else EventTime("window_end", time.tick, shift=-1)
-        return Stream(stream._env, node, schema, event_time, late_source=stream)
+        result_time: Time | None = None
+        if time is not None:
+            result_time = EventTime("window_end", time.tick, shift=-1)
+            if isinstance(time, ProcessingTime):
+                result_time = ProcessingTime(result_time)
+        return Stream(stream._env, node, schema, result_time, late_source=stream)
 
 
-def _assigner(window: Window, stream: Stream, time: EventTime | None) -> nodes.Assigner:
+def _assigner(window: Window, stream: Stream, time: Time | None) -> nodes.Assigner:
     """Return the window in ticks of the event time."""
     if window.kind == "count":
         return nodes.CountAssigner(window.size, window.slide)
@@ -411,6 +420,6 @@ def _assigner(window: Window, stream: Stream, time: EventTime | None) -> nodes.A
     if dtype.kind not in _GAP_KINDS:
         raise SchemaError(
             f"the gap of sessions is {window.gap} of type {dtype}. Pass a duration, an integer "
-            f'that counts ticks of {time.column!r}, or a string such as "30m".'
+            f'that counts ticks of {time.label}, or a string such as "30m".'
         )
     return nodes.SessionAssigner(window.gap)

@@ -246,6 +246,7 @@ class WindowAggregation(UnaryNode):
     late_tag: str | None
     allowed_lateness: int = 0  # ticks for which a window that has fired takes records
     trigger: Trigger = Trigger()
+    is_processing_time: bool = False  # the clock gives the time, and there is no column of it
 
 
 @dataclass(frozen=True, eq=False)

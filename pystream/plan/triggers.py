@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from pystream.errors import NotSupportedError
+from pystream.errors import ConfigError, NotSupportedError
 
 __all__ = ["Trigger", "TriggerContext", "TriggerResult", "TriggerWindow"]
 
@@ -73,41 +74,108 @@ class TriggerContext:
     """
 
     def __init__(
-        self, timers: _Timers, state: dict[str, Any], merged: tuple[dict[str, Any], ...] = ()
+        self,
+        timers: _Timers,
+        state: dict[str, Any],
+        merged: tuple[dict[str, Any], ...] = (),
+        *,
+        is_processing_time: bool = False,
     ) -> None:
         self._timers = timers
+        self._is_processing_time = is_processing_time
         self.state = state
         self.merged = merged
 
     @property
     def current_watermark(self) -> int:
-        """The watermark in force, in ticks; ``-2**63`` before the first."""
-        return self._timers.watermark()
+        """The watermark in force, in ticks; ``-2**63`` before the first, and without event time."""
+        return -(2**63) if self._is_processing_time else self._timers.watermark()
+
+    @property
+    def current_processing_time(self) -> int:
+        """What the clock shows, in milliseconds.
+
+        Raises
+        ------
+        NotSupportedError
+            Of windows of event time: results would depend on the clock.
+        """
+        self._require_processing_time("current_processing_time", "current_watermark")
+        return self._timers.watermark() + 1
 
     def register_event_time_timer(self, time: int) -> None:
         """Have ``on_event_time`` called when the watermark reaches a time, in ticks.
 
         Registering a time twice is the same as once. One that the watermark has passed is called
         when it moves next.
-        """
-        self._timers.register(time)
-
-    def delete_event_time_timer(self, time: int) -> None:
-        """Take a timer back, if there is one at that time."""
-        self._timers.delete(time)
-
-    def register_processing_time_timer(self, time: int) -> NoReturn:
-        """Refuse.
 
         Raises
         ------
+        ConfigError
+            If it is no whole number of 64 bits.
         NotSupportedError
-            Always: results would depend on the clock.
+            Of windows of processing time, where no watermark moves.
         """
-        raise NotSupportedError(
-            f"register_processing_time_timer({time!r}): triggers have timers of event time only. "
-            "Use register_event_time_timer(), with the append time as event time if need be."
+        self._require_event_time(f"register_event_time_timer({time!r})")
+        self._timers.register(_tick(time))
+
+    def delete_event_time_timer(self, time: int) -> None:
+        """Take a timer back, if there is one at that time; raises as the registration."""
+        self._require_event_time(f"delete_event_time_timer({time!r})")
+        self._timers.delete(_tick(time))
+
+    def register_processing_time_timer(self, time: int) -> None:
+        """Have ``on_processing_time`` called when the clock has passed a time, in milliseconds.
+
+        Registering a time twice is the same as once. One that is over is called a millisecond
+        later.
+
+        Raises
+        ------
+        ConfigError
+            If it is no whole number of 64 bits.
+        NotSupportedError
+            Of windows of event time: results would depend on the clock.
+        """
+        self._require_processing_time(
+            f"register_processing_time_timer({time!r})", "register_event_time_timer()"
         )
+        self._timers.register(_tick(time))
+
+    def delete_processing_time_timer(self, time: int) -> None:
+        """Take a timer back, if there is one at that time; raises as the registration."""
+        self._require_processing_time(
+            f"delete_processing_time_timer({time!r})", "delete_event_time_timer()"
+        )
+        self._timers.delete(_tick(time))
+
+    def _require_processing_time(self, call: str, other: str) -> None:
+        if not self._is_processing_time:
+            raise NotSupportedError(
+                f"{call}: windows of event time do not know the clock, so that a replay gives the "
+                f"same. Use {other}, or make the source's watermark "
+                "WatermarkStrategy.for_processing_time()."
+            )
+
+    def _require_event_time(self, call: str) -> None:
+        if self._is_processing_time:
+            raise NotSupportedError(
+                f"{call}: no watermark moves in windows of processing time. Use the method for "
+                "processing time."
+            )
+
+
+def _tick(time: object) -> int:
+    try:
+        tick = operator.index(time)  # type: ignore[arg-type]
+    except TypeError:
+        tick = None
+    if tick is None or isinstance(time, bool) or not -(2**63) <= tick < 2**63:
+        raise ConfigError(
+            f"a timer at {time!r} ({type(time).__name__}): timers are set to whole ticks of 64 "
+            "bits. Round it with int(), or use window.max_timestamp."
+        )
+    return tick
 
 
 class Trigger(ABC):
@@ -160,7 +228,8 @@ class Trigger(ABC):
         row : mapping
             The record: values by column.
         timestamp : int or None
-            Its event time in ticks; None where the stream has none.
+            Its event time in ticks, or the time of the clock in milliseconds; None where the
+            stream has neither.
         window : TriggerWindow
         ctx : TriggerContext
             Of the record's key in this window.
@@ -177,6 +246,27 @@ class Trigger(ABC):
         ----------
         time : int
             Of the timer; or the end of the window minus one tick, plus the allowed lateness.
+        window : TriggerWindow
+        ctx : TriggerContext
+
+        Returns
+        -------
+        TriggerResult
+            By default ``CONTINUE``.
+        """
+        return TriggerResult.CONTINUE
+
+    def on_processing_time(
+        self, time: int, window: TriggerWindow, ctx: TriggerContext
+    ) -> TriggerResult:
+        """Decide when the clock has passed a timer, or forgets the window.
+
+        Of windows of processing time, which call this and not ``on_event_time``.
+
+        Parameters
+        ----------
+        time : int
+            Of the timer, in milliseconds; or the end of the window minus one.
         window : TriggerWindow
         ctx : TriggerContext
 

@@ -1,7 +1,12 @@
-"""Conformance cases of event-time windows: read them, run them, compare.
+"""Tests of pipelines: conformance cases of event-time windows, and a clock that a test moves.
 
-A case is three small files that say what goes in, which windows it meets and what must come out;
-``docs/formats/conformance.md`` describes them. Not loaded by ``import pystream``.
+Conformance: a case is three small files that say what goes in, which windows it meets and what must
+come out; ``docs/formats/conformance.md`` describes them.
+
+Processing time: :class:`StepwiseJob` runs a stream over topics step by step, at the time that a
+:class:`ManualClock` shows.
+
+Not loaded by ``import pystream``.
 
 Examples
 --------
@@ -19,18 +24,22 @@ Examples
 >>> check_case(case)
 """
 
+from pystream.engines.local.clock import ManualClock
 from pystream.testing.case import Case, InputRow, PaneRow, Result
 from pystream.testing.check import check_case, check_result
 from pystream.testing.files import load_case, save_case
 from pystream.testing.run import run_case
 from pystream.testing.spec import Spec, TriggerSpec, WindowSpec
+from pystream.testing.steps import StepwiseJob
 
 __all__ = [
     "Case",
     "InputRow",
+    "ManualClock",
     "PaneRow",
     "Result",
     "Spec",
+    "StepwiseJob",
     "TriggerSpec",
     "WindowSpec",
     "check_case",

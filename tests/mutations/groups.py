@@ -2,6 +2,7 @@
 
 from tests.mutations import (
     aggregate_rules,
+    clock_rules,
     count_rules,
     group_rules,
     log_rules,
@@ -20,7 +21,8 @@ GROUPS = {
         + session_rules.MUTATIONS
         + count_rules.MUTATIONS
         + trigger_rules.MUTATIONS
-        + union_rules.MUTATIONS,
+        + union_rules.MUTATIONS
+        + clock_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
@@ -28,6 +30,8 @@ GROUPS = {
             "tests/pipeline/test_many_sessions.py",
             "tests/pipeline/test_counts.py",
             "tests/pipeline/test_global_windows.py",
+            "tests/pipeline/test_processing_time.py",
+            "tests/pipeline/test_processing_time_oracle.py",
             "tests/pipeline/test_unions.py",
             "tests/native_api/test_unions.py",
             "tests/pipeline/test_aggregates.py",

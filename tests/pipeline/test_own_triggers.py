@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import pystream as ps
 from pystream import TriggerResult, col, errors
+from pystream.plan import nodes
 from tests.oracle import chains
 from tests.oracle.triggers import Assigner, Fixed, Global, Sessions, Specified, run_operator
 from tests.oracle.windows import Record, rows, run
@@ -323,6 +325,58 @@ def test_timers_of_processing_time_are_refused_by_name() -> None:
     with pytest.raises(errors.OperatorError, match="register_processing_time_timer") as caught:
         rows_of(windowed)
     assert isinstance(caught.value.__cause__, errors.NotSupportedError)
+
+
+@pytest.mark.parametrize("time", [1.5, "5", None, True, 2**63])
+@pytest.mark.parametrize("method", ["register_event_time_timer", "delete_event_time_timer"])
+def test_a_timer_that_is_no_whole_number_is_told_by_its_value(method: str, time: Any) -> None:
+    call: Any = lambda row, stamp, window, ctx: getattr(ctx, method)(time)  # noqa: E731
+    windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Each(call))
+    with pytest.raises(errors.OperatorError, match=r"Each\.on_element") as caught:
+        rows_of(windowed)
+    assert isinstance(caught.value.__cause__, errors.ConfigError)
+    assert str(caught.value.__cause__) == (
+        f"a timer at {time!r} ({type(time).__name__}): timers are set to whole ticks of 64 bits. "
+        "Round it with int(), or use window.max_timestamp."
+    )
+
+
+def test_a_timer_may_be_any_kind_of_whole_number() -> None:
+    class AtOnce(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            ctx.register_event_time_timer(np.int32(window.start + 1))
+            return TriggerResult.CONTINUE
+
+        def on_event_time(self, time: int, window: Any, ctx: Any) -> TriggerResult:
+            return TriggerResult.FIRE_AND_PURGE
+
+    assert rows_of(stream(SALES).window_all(ps.tumbling("10ms")).trigger(AtOnce()))
+
+
+def test_state_bytes_count_what_triggers_keep() -> None:
+    class Keeps(Never):
+        def on_element(self, row: Any, timestamp: Any, window: Any, ctx: Any) -> TriggerResult:
+            ctx.state.setdefault("seen", []).append("x" * self.length + row["user"])
+            return TriggerResult.CONTINUE
+
+        def __init__(self, length: int) -> None:
+            self.length = length
+
+    def held(length: int, window: ps.Window) -> list[int]:
+        env = ps.Environment()
+        table = pa.table({"user": ["ann", "bob", "bob"], "ts": [0, 1, 2], "amount": [1, 1, 1]})
+        windows = env.from_arrow(table, watermark=TIMES).key_by("user").window(window)
+        result = windows.trigger(Keeps(length)).aggregate(n=ps.count())
+        job = env._engine.prepare((nodes.Collect(result._node),), bounded=True)
+        readings = []
+        while job.step() or not readings:
+            readings.append(job.metrics().operators[1].state_bytes)
+        return [*readings, job.metrics().operators[1].state_bytes]
+
+    small, large = held(0, ps.global_window())[-1], held(1000, ps.global_window())[-1]
+    assert 3_000 <= large - small < 3_100
+    # What is forgotten with its window is not counted any more.
+    assert held(100_000, ps.tumbling("10ms"))[-1] < 100_000
 
 
 def test_timer_that_would_fire_for_ever_is_an_error() -> None:

@@ -335,7 +335,6 @@ def test_history_has_no_times_of_a_log(log: ps.Log) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (ps.WatermarkStrategy.for_processing_time, "append_time_column"),
         (lambda: monotonous().with_watermark_alignment("all", "1m"), "is not built yet"),
     ],
 )

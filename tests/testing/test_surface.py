@@ -15,9 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SURFACE = [
     "Case",
     "InputRow",
+    "ManualClock",
     "PaneRow",
     "Result",
     "Spec",
+    "StepwiseJob",
     "TriggerSpec",
     "WindowSpec",
     "check_case",

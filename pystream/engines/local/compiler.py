@@ -235,9 +235,28 @@ class _Compiler:
         if operands.computed:
             outputs = [*_pass_through(input_schema), *operands.computed]
             port = graph.add_project(f"{name}-operands", port, outputs)
-        results, late = self._add_window(node, name, port, aggregates, gap_column)
+        event_time = node.event_time
+        if node.is_processing_time:
+            event_time = _unused("_processing_time", {*graph.schema(port).names})
+            port = self._processing_time(node, name, port, event_time)
+        window = dataclasses.replace(node, event_time=event_time)
+        results, late = self._add_window(window, name, port, aggregates, gap_column)
         self._ports[id(node)] = results
-        self._late[id(node)] = late, input_schema if operands.computed else None
+        has_more = operands.computed or node.is_processing_time
+        self._late[id(node)] = late, input_schema if has_more else None
+
+    def _processing_time(
+        self, node: nodes.WindowAggregation, name: str, port: Port, column: str
+    ) -> Port:
+        """Add the time of the clock as a column, the event time of the window."""
+        is_global = isinstance(node.assigner, nodes.GlobalAssigner)
+        return self._job.graph.add_processing_time(
+            f"{name}-clock",
+            port,
+            column,
+            waits=self._is_perfect,
+            shows_last=is_global and node.trigger.own is None,
+        )
 
     def _aggregate(self, aggregate: nodes.Aggregate, operands: _Operands) -> _Aggregate:
         first = operands.column(aggregate.operand)
@@ -319,7 +338,11 @@ class _Compiler:
         if node.trigger.own is not None:
             columns = tuple(self._job.graph.schema(self._ports[id(node.input)]).names)
             self._job.triggers[results.node] = TriggerStage(
-                node.trigger.own, name, columns, has_time=node.event_time is not None
+                node.trigger.own,
+                name,
+                columns,
+                has_time=node.event_time is not None,
+                is_processing_time=node.is_processing_time,
             )
         return results, late
 

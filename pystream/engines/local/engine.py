@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pystream._native import DataType, Graph, Schema
 from pystream._native import RecordBatch as NativeBatch
+from pystream.engines.local.clock import ManualClock
 from pystream.engines.local.compiler import CompiledJob, PythonStage, compile_plan
 from pystream.engines.local.expressions import infer, lower
 from pystream.engines.local.job import Job
@@ -40,10 +41,17 @@ class LocalEngine:
         Of the job, for messages.
     parallelism : int
         Threads of a job.
+    clock : ManualClock or None
+        Of processing time; None: that of the machine.
     """
 
-    def __init__(self, log: Log | None, name: str, parallelism: int) -> None:
+    def __init__(
+        self, log: Log | None, name: str, parallelism: int, clock: ManualClock | None = None
+    ) -> None:
+        if clock is not None and not isinstance(clock, ManualClock):
+            raise ConfigError(f"clock is {clock!r}. Pass a pystream.testing.ManualClock, or None.")
         self._name = name
+        self._clock = clock
         self._parallelism = parallelism
         self._topics = None if log is None else TopicCatalog(log)
 
@@ -127,7 +135,7 @@ class LocalEngine:
     ) -> Job:
         """Return a job over all sinks that has not begun."""
         job = self._compile(sinks, bounded=bounded, is_perfect=is_perfect)
-        return Job(job, self._name, self._parallelism)
+        return Job(job, self._name, self._parallelism, processing_clock=self._clock)
 
     def table(self, schema: Schema, batches: list[NativeBatch]) -> CollectedTable:
         """Return what a job collected, for the libraries that take tables."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 import traceback
@@ -11,10 +13,12 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pystream._native import Executor, RecordBatch
 from pystream.config import parse_duration_ns
+from pystream.engines.local.clock import ManualClock
 from pystream.engines.local.compiler import CompiledJob, PythonStage
 from pystream.engines.local.file_outputs import FileOutputs
 from pystream.engines.local.metrics import JobMetrics, OperatorMetrics, read_operator
@@ -28,6 +32,7 @@ __all__ = ["Job", "JobResult", "Progress"]
 Result = TypeVar("Result")
 
 _BUDGET_US = 100_000  # how long the core works before Python looks for Ctrl-C
+_PACKAGE = str(Path(__file__).parents[2]) + os.sep
 _END_SECONDS = 10.0  # how long the end of the program waits for a job that was left running
 
 
@@ -113,13 +118,16 @@ class Job:
         name: str,
         parallelism: int,
         clock: Callable[[], int] = time.time_ns,
+        *,
+        processing_clock: ManualClock | None = None,
     ) -> None:
         self.name = name
         self._job = job
         self._clock = clock
         self._started = time.monotonic()
         self._seconds: float | None = None  # once it has ended
-        self._executor = Executor(job.graph, threads=parallelism)
+        native_clock = None if processing_clock is None else processing_clock._native
+        self._executor = Executor(job.graph, threads=parallelism, clock=native_clock)
         self._must_stop = threading.Event()  # what the core was asked, for the stages in Python
         self._has_ended = threading.Event()
         self._result: JobResult | None = None
@@ -287,8 +295,24 @@ class Job:
                     tell.now()
                 if status == "finished":
                     outputs.commit()
+                    _warn_of_dropped(executor)
                 if status in ("finished", "stopped"):
                     return status, collected
+
+    def step(self) -> list[RecordBatch]:
+        """Work off what is there now, in this thread, and return what the collect holds.
+
+        For tests, which call this over and over instead of :meth:`run`: it waits for nothing.
+        """
+        collected: list[RecordBatch] = []
+        while True:
+            status = self._run_core(lambda: self._executor.run(0))
+            for stage in self._executor.pending():
+                self._run_stage(stage, None)
+            if self._job.collect is not None:
+                collected += self._executor.take_collected(self._job.collect)
+            if status in ("idle", "finished", "stopped"):
+                return collected
 
     def _run_core(self, work: Callable[[], Result]) -> Result:
         """Let the core work; what was raised in Python comes out."""
@@ -359,15 +383,36 @@ def _warn_of_ahead(executor: Executor) -> bool:
     """Warn, once a job, when records did not move the watermark."""
     for source in executor.metrics():
         if source.ahead_records > 0:
-            warnings.warn(
+            _warn(
                 f"{source.name}: {source.ahead_records} records so far have an event time too far "
                 "ahead, and did not move the watermark. Correct their producer, or allow it: "
-                "watermark.with_max_ahead(limit).",
-                RuntimeWarning,
-                stacklevel=7,  # the caller of execute()
+                "watermark.with_max_ahead(limit)."
             )
             return True
     return False
+
+
+def _warn_of_dropped(executor: Executor) -> None:
+    """Warn when the input ended before the clock had closed all windows."""
+    for window in executor.metrics():
+        if window.has_dropped:
+            _warn(
+                f"{window.name}: the input ended while windows of processing time were open, which "
+                'are not shown then. Pass mode="perfect" to execute(), which shows all windows at '
+                "the end of the input, or window by event time."
+            )
+
+
+def _warn(message: str) -> None:
+    """Warn at the line of the program that asked for the job."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and _is_ours(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,19 +29,32 @@ class TriggerStage:
     columns : tuple of str
         What rows show.
     has_time : bool
-        Whether the stream has event time.
+        Whether the stream has event time, or the clock takes its place.
+    is_processing_time : bool, default False
+        Whether it does.
     """
 
     def __init__(
-        self, trigger: Trigger, operator: str, columns: tuple[str, ...], *, has_time: bool
+        self,
+        trigger: Trigger,
+        operator: str,
+        columns: tuple[str, ...],
+        *,
+        has_time: bool,
+        is_processing_time: bool = False,
     ) -> None:
         self._trigger = trigger
         self._operator = operator
         self._columns = columns
         self._has_time = has_time
+        self._is_processing_time = is_processing_time
         self._panes: TriggerPanes | None = None
         self._rows = _Rows({})
         self._known: dict[int, _Known] = {}  # by pane
+        # What is in the contexts' states, by pane; and the panes that may have another size since.
+        self._bytes_of: dict[int, int] = {}
+        self._state_bytes = 0
+        self._unmeasured: set[int] = set()
 
     # -- called by the core --------------------------------------------------------------------
 
@@ -65,8 +79,10 @@ class TriggerStage:
     def on_event_time(self, pane: int, time: int) -> int:
         """Call the trigger for a timer."""
         window, ctx, _ = self._of(pane)
-        call = self._trigger.on_event_time
-        return self._result(pane, "on_event_time", lambda: call(time, window, ctx))
+        method, call = "on_event_time", self._trigger.on_event_time
+        if self._is_processing_time:
+            method, call = "on_processing_time", self._trigger.on_processing_time
+        return self._result(pane, method, lambda: call(time, window, ctx))
 
     def on_merge(self, target: int, merged: list[int]) -> None:
         """Call the trigger for a pane that has taken in others, or has grown."""
@@ -82,6 +98,15 @@ class TriggerStage:
         """Call the trigger for a pane that is forgotten."""
         self._clear(pane, self._forget(pane))
 
+    def state_bytes(self) -> int:
+        """Return the bytes of what triggers keep in ``ctx.state``, as far as Python tells."""
+        for pane in self._unmeasured:
+            size = _size_of(self._known[pane].ctx.state)
+            self._state_bytes += size - self._bytes_of.get(pane, 0)
+            self._bytes_of[pane] = size
+        self._unmeasured.clear()
+        return self._state_bytes
+
     # -- helpers -------------------------------------------------------------------------------
 
     def _of(self, pane: int) -> _Known:
@@ -89,7 +114,9 @@ class TriggerStage:
         if known is None:
             timers = _Timers(self, pane)
             window = TriggerWindow(*self.native.bounds(pane))
-            known = self._known[pane] = _Known(window, TriggerContext(timers, {}), timers)
+            ctx = TriggerContext(timers, {}, is_processing_time=self._is_processing_time)
+            known = self._known[pane] = _Known(window, ctx, timers)
+        self._unmeasured.add(pane)
         return known
 
     def _forget(self, pane: int) -> _Known:
@@ -97,6 +124,8 @@ class TriggerStage:
         known = self._of(pane)
         known.timers.end()
         del self._known[pane]
+        self._unmeasured.discard(pane)
+        self._state_bytes -= self._bytes_of.pop(pane, 0)
         return known
 
     @property
@@ -131,6 +160,23 @@ class TriggerStage:
     def _place(self, pane: int, method: str) -> str:
         name = f"{type(self._trigger).__name__}.{method}"
         return f"operator {self._operator!r}: trigger {name} for {self.native.describe(pane)}"
+
+
+def _size_of(value: object) -> int:
+    """Return the bytes of a value with what is in its dicts, lists, tuples and sets."""
+    seen: set[int] = set()
+    stack, total = [value], 0
+    while stack:
+        part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        total += sys.getsizeof(part, 0)
+        if isinstance(part, dict):
+            stack += [*part, *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            stack += part
+    return total
 
 
 class _Timers:

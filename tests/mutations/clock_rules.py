@@ -1,0 +1,35 @@
+"""Wrong turns in windows of processing time."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Edit, Mutation
+
+CLOCK = "native/runtime/processing_time_operator.cpp"
+
+MUTATIONS = (
+    Mutation(
+        "a window of the clock closes before its last millisecond is over",
+        (
+            Edit(CLOCK, "passed_ = now_ms - 1;", "passed_ = now_ms;"),
+            Edit(CLOCK, "*next >= now_ms", "*next > now_ms"),
+        ),
+    ),
+    Mutation(
+        "a record of the clock meets windows that are over",
+        (Edit(CLOCK, "lane.now_ms - 1;\n  rows", "windows::kMinWatermark;\n  rows"),),
+    ),
+    Mutation(
+        "the end of the input shows what the clock has not fired",
+        (Edit("native/runtime/graph_checks.cpp", "clock != nullptr && !clock->waits", "false"),),
+    ),
+    Mutation(
+        "a clock that is set back opens windows that are over",
+        (
+            Edit(
+                "native/runtime/round_clock.hpp",
+                "latest_ms_ = std::max(latest_ms_, ms);",
+                "latest_ms_ = ms;",
+            ),
+        ),
+    ),
+)
