@@ -63,6 +63,7 @@ struct TopicSourceSpec {
   std::optional<WatermarkSpec> watermark;  // none: event time stands still until the input ends
   bool bounded = true;  // stop at the log end offsets seen by the first run(); else tail forever
   storage::OnCorruption on_corruption = storage::OnCorruption::kRaise;
+  storage::Isolation isolation = storage::Isolation::kReadCommitted;
   // When not empty: the record timestamp as an additional last column of this name,
   // timestamp[us] not null.
   std::string timestamp_column;

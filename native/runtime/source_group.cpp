@@ -93,11 +93,14 @@ std::optional<int> SourceGroup::next_history() {
 
 std::optional<int> SourceGroup::next_topic() {
   std::optional<int> first;
-  uint64_t least = 0;
+  uint64_t least = UINT64_MAX;
+  for (const TopicReader* topic : topics_) {
+    if (topic != nullptr) least = std::min(least, topic->undecided_sequence());
+  }
   for (int source = 0; source < size(); ++source) {
     TopicReader* topic = topics_[static_cast<size_t>(source)];
     const storage::LogBatch* next = topic == nullptr ? nullptr : topic->next_in_order();
-    if (next == nullptr || (first && next->append_sequence() >= least)) continue;
+    if (next == nullptr || next->append_sequence() >= least) continue;
     first = source;
     least = next->append_sequence();
   }

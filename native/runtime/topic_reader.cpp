@@ -85,6 +85,7 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
                                                  : spec_.start_offsets[p];
     input.reader = spec_.partitions[p]->reader(input.position);
     input.reader->set_on_corruption(spec_.on_corruption);
+    input.reader->set_isolation(spec_.isolation);
     inputs_.push_back(std::move(input));
   }
   note_positions();
@@ -142,13 +143,17 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
 void TopicReader::begin_round(storage::OrderFrontier frontier) {
   frontier_ = std::move(frontier);
   if (!has_ends_) {
-    for (size_t p = 0; p < inputs_.size(); ++p) inputs_[p].end = frontier_.log_end_offsets[p];
-    has_ends_ = true;
-    if (spec_.bounded) {
-      ends_sum_.store(std::accumulate(frontier_.log_end_offsets.begin(),
-                                      frontier_.log_end_offsets.end(), int64_t{0}),
-                      std::memory_order_relaxed);
+    int64_t sum = 0;
+    for (size_t p = 0; p < inputs_.size(); ++p) {
+      inputs_[p].end = frontier_.log_end_offsets[p];
+      // What is not decided by now is not there.
+      if (spec_.bounded && spec_.isolation == storage::Isolation::kReadCommitted) {
+        inputs_[p].end = std::min(inputs_[p].end, spec_.partitions[p]->last_stable_offset());
+      }
+      sum += inputs_[p].end;
     }
+    has_ends_ = true;
+    if (spec_.bounded) ends_sum_.store(sum, std::memory_order_relaxed);
   }
   for (Input& input : inputs_) fill_head(&input);
   note_positions();
@@ -186,21 +191,29 @@ void TopicReader::fill_head(Input* input) {
       input->position = std::max(input->position, input->reader->position());
       return;
     }
-    const bool is_control = (batch->header().flags & storage::kFlagControl) != 0;
-    if (is_control || batch->record_count() == 0) {
-      input->position = batch->next_offset();
-      continue;
-    }
     check_schema(input, *batch);
     if (batch->schema()->size() < topic_schema_->size()) batch->widen(topic_schema_);
     input->head = std::move(batch);
   }
 }
 
+// A batch of a transaction has its place in the order where it was appended, and comes there when
+// it is decided: so nothing behind it may go before.
+uint64_t TopicReader::undecided_sequence() const {
+  uint64_t least = UINT64_MAX;
+  for (const Input& input : inputs_) {
+    if (input.head) continue;
+    const auto undecided = input.reader->undecided();
+    if (undecided) least = std::min(least, undecided->append_sequence);
+  }
+  return least;
+}
+
 TopicReader::Input* TopicReader::first_in_order() {
   Input* first = nullptr;
+  const uint64_t frontier = std::min(frontier_.frontier, undecided_sequence());
   for (Input& input : inputs_) {
-    if (!input.head || input.head->append_sequence() >= frontier_.frontier) continue;
+    if (!input.head || input.head->append_sequence() >= frontier) continue;
     if (first == nullptr || input.head->append_sequence() < first->head->append_sequence()) {
       first = &input;
     }

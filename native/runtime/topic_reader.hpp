@@ -35,6 +35,10 @@ class TopicReader final : public SourceReader {
   const storage::LogBatch* next_in_order();
   void take_next(std::vector<SourceBatch>* round);
 
+  // Of the first batch whose transaction is not decided; UINT64_MAX: there is none. Nothing behind
+  // it may be handed out.
+  uint64_t undecided_sequence() const;
+
   bool has_idleness() const { return tracker_.has_idleness(); }
   // The time of the log has come to `time_us`. Whether the watermark moved.
   bool pass_log_time(int64_t time_us) { return tracker_.pass_log_time(time_us); }

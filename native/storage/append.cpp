@@ -157,9 +157,10 @@ std::shared_ptr<Segment> usable_active(Partition::State& state, const PublishedS
 bool admit(Partition::State& state, const PublishedState& published, const BatchHeader& header,
            ProducerState& producer, AppendResult* result) {
   assert(header.producer_id == producer.identity().id);
-  if (!producer.identity().is_named()) return true;
+  if (!producer.is_followed()) return true;
   state.catch_up(producer, published);
   producer.require_current(state.place->name());
+  if (!producer.identity().is_named()) return true;
   if (header.base_sequence > producer.last_sequence()) return true;
   result->duplicates_up_to = producer.last_sequence();
   return false;
@@ -177,8 +178,10 @@ AppendLock::AppendLock(Partition::State& state, int64_t timeout_us)
   if (is_held_) state_.control.words().holder_pid.store(state_.pid, std::memory_order_relaxed);
 }
 
-AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerState* producer) {
-  const AppendResult result = publish(batch, acks, producer);
+AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerState* producer,
+                                      const TransactionMarker* marker) {
+  const AppendResult result = publish(batch, acks, producer, marker);
+  if (result.base_offset < 0) return result;
   // Records that are there already get the same promise: all up to now becomes durable.
   const bool is_duplicate = result.duplicates_up_to >= 0;
   const bool is_overdue = acks == Acks::kInterval && is_sync_postponed.load();
@@ -194,7 +197,8 @@ AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerSt
   return result;
 }
 
-AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerState* producer) {
+AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerState* producer,
+                                       const TransactionMarker* marker) {
   const BatchHeader unstamped = unstamped_header(*batch);
   AppendResult result;
   {
@@ -210,6 +214,10 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerS
       if (acks != Acks::kPublished) {
         words.interval_end_offset.store(published.data_end_offset, std::memory_order_release);
       }
+      return result;
+    }
+    if (marker != nullptr && !has_open_transaction(marker->transaction_id, published)) {
+      result.base_offset = -1;  // somebody else was faster
       return result;
     }
     if (words.in_flight.load(std::memory_order_relaxed) != kNotInFlight) {
@@ -271,6 +279,7 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerS
       segments->add(segment);
       active = std::move(segment);
     }
+    note_stable(result.base_offset, published, unstamped.flags);
   }
   control.wake();
   wake_waiters(&log->order.words().wake, &log->order.words().waiters);

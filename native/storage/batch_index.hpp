@@ -16,6 +16,8 @@ struct BatchEntry {
   int64_t position = 0;               // of the batch, or of the damage
   int64_t length = 0;                 // bytes, up to the next entry
   bool is_corrupt = false;            // no batch could be read here; the offsets are lost
+  uint16_t flags = 0;                 // of the batch
+  int64_t transaction_id = -1;        // of the batch
   std::atomic<uint64_t> verified{0};  // a bit per buffer whose CRC was right
 };
 
@@ -38,7 +40,7 @@ class BatchIndex {
   }
 
   void append(int64_t base_offset, int64_t next_offset, int64_t position, int64_t length,
-              bool is_corrupt) {
+              bool is_corrupt, uint16_t flags = 0, int64_t transaction_id = -1) {
     const int64_t i = count_.load(std::memory_order_relaxed);
     const uint64_t place = static_cast<uint64_t>(i) + kFirstChunk;
     const uint64_t chunk = std::bit_width(place) - std::bit_width(kFirstChunk);
@@ -49,6 +51,8 @@ class BatchIndex {
     entry.position = position;
     entry.length = length;
     entry.is_corrupt = is_corrupt;
+    entry.flags = flags;
+    entry.transaction_id = transaction_id;
     count_.store(i + 1, std::memory_order_release);
   }
 

@@ -30,6 +30,7 @@ static_assert(offsetof(ControlPage::Words, sync_word) == 512);
 static_assert(offsetof(ControlPage::Words, last_sync_us) == 528);
 static_assert(offsetof(ControlPage::Words, syncing_end) == 536);
 static_assert(offsetof(ControlPage::Words, prewritten_segment) == 576);
+static_assert(offsetof(ControlPage::Words, stable_offset) == 640);
 
 // Tells a slot from zeros and stray bytes; the version makes a slot of another time differ.
 uint64_t check_word(const uint64_t* words, uint64_t version) {
@@ -125,6 +126,9 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->syncing_end.store(0);
   words_->prewritten_segment.store(0);
   words_->prewritten_end.store(0);
+  words_->stable_offset.store(0);
+  words_->stable_check.store(0);  // not known
+  if (state.log_end_offset == 0) set_stable(0);
   publish(state);
   identity.magic = kControlMagic;
   identity.crc = record_crc(identity);
@@ -201,6 +205,18 @@ void ControlPage::set_log_start(int64_t offset) {
 std::optional<int64_t> ControlPage::checked_log_start() const {
   const int64_t offset = words_->log_start_offset.load(std::memory_order_acquire);
   if (words_->log_start_check.load(std::memory_order_acquire) != ~offset) return std::nullopt;
+  return offset;
+}
+
+void ControlPage::set_stable(int64_t offset) const {
+  words_->stable_offset.store(offset, std::memory_order_release);
+  words_->stable_check.store(~offset, std::memory_order_release);
+}
+
+// A reader between the two stores finds that it does not know, and looks for itself.
+std::optional<int64_t> ControlPage::checked_stable() const {
+  const int64_t offset = words_->stable_offset.load(std::memory_order_acquire);
+  if (words_->stable_check.load(std::memory_order_acquire) != ~offset) return std::nullopt;
   return offset;
 }
 

@@ -14,6 +14,7 @@
 //   1536  sync word, waiter flag, pid of the flush lock's holder, time of the last sync, end of the
 //         running one
 //   1600  base offset of a segment, position up to which zeros were written ahead in it
+//   1664  stable offset and its complement
 //
 // Who may write: whoever holds the append lock; of durable_offset (only rises), sync_failed and the
 // last line, whoever holds the flush lock; the waiter flags, any process at any time.
@@ -129,6 +130,9 @@ class ControlPage {
     std::atomic<int64_t> syncing_end;  // what a running sync makes durable; 0: none runs. A hint
     alignas(64) std::atomic<int64_t> prewritten_segment;
     std::atomic<int64_t> prewritten_end;  // in that segment; INT64_MAX: all of it
+    // Below it, every transaction is decided by a marker. Only rises; may lag behind.
+    alignas(64) std::atomic<int64_t> stable_offset;
+    std::atomic<int64_t> stable_check;  // its complement
   };
   Words& words() const { return *words_; }
 
@@ -138,6 +142,10 @@ class ControlPage {
   bool is_consistent() const;
   // The log start offset, when it can be believed.
   std::optional<int64_t> checked_log_start() const;
+  // Under the lock.
+  void set_stable(int64_t offset) const;
+  // The stable offset; nullopt when it is not known, as after a recovery.
+  std::optional<int64_t> checked_stable() const;
   // Raises durable_offset to `offset`; never lowers it.
   void raise_durable(int64_t offset) const;
   // After publish(): wakes every process that waits for the partition.

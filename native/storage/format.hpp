@@ -54,6 +54,8 @@ inline constexpr uint16_t kFlagExplicitOffsets =
     1u << 4;  // a kOffsetDeltaColumn is present (compaction)
 inline constexpr uint16_t kFlagTombstones = 1u << 5;
 inline constexpr uint16_t kFlagExplicitSequences = 1u << 6;  // a kSequenceColumn is present
+// Of a control batch: its transaction was committed in this partition; else it was aborted.
+inline constexpr uint16_t kFlagCommit = 1u << 7;
 
 // Of a batch that says nothing about other batches: see BatchHeader::sequence_lag.
 inline constexpr int32_t kUnknownSequenceLag = INT32_MAX;

@@ -31,6 +31,7 @@
 #include "storage/batch_encoder.hpp"
 #include "storage/log_batch.hpp"
 #include "storage/producer_state.hpp"
+#include "storage/transaction_tracker.hpp"
 
 namespace pystream::storage {
 
@@ -111,6 +112,22 @@ enum class OnCorruption : uint8_t {
   kSkip,   // every batch is verified in full before it is handed out, and damage is stepped over
 };
 
+// Which batches a reader is given.
+enum class Isolation : uint8_t {
+  kEverything,       // also control batches: for tools
+  kReadUncommitted,  // all records
+  kReadCommitted,    // those of transactions only once they were committed; stops at the first
+                     // batch of one that is not decided
+};
+
+// Where a reader with kReadCommitted has stopped.
+struct Undecided {
+  int64_t transaction_id = -1;
+  int64_t offset = 0;            // of its batch
+  uint64_t append_sequence = 0;  // of its batch
+  int64_t end_offset = 0;        // its marker is not below; wait for what comes there
+};
+
 // Records that a reader with OnCorruption::kSkip stepped over: [offset, next_offset).
 struct SkippedRange {
   int64_t offset = 0;
@@ -126,6 +143,10 @@ class PartitionReader {
 
   // kRaise at first. Verification is remembered: once per batch and process.
   void set_on_corruption(OnCorruption policy);
+  // kEverything at first. What is left out moves the position as if it had been handed out.
+  void set_isolation(Isolation isolation);
+  // Why the last next() or peek() gave nothing, when a transaction is the reason.
+  std::optional<Undecided> undecided() const;
   // What was stepped over since the last call, in order.
   std::vector<SkippedRange> take_skipped();
 
@@ -171,6 +192,16 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // remembered or there is none.
   std::vector<int64_t> stored_offsets(const ProducerState& producer,
                                       std::span<const int64_t> sequences);
+
+  // Appends the marker of a transaction where it is open: has batches, and no marker yet. Gives its
+  // offset, or nullopt where there was nothing to do. So it may be called by anyone, any number of
+  // times. Errors as of append().
+  std::optional<int64_t> end_transaction(const TransactionMarker& marker, Acks acks);
+  // The transactions that have no marker yet, by their first offset.
+  std::vector<OpenTransaction> open_transactions();
+  // The offset below which all transactions are decided: the log end offset when none is open.
+  // Costs nothing then, else a walk of the headers behind the first open one.
+  int64_t last_stable_offset();
 
   PartitionEnds ends() const;
   // Blocks until there is a record at or behind `offset`; false on timeout. Releases nothing: call

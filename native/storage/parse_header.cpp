@@ -57,6 +57,18 @@ bool has_sound_producer(const BatchHeader& header) {
          header.base_sequence < kSequenceLimit;
 }
 
+// A batch of a transaction names it and has a producer; the marker that ends one is a single
+// record.
+bool has_sound_transaction(const BatchHeader& header) {
+  const bool is_control = (header.flags & kFlagControl) != 0;
+  if ((header.flags & kFlagTransactional) == 0) {
+    return !is_control && (header.flags & kFlagCommit) == 0;
+  }
+  if (header.transaction_id < 0 || header.producer_id < 0) return false;
+  if (!is_control) return (header.flags & kFlagCommit) == 0;
+  return header.record_count == 1 && header.last_offset_delta == 0;
+}
+
 // What the encoding of a column says about one of its buffers.
 struct ExpectedBuffer {
   BufferKind kind;
@@ -234,7 +246,8 @@ HeaderStatus parse_header(std::span<const uint8_t> bytes, uint64_t salt, int64_t
     const bool is_whole = is_intact(bytes, header, salt, file_position);
     return is_whole ? HeaderStatus::kOtherVersion : HeaderStatus::kBad;
   }
-  if (!is_sound_header(header) || !has_sound_offsets(header) || !has_sound_producer(header)) {
+  if (!is_sound_header(header) || !has_sound_offsets(header) || !has_sound_producer(header) ||
+      !has_sound_transaction(header)) {
     return HeaderStatus::kBad;
   }
   if (bytes.size() < header.header_length) return HeaderStatus::kTruncated;

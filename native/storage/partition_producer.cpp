@@ -77,7 +77,9 @@ bool Partition::State::holds(const ProducerPosition& position, const PublishedSt
 std::unique_ptr<ProducerState> Partition::open_producer(const ProducerIdentity& identity,
                                                         const ProducerPosition& position) {
   state_->log->require_usable();
-  if (!identity.is_named()) return std::make_unique<ProducerState>(identity);
+  if (!identity.is_named() && !identity.is_transactional) {
+    return std::make_unique<ProducerState>(identity);
+  }
   const PublishedState published = state_->read_published();
   ProducerPosition start = position;
   if (position.next_offset == ProducerPosition::kUnused) {

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/transaction_scan.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -71,6 +72,18 @@ std::vector<ErrorFact> facts_of(const PartitionPlace& place, int64_t offset, int
               facts_of(place, offset, next_offset, 0, place.directory));
 }
 
+[[noreturn]] void throw_undecidable(const PartitionPlace& place, const Segment& segment,
+                                    const BatchEntry& entry) {
+  throw Error(
+      ErrorCode::kCorruptRecord,
+      range_text(place, entry.base_offset, entry.next_offset) + " belong to transaction " +
+          std::to_string(entry.transaction_id) +
+          ", and whether it was committed stood among records behind them that cannot be "
+          "read." +
+          way_out(entry.next_offset),
+      facts_of(place, entry.base_offset, entry.next_offset, entry.position, segment.path()));
+}
+
 std::optional<int64_t> number_in(const Error& error, const char* name) {
   for (const ErrorFact& fact : error.facts()) {
     const auto* number = std::get_if<int64_t>(&fact.second);
@@ -97,6 +110,9 @@ struct PartitionReader::State {
   int64_t entry = 0;  // in its index: the first not known to end at or below position
   OnCorruption on_corruption = OnCorruption::kRaise;
   std::vector<SkippedRange> skipped;
+  Isolation isolation = Isolation::kEverything;
+  TransactionScan scan;
+  std::optional<Undecided> undecided;  // why read() gave nothing
 
   // What batches of segments with the schema `stored` are read under, as of `schema_changes`.
   SchemaPtr stored;
@@ -116,6 +132,9 @@ struct PartitionReader::State {
   // Makes sure that `entry` exists; false when the segment has no more.
   bool fill_entry(const PublishedState& published);
   void enter_next_segment(const PublishedState& published);
+  // Of a control batch or one of a transaction, by the isolation level.
+  enum class Visibility : uint8_t { kShown, kLeftOut, kUndecided };
+  Visibility visibility_of(const BatchEntry& found);
   LogBatch batch(const BatchEntry& found);
 };
 
@@ -213,10 +232,38 @@ const BatchEntry* PartitionReader::State::find() {
 }
 
 std::optional<LogBatch> PartitionReader::State::read() {
-  const BatchEntry* found = find();
-  if (found == nullptr) return std::nullopt;
-  if (found->is_corrupt) throw_damage(*source->place, *segment, *found);
-  return batch(*found);
+  undecided.reset();
+  for (;;) {
+    const BatchEntry* found = find();
+    if (found == nullptr) return std::nullopt;
+    if (found->is_corrupt) throw_damage(*source->place, *segment, *found);
+    constexpr uint16_t kOfTransactions = kFlagTransactional | kFlagControl;
+    if ((found->flags & kOfTransactions) != 0 && isolation != Isolation::kEverything) {
+      const Visibility visibility = visibility_of(*found);
+      if (visibility == Visibility::kUndecided) return std::nullopt;
+      if (visibility == Visibility::kLeftOut) {
+        position = std::max(position, found->next_offset);
+        ++entry;
+        continue;
+      }
+    }
+    return batch(*found);
+  }
+}
+
+PartitionReader::State::Visibility PartitionReader::State::visibility_of(const BatchEntry& found) {
+  if ((found.flags & kFlagControl) != 0) {
+    scan.forget(found.transaction_id);
+    return Visibility::kLeftOut;
+  }
+  if (isolation == Isolation::kReadUncommitted) return Visibility::kShown;
+  if (const auto is_committed = scan.find(*source, found)) {
+    return *is_committed ? Visibility::kShown : Visibility::kLeftOut;
+  }
+  if (scan.has_damage_behind(found)) throw_undecidable(*source->place, *segment, found);
+  undecided = Undecided{found.transaction_id, found.base_offset,
+                        segment->parsed(found).header.append_sequence, scan.end_offset()};
+  return Visibility::kUndecided;
 }
 
 void PartitionReader::State::step_over(const Error& error) {
@@ -228,6 +275,7 @@ void PartitionReader::State::step_over(const Error& error) {
   position = *next_offset;
   segment = nullptr;
   entry = 0;
+  scan = {};
 }
 
 PartitionReader::PartitionReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -261,6 +309,10 @@ std::optional<LogBatch> PartitionReader::next() {
 
 void PartitionReader::set_on_corruption(OnCorruption policy) { state_->on_corruption = policy; }
 
+void PartitionReader::set_isolation(Isolation isolation) { state_->isolation = isolation; }
+
+std::optional<Undecided> PartitionReader::undecided() const { return state_->undecided; }
+
 std::vector<SkippedRange> PartitionReader::take_skipped() {
   return std::exchange(state_->skipped, {});
 }
@@ -276,6 +328,8 @@ void PartitionReader::seek(int64_t offset) {
   state_->position = offset;
   state_->segment = nullptr;
   state_->entry = 0;
+  state_->scan = {};
+  state_->undecided.reset();
 }
 
 Partition& PartitionReader::partition() const { return *state_->partition; }

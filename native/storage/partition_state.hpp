@@ -18,6 +18,7 @@
 #include "storage/log.hpp"
 #include "storage/log_shared.hpp"
 #include "storage/segment_set.hpp"
+#include "storage/transaction_tracker.hpp"
 
 namespace pystream::storage {
 
@@ -39,15 +40,30 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   uint32_t last_incarnation();
 
   // --- append.cpp ---
-  AppendResult append(EncodedBatch* batch, Acks acks, ProducerState* producer);
+  // `marker`: what the batch says, which is appended only where that transaction is open; else the
+  // result's base_offset is -1.
+  AppendResult append(EncodedBatch* batch, Acks acks, ProducerState* producer,
+                      const TransactionMarker* marker = nullptr);
   // As append(), without waiting for a sync, nor asking for one.
-  AppendResult publish(EncodedBatch* batch, Acks acks, ProducerState* producer);
+  AppendResult publish(EncodedBatch* batch, Acks acks, ProducerState* producer,
+                       const TransactionMarker* marker);
 
   // --- partition_producer.cpp ---
   // Shows `producer`, which has a name, what was published since it was last here.
   void catch_up(ProducerState& producer, const PublishedState& published);
   void see_batches(ProducerState& producer, Segment& segment, const PublishedState& published);
   bool holds(const ProducerPosition& position, const PublishedState& published);
+
+  // --- partition_transactions.cpp ---
+  // Visits the batches from `offset` on, and damage, until `visit` says false; returns the offset
+  // behind the last one, or the end of what is published.
+  int64_t walk_batches(int64_t offset, const PublishedState& published,
+                       const std::function<bool(Segment&, const BatchEntry&)>& visit);
+  // Whether the transaction has batches here and no marker behind them.
+  bool has_open_transaction(int64_t transaction_id, const PublishedState& published);
+  int64_t last_stable_offset();
+  std::vector<OpenTransaction> open_transactions();
+  void note_stable(int64_t begin, const PublishedState& published, uint16_t flags) noexcept;
 
   // --- sync.cpp ---
   // Makes all below `end_offset` durable, by a sync of its own or of anyone else; false when
@@ -135,12 +151,18 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
 
   std::atomic<bool> has_appended{false};
 
+  std::mutex transactions_mutex;    // taken after the append lock
+  TransactionTracker transactions;  // guarded by it
+
   std::atomic<bool> is_sync_requested{false};
   std::atomic<bool> is_prewrite_requested{false};
   // The last background sync could not begin: the next append waits for one, or says why not.
   std::atomic<bool> is_sync_postponed{false};
 
  private:
+  void follow_transactions(const PublishedState& published);
+  bool is_all_stable(const PublishedState& published) const;
+  void raise_stable(int64_t stable);
   bool is_durable(int64_t end_offset) const;
   void sync_published();
   void sync_directories(bool is_new);

@@ -73,7 +73,13 @@ void ProducerState::see(const ParsedHeader& parsed) {
   next_offset_ = header.base_offset + header.last_offset_delta + 1;
   if (header.producer_id != identity_.id) return;
   largest_epoch_ = std::max(largest_epoch_, header.producer_epoch);
+  if (!identity_.is_named()) return;
   remember(SequenceRange::of(parsed), header.base_offset, header.record_count);
+}
+
+void ProducerState::set_epoch(int32_t epoch) {
+  identity_.epoch = epoch;
+  largest_epoch_ = std::max(largest_epoch_, epoch);
 }
 
 void ProducerState::see_incarnation(uint32_t incarnation) {
@@ -98,6 +104,7 @@ void ProducerState::require_current(const std::string& partition) const {
 void ProducerState::appended(const EncodedBatch& batch, int64_t base_offset) {
   if (!identity_.is_named()) {
     last_sequence_ += batch.record_count;
+    if (is_followed()) next_offset_ = base_offset + batch.record_count;
     return;
   }
   remember(SequenceRange::of(batch), base_offset, batch.record_count);

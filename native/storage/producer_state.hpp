@@ -25,8 +25,10 @@ struct ProducerIdentity {
   int64_t id = -1;  // random, 62 bits
   int32_t epoch = 0;
   std::string name;  // empty: without one
+  // Its batches belong to transactions, which take the place of sequences that are known again.
+  bool is_transactional = false;
 
-  bool is_named() const { return !name.empty(); }
+  bool is_named() const { return !name.empty() && !is_transactional; }
 };
 
 // A random producer id.
@@ -71,6 +73,10 @@ class ProducerState {
   explicit ProducerState(const ProducerIdentity& identity, const ProducerPosition& position = {});
 
   const ProducerIdentity& identity() const { return identity_; }
+  // Whether what others publish concerns it.
+  bool is_followed() const { return identity_.is_named() || identity_.is_transactional; }
+  // Of a transactional producer, between two transactions.
+  void set_epoch(int32_t epoch);
 
   // --- Following the partition ---
 
@@ -107,7 +113,7 @@ class ProducerState {
  private:
   void remember(const SequenceRange& range, int64_t base_offset, int64_t record_count);
 
-  const ProducerIdentity identity_;
+  ProducerIdentity identity_;  // only the epoch ever changes
   int32_t largest_epoch_;
   int64_t next_offset_;
   uint32_t incarnation_;

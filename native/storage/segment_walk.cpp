@@ -80,7 +80,8 @@ bool Segment::extend_index(const WalkLimit& limit, int64_t count) {
     if (header.base_offset > walk_offset_) add_damage(header.base_offset, position);
     const int64_t next_offset = header.base_offset + header.last_offset_delta + 1;
     const int64_t length = static_cast<int64_t>(header.total_length);
-    index_.append(header.base_offset, next_offset, position, length, false);
+    index_.append(header.base_offset, next_offset, position, length, false, header.flags,
+                  header.transaction_id);
     walk_position_ = position + length;
     walk_offset_ = next_offset;
   }

@@ -152,6 +152,14 @@ void TopicWriter::append(const RecordBatch& batch, const Timestamps& timestamps,
   if (acks == Acks::kDurable && !sync(result, sync_timeout_us())) throw_sync_timeout(result);
 }
 
+void TopicWriter::set_transaction(int64_t transaction_id, int32_t producer_epoch) {
+  assert(options_.producer.is_transactional);
+  options_.encode.flags |= kFlagTransactional;
+  options_.encode.transaction_id = transaction_id;
+  options_.encode.producer_epoch = producer_epoch;
+  for (const auto& producer : producers_) producer->set_epoch(producer_epoch);
+}
+
 std::vector<int32_t> TopicWriter::sync_all(const TopicAppendResult& result, int64_t timeout_us,
                                            std::map<int32_t, Error>* failures) {
   std::map<int32_t, int64_t> ends;

@@ -84,6 +84,10 @@ class TopicWriter {
               int32_t partition, Acks acks, TopicAppendResult* result,
               const RecordSequences* sequences = nullptr);
 
+  // Of a transactional producer: what is appended from now on belongs to this transaction. No one
+  // may append meanwhile.
+  void set_transaction(int64_t transaction_id, int32_t producer_epoch);
+
   // Throws what append() would throw before anything is published.
   void check(const RecordBatch& batch, const Array* headers) const;
 

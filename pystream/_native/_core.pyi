@@ -291,6 +291,7 @@ def select_true(condition: Array) -> npt.NDArray[np.int32]:
 Acks = Literal["published", "interval", "durable"]
 Codec = Literal["none", "lz4"]
 OnCorruption = Literal["raise", "skip"]
+IsolationLevel = Literal["read_committed", "read_uncommitted"]
 
 def crc32c(data: bytes) -> int:
     """Return the CRC32C (Castagnoli) of some bytes."""
@@ -303,6 +304,22 @@ class AppendResult:
     def append_time_us(self) -> int: ...
     @property
     def append_sequence(self) -> int: ...
+
+@final
+class OpenTransaction:
+    """A transaction that has batches in a partition, and no marker."""
+
+    @property
+    def transaction_id(self) -> int: ...
+    @property
+    def producer_id(self) -> int: ...
+    @property
+    def producer_epoch(self) -> int: ...
+    @property
+    def first_offset(self) -> int: ...
+    @property
+    def is_doubtful(self) -> bool:
+        """Its marker may have stood among records that cannot be read."""
 
 @final
 class PartitionEnds:
@@ -452,11 +469,34 @@ class Partition:
     def wait(self, offset: int, timeout_us: int) -> bool:
         """Block until there is a record at or behind `offset`; False on timeout."""
 
-    def reader(self, offset: int, *, on_corruption: OnCorruption = "raise") -> PartitionReader:
+    def reader(
+        self,
+        offset: int,
+        *,
+        on_corruption: OnCorruption = "raise",
+        isolation_level: Literal["everything"] | IsolationLevel = "everything",
+    ) -> PartitionReader:
         """Raises OffsetOutOfRangeError with both ends.
+
+        With "everything" control batches are handed out too.
 
         With "skip" every batch is verified in full before it is handed out, once per process, and
         what is damaged is stepped over: see `PartitionReader.take_skipped`.
+        """
+
+    def last_stable_offset(self) -> int:
+        """Return the offset below which all transactions are decided by a marker."""
+
+    def open_transactions(self) -> list[OpenTransaction]:
+        """Return the transactions that have batches and no marker, by their first offset."""
+
+    def end_transaction(
+        self, transaction_id: int, *, producer_id: int, producer_epoch: int, is_commit: bool
+    ) -> int | None:
+        """Append the marker of a transaction where it is open; return its offset, or None.
+
+        It is synced within the log's interval. `producer_epoch` is above that of the transaction's
+        batches, and fences their writer.
         """
 
     def sync(self) -> None:
@@ -521,8 +561,26 @@ class SkippedRange:
     def path(self) -> str: ...
 
 @final
+class Undecided:
+    """Where a reader has stopped, before a batch of a transaction that has no marker yet."""
+
+    @property
+    def transaction_id(self) -> int: ...
+    @property
+    def offset(self) -> int:
+        """Of the batch."""
+
+    @property
+    def end_offset(self) -> int:
+        """The marker is not below it."""
+
+@final
 class PartitionReader:
     """Reads batches in offset order without locks. One thread at a time."""
+
+    @property
+    def undecided(self) -> Undecided | None:
+        """Why the last `next` gave nothing, when a transaction is the reason."""
 
     def next(self) -> LogBatch | None:
         """Return the batch that holds `position`, and move past it; None at the end.
@@ -890,14 +948,19 @@ class TopicWriter:
         producer_id: int = -1,
         producer_epoch: int = 0,
         producer_name: str = "",
+        is_transactional: bool = False,
         positions: Sequence[tuple[int, int, int, int] | None] = (),
     ) -> None:
         """All partitions of the topic, in order. Raises ConfigError.
 
         With `append_time`, records get the time of their append as timestamp. Without `producer_id`
         the writer is a new producer. With `producer_name` it has written before: `positions` says
-        for each partition what `positions()` said then, None where it never wrote.
+        for each partition what `positions()` said then, None where it never wrote; unless it is
+        transactional, and says with `set_transaction` what its batches belong to.
         """
+
+    def set_transaction(self, transaction_id: int, producer_epoch: int) -> None:
+        """Let what is appended from now on belong to a transaction. No append may be going on."""
 
     def append(
         self,
@@ -1058,6 +1121,7 @@ class Graph:
         timestamp_column: str | None = None,
         append_time_column: str | None = None,
         on_corruption: OnCorruption = "raise",
+        isolation_level: IsolationLevel = "read_committed",
         history: Sequence[RecordBatch] | object | None = None,
     ) -> Port:
         """Read partitions of one topic in append order; only columns that something needs.

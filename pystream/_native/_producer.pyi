@@ -19,6 +19,7 @@ class RecordAccumulator:
 
     is_idle: bool
     unusable: str | None
+    refusal: Callable[[], StreamError] | None  # gives what `send` raises for now
     def __init__(
         self,
         make_encoder: Callable[[str], TopicEncoder],

@@ -67,6 +67,7 @@ cdef class RecordAccumulator:
     cdef readonly int64_t sealed_count
     cdef public bint is_idle
     cdef public object unusable
+    cdef public object refusal
 
     def __init__(self, make_encoder, wake, wait_for_memory, is_outdated, *, int64_t batch_size,
                  int64_t buffer_memory, int64_t max_record_bytes):
@@ -137,6 +138,8 @@ cdef class RecordAccumulator:
         cdef TopicEncoder encoder
         if self.unusable is not None:
             raise ClosedError(self.unusable)
+        if self.refusal is not None:
+            raise self.refusal()
         found = PyDict_GetItemWithError(self._encoders, topic)
         encoder = self.encoder(topic) if found is NULL else <TopicEncoder>found
         if self.buffered_bytes >= self._buffer_memory:
@@ -204,6 +207,8 @@ cdef class RecordAccumulator:
         # is added after the last look of the background thread would stay here for ever.
         if self.unusable is not None:
             raise ClosedError(self.unusable)
+        if self.refusal is not None:
+            raise self.refusal()
         delivery._batch = batch
         delivery._index = batch._rows.rows()
         delivery._timestamp_us = cells[count].integer

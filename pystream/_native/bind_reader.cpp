@@ -67,12 +67,18 @@ void bind_reader(py::module_& module) {
       .def_readonly("next_offset", &storage::SkippedRange::next_offset)
       .def_readonly("position", &storage::SkippedRange::position)
       .def_readonly("path", &storage::SkippedRange::path);
+  py::class_<storage::Undecided>(module, "Undecided")
+      .def_readonly("transaction_id", &storage::Undecided::transaction_id)
+      .def_readonly("offset", &storage::Undecided::offset)
+      .def_readonly("end_offset", &storage::Undecided::end_offset);
   py::class_<ReaderHandle>(module, "PartitionReader")
       .def(
           "next", [](ReaderHandle& self) { return self.reader->next(); }, Unlocked())
       .def(
           "seek", [](ReaderHandle& self, int64_t offset) { self.reader->seek(offset); },
           py::arg("offset"), Unlocked())
+      .def_property_readonly("undecided",
+                             [](const ReaderHandle& self) { return self.reader->undecided(); })
       .def("take_skipped", [](ReaderHandle& self) { return self.reader->take_skipped(); })
       .def_property_readonly("position",
                              [](const ReaderHandle& self) { return self.reader->position(); })

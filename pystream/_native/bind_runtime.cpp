@@ -102,7 +102,8 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
                       std::optional<int64_t> idle_timeout_us, bool advances_when_idle, bool bounded,
                       std::optional<std::string> timestamp_column,
                       std::optional<std::string> append_time_column,
-                      const std::string& on_corruption, const py::object& history) {
+                      const std::string& on_corruption, const std::string& isolation_level,
+                      const py::object& history) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
@@ -113,6 +114,7 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
   }
   spec.bounded = bounded;
   spec.on_corruption = parse_on_corruption(on_corruption);
+  spec.isolation = parse_isolation(isolation_level);
   if (timestamp_column) spec.timestamp_column = std::move(*timestamp_column);
   if (append_time_column) spec.append_time_column = std::move(*append_time_column);
   if (!history.is_none())
@@ -336,7 +338,7 @@ void bind_graph(py::module_& module) {
            py::arg("idle_timeout_us") = py::none(), py::arg("advances_when_idle") = false,
            py::arg("bounded") = true, py::arg("timestamp_column") = py::none(),
            py::arg("append_time_column") = py::none(), py::arg("on_corruption") = "raise",
-           py::arg("history") = py::none())
+           py::arg("isolation_level") = "read_committed", py::arg("history") = py::none())
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0, py::arg("watermark") = py::none(),

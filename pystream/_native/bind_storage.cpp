@@ -37,6 +37,12 @@ void bind_results(py::module_& module) {
       .def_readonly("base_offset", &storage::AppendResult::base_offset)
       .def_readonly("append_time_us", &storage::AppendResult::append_time_us)
       .def_readonly("append_sequence", &storage::AppendResult::append_sequence);
+  py::class_<storage::OpenTransaction>(module, "OpenTransaction")
+      .def_readonly("transaction_id", &storage::OpenTransaction::transaction_id)
+      .def_readonly("producer_id", &storage::OpenTransaction::producer_id)
+      .def_readonly("producer_epoch", &storage::OpenTransaction::producer_epoch)
+      .def_readonly("first_offset", &storage::OpenTransaction::first_offset)
+      .def_readonly("is_doubtful", &storage::OpenTransaction::is_doubtful);
   py::class_<storage::PartitionEnds>(module, "PartitionEnds")
       .def_readonly("log_start_offset", &storage::PartitionEnds::log_start_offset)
       .def_readonly("log_end_offset", &storage::PartitionEnds::log_end_offset)
@@ -211,14 +217,29 @@ void bind_partition(py::module_& module) {
           py::arg("offset"), py::arg("timeout_us"))
       .def(
           "reader",
-          [](const PartitionHandle& self, int64_t offset, const std::string& on_corruption) {
+          [](const PartitionHandle& self, int64_t offset, const std::string& on_corruption,
+             const std::string& isolation_level) {
             const storage::OnCorruption policy = parse_on_corruption(on_corruption);
+            const storage::Isolation isolation = parse_isolation(isolation_level);
             const py::gil_scoped_release release;
             ReaderHandle handle{self, self->reader(offset)};
             handle.reader->set_on_corruption(policy);
+            handle.reader->set_isolation(isolation);
             return handle;
           },
-          py::arg("offset"), py::kw_only(), py::arg("on_corruption") = "raise")
+          py::arg("offset"), py::kw_only(), py::arg("on_corruption") = "raise",
+          py::arg("isolation_level") = "everything")
+      .def("last_stable_offset", &Partition::last_stable_offset, Unlocked())
+      .def("open_transactions", &Partition::open_transactions, Unlocked())
+      .def(
+          "end_transaction",
+          [](Partition& self, int64_t transaction_id, int64_t producer_id, int32_t producer_epoch,
+             bool is_commit) {
+            return self.end_transaction({transaction_id, producer_id, producer_epoch, is_commit},
+                                        storage::Acks::kInterval);
+          },
+          py::arg("transaction_id"), py::kw_only(), py::arg("producer_id"),
+          py::arg("producer_epoch"), py::arg("is_commit"), Unlocked())
       .def("sync", &Partition::sync, Unlocked())
       .def("backup", &Partition::backup, py::arg("directory"), py::arg("cut"), Unlocked())
       .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })

@@ -102,7 +102,7 @@ std::unique_ptr<TopicWriter> make_writer(
     std::vector<std::shared_ptr<storage::Partition>> partitions, std::vector<int> key_columns,
     const std::string& codec, bool dictionary, bool append_time, int64_t max_batch_rows,
     int64_t max_batch_bytes, int64_t max_record_bytes, int32_t first_keyless_partition,
-    int64_t producer_id, int32_t producer_epoch, std::string producer_name,
+    int64_t producer_id, int32_t producer_epoch, std::string producer_name, bool is_transactional,
     const std::vector<std::optional<PositionTuple>>& given_positions) {
   storage::TopicWriterOptions options;
   options.key_columns = std::move(key_columns);
@@ -110,7 +110,7 @@ std::unique_ptr<TopicWriter> make_writer(
   if (append_time) options.encode.flags |= storage::kFlagAppendTime;
   options.limits = {max_batch_rows, max_batch_bytes, max_record_bytes};
   options.first_keyless_partition = first_keyless_partition;
-  options.producer = {producer_id, producer_epoch, std::move(producer_name)};
+  options.producer = {producer_id, producer_epoch, std::move(producer_name), is_transactional};
   options.positions = positions_of(given_positions, partitions.size());
   const py::gil_scoped_release release;  // reads what a producer with a name has written
   return std::make_unique<TopicWriter>(std::move(partitions), std::move(options));
@@ -161,6 +161,7 @@ void bind_topic_writer(py::module_& module) {
            py::arg("max_record_bytes") = defaults.max_record_bytes,
            py::arg("first_keyless_partition") = 0, py::arg("producer_id") = -1,
            py::arg("producer_epoch") = 0, py::arg("producer_name") = "",
+           py::arg("is_transactional") = false,
            py::arg("positions") = std::vector<std::optional<PositionTuple>>())
       .def("append", &append, py::arg("batch"), py::kw_only(), py::arg("timestamps"),
            py::arg("headers") = py::none(), py::arg("partition") = py::none(),
@@ -174,6 +175,8 @@ void bind_topic_writer(py::module_& module) {
           "partition",
           [](const TopicWriter& self, size_t number) { return self.partitions().at(number); },
           py::arg("number"))
+      .def("set_transaction", &TopicWriter::set_transaction, py::arg("transaction_id"),
+           py::arg("producer_epoch"))
       .def_property_readonly("complete_sequence", &TopicWriter::complete_sequence)
       .def("positions", &positions)
       .def_property_readonly("producer_id",

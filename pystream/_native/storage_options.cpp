@@ -36,6 +36,13 @@ storage::OnCorruption parse_on_corruption(const std::string& text) {
   throw_setting("on_corruption", text, "'raise' or 'skip'");
 }
 
+storage::Isolation parse_isolation(const std::string& text) {
+  if (text == "everything") return storage::Isolation::kEverything;
+  if (text == "read_committed") return storage::Isolation::kReadCommitted;
+  if (text == "read_uncommitted") return storage::Isolation::kReadUncommitted;
+  throw_setting("isolation_level", text, "'read_committed' or 'read_uncommitted'");
+}
+
 storage::TopicId parse_topic_id(const py::bytes& bytes) {
   const std::string_view given = bytes;
   storage::TopicId id;

@@ -14,6 +14,7 @@ namespace pystream::python {
 storage::Acks parse_acks(const std::string& text);
 storage::Codec parse_codec(const std::string& text);
 storage::OnCorruption parse_on_corruption(const std::string& text);
+storage::Isolation parse_isolation(const std::string& text);
 storage::TopicId parse_topic_id(const py::bytes& bytes);
 
 // How batches are stored; key columns and schema id are left at their defaults.

@@ -1,0 +1,330 @@
+// Transactions in a partition: what readers of each level are given, where they stop, markers that
+// are written once whoever writes them, and how far all is decided.
+
+#include <random>
+#include <set>
+
+#include "format_testing.hpp"
+#include "log_crash_testing.hpp"
+#include "log_testing.hpp"
+#include "storage/control_page.hpp"
+#include "storage/segment.hpp"
+#include "storage/topic_writer.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr int64_t kProducer = 4711;
+
+TransactionMarker commit(int64_t id) { return {id, kProducer, 1, true}; }
+TransactionMarker abort(int64_t id) { return {id, kProducer, 1, false}; }
+
+AppendResult append_in(Partition& partition, int64_t transaction, int64_t value) {
+  FixedBuilder<int64_t> values(DataType::of(TypeId::kInt64));
+  values.append(value);
+  EncodeOptions options;
+  options.schema_id = 1;
+  options.flags = kFlagTransactional;
+  options.transaction_id = transaction;
+  options.producer_id = kProducer;
+  options.producer_epoch = 0;
+  options.base_sequence = 0;
+  EncodedBatch batch = encode_batch({test_schema(), 1, {values.finish()}}, {}, nullptr, options);
+  return partition.append(&batch, Acks::kPublished);
+}
+
+std::unique_ptr<PartitionReader> reader_of(Partition& partition, Isolation isolation,
+                                           int64_t offset = 0) {
+  auto reader = partition.reader(offset);
+  reader->set_isolation(isolation);
+  return reader;
+}
+
+std::vector<int64_t> rest_of(PartitionReader& reader) {
+  std::vector<int64_t> result;
+  while (const auto batch = reader.next()) {
+    for (const int64_t value : values_of(*batch)) result.push_back(value);
+  }
+  return result;
+}
+
+std::vector<int64_t> committed(Partition& partition, int64_t offset = 0) {
+  return rest_of(*reader_of(partition, Isolation::kReadCommitted, offset));
+}
+
+using Values = std::vector<int64_t>;
+
+class LogTransactionsTest : public ::testing::Test {
+ protected:
+  void SetUp() override { open(); }
+  void open() {
+    log_ = Log::open(directory_.path());
+    partition_ = log_->open_partition(test_options(0, 8192));
+  }
+  Partition& partition() { return *partition_; }
+
+  TemporaryDirectory directory_{Medium::kMemory};
+  std::shared_ptr<Log> log_;
+  std::shared_ptr<Partition> partition_;
+};
+
+TEST_F(LogTransactionsTest, CommittedRecordsAreGivenAndAbortedOnesLeftOut) {
+  append_in(partition(), 1, 10);
+  append_in(partition(), 2, 20);
+  append_values(partition(), 30);
+  append_in(partition(), 1, 11);
+  EXPECT_EQ(partition().end_transaction(abort(2), Acks::kPublished), 4);
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 5);
+  EXPECT_EQ(committed(partition()), (Values{10, 30, 11}));
+  EXPECT_EQ(rest_of(*reader_of(partition(), Isolation::kReadUncommitted)),
+            (Values{10, 20, 30, 11}));
+}
+
+TEST_F(LogTransactionsTest, AReaderStopsAtTheFirstUndecidedBatchAndGoesOnWhenItIsDecided) {
+  append_values(partition(), 1);
+  append_in(partition(), 7, 2);
+  append_values(partition(), 3);
+  const auto reader = reader_of(partition(), Isolation::kReadCommitted);
+  EXPECT_EQ(rest_of(*reader), Values{1});
+  ASSERT_TRUE(reader->undecided());
+  EXPECT_EQ(reader->undecided()->transaction_id, 7);
+  EXPECT_EQ(reader->undecided()->offset, 1);
+  EXPECT_EQ(reader->undecided()->end_offset, 3);
+  EXPECT_EQ(reader->position(), 1);
+  append_values(partition(), 4);
+  EXPECT_EQ(rest_of(*reader), Values{});
+  partition().end_transaction(commit(7), Acks::kPublished);
+  EXPECT_EQ(rest_of(*reader), (Values{2, 3, 4}));
+  EXPECT_FALSE(reader->undecided());
+  EXPECT_EQ(reader->position(), 5);  // behind the marker
+}
+
+TEST_F(LogTransactionsTest, AMarkerIsWrittenOnceAndOnlyWhereTheTransactionHasRecords) {
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), std::nullopt);
+  append_in(partition(), 1, 10);
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 1);
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), std::nullopt);
+  EXPECT_EQ(partition().ends().log_end_offset, 2);
+}
+
+TEST_F(LogTransactionsTest, AnyoneWritesTheMarkerAndManyAtOnceWriteOne) {
+  append_in(partition(), 1, 10);
+  std::vector<std::thread> threads;
+  std::atomic<int> written{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const auto log = Log::open(directory_.path());
+      const auto partition = log->open_partition(test_options(0, 8192));
+      if (partition->end_transaction(commit(1), Acks::kPublished)) ++written;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(written, 1);
+  EXPECT_EQ(committed(partition()), Values{10});
+}
+
+TEST_F(LogTransactionsTest, TheLastStableOffsetIsThatOfTheFirstOpenTransaction) {
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  append_values(partition(), 1);
+  EXPECT_EQ(partition().last_stable_offset(), 1);
+  append_in(partition(), 1, 2);
+  append_in(partition(), 2, 3);
+  EXPECT_EQ(partition().last_stable_offset(), 1);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  EXPECT_EQ(partition().last_stable_offset(), 2);
+  ASSERT_EQ(partition().open_transactions().size(), 1u);
+  EXPECT_EQ(partition().open_transactions()[0].transaction_id, 2);
+  EXPECT_EQ(partition().open_transactions()[0].first_offset, 2);
+  partition().end_transaction(abort(2), Acks::kPublished);
+  EXPECT_EQ(partition().last_stable_offset(), 5);
+  EXPECT_TRUE(partition().open_transactions().empty());
+}
+
+TEST_F(LogTransactionsTest, ThePageSaysHowFarAllIsStableWithoutALook) {
+  const auto stable = [&] {
+    return ControlPage(
+               File::open(std::make_shared<FileLayer>(),
+                          directory_ / "topics/ab000000000000000000000000000007/0/control", O_RDWR),
+               true)
+        .checked_stable();
+  };
+  append_values(partition(), 1, 3);
+  EXPECT_EQ(stable(), 3);
+  append_in(partition(), 1, 2);
+  append_values(partition(), 1, 3);
+  EXPECT_EQ(stable(), 3);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  EXPECT_EQ(stable(), 8);
+  append_values(partition(), 1);
+  EXPECT_EQ(stable(), 9);
+}
+
+TEST_F(LogTransactionsTest, APageThatDoesNotKnowCostsNothingButALook) {
+  append_values(partition(), 1);
+  append_in(partition(), 1, 2);
+  {
+    ControlPage page(
+        File::open(std::make_shared<FileLayer>(),
+                   directory_ / "topics/ab000000000000000000000000000007/0/control", O_RDWR),
+        true);
+    page.words().stable_check.store(0);
+  }
+  EXPECT_EQ(partition().last_stable_offset(), 1);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  EXPECT_EQ(partition().last_stable_offset(), 3);
+}
+
+TEST_F(LogTransactionsTest, OpenTransactionsAreFoundAgainInAnotherProcessAndAfterAPowerLoss) {
+  append_in(partition(), 1, 1);
+  append_in(partition(), 2, 2);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  partition().sync();
+  log_->close();
+  open();
+  EXPECT_EQ(partition().last_stable_offset(), 1);
+  log_->close();
+  LogOptions options;
+  auto files = std::make_shared<FakeFiles>();
+  files->boot = BootId{9, 9, 9};
+  options.files = files;
+  log_ = Log::open(directory_.path(), options);
+  partition_ = log_->open_partition(test_options(0, 8192));
+  ASSERT_EQ(partition().recovery().kind, RecoveryReport::Kind::kRecovered);
+  EXPECT_EQ(partition().last_stable_offset(), 1);
+  EXPECT_EQ(committed(partition()), Values{1});
+  ASSERT_TRUE(partition().end_transaction(abort(2), Acks::kPublished));
+  EXPECT_EQ(partition().last_stable_offset(), partition().ends().log_end_offset);
+}
+
+TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
+  append_in(partition(), 1, 1);
+  append_in(partition(), 1, 2);
+  append_in(partition(), 1, 3);
+  EXPECT_EQ(committed(partition(), 2), Values{});
+  partition().end_transaction(commit(1), Acks::kPublished);
+  EXPECT_EQ(committed(partition(), 2), Values{3});
+}
+
+TEST_F(LogTransactionsTest, ADecisionAmongDamagedRecordsIsDamage) {
+  append_in(partition(), 1, 1);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  append_values(partition(), 3);
+  partition().sync();
+  log_->close();
+  const std::string path =
+      directory_ / "topics/ab000000000000000000000000000007/0/00000000000000000000.seg";
+  const auto files = std::make_shared<FileLayer>();
+  int64_t position = 0;
+  {
+    const auto segment = Segment::open_file(files, path);
+    segment->extend_index({segment->file_size(), 3}, 3);
+    position = segment->index().at(1).position;
+  }
+  const uint8_t rubbish[4] = {1, 2, 3, 4};
+  File::open(files, path, O_RDWR).write(std::span<const uint8_t>(rubbish), position + 8);
+  open();
+  const auto reader = reader_of(partition(), Isolation::kReadCommitted);
+  try {
+    reader->next();
+    FAIL() << "an undecidable batch was passed over in silence";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptRecord);
+    EXPECT_NE(std::string(error.what()).find("transaction 1"), std::string::npos);
+  }
+  reader->set_on_corruption(OnCorruption::kSkip);
+  EXPECT_EQ(rest_of(*reader), Values{3});
+  EXPECT_EQ(partition().last_stable_offset(), 3);  // it holds up nobody
+}
+
+TEST_F(LogTransactionsTest, AWriterWhoseTransactionWasEndedByAnotherIsFenced) {
+  TopicWriterOptions options;
+  options.producer = {kProducer, 0, "payments", true};
+  options.positions.resize(1);
+  TopicWriter writer({partition_}, options);
+  const auto append = [&](int64_t value) {
+    TopicAppendResult result;
+    const RecordBatch batch{test_schema(), 1, {int64_array({value})}};
+    writer.append(batch, {}, nullptr, 0, Acks::kPublished, &result);
+  };
+  writer.set_transaction(1, 5);
+  append(10);
+  const auto other = Log::open(directory_.path());
+  const auto rescuer = other->open_partition(test_options(0, 8192));
+  ASSERT_TRUE(rescuer->end_transaction({1, kProducer, 6, false}, Acks::kPublished));
+  try {
+    append(11);
+    FAIL() << "it appended behind the marker of its transaction";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kFenced);
+  }
+  writer.set_transaction(2, 6);  // the next one
+  append(12);
+  partition().end_transaction({2, kProducer, 7, true}, Acks::kPublished);
+  EXPECT_EQ(committed(partition()), Values{12});
+}
+
+TEST_F(LogTransactionsTest, RandomInterleavingsAreReadAsAModelSays) {
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](int below) {
+      return static_cast<int>(random() % static_cast<unsigned>(below));
+    };
+    TemporaryDirectory directory(Medium::kMemory);
+    auto log = Log::open(directory.path());
+    auto partition = log->open_partition(test_options(0, 8192));
+    struct Entry {
+      int64_t value, transaction;  // transaction 0: none; value -1: a marker
+    };
+    std::vector<Entry> model;
+    std::set<int64_t> open;
+    std::map<int64_t, bool> decided;
+    int64_t next_id = 1;
+    const auto follower = reader_of(*partition, Isolation::kReadCommitted);
+    Values followed;
+    for (int step = 0; step < 120; ++step) {
+      const int what = pick(10);
+      if (what < 3) {
+        append_values(*partition, step);
+        model.push_back({step, 0});
+      } else if (what < 7) {
+        int64_t id = next_id;
+        if (!open.empty() && pick(3) > 0) {
+          id = *std::next(open.begin(), pick(static_cast<int>(open.size())));
+        } else {
+          ++next_id;
+        }
+        open.insert(id);
+        append_in(*partition, id, step);
+        model.push_back({step, id});
+      } else if (what < 9 && !open.empty()) {
+        const int64_t id = *std::next(open.begin(), pick(static_cast<int>(open.size())));
+        decided[id] = pick(2) == 0;
+        ASSERT_TRUE(
+            partition->end_transaction(decided[id] ? commit(id) : abort(id), Acks::kPublished));
+        open.erase(id);
+        model.push_back({-1, id});
+      } else {
+        for (const int64_t value : rest_of(*follower)) followed.push_back(value);
+      }
+    }
+    Values expected;
+    int64_t stable = static_cast<int64_t>(model.size());
+    for (size_t i = 0; i < model.size(); ++i) {
+      if (open.contains(model[i].transaction)) {
+        stable = static_cast<int64_t>(i);
+        break;
+      }
+      if (model[i].value < 0) continue;
+      if (model[i].transaction == 0 || decided.at(model[i].transaction)) {
+        expected.push_back(model[i].value);
+      }
+    }
+    for (const int64_t value : rest_of(*follower)) followed.push_back(value);
+    ASSERT_EQ(followed, expected) << "seed " << seed;
+    ASSERT_EQ(committed(*partition), expected) << "seed " << seed;
+    ASSERT_EQ(partition->last_stable_offset(), stable) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace pystream::storage
