@@ -44,6 +44,12 @@ PRODUCER_NAME_MAX: Final = 249  # characters
 SEQUENCE_ID_MAX: Final = 2**62 - 1
 POSITION_BATCHES: Final = 4096  # of a named producer, between two notes of where the next reads on
 
+TRANSACTION_TIMEOUT: Final = "60s"  # of a transaction whose producer lives, from its begin
+TRANSACTIONS_MAX: Final = 1000  # open at a time, in one log
+TRANSACTION_PARTITIONS_MAX: Final = 10_000  # that one transaction may write to
+TRANSACTION_LOOK_SECONDS: Final = 0.05  # between two looks at what holds a reader up
+PRODUCER_EPOCH_MAX: Final = 2**31 - 16  # a name gets another producer id on the way there
+
 # -- pipeline ----------------------------------------------------------------------------------
 
 MAX_AHEAD: Final = "1d"  # of its append time; a record that is later does not move the watermark
@@ -52,6 +58,7 @@ MAX_AHEAD: Final = "1d"  # of its append time; a record that is later does not m
 
 MAX_POLL_RECORDS: Final = 500
 FETCH_BATCHES: Final = 8  # read ahead at most: their headers, not their columns
+ISOLATION_LEVELS: Final = ("read_committed", "read_uncommitted")
 SKIPPED_RANGES_KEPT: Final = 1000  # of a consumer with on_corruption="skip": the newest
 WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
 

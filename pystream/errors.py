@@ -18,6 +18,7 @@
     │  ├─ BufferFullError
     │  ├─ RequestTimeoutError (TimeoutError)
     │  ├─ FencedError
+    │  ├─ InvalidTransactionStateError
     │  ├─ GroupNotEmptyError
     │  ├─ UnreleasedInstanceIdError
     │  └─ RebalanceInProgressError
@@ -43,6 +44,7 @@ __all__ = [
     "CorruptRecordError",
     "FencedError",
     "GroupNotEmptyError",
+    "InvalidTransactionStateError",
     "LogError",
     "NotSupportedError",
     "OffsetOutOfRangeError",
@@ -57,6 +59,7 @@ __all__ = [
     "TopicExistsError",
     "UnknownGroupError",
     "UnknownTopicError",
+    "UnknownTransactionError",
     "UnreleasedInstanceIdError",
 ]
 
@@ -122,6 +125,12 @@ class UnknownGroupError(LogError, LookupError):
     """A consumer group does not exist."""
 
     group_id: str | None = None
+
+
+class UnknownTransactionError(LogError, LookupError):
+    """There is no such transaction, or it is over and forgotten."""
+
+    transaction_id: int | None = None
 
 
 class TopicExistsError(LogError):
@@ -205,6 +214,16 @@ class FencedError(ClientError):
     member_id: str | None = None
     topic: str | None = None
     partition: int | None = None
+
+
+class InvalidTransactionStateError(ClientError):
+    """A transactional producer cannot do this now: see what the message says is to be done first.
+
+    Calls came out of order, or the transaction has failed, or was aborted by somebody else, and can
+    only be aborted.
+    """
+
+    transaction_id: int | None = None
 
 
 class GroupNotEmptyError(ClientError):

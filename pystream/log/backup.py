@@ -55,8 +55,9 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
     """Do what :meth:`Log.backup` says.
 
     The order is what makes it whole. The catalog comes first, so that every topic and committed
-    offset in it is older than the cut; then the cut; then the partitions up to it. The catalog's
-    copy gets its name last, when everything is on disk.
+    offset in it is older than the cut; then the cut; then the partitions up to it. No transaction
+    is decided between the first two. The catalog's copy gets its name last, when everything is on
+    disk.
     """
     target = os.path.abspath(os.fspath(directory))
     is_made = _prepare(log.directory, target)

@@ -197,6 +197,15 @@ class Catalog:
         foreign = self._database.foreign_changes()
         return foreign, self._own_changes + self._database.reopened_count
 
+    def has_transactions(self) -> bool:
+        """Return whether any transaction is open, or not cleaned up after."""
+        with self._database.reading() as connection:
+            return connection.execute("SELECT 1 FROM transactions LIMIT 1").fetchone() is not None
+
+    def note_change(self) -> None:
+        """Let :meth:`change_mark` differ, after a change that others of this process must see."""
+        self._own_changes += 1
+
     def commit_mark(self) -> tuple[int, int]:
         """Return what differs after anything was committed; as cheap."""
         foreign = self._database.foreign_changes()

@@ -15,7 +15,7 @@ __all__ = [
     "upgrade",
 ]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 OLDEST_FORMAT_VERSION = 1
 FIND_TOPICS = (
     "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
@@ -107,12 +107,36 @@ CREATE TRIGGER topic_partitioned AFTER UPDATE OF partitions ON topics BEGIN
     UPDATE meta SET value = value + 1 WHERE name = 'topics_version';
 END;
 """
+# What version 3 added: transactions.
+_TABLES_3 = """
+CREATE TABLE transactions (
+    id INTEGER PRIMARY KEY,              -- random, 62 bits; batches carry it
+    transactional_id TEXT NOT NULL,
+    producer_id INTEGER NOT NULL,
+    producer_epoch INTEGER NOT NULL,     -- that its batches carry; its markers carry the next one
+    state TEXT NOT NULL,                 -- 'open', and then once and for all 'committed', 'aborted'
+    slot INTEGER NOT NULL,               -- of its producer in transactions.lock
+    process_id INTEGER NOT NULL,         -- for messages
+    timeout_us INTEGER NOT NULL,
+    begun_us INTEGER NOT NULL,           -- for people
+    begun_monotonic_us INTEGER NOT NULL,
+    decided_us INTEGER                   -- for people
+);
+CREATE INDEX transactions_of_producer ON transactions (producer_id);
+CREATE TABLE transaction_partitions (    -- where it may have written
+    transaction_id INTEGER NOT NULL REFERENCES transactions (id),
+    topic_id BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, topic_id, partition)
+) WITHOUT ROWID;
+"""
 # What goes with a topic, and the column that names it.
 TABLES_OF_TOPIC = (
     ("group_offsets", "topic_id"),
     ("group_partitions", "topic_id"),
     ("producer_positions", "topic_id"),
     ("topic_schemas", "topic_id"),
+    ("transaction_partitions", "topic_id"),
     ("topics", "id"),
 )
 
@@ -120,7 +144,7 @@ TABLES_OF_TOPIC = (
 def create_tables(connection: sqlite3.Connection) -> None:
     """Make an empty database a catalog, all or nothing."""
     connection.executescript(
-        f"BEGIN; {_TABLES_1} {_TABLES_2} "
+        f"BEGIN; {_TABLES_1} {_TABLES_2} {_TABLES_3} "
         f"INSERT INTO meta VALUES ('format_version', {FORMAT_VERSION}); COMMIT;"
     )
 
@@ -128,8 +152,9 @@ def create_tables(connection: sqlite3.Connection) -> None:
 def upgrade(connection: sqlite3.Connection, version: int) -> None:
     """Bring a catalog of an older version that is read to the present one, all or nothing."""
     if version < FORMAT_VERSION:
+        tables = "".join((_TABLES_2, _TABLES_3)[version - 1 :])
         connection.executescript(
-            f"BEGIN; {_TABLES_2} "
+            f"BEGIN; {tables} "
             f"UPDATE meta SET value = {FORMAT_VERSION} WHERE name = 'format_version'; COMMIT;"
         )
 

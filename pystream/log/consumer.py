@@ -28,6 +28,7 @@ from pystream.types import TopicPartition
 if TYPE_CHECKING:
     from pystream.log.log import Log
     from pystream.log.topic import Topic
+    from pystream.log.transaction_offsets import GroupMetadata
 
 __all__ = ["Consumer"]
 
@@ -60,6 +61,10 @@ class Consumer(ConsumerReading):
     auto_offset_reset : {"latest", "earliest", "none"}, default "latest"
         Where to begin without a committed offset, or with one that is not in the log any more;
         ``"none"`` raises OffsetOutOfRangeError.
+    isolation_level : {"read_committed", "read_uncommitted"}, default "read_committed"
+        Whether records of a transaction come only once it was committed, and never if it was
+        aborted; then reading stops at the first one that is not decided, and the end of a partition
+        is its last stable offset. Or all of them, at once.
     timeout : str or timedelta, optional
         Iteration ends when nothing came for so long. Default: it waits for ever.
     max_poll_records : int, default 500
@@ -87,6 +92,7 @@ class Consumer(ConsumerReading):
         session_timeout: str | timedelta = config.SESSION_TIMEOUT,
         max_poll_interval: str | timedelta | None = None,
         auto_offset_reset: str = "latest",
+        isolation_level: str = "read_committed",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
         on_corruption: str = "raise",
@@ -95,7 +101,11 @@ class Consumer(ConsumerReading):
             auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
         )
         super().__init__(
-            log, timeout=timeout, max_poll_records=max_poll_records, on_corruption=on_corruption
+            log,
+            timeout=timeout,
+            max_poll_records=max_poll_records,
+            on_corruption=on_corruption,
+            isolation_level=isolation_level,
         )
         self._subscription = Subscription()
         self._is_closing = False  # until it is closed, on_revoke may still commit
@@ -246,6 +256,17 @@ class Consumer(ConsumerReading):
             rows = dict(self._offset_row(TopicPartition(*n), at) for n, at in offsets.items())
         group.commit(rows)
 
+    def consumer_group_metadata(self) -> GroupMetadata:
+        """Return who this consumer is, for :meth:`Producer.send_offsets_to_transaction`.
+
+        Raises
+        ------
+        ConfigError
+            If the consumer has no group.
+        """
+        self._check_usable()
+        return self._require_group("consumer_group_metadata").metadata()
+
     def committed(self, partition: TopicPartition) -> int | None:
         """Return the offset that the group committed for a partition, or None.
 
@@ -317,11 +338,10 @@ class Consumer(ConsumerReading):
     def _begin(self, topic: Topic, partition: int) -> AssignedPartition:
         if self._group is not None:
             return self._group.begin(topic, partition)
-        ends = topic.native_partition(partition).ends()
-        both = ends.log_start_offset, ends.log_end_offset
+        both = self._ends_of(topic.native_partition(partition))
         name = TopicPartition(topic.name, partition)
         offset = reset_offset(self._reset, name, None, both, None)
-        return AssignedPartition(topic, partition, offset, on_corruption=self._on_corruption)
+        return self._assigned_from(topic, partition, offset)
 
     def _offset_row(self, name: TopicPartition, offset: int) -> tuple[tuple[bytes, int], int]:
         topic = self._log.topic(name.topic)

@@ -20,6 +20,7 @@ from pystream.log.group_member import GroupMember, MemberSettings, Standing
 from pystream.log.group_rows import load_group, write_offsets
 from pystream.log.group_state import Subscription
 from pystream.log.offsets import reset_offset
+from pystream.log.transaction_offsets import GroupMetadata
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -189,6 +190,14 @@ class ConsumerGroup:
                 member.commit(kept, self._name_of)
             self._committed.update(wanted)
 
+    def metadata(self) -> GroupMetadata:
+        """Return who commits offsets here: the member, or, before it is one, nobody's."""
+        number = self._log.catalog.group_id(self.group_id)
+        member = self._member
+        if member is None:
+            return GroupMetadata(self.group_id, number)
+        return GroupMetadata(self.group_id, number, member.number, member.member_id)
+
     def committed(self, topic_id: bytes, partition: int) -> int | None:
         """Return the offset that the group committed for a partition, or None."""
         catalog = self._log.catalog
@@ -289,11 +298,9 @@ class ConsumerGroup:
         offset = self.committed(topic.description.id, partition)
         if offset is None or not ends.log_start_offset <= offset <= ends.log_end_offset:
             name = TopicPartition(topic.name, partition)
-            both = ends.log_start_offset, ends.log_end_offset
+            both = self._consumer._ends_of(topic.native_partition(partition))
             offset = reset_offset(self._consumer._reset, name, offset, both, self.group_id)
-        return AssignedPartition(
-            topic, partition, offset, on_corruption=self._consumer._on_corruption
-        )
+        return self._consumer._assigned_from(topic, partition, offset)
 
     def _tell(
         self, callback: Callback | None, partitions: Mapping[Partition, AssignedPartition]

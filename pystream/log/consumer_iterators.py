@@ -138,7 +138,7 @@ async def next_in_loop(
                     await worker.make(consumer._look_after_group)
                 consumer._check_usable()
                 found = consumer._fetcher.next(max_records)
-        if found is not None or not await _wait_in_loop(consumer, deadline):
+        if found is not None or not await _wait_in_loop(consumer, deadline, worker):
             return found
 
 
@@ -150,12 +150,23 @@ def _look_and_take(
     return consumer._fetcher.next(max_records)
 
 
-async def _wait_in_loop(consumer: ConsumerReading, deadline: float | None) -> bool:
+async def _wait_in_loop(
+    consumer: ConsumerReading, deadline: float | None, worker: Worker | None
+) -> bool:
     """Wait as ``consumer._wait`` does; True also when there is something to do for the group."""
-    while not await consumer._fetcher.wait_in_loop(consumer._until(deadline)):
+    while not await _settle_in_loop(consumer, worker):
+        if await consumer._fetcher.wait_in_loop(consumer._until(deadline)):
+            return True
         consumer._check_usable()
         if consumer._is_group_due():
             return True
         if deadline is not None and time.monotonic() >= deadline:
             return False
     return True
+
+
+async def _settle_in_loop(consumer: ConsumerReading, worker: Worker | None) -> bool:
+    fetcher = consumer._fetcher
+    if worker is None or not fetcher.is_held_up:
+        return fetcher.settle()
+    return await worker.run(fetcher.settle)

@@ -16,10 +16,11 @@ from pystream.log.record_rows import record_rows
 from pystream.types import SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
-    from pystream._native import OnCorruption, Record
+    from pystream._native import OnCorruption, Partition, Record
     from pystream.log.consumer_group import ConsumerGroup
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
+    from pystream.log.topic import Topic
 
 __all__ = ["ConsumerReading"]
 
@@ -37,6 +38,7 @@ class ConsumerReading:
         timeout: str | timedelta | None,
         max_poll_records: int,
         on_corruption: str,
+        isolation_level: str,
     ) -> None:
         self._log = log
         self._timeout_us = config.parse_timeout_us(timeout)
@@ -44,7 +46,9 @@ class ConsumerReading:
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
         self._on_corruption: OnCorruption = "skip" if on_corruption == "skip" else "raise"
         self._assigned: dict[TopicPartition, AssignedPartition] = {}
-        self._fetcher = Fetcher(log.native, on_corruption=self._on_corruption)
+        config.check_choice(isolation_level, config.ISOLATION_LEVELS, name="isolation_level")
+        self._is_committed_only = isolation_level == "read_committed"
+        self._fetcher = Fetcher(log, on_corruption=self._on_corruption)
         self._records: RecordPlace | None = None  # while records are iterated over
         self._reading: AssignedPartition | None = None  # whose batch that is in
         self._is_closed = self._is_in_child = False
@@ -169,10 +173,10 @@ class ConsumerReading:
         self._fetcher.interrupt()
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
-        """Go behind the last record of these partitions; of all when none is given."""
+        """Go to the end of these partitions, as `end_offsets` says; of all when none is given."""
         self._leave_record()
         for assigned in self._some(partitions):
-            self._fetcher.seek(assigned, assigned.partition.ends().log_end_offset)
+            self._fetcher.seek(assigned, self._ends_of(assigned.partition)[1])
         self._fetcher.interrupt()
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -180,7 +184,11 @@ class ConsumerReading:
         return {name: self._ends(name)[0] for name in partitions}
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the log end offset of partitions, assigned or not."""
+        """Return the end of partitions, assigned or not: the next offset to be written.
+
+        With ``isolation_level="read_committed"``, in Kafka the last stable offset: that of the
+        first record whose transaction is not decided, if there is one.
+        """
         return {name: self._ends(name)[1] for name in partitions}
 
     # -- helpers -------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ class ConsumerReading:
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait until there may be more to hand out; False after the deadline."""
-        while not self._fetcher.wait(self._until(deadline)):
+        while not self._fetcher.settle() and not self._fetcher.wait(self._until(deadline)):
             if self._look_after_group():
                 return True
             if deadline is not None and time.monotonic() >= deadline:
@@ -216,10 +224,13 @@ class ConsumerReading:
         return True
 
     def _until(self, deadline: float | None) -> float | None:
-        """Return when a wait must end: a member looks after its group meanwhile."""
-        if self._group is None or not self._group.is_member:
+        """Return when a wait must end: to look after a group, or transactions in the way."""
+        if self._group is not None and self._group.is_member:
+            look_at = time.monotonic() + config.GROUP_LOOK_SECONDS
+        elif self._fetcher.is_held_up:
+            look_at = time.monotonic() + config.TRANSACTION_LOOK_SECONDS
+        else:
             return deadline
-        look_at = time.monotonic() + config.GROUP_LOOK_SECONDS
         return look_at if deadline is None else min(look_at, deadline)
 
     def _is_group_due(self) -> bool:
@@ -322,8 +333,23 @@ class ConsumerReading:
     def _ends(self, partition: TopicPartition) -> tuple[int, int]:
         self._check_usable()
         name = TopicPartition(*partition)
-        ends = self._log.topic(name.topic).native_partition(name.partition).ends()
-        return ends.log_start_offset, ends.log_end_offset
+        return self._ends_of(self._log.topic(name.topic).native_partition(name.partition))
+
+    def _ends_of(self, partition: Partition) -> tuple[int, int]:
+        """Return the first and the last offset that may be read, by the isolation level."""
+        ends = partition.ends()
+        if not self._is_committed_only:
+            return ends.log_start_offset, ends.log_end_offset
+        return ends.log_start_offset, max(partition.last_stable_offset(), ends.log_start_offset)
+
+    def _assigned_from(self, topic: Topic, partition: int, offset: int) -> AssignedPartition:
+        return AssignedPartition(
+            topic,
+            partition,
+            offset,
+            on_corruption=self._on_corruption,
+            isolation_level="read_committed" if self._is_committed_only else "read_uncommitted",
+        )
 
     def _check_usable(self) -> None:
         if self._is_in_child:

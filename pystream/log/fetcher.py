@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pystream import config
 from pystream._native import BatchQueue, Partition, PartitionPosition, PartitionReader
 from pystream._native import Fetcher as NativeFetcher
-from pystream._native import Log as NativeLog
+from pystream.errors import RequestTimeoutError, StorageError
+from pystream.log import fork
 from pystream.log.arrivals import Arrivals
 from pystream.log.fetch_metrics import FetchMetrics
 from pystream.log.record_batch import RecordBatch
@@ -15,7 +17,8 @@ from pystream.log.topic import Topic
 from pystream.types import SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
-    from pystream._native import OnCorruption
+    from pystream._native import IsolationLevel, OnCorruption
+    from pystream.log.open_log import OpenLog
 
 __all__ = ["AssignedPartition", "Fetcher"]
 
@@ -34,6 +37,7 @@ class AssignedPartition(PartitionPosition):
     """
 
     __slots__ = (
+        "_isolation_level",
         "_on_corruption",
         "is_paused",
         "name",
@@ -44,15 +48,24 @@ class AssignedPartition(PartitionPosition):
     )
 
     def __init__(
-        self, topic: Topic, number: int, position: int, *, on_corruption: OnCorruption = "raise"
+        self,
+        topic: Topic,
+        number: int,
+        position: int,
+        *,
+        on_corruption: OnCorruption = "raise",
+        isolation_level: IsolationLevel = "read_committed",
     ) -> None:
         super().__init__(position)
         self.name = TopicPartition(topic.name, number)
         self.topic = topic
         self.partition = partition = topic.native_partition(number)
         self._on_corruption = on_corruption
+        self._isolation_level = isolation_level
         # May be ahead of `position`, by batches that were fetched and not handed out yet.
-        self.reader: PartitionReader = partition.reader(position, on_corruption=on_corruption)
+        self.reader: PartitionReader = partition.reader(
+            position, on_corruption=on_corruption, isolation_level=isolation_level
+        )
         self.skipped_to = 0  # damage below was counted
         self.is_paused = False
 
@@ -61,7 +74,9 @@ class AssignedPartition(PartitionPosition):
 
         The one before stays with the fetch that may be using it.
         """
-        self.reader = self.partition.reader(offset, on_corruption=self._on_corruption)
+        self.reader = self.partition.reader(
+            offset, on_corruption=self._on_corruption, isolation_level=self._isolation_level
+        )
         self.skipped_to = 0
 
 
@@ -70,14 +85,16 @@ class Fetcher:
 
     Parameters
     ----------
-    log : native Log
+    log : Log
         Of all partitions.
     on_corruption : {"raise", "skip"}
         Of all partitions.
     """
 
-    def __init__(self, log: NativeLog, *, on_corruption: OnCorruption = "raise") -> None:
-        self._arrivals = Arrivals(log)
+    def __init__(self, log: OpenLog, *, on_corruption: OnCorruption = "raise") -> None:
+        self._log = log
+        self._arrivals = Arrivals(log.native)
+        self._settle_at = 0.0  # when transactions in the way are looked at again
         self._is_skipping = on_corruption == "skip"
         # Reading a batch ahead costs next to nothing, unless it is verified for that.
         self._fetch_batches = 1 if self._is_skipping else config.FETCH_BATCHES
@@ -137,6 +154,36 @@ class Fetcher:
         """Do what :meth:`wait` does without blocking the running event loop."""
         return await self._arrivals.wait_in_loop(self._awaited, deadline)
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a partition has records of a transaction that is not decided yet."""
+        return any(
+            assigned.reader.undecided is not None
+            for assigned in self._assigned
+            if not assigned.is_paused
+        )
+
+    def settle(self) -> bool:
+        """Do what can be done about transactions in the way; return whether there may be more."""
+        if self._log.is_read_only or not self.is_held_up:
+            return False
+        now = time.monotonic()
+        if now < self._settle_at:
+            return False
+        self._settle_at = now + config.TRANSACTION_LOOK_SECONDS / 2
+        with fork.importing:
+            from pystream.log.transaction_rescue import settle  # noqa: PLC0415  few logs need it
+
+        held_up = [
+            assigned.partition
+            for assigned in self._assigned
+            if not assigned.is_paused and assigned.reader.undecided is not None
+        ]
+        try:
+            return settle(self._log, held_up)
+        except (StorageError, RequestTimeoutError):
+            return False  # who reads need not be able to write: it waits, and tries again
+
     def interrupt(self) -> None:
         """End a wait that is going on, in any thread or task: something has changed."""
         self._arrivals.interrupt()
@@ -155,7 +202,7 @@ class Fetcher:
         if self._is_closed:
             return None
         active = [assigned for assigned in self._assigned if not assigned.is_paused]
-        return [a.partition for a in active], [a.position for a in active]
+        return [a.partition for a in active], [_awaited_offset(a) for a in active]
 
     def _fetch(self) -> bool:
         """Read ahead; False when there is nothing."""
@@ -204,3 +251,9 @@ class Fetcher:
                         skipped.path,
                     )
                 )
+
+
+def _awaited_offset(assigned: AssignedPartition) -> int:
+    """Return the offset that something new has: that a transaction is decided, say."""
+    undecided = assigned.reader.undecided
+    return assigned.position if undecided is None else undecided.end_offset

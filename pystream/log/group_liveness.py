@@ -1,4 +1,7 @@
-"""Which members of consumer groups live: each holds a lock that the kernel drops when it dies."""
+"""Which members of consumer groups live: each holds a lock that the kernel drops when it dies.
+
+Transactional producers have places of the same kind.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ class Liveness:
     ----------
     directory : str
         Of the log.
+    kind : {"members", "transactions"}
+        Of whom.
 
     Notes
     -----
@@ -29,9 +34,12 @@ class Liveness:
     stopped, and is free at once when it dies or drops this object.
     """
 
-    def __init__(self, directory: str) -> None:
-        self._path = os.path.join(directory, "members.lock")
-        self._polls = os.path.join(directory, "members.poll")
+    def __init__(self, directory: str, kind: str = "members") -> None:
+        self._path = os.path.join(directory, f"{kind}.lock")
+        self._polls = os.path.join(directory, f"{kind}.poll")
+        self._what = "the place of a group's member"
+        if kind == "transactions":
+            self._what = "the place of a transactional producer"
         self._polls_fd = -1
         self._lock: KernelLock | None = None
         self.slot = AWAY
@@ -47,7 +55,7 @@ class Liveness:
         slot = 0
         while True:
             if slot not in used:
-                lock = KernelLock(self._path, slot=slot, what="the place of a group's member")
+                lock = KernelLock(self._path, slot=slot, what=self._what)
                 if lock.try_acquire():
                     self.slot, self._lock = slot, lock
                     return

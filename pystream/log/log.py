@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pystream.log.consumer import Consumer
     from pystream.log.group_admin import GroupDescription
     from pystream.log.producer import Producer
+    from pystream.log.transaction_admin import TransactionDescription, TransactionListing
     from pystream.types import TopicPartition
 
 __all__ = ["Log", "open"]
@@ -90,6 +91,8 @@ class Log(LogTopics):
         self,
         *,
         producer_name: str | None = None,
+        transactional_id: str | None = None,
+        transaction_timeout: str | timedelta = config.TRANSACTION_TIMEOUT,
         acks: str | int = "interval",
         batch_size: int | str = config.BATCH_SIZE,
         linger: str | timedelta = config.LINGER,
@@ -117,6 +120,8 @@ class Log(LogTopics):
         producer = Producer(
             self,
             producer_name=producer_name,
+            transactional_id=transactional_id,
+            transaction_timeout=transaction_timeout,
             acks=acks,
             batch_size=batch_size,
             linger=linger,
@@ -140,6 +145,7 @@ class Log(LogTopics):
         session_timeout: str | timedelta = config.SESSION_TIMEOUT,
         max_poll_interval: str | timedelta | None = None,
         auto_offset_reset: str = "latest",
+        isolation_level: str = "read_committed",
         timeout: str | timedelta | None = None,
         max_poll_records: int = config.MAX_POLL_RECORDS,
         on_corruption: str = "raise",
@@ -181,6 +187,7 @@ class Log(LogTopics):
             session_timeout=session_timeout,
             max_poll_interval=max_poll_interval,
             auto_offset_reset=auto_offset_reset,
+            isolation_level=isolation_level,
             timeout=timeout,
             max_poll_records=max_poll_records,
             on_corruption=on_corruption,
@@ -317,6 +324,73 @@ class Log(LogTopics):
         return reset_offsets(
             self, group_id, to=to, shift_by=shift_by, offsets=offsets, topics=topics
         )
+
+    # -- transactions --------------------------------------------------------------------------
+
+    def transactions(self) -> list[TransactionListing]:
+        """Return the transactions that are open, or of which something is left to be cleaned up.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("lines")
+        ...     with log.producer(transactional_id="loader") as producer, producer.transaction():
+        ...         _ = producer.send("lines", "first").result()
+        ...         [(found.transactional_id, found.state) for found in log.transactions()]
+        [('loader', 'open')]
+        """
+        with fork.importing:
+            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+                list_transactions,
+            )
+
+        self._check_open()
+        return list_transactions(self)
+
+    def describe_transaction(self, transaction: int | str) -> TransactionDescription:
+        """Return what a transaction has in each partition.
+
+        Parameters
+        ----------
+        transaction : int or str
+            Its id, or the ``transactional_id`` of its producer.
+
+        Raises
+        ------
+        UnknownTransactionError
+            If there is none, or it is over.
+        """
+        with fork.importing:
+            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+                describe_transaction,
+            )
+
+        self._check_open()
+        return describe_transaction(self, transaction)
+
+    def abort_transaction(self, transaction: int | str) -> None:
+        """Abort an open transaction, whoever's it is; its producer learns of it with its next call.
+
+        Parameters
+        ----------
+        transaction : int or str
+            Its id, or the ``transactional_id`` of its producer.
+
+        Raises
+        ------
+        UnknownTransactionError
+            If there is none, or it is over.
+        InvalidTransactionStateError
+            If it was committed.
+        """
+        with fork.importing:
+            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+                abort_transaction,
+            )
+
+        self._check_open()
+        abort_transaction(self, transaction)
 
     # -- copies --------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pystream import _native, config
-from pystream.errors import ClosedError, LogError, UnknownTopicError
+from pystream.errors import ClosedError, LogError, StreamError, UnknownTopicError
 from pystream.log import fork
 from pystream.log.catalog import Catalog
 from pystream.log.directory import make_directory, require_directory
@@ -55,6 +55,8 @@ class OpenLog:
             self._native.close()
             raise
         fork.on_child(self)
+        if not read_only and self._catalog.has_transactions():
+            self._finish_transactions()
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -165,6 +167,14 @@ class OpenLog:
                 "read_only=True.",
                 path=self._directory,
             )
+
+    def _finish_transactions(self) -> None:
+        """Complete what dead producers left; who needs it done tries again, and tells."""
+        with fork.importing:
+            from pystream.log.transaction_rescue import finish_orphans  # noqa: PLC0415
+
+        with contextlib.suppress(StreamError):
+            finish_orphans(self)
 
     def _check_exists(self, topic: TopicDescription) -> None:
         """Raise when a topic is gone: opening its partitions would make them again."""

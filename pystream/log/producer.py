@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -18,11 +20,15 @@ from pystream.errors import (
     BufferFullError,
     ClosedError,
     ConfigError,
+    FencedError,
+    InvalidTransactionStateError,
     SchemaError,
+    StreamError,
 )
 from pystream.log import fork, topic_description
 from pystream.log.producer_name import ProducerName
 from pystream.log.producer_topics import ProducerTopics
+from pystream.log.producer_transactions import ProducerTransactions
 from pystream.log.sender import Sender
 from pystream.log.table import import_table, row_timestamps
 from pystream.log.table_batch import TableBatch, appended_batches, sequence_ids
@@ -31,6 +37,7 @@ from pystream.types import BatchMetadata
 if TYPE_CHECKING:
     from pystream._native import TopicEncoder
     from pystream.log.log import Log
+    from pystream.log.transactions import Transactions
 
 __all__ = ["Producer"]
 
@@ -45,7 +52,7 @@ _ACKS: dict[object, _native.Acks] = {
 }
 
 
-class Producer:
+class Producer(ProducerTransactions):
     """Sends records to the topics of a log; made by :meth:`Log.producer`.
 
     Parameters
@@ -54,6 +61,13 @@ class Producer:
     producer_name : str, optional
         Of 1 to 249 characters. A producer with a name can be made again after a crash, goes on
         where the one before stopped, and repeats nothing: see Notes.
+    transactional_id : str, optional
+        Of 1 to 249 characters. Makes it a transactional producer, whose records count when the
+        transaction that they were sent in is committed: all of them, or none. Instead of a
+        `producer_name`; :doc:`docs/transactions.md` explains.
+    transaction_timeout : str or timedelta, default "60s"
+        A transaction that is open for longer may be aborted by whoever waits for it. One whose
+        producer has died is aborted at once.
     acks : {"interval", "published", "durable", 0, 1, "all", -1}, default "interval"
         What an acknowledged record survives. ``"published"`` (Kafka's 0): the death of any
         process. ``"interval"`` (1): also power loss, but for what was appended since the last
@@ -105,6 +119,8 @@ class Producer:
         log: Log,
         *,
         producer_name: str | None = None,
+        transactional_id: str | None = None,
+        transaction_timeout: str | timedelta = config.TRANSACTION_TIMEOUT,
         acks: str | int = "interval",
         batch_size: int | str = config.BATCH_SIZE,
         linger: str | timedelta = config.LINGER,
@@ -121,8 +137,21 @@ class Producer:
         self._buffer_memory = config.parse_size(buffer_memory, name="buffer_memory")
         batch_bytes = config.parse_size(batch_size, name="batch_size")
         linger_us = config.parse_duration_us(linger, name="linger")
+        timeout_us = config.parse_duration_us(transaction_timeout, name="transaction_timeout")
+        if producer_name is not None and transactional_id is not None:
+            raise ConfigError(
+                "a producer has a producer_name or a transactional_id, not both: a transaction is "
+                "committed or is to be sent anew, so there is nothing to resume. Pass one of them."
+            )
         # Behind every check: it fences the producer that has the name.
         self._name = None if producer_name is None else ProducerName(log.catalog, producer_name)
+        self._transactions = None
+        self._tables = threading.Lock()
+        if transactional_id is not None:
+            with fork.importing:
+                from pystream.log.transactions import Transactions  # noqa: PLC0415  few need it
+
+            self._transactions = Transactions(log, transactional_id, timeout_us)
         self._topics = ProducerTopics(
             log,
             self._name,
@@ -137,10 +166,15 @@ class Producer:
                 buffer_memory=self._buffer_memory,
                 max_record_bytes=self._max_record_bytes,
             ),
+            transactions=self._transactions,
         )
         self._accumulator = self._topics.accumulator
         self._sender = Sender(self._accumulator, self._acks, linger_us, self._topics.check)
-        if linger_us == 0 and self._acks != "durable":
+        if self._transactions is not None:
+            self._accumulator.refusal = self._transactions.refusal
+            self._sender.on_error = self._fail_transaction
+            self._transactions.finish_predecessors()
+        elif linger_us == 0 and self._acks != "durable":
             self._accumulator.append_lone_records(
                 self._acks, self._topics.check, self._sender.note_error
             )
@@ -292,6 +326,8 @@ class Producer:
         (0, 0, 2)
         """
         self._check_usable()
+        if self._transactions is not None:
+            self._transactions.require_open("send_batch")
         self._topics.forget_changed()
         encoder = self._accumulator.encoder(topic)
         if partition is not None:
@@ -313,8 +349,19 @@ class Producer:
                 "sequence_id needs a producer with a name, by which its records are known again. "
                 "Make one with log.producer(producer_name=...)."
             )
+        if self._transactions is not None:
+            return self._send_in_transaction(encoder, batches, stamps, partition)
         if self._sender.drain(None) or isinstance(table, Iterator):
             self._topics.check(encoder)  # time has passed since the topic was looked up
+        return self._append_table(encoder, batches, stamps, partition)
+
+    def _append_table(
+        self,
+        encoder: TopicEncoder,
+        batches: Sequence[_native.RecordBatch],
+        stamps: int | _native.Array,
+        partition: int | None,
+    ) -> list[BatchMetadata]:
         appended: list[BatchMetadata] = []
         begin = 0
         for batch in batches:
@@ -323,8 +370,28 @@ class Producer:
             result = encoder.writer.append(
                 batch, timestamps=here, partition=partition, acks=self._acks
             )
-            appended += appended_batches(topic, result)
+            appended += appended_batches(encoder.topic, result)
         return appended
+
+    def _send_in_transaction(
+        self,
+        encoder: TopicEncoder,
+        batches: Sequence[_native.RecordBatch],
+        stamps: int | _native.Array,
+        partition: int | None,
+    ) -> list[BatchMetadata]:
+        transactions = self._require_transactional("send_batch")
+        for batch in batches:
+            encoder.writer.check(batch)  # what is refused leaves the transaction as it was
+        self._sender.drain(None)
+        with self._tables:
+            transactions.require_open("send_batch")
+            try:
+                self._topics.check(encoder, partition)
+                return self._append_table(encoder, batches, stamps, partition)
+            except StreamError as error:
+                self._fail_transaction(error)
+                raise
 
     def _send_numbered(
         self,
@@ -447,10 +514,28 @@ class Producer:
         elif not self._sender.is_running:
             return
         # Also when Ctrl-C ended an earlier call: the thread may not be done yet.
+        if self._transactions is not None:
+            self._close_transactions(self._transactions)
+            return
         self._sender.stop()
         atexit.unregister(self.close)
         self._topics.save_positions()
         self._raise_error()
+
+    def _close_transactions(self, transactions: Transactions) -> None:
+        was_open = transactions.is_open
+        if was_open:
+            transactions.note_failure(ClosedError("the producer was closed before it committed."))
+        self._sender.stop()
+        atexit.unregister(self.close)
+        try:
+            if transactions.is_open:
+                with contextlib.suppress(FencedError, InvalidTransactionStateError):
+                    transactions.abort()
+        finally:
+            transactions.close()
+        if not was_open:
+            self._raise_error()
 
     @property
     def is_closed(self) -> bool:
@@ -486,6 +571,8 @@ class Producer:
         )
         atexit.unregister(self.close)
         self._sender.abandon(ClosedError(self._accumulator.unusable))
+        if self._transactions is not None:
+            self._transactions.forget()
 
     # -- called by the accumulator and the sender ------------------------------------------------
 

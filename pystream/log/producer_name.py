@@ -8,7 +8,7 @@ from pystream import config
 from pystream.errors import ConfigError, FencedError
 from pystream.log.catalog import Catalog, ProducerPosition
 
-__all__ = ["ProducerName"]
+__all__ = ["ProducerName", "check_producer_name"]
 
 
 class ProducerName:
@@ -27,13 +27,8 @@ class ProducerName:
     """
 
     def __init__(self, catalog: Catalog, name: str) -> None:
-        if not isinstance(name, str) or not 1 <= len(name) <= config.PRODUCER_NAME_MAX:
-            raise ConfigError(
-                f"producer_name is {name!r}. Pass a string of 1 to {config.PRODUCER_NAME_MAX} "
-                "characters."
-            )
         self._catalog = catalog
-        self.name = name
+        self.name = check_producer_name(name, setting="producer_name")
         self.id, self.epoch = catalog.open_producer(name)
         self._newest_epoch = self.epoch
 
@@ -82,3 +77,18 @@ class ProducerName:
                 epoch=self.epoch,
                 current_epoch=self._newest_epoch,
             )
+
+
+def check_producer_name(name: str, *, setting: str) -> str:
+    """Return a name that a setting gives a producer.
+
+    Raises
+    ------
+    ConfigError
+        If it is no name.
+    """
+    if not isinstance(name, str) or not 1 <= len(name) <= config.PRODUCER_NAME_MAX:
+        raise ConfigError(
+            f"{setting} is {name!r}. Pass a string of 1 to {config.PRODUCER_NAME_MAX} characters."
+        )
+    return name

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pystream._native import Codec, RecordAccumulator, TopicEncoder
     from pystream.log.log import Log
     from pystream.log.producer_name import ProducerName
+    from pystream.log.transactions import Transactions
 
 __all__ = ["ProducerTopics"]
 
@@ -31,6 +32,8 @@ class ProducerTopics:
     max_record_bytes : int
     make_accumulator : callable
         Called with this object once it can be asked.
+    transactions : Transactions, optional
+        Of a transactional producer, which has no name besides.
     """
 
     def __init__(
@@ -40,12 +43,18 @@ class ProducerTopics:
         compression: Codec | None,
         max_record_bytes: int,
         make_accumulator: Callable[[ProducerTopics], RecordAccumulator],
+        *,
+        transactions: Transactions | None = None,
     ) -> None:
         self._log = log
         self._name = name
+        self._transactions = transactions
         self._compression = compression
         self._max_record_bytes = max_record_bytes
-        self.producer_id = _native.random_producer_id() if name is None else name.id
+        if transactions is not None:
+            self.producer_id = transactions.producer_id
+        else:
+            self.producer_id = _native.random_producer_id() if name is None else name.id
         self._catalog_mark = log.catalog.change_mark()
         self._unsaved_batches = 0
         self._sequences: dict[bytes, _native.TopicSequences] = {}  # by topic id
@@ -57,7 +66,8 @@ class ProducerTopics:
         schema = known.schema
         keys = [schema.index_of(name) for name in known.key]
         first_keyless = random.randrange(known.partitions)
-        name = self._name
+        name, transactions = self._name, self._transactions
+        known_as = name or transactions
         writer = _native.TopicWriter(
             [known.native_partition(number) for number in range(known.partitions)],
             key_columns=keys,
@@ -66,12 +76,15 @@ class ProducerTopics:
             max_record_bytes=self._max_record_bytes,
             first_keyless_partition=first_keyless,
             producer_id=self.producer_id,
-            producer_epoch=0 if name is None else name.epoch,
-            producer_name="" if name is None else name.name,
+            producer_epoch=0 if known_as is None else known_as.epoch,
+            producer_name="" if known_as is None else known_as.name,
+            is_transactional=transactions is not None,
             positions=(
                 () if name is None else name.positions(known.description.id, known.partitions)
             ),
         )
+        if transactions is not None and transactions.is_open:
+            writer.set_transaction(transactions.transaction_id, transactions.epoch)
         sequences = None
         if name is not None:
             topic_id = known.description.id
@@ -114,8 +127,19 @@ class ProducerTopics:
         self.accumulator.retire_encoder(encoder)
         return True
 
-    def check(self, encoder: TopicEncoder) -> None:
-        """Raise when the topic was deleted since it was looked up, or the producer is fenced."""
+    def begin_transaction(self) -> None:
+        """Let what is appended from now on belong to the transaction that has begun."""
+        assert self._transactions is not None
+        for encoder in self.accumulator.encoders():
+            encoder.writer.set_transaction(
+                self._transactions.transaction_id, self._transactions.epoch
+            )
+
+    def check(self, encoder: TopicEncoder, partition: int | None = None) -> None:
+        """Raise when the topic was deleted since it was looked up, or the producer is fenced.
+
+        A transaction is about to write to the partition, or, without one, to any of the topic.
+        """
         self.forget_changed()
         if self._name is not None:
             # So that the next of this name has little to read, should this one be killed.
@@ -128,6 +152,9 @@ class ProducerTopics:
                 "again and send them anew.",
                 topic=encoder.topic,
             )
+        if self._transactions is not None:
+            numbers = range(encoder.partitions) if partition is None else (partition,)
+            self._transactions.before_append(encoder.target.description.id, numbers)
 
     def forget_changed(self) -> None:
         """Let topics be looked up anew that were altered, or deleted and perhaps made again."""
@@ -135,6 +162,8 @@ class ProducerTopics:
         is_changed = mark != self._catalog_mark
         if self._name is not None:
             self._name.check_current(is_changed=is_changed)
+        if is_changed and self._transactions is not None and self._transactions.is_open:
+            self._transactions.check_current()
         if is_changed:
             self._catalog_mark = mark
             for known in self.accumulator.encoders():

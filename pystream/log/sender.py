@@ -29,7 +29,8 @@ class Sender:
     linger_us : int
         How long an open batch waits for more records.
     check_topic : callable
-        Called before a batch is appended; raises when its topic is gone, or its producer fenced.
+        Called before a batch is appended, with its topic and its partition, or None when it may go
+        to all; raises when the topic is gone, or the producer fenced.
 
     Notes
     -----
@@ -43,7 +44,7 @@ class Sender:
         accumulator: RecordAccumulator,
         acks: _native.Acks,
         linger_us: int,
-        check_topic: Callable[[TopicEncoder], None],
+        check_topic: Callable[[TopicEncoder, int | None], None],
     ) -> None:
         self._accumulator = accumulator
         self._acks = acks
@@ -54,6 +55,7 @@ class Sender:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._finished = Progress()  # batches
         self._error: StreamError | None = None  # first since the last flush
+        self.on_error: Callable[[StreamError], None] | None = None
         self._in_flight: list[ProducerBatch | TableBatch] = []
         self._is_stopping = False
         self._life = threading.Lock()  # of the thread: held while it starts
@@ -118,6 +120,8 @@ class Sender:
         """Keep an error for :meth:`take_error`, unless there is one already."""
         if self._error is None:
             self._error = error
+        if self.on_error is not None:
+            self.on_error(error)
 
     def take_error(self) -> StreamError | None:
         """Return the first error since the last call, and forget it."""
@@ -210,7 +214,7 @@ class Sender:
         """Append a batch; None when it failed, and all who wait were told."""
         result = _native.TopicAppendResult()
         try:
-            self._check_topic(batch.encoder)
+            self._check_topic(batch.encoder, batch.partition)
             sequences = batch.encoder.sequences
             if sequences is not None and sequences.stopped_by is not None:
                 self._fail(batch, sequences.stopped_by, None)

@@ -46,7 +46,7 @@ class TableBatch:
         self.first_sequence = -1
         self._batches = batches
         self._timestamps = timestamps
-        self._partition = partition
+        self.partition = partition
         self._sequences = sequences
         self._appended: list[BatchMetadata] = []
         self._error: StreamError | None = None
@@ -67,7 +67,7 @@ class TableBatch:
             result = self.encoder.writer.append(
                 batch,
                 timestamps=times if isinstance(times, int) else times.slice(begin, len(batch)),
-                partition=self._partition,
+                partition=self.partition,
                 acks=acks,
                 sequences=_to_array(sequences[begin:end]),
                 complete_sequence=complete,

@@ -94,6 +94,7 @@ class Environment:
         on_corruption: Literal["raise", "skip"] = "raise",
         timestamp_column: str | None = None,
         append_time_column: str | None = None,
+        isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed",
     ) -> Stream:
         """Read all partitions of a topic, in the order in which batches were appended.
 
@@ -120,6 +121,10 @@ class Environment:
             Adds the time at which the log took the record as a column of this name,
             timestamp[us]. It is the same in every replay: as the event time it makes windows of
             arrival that are, unlike those of processing time, reproducible.
+        isolation_level : {"read_committed", "read_uncommitted"}, default "read_committed"
+            Whether records of a transaction are read only once it was committed. They have their
+            place in the order where they were appended, and what comes behind them waits until
+            it is decided.
 
         Returns
         -------
@@ -141,8 +146,16 @@ class Environment:
             watermark, schema, self._engine.infer, has_append_times=True
         )
         config.check_choice(on_corruption, ("raise", "skip"), name="on_corruption")
+        config.check_choice(isolation_level, config.ISOLATION_LEVELS, name="isolation_level")
         node = nodes.TopicSource(
-            topics, mark, begin, bounded, on_corruption, timestamp_column, append_time_column
+            topics,
+            mark,
+            begin,
+            bounded,
+            on_corruption,
+            timestamp_column,
+            append_time_column,
+            isolation_level,
         )
         return Stream(self, node, schema, event_time)
 

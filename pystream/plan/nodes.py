@@ -88,6 +88,7 @@ class TopicSource(Node):
     on_corruption: Literal["raise", "skip"] = "raise"
     timestamp_column: str | None = None  # name of an additional column: the record timestamp
     append_time_column: str | None = None  # the same: when the log took the record
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
 
 
 @dataclass(frozen=True, eq=False)

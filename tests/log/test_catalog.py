@@ -178,9 +178,9 @@ def test_catalog_of_a_newer_format_is_refused_and_unchanged(tmp_path: Path) -> N
     Catalog(str(tmp_path), TIMEOUT_US).close()
     path = tmp_path / "catalog.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = 3 WHERE name = 'format_version'")
+        connection.execute("UPDATE meta SET value = 4 WHERE name = 'format_version'")
     connection.close()
-    with pytest.raises(LogError, match=r"has format version 3, but .* reads versions 1 to 2"):
+    with pytest.raises(LogError, match=r"has format version 4, but .* reads versions 1 to 3"):
         Catalog(str(tmp_path), TIMEOUT_US)
 
 

@@ -124,7 +124,7 @@ def test_catalog_of_another_format_is_refused(directory: Path, version: int) -> 
     path = directory / "catalog.db"
     execute(path, f"UPDATE meta SET value = {version} WHERE name = 'format_version'")
     for use in (ps.open, verify_log):
-        readable = "but this pystream reads versions 1 to 2. Use the pystream that wrote it"
+        readable = "but this pystream reads versions 1 to 3. Use the pystream that wrote it"
         with pytest.raises(LogError, match=readable) as caught:
             use(directory)
         assert (caught.value.version, caught.value.path) == (version, str(path))

@@ -77,7 +77,7 @@ def test_batch_that_closes_while_the_last_append_runs_is_not_forgotten(log: ps.L
 
     writer = FakeWriter(during_append, topic)
     accumulator = make_accumulator(topic, writer, wake, batch_size=160)
-    sender = Sender(accumulator, "interval", 1000, lambda encoder: None)
+    sender = Sender(accumulator, "interval", 1000, lambda encoder, partition: None)
     first = accumulator.send("t", {"n": -1})
     sender.start()
     sender.stop()

@@ -40,6 +40,7 @@ class CompiledJob:
     writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
     readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
     aggregates: list[AggregateCalls] = field(default_factory=list)  # in Python
+    settlers: list[Callable[[], None]] = field(default_factory=list)  # of transactions in the way
     ports: dict[int, Port] = field(default_factory=dict)  # by id of the node that makes the rows
 
     def schema_of(self, node: nodes.Node) -> Schema:
@@ -167,9 +168,16 @@ class _Compiler:
     def _topic_source(self, node: nodes.TopicSource, name: str, history: Any = None) -> Port:
         topics = self._require_topics(node.topics[0])
         partitions = [p for topic in node.topics for p in topics.partitions(topic)]
+        is_committed_only = node.isolation_level == "read_committed"
+        if is_committed_only:
+            topics.settle(partitions)  # what nobody will decide any more
+            self._job.settlers.append(functools.partial(topics.settle, partitions))
         start = None
         if node.start == "latest":
-            start = [partition.ends().log_end_offset for partition in partitions]
+            start = [
+                p.last_stable_offset() if is_committed_only else p.ends().log_end_offset
+                for p in partitions
+            ]
         elif node.start != "earliest":
             start = [int(offset) for offset in node.start]
         mark = self._mark(node.watermark)
@@ -188,6 +196,7 @@ class _Compiler:
             timestamp_column=node.timestamp_column,
             append_time_column=node.append_time_column,
             on_corruption=node.on_corruption,
+            isolation_level=node.isolation_level,
             history=history,
         )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pystream import config
 from pystream._native import Executor, RecordBatch
 from pystream.config import parse_duration_ns
 from pystream.engines.local.clock import ManualClock
@@ -281,9 +282,14 @@ class Job:
         tell = None if on_progress is None else _Teller(self, on_progress)
         collected: list[RecordBatch] = []
         has_warned = False
+        settle_at = 0.0
         with FileOutputs(job.writers) as outputs:
             while True:
                 status = self._run_core(lambda: executor.run(_BUDGET_US))
+                if time.monotonic() >= settle_at:
+                    settle_at = time.monotonic() + config.TRANSACTION_LOOK_SECONDS
+                    for settle in job.settlers:
+                        settle()
                 for stage in executor.pending():
                     self._run_stage(stage, tell)
                 if job.collect is not None:

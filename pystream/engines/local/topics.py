@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Literal, cast
 
 from pystream import config
-from pystream.errors import SchemaError
+from pystream.errors import RequestTimeoutError, SchemaError, StorageError
 from pystream.log.schema_evolution import added_columns
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ class TopicCatalog:
     def partitions(self, topic: str) -> list[Partition]:
         """Return the core's handles of all partitions of a topic."""
         return _partitions(self._log.topic(topic))
+
+    def settle(self, partitions: list[Partition]) -> None:
+        """Do what can be done about transactions that are open in partitions."""
+        if self._log.is_read_only or not any(p.open_transactions() for p in partitions):
+            return
+        from pystream.log.transaction_rescue import settle  # noqa: PLC0415  few logs need it
+
+        with contextlib.suppress(StorageError, RequestTimeoutError):
+            # Who reads need not be able to write: it waits, and tries again.
+            settle(self._log, partitions)
 
     def check_sink(self, node: nodes.TopicSink, schema: Schema) -> None:
         """Refuse what cannot work before anything runs.

@@ -1,0 +1,107 @@
+"""Offsets of consumer groups that are committed with a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
+
+from pystream.errors import ConfigError, FencedError, GroupNotEmptyError, UnknownGroupError
+from pystream.log.group_liveness import is_member_alive
+from pystream.log.group_rows import find_group, load_group
+
+if TYPE_CHECKING:
+    from pystream.log.log import Log
+
+__all__ = ["GroupMetadata", "check_may_commit", "group_metadata"]
+
+
+class GroupMetadata(NamedTuple):
+    """Who commits offsets of a group; from :meth:`Consumer.consumer_group_metadata`.
+
+    Attributes
+    ----------
+    group_id : str
+    number : int
+        Of the group, in the catalog.
+    member : int or None
+        The member's number; None: nobody's member.
+    member_id : str or None
+    """
+
+    group_id: str
+    number: int
+    member: int | None = None
+    member_id: str | None = None
+
+
+def group_metadata(log: Log, group: str | GroupMetadata) -> GroupMetadata:
+    """Return who a program means.
+
+    Raises
+    ------
+    UnknownGroupError
+        If no group of that name exists.
+    """
+    if isinstance(group, GroupMetadata):
+        return group
+    if not isinstance(group, str):
+        raise ConfigError(
+            f"group is {group!r}. Pass a group_id, or what consumer.consumer_group_metadata() "
+            "returns."
+        )
+    with log.catalog.reading() as connection:
+        number = find_group(connection, group)
+    if number is None:
+        raise UnknownGroupError(
+            f"group {group!r} does not exist, so its offsets cannot be committed. Make a consumer "
+            "with that group_id first."
+        )
+    return GroupMetadata(group, number)
+
+
+def check_may_commit(
+    connection: sqlite3.Connection,
+    directory: str,
+    group: GroupMetadata,
+    partitions: Collection[tuple[bytes, int]],
+) -> None:
+    """Raise unless a member owns these partitions, or, without one, the group has none.
+
+    Raises
+    ------
+    UnknownGroupError
+        If the group was deleted.
+    FencedError
+        If a partition is not the member's any more.
+    GroupNotEmptyError
+        If the group has members, and the offsets come from none.
+    """
+    state = load_group(connection, group.number)
+    if state is None:
+        raise UnknownGroupError(f"group {group.group_id!r} was deleted. Join it anew.")
+    if group.member is None:
+        living = [
+            member
+            for member in state.members.values()
+            if member.away_us is not None or is_member_alive(directory, member)
+        ]
+        if living:
+            raise GroupNotEmptyError(
+                f"group {group.group_id!r} has {len(living)} members, and only they commit its "
+                "offsets. Pass consumer.consumer_group_metadata() of the member.",
+                group_id=group.group_id,
+                members=len(living),
+            )
+        return
+    owned = state.owned(group.member) if group.member in state.members else set()
+    for partition in partitions:
+        if partition not in owned:
+            raise FencedError(
+                f"member {group.member_id} of group {group.group_id!r} does not own partition "
+                f"{partition[1]} any more, so its offset is not committed. Abort the transaction; "
+                "the new owner goes on from the last commit.",
+                group_id=group.group_id,
+                member_id=group.member_id,
+                partition=partition[1],
+            )

@@ -1,0 +1,167 @@
+"""Completes transactions that somebody left behind: who meets one does it, whoever it is.
+
+The catalog's row is what was decided. Markers say the same in each partition, and are written by
+the producer, or, when it died or is stuck, by the next one who finds that one is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pystream import _native
+from pystream.errors import StreamError
+from pystream.log.kernel_lock import is_locked
+from pystream.log.transaction_rows import (
+    ABORTED,
+    COMMITTED,
+    OPEN,
+    TransactionRow,
+    all_transactions,
+    decide,
+    find_transaction,
+    partitions_of,
+    remove_transactions,
+)
+
+if TYPE_CHECKING:
+    from pystream._native import Partition
+    from pystream.log.open_log import OpenLog
+
+__all__ = [
+    "abort_orphan",
+    "finish_orphans",
+    "is_owner_alive",
+    "settle",
+    "write_markers",
+]
+
+
+def is_owner_alive(log: OpenLog, row: TransactionRow) -> bool:
+    """Return whether the producer of a transaction lives, in whichever process."""
+    return is_locked(os.path.join(log.directory, "transactions.lock"), row.slot)
+
+
+def is_overdue(row: TransactionRow) -> bool:
+    """Return whether a transaction has been open for longer than it may."""
+    age_us = time.monotonic_ns() // 1000 - row.begun_monotonic_us
+    return age_us > row.timeout_us
+
+
+def settle(log: OpenLog, partitions: Iterable[Partition]) -> bool:
+    """Do what can be done about the transactions that are open in partitions.
+
+    Those that were decided get their markers. Those whose producer is dead, or which are open for
+    longer than they may, are aborted. Others are left alone.
+
+    Returns
+    -------
+    bool
+        Whether a marker was written, here or by somebody who was faster.
+    """
+    is_done = False
+    for partition in partitions:
+        for found in partition.open_transactions():
+            with log.catalog.reading() as connection:
+                row = find_transaction(connection, found.transaction_id)
+            if row is None:
+                # It never was decided: a row goes only when all markers are on the disk. But where
+                # its marker was damaged, nobody can say.
+                if not found.is_doubtful:
+                    partition.end_transaction(
+                        found.transaction_id,
+                        producer_id=found.producer_id,
+                        producer_epoch=found.producer_epoch + 1,
+                        is_commit=False,
+                    )
+                    is_done = True
+                continue
+            is_done |= _finish(log, row)
+    return is_done
+
+
+def finish_orphans(log: OpenLog) -> None:
+    """Complete the transactions whose producers are dead."""
+    with log.catalog.reading() as connection:
+        rows = all_transactions(connection)
+    for row in rows:
+        if not is_owner_alive(log, row):
+            _finish(log, row)
+
+
+def abort_orphan(log: OpenLog, row: TransactionRow) -> str:
+    """Decide that an open transaction is aborted; return what was decided, if somebody was faster.
+
+    Its producer learns of it with its next call.
+    """
+    with log.catalog.writing() as connection:
+        state = decide(connection, row.id, ABORTED)
+    log.catalog.note_change()
+    complete(log, row._replace(state=state), is_owned=is_owner_alive(log, row))
+    return state
+
+
+def _finish(log: OpenLog, row: TransactionRow) -> bool:
+    is_owned = is_owner_alive(log, row)
+    if row.state == OPEN:
+        if is_owned and not is_overdue(row):
+            return False
+        abort_orphan(log, row)
+        return True
+    complete(log, row, is_owned=is_owned)
+    return True
+
+
+def complete(log: OpenLog, row: TransactionRow, *, is_owned: bool) -> None:
+    """Write the markers of a decided transaction; forget it, unless its producer will."""
+    ends = write_markers(log, row)
+    if is_owned:
+        return
+    errors = _native.sync_partitions([partition for partition, _ in ends], [end for _, end in ends])
+    if any(error is not None for error in errors):
+        return  # it is kept, and found again
+    with log.catalog.writing() as connection:
+        remove_transactions(connection, [row.id])
+
+
+def write_markers(log: OpenLog, row: TransactionRow) -> list[tuple[Partition, int]]:
+    """Write what markers of a decided transaction are missing.
+
+    Returns
+    -------
+    list of (Partition, int)
+        All partitions that it may have written to, and an offset up to which each must be durable
+        before the transaction may be forgotten.
+    """
+    assert row.state in (ABORTED, COMMITTED)
+    with log.catalog.reading() as connection:
+        names = partitions_of(connection, row.id)
+    ends = []
+    for topic_id, number in names:
+        partition = partition_of(log, topic_id, number)
+        if partition is None:
+            continue
+        partition.end_transaction(
+            row.id,
+            producer_id=row.producer_id,
+            producer_epoch=row.producer_epoch + 1,
+            is_commit=row.state == COMMITTED,
+        )
+        ends.append((partition, partition.ends().log_end_offset))
+    return ends
+
+
+def partition_of(log: OpenLog, topic_id: bytes, number: int) -> Partition | None:
+    """Return a partition; None when its topic was deleted."""
+    found = log.catalog.topic_of_id(topic_id)
+    if found is None:
+        return None
+    try:
+        schema = _native.Schema.deserialize(found.schema_blob)
+        return log.native_partition(found, schema, number)
+    except StreamError:
+        if log.catalog.has_topic(topic_id):
+            raise
+        return None

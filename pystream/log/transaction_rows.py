@@ -1,0 +1,180 @@
+"""Rows of transactions in the catalog: the statements, within a transaction of the database.
+
+A row says what becomes of a transaction, and changes once: from open to committed or aborted.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pystream import config
+
+__all__ = [
+    "ABORTED",
+    "COMMITTED",
+    "OPEN",
+    "TransactionRow",
+    "all_transactions",
+    "decide",
+    "enter_transaction",
+    "epoch_of",
+    "find_transaction",
+    "open_count",
+    "partitions_of",
+    "raise_epoch",
+    "register_partitions",
+    "remove_transactions",
+    "slots_of_transactions",
+    "take_transactional_id",
+    "transactions_of",
+]
+
+OPEN = "open"
+COMMITTED = "committed"
+ABORTED = "aborted"
+_ID_BITS = 62
+_COLUMNS = (
+    "id, transactional_id, producer_id, producer_epoch, state, slot, process_id, timeout_us, "
+    "begun_us, begun_monotonic_us, decided_us"
+)
+
+
+class TransactionRow(NamedTuple):
+    """A transaction that is open, or whose markers are perhaps not all on the disk."""
+
+    id: int
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+    state: str
+    slot: int
+    process_id: int
+    timeout_us: int
+    begun_us: int
+    begun_monotonic_us: int
+    decided_us: int | None = None
+
+
+def take_transactional_id(connection: sqlite3.Connection, name: str) -> tuple[int, int]:
+    """Return the producer id and the epoch of a new producer of the name, which fences all before.
+
+    An open transaction of theirs is aborted.
+    """
+    now = time.time_ns() // 1000
+    # Two on: the epoch behind that of an open transaction stands for its end alone.
+    connection.execute(
+        "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
+        "DO UPDATE SET epoch = epoch + 2, opened_us = excluded.opened_us",
+        (secrets.randbits(_ID_BITS), name, now),
+    )
+    producer_id, epoch = connection.execute(
+        "SELECT id, epoch FROM producers WHERE name = ?", (name,)
+    ).fetchone()
+    for row in transactions_of(connection, producer_id):
+        decide(connection, row.id, ABORTED)
+    if epoch > config.PRODUCER_EPOCH_MAX // 2:
+        fresh = secrets.randbits(_ID_BITS)
+        connection.execute("DELETE FROM producer_positions WHERE producer_id = ?", (producer_id,))
+        connection.execute(
+            "UPDATE producers SET id = ?, epoch = 0 WHERE id = ?", (fresh, producer_id)
+        )
+        producer_id, epoch = fresh, 0
+    return int(producer_id), int(epoch)
+
+
+def epoch_of(connection: sqlite3.Connection, producer_id: int) -> int | None:
+    """Return the epoch of a producer; None when its name has another id by now."""
+    row = connection.execute("SELECT epoch FROM producers WHERE id = ?", (producer_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def raise_epoch(connection: sqlite3.Connection, producer_id: int, epoch: int) -> None:
+    """Go on to the next epoch, unless somebody has."""
+    connection.execute(
+        "UPDATE producers SET epoch = epoch + 1 WHERE id = ? AND epoch = ?", (producer_id, epoch)
+    )
+
+
+def enter_transaction(connection: sqlite3.Connection, row: TransactionRow) -> None:
+    """Enter a transaction."""
+    connection.execute(
+        f"INSERT INTO transactions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+    )
+
+
+def register_partitions(
+    connection: sqlite3.Connection, transaction_id: int, partitions: Iterable[tuple[bytes, int]]
+) -> None:
+    """Note that a transaction may write to partitions (topic id, number), before it does."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO transaction_partitions VALUES (?, ?, ?)",
+        [(transaction_id, *partition) for partition in partitions],
+    )
+
+
+def decide(connection: sqlite3.Connection, transaction_id: int, state: str) -> str:
+    """Decide a transaction, if it is open; return what has been decided, now or before."""
+    now = time.time_ns() // 1000
+    connection.execute(
+        "UPDATE transactions SET state = ?, decided_us = ? WHERE id = ? AND state = 'open'",
+        (state, now, transaction_id),
+    )
+    row = find_transaction(connection, transaction_id)
+    if row is None:
+        return ABORTED  # what was committed is kept until nobody asks any more
+    raise_epoch(connection, row.producer_id, row.producer_epoch)
+    return row.state
+
+
+def find_transaction(connection: sqlite3.Connection, transaction_id: int) -> TransactionRow | None:
+    """Return a transaction, or None."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM transactions WHERE id = ?", (transaction_id,)
+    ).fetchone()
+    return None if found is None else TransactionRow(*found)
+
+
+def all_transactions(connection: sqlite3.Connection) -> list[TransactionRow]:
+    """Return all transactions, the oldest first."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM transactions ORDER BY begun_us, id")
+    return [TransactionRow(*row) for row in found]
+
+
+def transactions_of(connection: sqlite3.Connection, producer_id: int) -> list[TransactionRow]:
+    """Return the transactions of a producer."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM transactions WHERE producer_id = ?", (producer_id,)
+    )
+    return [TransactionRow(*row) for row in found]
+
+
+def open_count(connection: sqlite3.Connection) -> int:
+    """Return how many transactions are open."""
+    row = connection.execute("SELECT count(*) FROM transactions WHERE state = 'open'").fetchone()
+    return int(row[0])
+
+
+def slots_of_transactions(connection: sqlite3.Connection) -> set[int]:
+    """Return the slots of the producers of all transactions."""
+    return {slot for (slot,) in connection.execute("SELECT slot FROM transactions")}
+
+
+def partitions_of(connection: sqlite3.Connection, transaction_id: int) -> list[tuple[bytes, int]]:
+    """Return the partitions (topic id, number) that a transaction may have written to."""
+    return connection.execute(
+        "SELECT topic_id, partition FROM transaction_partitions WHERE transaction_id = ? "
+        "ORDER BY topic_id, partition",
+        (transaction_id,),
+    ).fetchall()
+
+
+def remove_transactions(connection: sqlite3.Connection, transactions: Sequence[int]) -> None:
+    """Forget transactions whose markers are all on the disk."""
+    for table, column in (("transaction_partitions", "transaction_id"), ("transactions", "id")):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE {column} = ?", [(number,) for number in transactions]
+        )

@@ -1,0 +1,427 @@
+"""The transactions of one producer: what it may do next, and what is written when."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from pystream import _native, config
+from pystream.errors import (
+    ClientError,
+    FencedError,
+    InvalidTransactionStateError,
+    StreamError,
+    UnknownGroupError,
+)
+from pystream.log.group_liveness import Liveness
+from pystream.log.group_rows import write_offsets
+from pystream.log.producer_name import check_producer_name
+from pystream.log.transaction_offsets import GroupMetadata, check_may_commit
+from pystream.log.transaction_rescue import complete, partition_of, write_markers
+from pystream.log.transaction_rows import (
+    ABORTED,
+    COMMITTED,
+    OPEN,
+    TransactionRow,
+    decide,
+    enter_transaction,
+    epoch_of,
+    find_transaction,
+    open_count,
+    register_partitions,
+    remove_transactions,
+    slots_of_transactions,
+    take_transactional_id,
+    transactions_of,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from pystream._native import Partition
+    from pystream.log.log import Log
+
+__all__ = ["Transactions"]
+
+_TRANSACTION_ID_BITS = 62
+
+
+class _Ended(NamedTuple):
+    """A transaction that was decided, and up to where its partitions must be on the disk."""
+
+    id: int
+    ends: list[tuple[Partition, int]]
+
+    def is_on_disk(self) -> bool:
+        return all(partition.ends().durable_offset >= end for partition, end in self.ends)
+
+
+class Transactions:
+    """What a transactional producer does besides sending.
+
+    Parameters
+    ----------
+    log : Log
+    name : str
+        The transactional id. Whoever had it before is fenced, and its open transaction aborted.
+    timeout_us : int
+        How long a transaction may be open before others abort it.
+
+    Attributes
+    ----------
+    producer_id, epoch : int
+        What its batches carry; the epoch rises with each transaction.
+    transaction_id : int
+        Of the present transaction; -1: none.
+    failure : StreamError or None
+        Why the present transaction can only be aborted.
+
+    Notes
+    -----
+    Threads: one begins, commits and aborts; the producer's background thread calls
+    :meth:`before_append`.
+    """
+
+    def __init__(self, log: Log, name: str, timeout_us: int) -> None:
+        self._log = log
+        self.name = check_producer_name(name, setting="transactional_id")
+        self._timeout_us = timeout_us
+        self._liveness = Liveness(log.directory, "transactions")
+        self.transaction_id = -1
+        self.is_ending = False
+        self.failure: StreamError | None = None
+        self._begun_us = self._begun_monotonic_us = 0
+        self._registered: set[tuple[bytes, int]] = set()
+        self._registering = threading.Lock()
+        self._is_entered = False  # in the catalog
+        self._offsets: dict[GroupMetadata, dict[tuple[bytes, int], int]] = {}
+        self._ended: list[_Ended] = []
+        with log.catalog.writing() as connection:
+            self._liveness.take_slot(slots_of_transactions(connection))
+            self.producer_id, self.epoch = take_transactional_id(connection, name)
+        log.catalog.note_change()
+
+    # -- what is allowed -----------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a transaction that was begun and not ended."""
+        return self.transaction_id >= 0
+
+    def require_none(self) -> None:
+        """Raise unless a transaction may begin."""
+        if self.is_open:
+            raise self._misplaced(
+                "begin_transaction() came while a transaction is open. Commit or abort it first."
+            )
+
+    def require_open(self, method: str) -> None:
+        """Raise unless a transaction is open and has not failed."""
+        if not self.is_open or self.is_ending:
+            raise self.refusal(method)
+        self._raise_failure()
+
+    def refusal(self, method: str = "send") -> StreamError:
+        """Return what is raised by a call that needs an open transaction."""
+        if self.is_ending:
+            return self._misplaced(
+                f"{method}() came while the transaction is being ended. Wait for that."
+            )
+        if self.failure is not None and self.is_open:
+            return self._failed()
+        return self._misplaced(
+            f"{method}() came without a transaction. Call begin_transaction() first."
+        )
+
+    def note_failure(self, error: StreamError) -> None:
+        """Let the present transaction end in an abort only."""
+        if self.is_open and self.failure is None:
+            self.failure = error
+
+    # -- in a transaction ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a transaction; nothing is written before its first record."""
+        self._finish_own()
+        self.failure = None
+        self._registered = set()
+        self._offsets = {}
+        self._is_entered = False
+        self._begun_us = time.time_ns() // 1000
+        self._begun_monotonic_us = time.monotonic_ns() // 1000
+        self.transaction_id = secrets.randbits(_TRANSACTION_ID_BITS)
+
+    def before_append(self, topic_id: bytes, partitions: Iterable[int]) -> None:
+        """Register partitions before the transaction writes to them for the first time.
+
+        Raises
+        ------
+        FencedError
+            If a newer producer has taken the name.
+        InvalidTransactionStateError
+            If the transaction is being aborted, or was by somebody else.
+        ClientError
+            If too many transactions are open, or it has too many partitions.
+        """
+        self._raise_failure()
+        wanted = {(topic_id, number) for number in partitions}
+        if wanted <= self._registered:
+            return
+        with self._registering:
+            missing = wanted - self._registered
+            if len(self._registered) + len(missing) > config.TRANSACTION_PARTITIONS_MAX:
+                raise ClientError(
+                    f"a transaction writes to at most {config.TRANSACTION_PARTITIONS_MAX} "
+                    "partitions. Commit earlier, or send to fewer."
+                )
+            done = [ended for ended in self._ended if ended.is_on_disk()]
+            with self._log.catalog.writing() as connection:
+                # Also when Ctrl-C hid from this producer that it is there.
+                if find_transaction(connection, self.transaction_id) is None:
+                    self._enter(connection)
+                else:
+                    self._is_entered = True
+                    self._require_undecided(connection)
+                register_partitions(connection, self.transaction_id, missing)
+                remove_transactions(connection, [ended.id for ended in done])
+            self._is_entered = True
+            self._registered |= missing
+            self._ended = [ended for ended in self._ended if ended not in done]
+
+    def add_offsets(self, offsets: Mapping[tuple[bytes, int], int], group: GroupMetadata) -> None:
+        """Commit these offsets of a group with the transaction."""
+        with self._log.catalog.reading() as connection:
+            check_may_commit(connection, self._log.directory, group, offsets)
+        self._offsets.setdefault(group, {}).update(offsets)
+
+    def check_current(self) -> None:
+        """Raise when a newer producer has the name, or somebody has aborted the transaction."""
+        with self._log.catalog.reading() as connection:
+            self._require_undecided(connection)
+
+    # -- its end -------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Make what was appended durable, and decide; all was appended before."""
+        self._raise_failure()
+        touched = self._touched()
+        errors = _native.sync_partitions(
+            [partition for partition, _ in touched], [end for _, end in touched]
+        )
+        for error in errors:
+            if error is not None:
+                failure = _native.to_stream_error(error)
+                self.note_failure(failure)
+                raise failure
+        try:
+            if self._is_entered or self._offsets:
+                with self._log.catalog.writing() as connection:
+                    self._decide_to_commit(connection)
+                self._is_entered = True
+        except (FencedError, InvalidTransactionStateError, UnknownGroupError) as error:
+            self.note_failure(error)
+            raise
+        self._end(COMMITTED)
+
+    def abort(self) -> None:
+        """Decide that nothing of it counts."""
+        with self._log.catalog.reading() as connection:
+            # Also when Ctrl-C hid from this producer that it is there.
+            self._is_entered |= find_transaction(connection, self.transaction_id) is not None
+        if self._is_entered:
+            with self._log.catalog.writing() as connection:
+                state = decide(connection, self.transaction_id, ABORTED)
+                epoch = epoch_of(connection, self.producer_id)
+            self._log.catalog.note_change()
+            if epoch != self.epoch + 1:
+                self._end(state, is_fenced=True)
+                raise self._fenced(epoch)
+            if state == COMMITTED:
+                transaction_id = self.transaction_id
+                self._end(COMMITTED)
+                raise InvalidTransactionStateError(
+                    f"transaction {transaction_id} was committed: the commit that did not return "
+                    "had been decided. Begin the next transaction.",
+                    transaction_id=transaction_id,
+                )
+        self._end(ABORTED)
+
+    def close(self) -> None:
+        """Give the place up; what is not ended is aborted by whoever finds it."""
+        try:
+            with_ends = [end for ended in self._ended for end in ended.ends]
+            errors = _native.sync_partitions(
+                [partition for partition, _ in with_ends], [end for _, end in with_ends]
+            )
+            if self._ended and all(error is None for error in errors):
+                with self._log.catalog.writing() as connection:
+                    remove_transactions(connection, [ended.id for ended in self._ended])
+            self._ended = []
+        finally:
+            self._liveness.close()
+
+    def forget(self) -> None:
+        """In a forked child: the parent stays the producer."""
+        self._liveness.forget()
+
+    def finish_predecessors(self) -> None:
+        """Write the markers that producers of this name left to be written."""
+        with self._log.catalog.reading() as connection:
+            rows = transactions_of(connection, self.producer_id)
+        for row in rows:
+            if row.state != OPEN:
+                complete(self._log, row, is_owned=False)
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _enter(self, connection: sqlite3.Connection) -> None:
+        epoch = epoch_of(connection, self.producer_id)
+        if epoch != self.epoch:
+            raise self._fenced(epoch)
+        if self.epoch >= config.PRODUCER_EPOCH_MAX:
+            raise ClientError(
+                f"producer {self.name!r} has begun {self.epoch} transactions, and there are no "
+                "more numbers for it. Make it again."
+            )
+        if open_count(connection) >= config.TRANSACTIONS_MAX:
+            raise ClientError(
+                f"{config.TRANSACTIONS_MAX} transactions are open in {self._log.directory}, and "
+                "that is the limit. Commit or abort some; log.transactions() lists them."
+            )
+        enter_transaction(
+            connection,
+            TransactionRow(
+                self.transaction_id,
+                self.name,
+                self.producer_id,
+                self.epoch,
+                OPEN,
+                self._liveness.slot,
+                os.getpid(),
+                self._timeout_us,
+                self._begun_us,
+                self._begun_monotonic_us,
+            ),
+        )
+
+    def _require_undecided(self, connection: sqlite3.Connection) -> None:
+        epoch = epoch_of(connection, self.producer_id)
+        if not self._is_entered:
+            if epoch != self.epoch:
+                raise self._fenced(epoch)
+            return
+        row = find_transaction(connection, self.transaction_id)
+        if row is not None and row.state == OPEN:
+            return
+        if epoch != self.epoch + 1:
+            raise self._fenced(epoch)
+        raise InvalidTransactionStateError(
+            f"transaction {self.transaction_id} of {self.name!r} was aborted by another process: "
+            f"by hand, or because it was open for more than transaction_timeout "
+            f"({self._timeout_us / 1e6:g} s) while somebody waited for it. Call "
+            "abort_transaction(), and begin it anew.",
+            transaction_id=self.transaction_id,
+        )
+
+    def _decide_to_commit(self, connection: sqlite3.Connection) -> None:
+        """Decide, together with the offsets of groups: all of that or nothing."""
+        row = find_transaction(connection, self.transaction_id)
+        if row is not None and row.state == COMMITTED:
+            return  # by an earlier call, which did not return
+        if row is None and not self._is_entered:
+            self._enter(connection)
+        else:
+            self._require_undecided(connection)
+        for group, offsets in self._offsets.items():
+            check_may_commit(connection, self._log.directory, group, offsets)
+            write_offsets(connection, group.number, [(*name, at) for name, at in offsets.items()])
+        decide(connection, self.transaction_id, COMMITTED)
+
+    def _touched(self) -> list[tuple[Partition, int]]:
+        """Return the partitions that hold something of the transaction, and their ends."""
+        touched = []
+        for topic_id, number in self._registered:
+            partition = partition_of(self._log, topic_id, number)
+            if partition is None:
+                continue
+            end = partition.ends().log_end_offset
+            if any(
+                found.transaction_id == self.transaction_id
+                for found in partition.open_transactions()
+            ):
+                touched.append((partition, end))
+        return touched
+
+    def _end(self, state: str, *, is_fenced: bool = False) -> None:
+        """Go on to the next transaction; the decision stands, and markers say it where readers are.
+
+        A marker that cannot be written now, on a full disk say, is written by whoever needs it.
+        """
+        transaction_id, is_entered = self.transaction_id, self._is_entered
+        row = TransactionRow(
+            transaction_id,
+            self.name,
+            self.producer_id,
+            self.epoch,
+            state,
+            self._liveness.slot,
+            os.getpid(),
+            self._timeout_us,
+            self._begun_us,
+            self._begun_monotonic_us,
+        )
+        self._unfinished = row if is_entered else None
+        self.transaction_id = -1
+        self.failure = None
+        self._is_entered = False
+        if is_entered and not is_fenced:
+            self.epoch += 1
+        self._finish_own(is_first_try=True)
+
+    _unfinished: TransactionRow | None = None  # decided, and perhaps without some of its markers
+
+    def _finish_own(self, *, is_first_try: bool = False) -> None:
+        row = self._unfinished
+        if row is None:
+            return
+        try:
+            ends = write_markers(self._log, row)
+        except StreamError:
+            if is_first_try:
+                return  # begin() tries again, and tells
+            raise
+        self._unfinished = None
+        self._ended.append(_Ended(row.id, ends))
+
+    def _misplaced(self, message: str) -> InvalidTransactionStateError:
+        return InvalidTransactionStateError(
+            message, transaction_id=self.transaction_id if self.is_open else None
+        )
+
+    def _raise_failure(self) -> None:
+        if isinstance(self.failure, FencedError):
+            raise self.failure
+        if self.failure is not None:
+            raise self._failed() from self.failure
+
+    def _failed(self) -> StreamError:
+        if isinstance(self.failure, FencedError):
+            return self.failure
+        return self._misplaced(
+            f"transaction {self.transaction_id} has failed ({self.failure}) and can only be "
+            "aborted. Call abort_transaction(), and begin it anew."
+        )
+
+    def _fenced(self, epoch: int | None) -> FencedError:
+        return FencedError(
+            f"producer {self.name!r} of epoch {self.epoch} is fenced: a newer one, of epoch "
+            f"{epoch}, has taken the transactional_id. Its transaction was aborted; close this "
+            "producer, the newer one goes on.",
+            producer_name=self.name,
+            epoch=self.epoch,
+            current_epoch=epoch,
+        )

@@ -1,0 +1,323 @@
+"""Transactions as a program sees them: what counts, when, and what calls out of order say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pystream as ps
+from pystream.errors import (
+    ConfigError,
+    FencedError,
+    GroupNotEmptyError,
+    InvalidTransactionStateError,
+    OffsetOutOfRangeError,
+    SchemaError,
+    UnknownGroupError,
+    UnknownTopicError,
+)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with ps.open(tmp_path / "data") as log:
+        log.create_topic("a", {"n": "int64"}, partitions=2)
+        log.create_topic("b", {"n": "int64"})
+        yield log
+
+
+def values(log, topic, isolation_level="read_committed"):
+    with log.consumer(
+        topic, auto_offset_reset="earliest", isolation_level=isolation_level, timeout="0s"
+    ) as consumer:
+        return sorted(record["n"] for record in consumer)
+
+
+def test_committed_records_of_all_partitions_appear_together(log):
+    with log.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        for n in range(6):
+            producer.send("a", {"n": n}, partition=n % 2)
+        producer.send_batch("b", {"n": np.arange(3)})
+        producer.flush()
+        assert values(log, "a") == []
+        assert values(log, "b") == []
+        assert values(log, "a", "read_uncommitted") == [0, 1, 2, 3, 4, 5]
+        producer.commit_transaction()
+        assert values(log, "a") == [0, 1, 2, 3, 4, 5]
+        assert values(log, "b") == [0, 1, 2]
+
+
+def test_aborted_records_never_appear(log):
+    with log.producer(transactional_id="t", linger="0s") as producer:
+        producer.begin_transaction()
+        producer.send("b", {"n": 1}).result()
+        producer.abort_transaction()
+        with producer.transaction():
+            producer.send("b", {"n": 2})
+    assert values(log, "b") == [2]
+    assert values(log, "b", "read_uncommitted") == [1, 2]
+
+
+def test_an_exception_in_the_block_aborts_it_and_comes_out(log):
+    with log.producer(transactional_id="t") as producer:
+        with pytest.raises(ZeroDivisionError), producer.transaction():
+            producer.send("b", {"n": 1 // 0 if producer.send("b", {"n": 1}) else 0})
+        with producer.transaction():
+            producer.send("b", {"n": 2})
+    assert values(log, "b") == [2]
+
+
+def test_commit_flushes_what_was_sent_first(log):
+    with log.producer(transactional_id="t", linger="1h") as producer:
+        producer.begin_transaction()
+        delivery = producer.send("b", {"n": 1})
+        producer.commit_transaction()
+        assert delivery.result().offset == 0
+
+
+def test_an_abort_fails_the_deliveries_of_what_was_not_appended(log):
+    with log.producer(transactional_id="t", linger="1h") as producer:
+        producer.begin_transaction()
+        delivery = producer.send("b", {"n": 1})
+        producer.abort_transaction()
+        with pytest.raises(InvalidTransactionStateError):
+            delivery.result()
+    assert log.topic("b").ends()[0].end == 0
+
+
+def test_markers_take_offsets_and_positions_step_over_them(log):
+    partition = ps.TopicPartition("b", 0)
+    with log.producer(transactional_id="t") as producer, log.producer() as plain:
+        with producer.transaction():
+            producer.send("b", {"n": 1})
+        plain.send("b", {"n": 2}).result()
+        producer.begin_transaction()
+        producer.send("b", {"n": 3}).result()
+        producer.abort_transaction()
+    with log.consumer("b", auto_offset_reset="earliest") as consumer:
+        offsets = [record.offset for record in consumer.poll()[partition]]
+        assert offsets == [0, 2]
+        assert consumer.poll() == {}
+        assert consumer.position(partition) == 5 == consumer.end_offsets([partition])[partition]
+
+
+def test_the_end_is_the_last_stable_offset_for_who_reads_what_is_committed(log):
+    partition = ps.TopicPartition("b", 0)
+    with log.producer(transactional_id="t") as producer, log.producer() as plain:
+        plain.send("b", {"n": 1}).result()
+        producer.begin_transaction()
+        producer.send("b", {"n": 2}).result()
+        plain.send("b", {"n": 3}).result()
+        with (
+            log.consumer("b") as consumer,
+            log.consumer("b", isolation_level="read_uncommitted") as hasty,
+        ):
+            assert consumer.end_offsets([partition]) == {partition: 1}
+            assert consumer.position(partition) == 1  # "latest"
+            assert hasty.end_offsets([partition]) == {partition: 3}
+            assert hasty.position(partition) == 3
+            consumer.seek_to_beginning()
+            assert [r["n"] for r in consumer.poll()[partition]] == [1]
+            assert consumer.position(partition) == 1
+            producer.commit_transaction()
+            assert consumer.end_offsets([partition]) == {partition: 4}
+            assert [r["n"] for r in consumer.poll()[partition]] == [2, 3]
+
+
+def test_an_empty_transaction_writes_nothing(log):
+    with log.producer(transactional_id="t") as producer:
+        for _ in range(3):
+            with producer.transaction():
+                pass
+    assert [ends.end for ends in log.topic("a").ends()] == [0, 0]
+    assert log.transactions() == []
+
+
+def test_closing_aborts_what_is_open(log):
+    producer = log.producer(transactional_id="t")
+    producer.begin_transaction()
+    producer.send("b", {"n": 1}).result()
+    producer.close()
+    assert values(log, "b") == []
+    assert log.topic("b").ends()[0].end == 2  # the record and the marker
+
+
+# -- offsets of groups -----------------------------------------------------------------------------
+
+
+def test_offsets_are_stored_with_the_transaction_and_not_without(log):
+    with log.producer() as plain:
+        plain.send("b", {"n": 1}).result()
+    with (
+        log.consumer(
+            "b", group_id="g", auto_offset_reset="earliest", enable_auto_commit=False
+        ) as consumer,
+        log.producer(transactional_id="t") as producer,
+    ):
+        consumer.poll()
+        partition = ps.TopicPartition("b", 0)
+        producer.begin_transaction()
+        producer.send_offsets_to_transaction({partition: 1}, consumer.consumer_group_metadata())
+        assert consumer.committed(partition) is None
+        producer.abort_transaction()
+        assert consumer.committed(partition) is None
+        with producer.transaction():
+            producer.send("a", {"n": 9})
+            producer.send_offsets_to_transaction({partition: 1}, consumer.consumer_group_metadata())
+        assert consumer.committed(partition) == 1
+
+
+def test_offsets_of_a_group_without_members_go_by_its_name(log):
+    log.consumer("b", group_id="g").close()
+    with log.producer(transactional_id="t") as producer, producer.transaction():
+        producer.send_offsets_to_transaction({("b", 0): 0}, "g")
+    assert log.describe_group("g").partitions["b", 0].committed == 0
+
+
+def test_a_partition_that_is_anothers_by_now_fails_the_commit_and_all_of_it(log):
+    with log.producer(transactional_id="t") as producer:
+        first = log.consumer("b", group_id="g", auto_offset_reset="earliest")
+        group = first.consumer_group_metadata()
+        producer.begin_transaction()
+        producer.send("a", {"n": 1}, partition=0)
+        producer.send_offsets_to_transaction({("b", 0): 0}, group)
+        first.close()
+        second = log.consumer("b", group_id="g", auto_offset_reset="earliest")
+        with pytest.raises(FencedError, match="does not own partition 0"):
+            producer.commit_transaction()
+        with pytest.raises(FencedError):
+            producer.send("a", {"n": 1})
+        producer.abort_transaction()
+        assert values(log, "a") == []
+        second.close()
+
+
+# -- bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda p: p.init_transactions(),
+        lambda p: p.begin_transaction(),
+        lambda p: p.commit_transaction(),
+        lambda p: p.abort_transaction(),
+        lambda p: p.transaction(),
+        lambda p: p.send_offsets_to_transaction({("b", 0): 0}, "g"),
+    ],
+)
+def test_an_ordinary_producer_has_no_transactions(log, call):
+    with log.producer() as producer, pytest.raises(ConfigError, match="transactional_id"):
+        call(producer)
+
+
+def test_calls_out_of_order_say_what_is_to_be_done_first(log):
+    with log.producer(transactional_id="t") as producer:
+        producer.init_transactions()
+        for call in (
+            lambda: producer.send("b", {"n": 1}),
+            lambda: producer.send_batch("b", {"n": [1]}),
+            producer.commit_transaction,
+            producer.abort_transaction,
+            lambda: producer.send_offsets_to_transaction({("b", 0): 0}, "g"),
+        ):
+            with pytest.raises(InvalidTransactionStateError, match="begin_transaction"):
+                call()
+        producer.begin_transaction()
+        with pytest.raises(InvalidTransactionStateError, match="Commit or abort it first"):
+            producer.begin_transaction()
+        producer.send("b", {"n": 1})
+        producer.commit_transaction()
+        with pytest.raises(InvalidTransactionStateError, match="begin_transaction"):
+            producer.commit_transaction()
+    assert values(log, "b") == [1]
+
+
+def test_a_name_and_a_transactional_id_exclude_each_other(log):
+    with pytest.raises(ConfigError, match="not both"):
+        log.producer(producer_name="x", transactional_id="x")
+    with pytest.raises(ConfigError, match="transactional_id is ''"):
+        log.producer(transactional_id="")
+    with log.producer(transactional_id="t") as producer, producer.transaction():
+        with pytest.raises(ConfigError, match="sequence_id"):
+            producer.send("b", {"n": 1}, sequence_id=4)
+        with pytest.raises(ConfigError, match="needs a producer with a name"):
+            producer.last_sequence_id("b")
+
+
+def test_offsets_that_cannot_be_are_refused_at_once(log):
+    with log.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        with pytest.raises(UnknownGroupError, match="'nobody'"):
+            producer.send_offsets_to_transaction({("b", 0): 0}, "nobody")
+        with pytest.raises(UnknownTopicError, match="'nothing'"):
+            producer.send_offsets_to_transaction({("nothing", 0): 0}, "g")
+        with pytest.raises(OffsetOutOfRangeError):
+            producer.send_offsets_to_transaction({("b", 0): 7}, "g")
+        with pytest.raises(ConfigError, match="consumer_group_metadata"):
+            producer.send_offsets_to_transaction({("b", 0): 0}, 5)  # type: ignore[arg-type]
+        with (
+            log.consumer("b", group_id="g"),
+            pytest.raises(GroupNotEmptyError, match="1 members"),
+        ):
+            producer.send_offsets_to_transaction({("b", 0): 0}, "g")
+        producer.commit_transaction()
+
+
+def test_a_record_that_send_refuses_leaves_the_transaction_as_it_was(log):
+    with log.producer(transactional_id="t") as producer, producer.transaction():
+        producer.send("b", {"n": 1})
+        with pytest.raises(SchemaError):
+            producer.send("b", {"n": "one"})
+        with pytest.raises(SchemaError):
+            producer.send_batch("b", {"n": ["one"]})
+    assert values(log, "b") == [1]
+
+
+def test_a_newer_producer_of_the_id_fences_and_aborts(log):
+    old = log.producer(transactional_id="t")
+    old.begin_transaction()
+    old.send("b", {"n": 1}).result()
+    new = log.producer(transactional_id="t")
+    assert values(log, "b") == []
+    with pytest.raises(FencedError, match="has taken the transactional_id"):
+        old.commit_transaction()
+    with pytest.raises(FencedError):
+        old.send("b", {"n": 2})
+    with new.transaction():
+        new.send("b", {"n": 3})
+    with pytest.raises(FencedError):
+        old.abort_transaction()
+    with pytest.raises(FencedError), old.transaction():
+        old.send("b", {"n": 4})
+    old.close()
+    new.close()
+    assert values(log, "b") == [3]
+
+
+def test_a_fenced_producer_appends_nothing(log):
+    old = log.producer(transactional_id="t")
+    old.begin_transaction()
+    old.send("b", {"n": 1}).result()
+    new = log.producer(transactional_id="t")
+    end = log.topic("b").ends()[0].end
+    delivery = old.send("b", {"n": 2})
+    with pytest.raises(FencedError):
+        delivery.result()
+    with pytest.raises(FencedError):
+        old.send_batch("b", {"n": [2]})
+    assert log.topic("b").ends()[0].end == end
+    old.close()
+    new.close()
+
+
+def test_a_topic_that_is_deleted_meanwhile_fails_the_transaction(log):
+    with log.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        producer.send("a", {"n": 1}, partition=0).result()
+        producer.send("b", {"n": 1}).result()
+        log.delete_topic("b")
+        producer.send("a", {"n": 2}, partition=0)
+        producer.commit_transaction()
+    assert values(log, "a") == [1, 2]
