@@ -37,7 +37,12 @@ if TYPE_CHECKING:
         tumbling,
     )
     from pystream.plan.triggers import Trigger, TriggerContext, TriggerResult, TriggerWindow
-    from pystream.types import BatchMetadata, RecordMetadata, TopicPartition
+    from pystream.types import (
+        BatchMetadata,
+        OffsetAndTimestamp,
+        RecordMetadata,
+        TopicPartition,
+    )
 
 __version__ = "0.1.0"
 
@@ -59,6 +64,7 @@ __all__ = [
     "JobResult",
     "KeyedStream",
     "Log",
+    "OffsetAndTimestamp",
     "OperatorMetrics",
     "OutputTag",
     "PartitionEnds",
@@ -115,6 +121,7 @@ _HOMES = {
     "JobResult": "engines.local",
     "KeyedStream": "pipeline.windowed",
     "Log": "log",
+    "OffsetAndTimestamp": "types",
     "OperatorMetrics": "engines.local",
     "OutputTag": "pipeline.stream",
     "PartitionEnds": "log",

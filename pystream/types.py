@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BatchMetadata", "RecordMetadata", "SkippedRecords", "TopicPartition"]
+__all__ = [
+    "BatchMetadata",
+    "OffsetAndTimestamp",
+    "RecordMetadata",
+    "SkippedRecords",
+    "TopicPartition",
+]
 
 
 class TopicPartition(NamedTuple):
@@ -62,6 +68,21 @@ class BatchMetadata(NamedTuple):
     base_offset: int
     record_count: int
     is_duplicate: bool = False
+
+
+class OffsetAndTimestamp(NamedTuple):
+    """A record that was looked for by time.
+
+    Attributes
+    ----------
+    offset : int
+    timestamp : int
+        Of the record, in microseconds since 1970; where a column was named, its value there, in the
+        column's unit.
+    """
+
+    offset: int
+    timestamp: int
 
 
 class SkippedRecords(NamedTuple):

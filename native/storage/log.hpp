@@ -86,6 +86,12 @@ struct PartitionEnds {
   int64_t durable_offset = 0;  // all below are synced
 };
 
+// A record that was looked for by time.
+struct OffsetAndTime {
+  int64_t offset = 0;
+  int64_t time = 0;  // of the record
+};
+
 // What opening the partition had to do. kRecovered happens after a power loss or a failed sync, in
 // a copied directory, or when the control page is missing or damaged.
 struct RecoveryReport {
@@ -208,6 +214,11 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // without the GIL.
   bool wait(int64_t offset, int64_t timeout_us) const;
   std::unique_ptr<PartitionReader> reader(int64_t offset);
+  // The first record, from the log start on, whose value in a column is `value` or later;
+  // kTimestampColumn: whose timestamp is. The column is of type timestamp, date32 or int64, and
+  // nulls are no time. Records that cannot be read are stepped over. Takes time logarithmic in
+  // segments and batches, once what the segments hold is known to this process.
+  std::optional<OffsetAndTime> find_time(uint16_t column, int64_t value);
   // Syncs everything published so far.
   void sync();
   // Waits until everything below `end_offset` is durable; false when timeout_us passed before.

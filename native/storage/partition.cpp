@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/time_lookup.hpp"
 #include "storage/wait.hpp"
 
 namespace pystream::storage {

@@ -27,6 +27,8 @@ namespace pystream::storage {
 inline constexpr int64_t kLeaseOffsets = int64_t{1} << 20;
 inline constexpr int64_t kLeaseBatches = 256;
 
+class TimeLookup;
+
 struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
   // Opens, creates or recovers the partition's files.
   State(std::shared_ptr<LogShared> log, const PartitionOptions& options);
@@ -139,6 +141,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   PartitionLock lock;
   std::unique_ptr<ForkGuard> fork_guard;
   std::unique_ptr<SegmentSet> segments;
+  std::unique_ptr<TimeLookup> times;
 
   mutable std::mutex options_mutex;
   PartitionOptions options;          // guarded by options_mutex; only the schema ever changes

@@ -25,6 +25,7 @@
 #include "storage/format_version.hpp"
 #include "storage/partition_state.hpp"
 #include "storage/segment_scan.hpp"
+#include "storage/time_lookup.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -358,6 +359,7 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
       place(make_place(*log, partition_options)),
       pid(static_cast<uint32_t>(::getpid())),
       segments(std::make_unique<SegmentSet>(place, is_writable())),
+      times(std::make_unique<TimeLookup>(*this)),
       options(partition_options),
       schema_ids{partition_options.schema_id} {
   const std::string lock_path = place->directory + "/lock";

@@ -499,6 +499,13 @@ class Partition:
         batches, and fences their writer.
         """
 
+    def find_time(self, value: int, *, column: int = -1) -> tuple[int, int] | None:
+        """Return offset and time of the first record with a time of at least `value`.
+
+        The record timestamp in microseconds, or a column of type timestamp, date32 or int64, by its
+        index. None when there is no such record. Damaged records are stepped over.
+        """
+
     def sync(self) -> None:
         """Sync what was published so far. Raises as `sync_partitions` says."""
 

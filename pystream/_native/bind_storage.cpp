@@ -240,6 +240,18 @@ void bind_partition(py::module_& module) {
           },
           py::arg("transaction_id"), py::kw_only(), py::arg("producer_id"),
           py::arg("producer_epoch"), py::arg("is_commit"), Unlocked())
+      .def(
+          "find_time",
+          [](Partition& self, int64_t value, int column) {
+            const auto id = column < 0 ? storage::kTimestampColumn : static_cast<uint16_t>(column);
+            std::optional<storage::OffsetAndTime> found;
+            {
+              const py::gil_scoped_release release;
+              found = self.find_time(id, value);
+            }
+            return found ? py::object(py::make_tuple(found->offset, found->time)) : py::none();
+          },
+          py::arg("value"), py::kw_only(), py::arg("column") = -1)
       .def("sync", &Partition::sync, Unlocked())
       .def("backup", &Partition::backup, py::arg("directory"), py::arg("cut"), Unlocked())
       .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })

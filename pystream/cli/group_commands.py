@@ -69,6 +69,13 @@ def reset(  # noqa: PLR0917  each is an option
     directory: Directory,
     group: GroupName,
     to: Annotated[Place | None, typer.Option(help="The log start or end offset.")] = None,
+    to_datetime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The first record at or after 2024-01-31T12:00:00Z, say, or -1h for an hour ago.",
+        ),
+    ] = None,
     shift_by: Annotated[
         int | None, typer.Option(help="So many records on; back when negative.")
     ] = None,
@@ -96,6 +103,7 @@ def reset(  # noqa: PLR0917  each is an option
             group,
             result_console(),
             to=None if to is None else to.value,
+            to_datetime=to_datetime,
             shift_by=shift_by,
             file=from_file,
             topics=topic or [],

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 import pystream as ps
 from pystream.cli.printing import print_json, print_table
+from pystream.cli.starts import parse_time
 from pystream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,16 +98,21 @@ def reset_group(
     console: Console,
     *,
     to: str | None,
+    to_datetime: str | None,
     shift_by: int | None,
     file: Path | None,
     topics: list[str],
 ) -> None:
     """Reset a group's offsets and print them."""
-    if sum(way is not None for way in (to, shift_by, file)) != 1:
-        raise ConfigError("Pass one of --to, --shift-by and --from-file.")
+    if sum(way is not None for way in (to, to_datetime, shift_by, file)) != 1:
+        raise ConfigError("Pass one of --to, --to-datetime, --shift-by and --from-file.")
+    place: str | int | None = to
+    if to_datetime is not None:
+        how = "Write a time such as 2024-01-31T12:00:00Z, or -1h for an hour ago."
+        place = parse_time(to_datetime, option="--to-datetime", how=how)
     with ps.open(directory) as log:
         moved = log.reset_offsets(
-            name, to=to, shift_by=shift_by, offsets=file, topics=topics or None
+            name, to=place, shift_by=shift_by, offsets=file, topics=topics or None
         )
     print_table(
         console,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from pystream.errors import ClosedError, ConfigError, CorruptRecordError, LogErr
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
 from pystream.log.record_rows import record_rows
-from pystream.types import SkippedRecords, TopicPartition
+from pystream.log.times import Time, find_time
+from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
     from pystream._native import OnCorruption, Partition, Record
@@ -178,6 +179,97 @@ class ConsumerReading:
         for assigned in self._some(partitions):
             self._fetcher.seek(assigned, self._ends_of(assigned.partition)[1])
         self._fetcher.interrupt()
+
+    def seek_to_timestamp(
+        self, time: Time, *partitions: TopicPartition, column: str | None = None
+    ) -> None:
+        """Go to the first record at or after a time; to the end where there is none.
+
+        Parameters
+        ----------
+        time : datetime, numpy.datetime64 or int
+        *partitions : TopicPartition
+            Default: all that are assigned.
+        column : str, optional
+            As in :meth:`offsets_for_times`.
+
+        Raises
+        ------
+        ConfigError
+            If the time is none, the column holds no times, or a partition is not assigned.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         for n in range(3):
+        ...             _ = producer.send("clicks", {"page": f"/{n}"}, timestamp=n * 10**6)
+        ...     with log.consumer("clicks", timeout="0s") as consumer:
+        ...         consumer.seek_to_timestamp(1_000_000)
+        ...         [record["page"] for record in consumer]
+        ['/1', '/2']
+        """
+        self._leave_record()
+        targets = []
+        for assigned in self._some(partitions):
+            found = find_time(assigned.topic, assigned.name.partition, time, column)
+            targets.append((assigned, found))
+        for assigned, found in targets:
+            end = assigned.partition.ends().log_end_offset if found is None else found.offset
+            self._fetcher.seek(assigned, end)
+        self._fetcher.interrupt()
+
+    def offsets_for_times(
+        self, times: Mapping[TopicPartition, Time], *, column: str | None = None
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """Return the first record of each partition at or after a time, assigned or not.
+
+        Parameters
+        ----------
+        times : mapping of TopicPartition to datetime, numpy.datetime64 or int
+            A datetime has a time zone; int: microseconds since 1970, or the unit of `column`.
+        column : str, optional
+            An event-time column: a timestamp, a date or an int64. Default: the record timestamps.
+
+        Returns
+        -------
+        dict of TopicPartition to OffsetAndTimestamp or None
+            The smallest offset with a time of at least that; None when there is none.
+
+        Raises
+        ------
+        ConfigError
+            If a time is none, or the column holds no times.
+        UnknownTopicError
+            If a topic or partition does not exist.
+
+        Notes
+        -----
+        Logarithmic in segments and batches, but for what no process has looked at before; then
+        the heads of batches are read once. Records need not be in the order of time. Damaged
+        records are stepped over.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         for n in range(3):
+        ...             _ = producer.send("clicks", {"page": f"/{n}"}, timestamp=n * 10**6)
+        ...     place = ps.TopicPartition("clicks", 0)
+        ...     with log.consumer() as consumer:
+        ...         consumer.offsets_for_times({place: 500_000})[place]
+        OffsetAndTimestamp(offset=1, timestamp=1000000)
+        """
+        self._check_usable()
+        found = {}
+        for partition, sought in times.items():
+            name = TopicPartition(*partition)
+            found[name] = find_time(self._log.topic(name.topic), name.partition, sought, column)
+        return found
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the log start offset of partitions, assigned or not."""

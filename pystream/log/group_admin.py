@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pystream.errors import (
     ConfigError,
     GroupNotEmptyError,
-    NotSupportedError,
     OffsetOutOfRangeError,
     StorageError,
     UnknownGroupError,
@@ -31,6 +30,7 @@ from pystream.log.group_rows import (
 )
 from pystream.log.group_state import GroupState, Member
 from pystream.log.offsets import check_whole
+from pystream.log.times import Time, find_time, ticks_of
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def reset_offsets(
     log: Log,
     group_id: str,
     *,
-    to: str | None,
+    to: str | Time | None,
     shift_by: int | None,
     offsets: Offsets | str | os.PathLike[str] | None,
     topics: str | Iterable[str] | None,
@@ -205,11 +205,13 @@ def reset_offsets(
         )
     if offsets is not None and topics is not None:
         raise ConfigError("reset_offsets() got topics, but offsets name theirs. Leave one out.")
-    if to is not None and to not in ("earliest", "latest"):
-        raise NotSupportedError(
-            f"to is {to!r}. Resetting to a time needs offsets_for_times, which is not built yet; "
-            'pass "earliest" or "latest".'
+    if isinstance(to, str) and to not in ("earliest", "latest"):
+        raise ConfigError(
+            f'to is {to!r}. Pass "earliest", "latest", or a time: a datetime with a time zone, a '
+            "numpy.datetime64, or an integer of microseconds."
         )
+    if to is not None and not isinstance(to, str):
+        ticks_of(to)
     if shift_by is not None and (not isinstance(shift_by, int) or isinstance(shift_by, bool)):
         raise ConfigError(f"shift_by is {shift_by!r}. Pass a whole number of records.")
     wanted = None
@@ -261,10 +263,17 @@ def _places(
 
 
 def _moved(
-    topic: Topic, name: TopicPartition, committed: int | None, to: str | None, shift_by: int | None
+    topic: Topic,
+    name: TopicPartition,
+    committed: int | None,
+    to: str | Time | None,
+    shift_by: int | None,
 ) -> int:
     ends = topic.native_partition(name.partition).ends()
     start, end = ends.log_start_offset, ends.log_end_offset
+    if to is not None and not isinstance(to, str):
+        found = find_time(topic, name.partition, to)
+        return end if found is None else found.offset
     if to is not None:
         return start if to == "earliest" else end
     at = start if committed is None else committed

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pystream.log.group_admin import GroupDescription
     from pystream.log.producer import Producer
     from pystream.log.transaction_admin import TransactionDescription, TransactionListing
+    from pystream.log.times import Time
     from pystream.types import TopicPartition
 
 __all__ = ["Log", "open"]
@@ -267,7 +268,7 @@ class Log(LogTopics):
         self,
         group_id: str,
         *,
-        to: str | None = None,
+        to: str | Time | None = None,
         shift_by: int | None = None,
         offsets: Mapping[tuple[str, int], int] | str | os.PathLike[str] | None = None,
         topics: str | Iterable[str] | None = None,
@@ -277,8 +278,9 @@ class Log(LogTopics):
         Parameters
         ----------
         group_id : str
-        to : {"earliest", "latest"}, optional
-            The log start or end offset.
+        to : {"earliest", "latest"}, datetime, numpy.datetime64 or int, optional
+            The log start or end offset, or the first record at or after a time, else the end; int:
+            microseconds since 1970.
         shift_by : int, optional
             So many records on, or back if negative, from the committed offset, else from the log
             start offset; not beyond what the partition holds.
@@ -301,9 +303,7 @@ class Log(LogTopics):
         OffsetOutOfRangeError
             If one of `offsets` is not in its partition.
         ConfigError
-            Unless exactly one of `to`, `shift_by` and `offsets` is given.
-        NotSupportedError
-            For a time.
+            Unless exactly one of `to`, `shift_by` and `offsets` is given, and is one.
 
         Examples
         --------

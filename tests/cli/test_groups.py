@@ -44,6 +44,19 @@ def test_list_tells_members_and_lag(directory: Path) -> None:
     assert group == {"group": "billing", "state": "empty", "members": 0, "partitions": 2, "lag": 17}
 
 
+def test_reset_goes_to_a_time(directory: Path) -> None:
+    assert "t 0 10 t 1 10" in words(
+        succeed("reset", directory, "billing", "--to-datetime", "3000-01-31T12:00:00Z")
+    )
+    assert "t 0 0 t 1 0" in words(succeed("reset", directory, "billing", "--to-datetime", "-1h"))
+    assert "--to-datetime is 'noon'. Write a time such as" in refusal(
+        "reset", directory, "billing", "--to-datetime", "noon"
+    )
+    assert "Pass one of --to, --to-datetime" in refusal(
+        "reset", directory, "billing", "--to", "latest", "--to-datetime", "-1h"
+    )
+
+
 def test_describe_tells_offsets_and_who_owns_what(directory: Path) -> None:
     assert "t 0 3 10 7" in words(succeed("describe", directory, "billing"))
     with ps.open(directory) as log, log.consumer("t", group_id="billing"):

@@ -31,6 +31,7 @@ SURFACE = [
     "JobResult",
     "KeyedStream",
     "Log",
+    "OffsetAndTimestamp",
     "OperatorMetrics",
     "OutputTag",
     "PartitionEnds",

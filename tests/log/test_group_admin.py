@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pystream as ps
@@ -107,6 +109,18 @@ def test_reset(
         assert consumer.position(ONE) == expected.get(ONE, 0)
 
 
+def test_reset_to_a_time(log: ps.Log) -> None:
+    year_3000 = 32_503_680_000_000_000
+    with log.producer() as producer:
+        for second in (1, 3, 2):
+            time = year_3000 + second * 10**6
+            producer.send("orders", {"n": second}, partition=0, timestamp=time)
+    assert log.reset_offsets("g", to=datetime(3000, 1, 1, 0, 0, 2, tzinfo=UTC)) == {ZERO: 6, ONE: 3}
+    assert log.reset_offsets("g", to=year_3000 + 3_000_001) == {ZERO: 8, ONE: 3}
+    assert committed(log) == {ZERO: 8, ONE: 3}
+    assert log.reset_offsets("g", to=np.datetime64("1970-01-01")) == {ZERO: 0, ONE: 0}
+
+
 def test_reset_from_a_file(log: ps.Log, tmp_path: Path) -> None:
     path = tmp_path / "offsets.csv"
     path.write_text("orders,0,4\n\norders,1,1\n")
@@ -130,7 +144,8 @@ def test_reset_from_a_file(log: ps.Log, tmp_path: Path) -> None:
     [
         ({}, errors.ConfigError, "needs one of to, shift_by and offsets"),
         ({"to": "earliest", "shift_by": 1}, errors.ConfigError, "needs one of"),
-        ({"to": "2020-01-01"}, errors.NotSupportedError, "offsets_for_times"),
+        ({"to": "2020-01-01"}, errors.ConfigError, "to is '2020-01-01'. Pass \"earliest\""),
+        ({"to": 1.5}, errors.ConfigError, "the time is 1.5, of type float"),
         ({"shift_by": "1"}, errors.ConfigError, "whole number"),
         ({"offsets": {ZERO: 1}, "topics": "orders"}, errors.ConfigError, "offsets name theirs"),
         ({"offsets": {ZERO: 1, ONE: 4}}, errors.OffsetOutOfRangeError, "log end offset is 3"),

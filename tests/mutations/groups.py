@@ -7,6 +7,7 @@ from tests.mutations import (
     group_rules,
     log_rules,
     producer_rules,
+    retention_rules,
     rules,
     session_rules,
     trigger_rules,
@@ -54,7 +55,7 @@ GROUPS = {
         ),
     ),
     "log": Group(
-        log_rules.MUTATIONS,
+        log_rules.MUTATIONS + retention_rules.MUTATIONS,
         # Harnesses first: the cheap ones before the thorough ones.
         native_tests=(
             "storage_log_power_loss_test",
@@ -64,6 +65,7 @@ GROUPS = {
             "storage_log_*_test",
             "storage_fetcher_test",
             "storage_control_page_test",
+            "storage_time_lookup_test",
         ),
         python_tests=("tests/torture/test_power_loss.py",),
     ),

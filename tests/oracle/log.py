@@ -72,6 +72,14 @@ class LogModel:
         last = None if most is None else offset + most
         return [{name: row.get(name) for name in topic.columns} for row in records[offset:last]]
 
+    def offset_for_time(self, name: str, partition: int, column: str, time: int) -> int | None:
+        """Return the first offset with a value of at least `time`; nulls are no time."""
+        for offset, row in enumerate(self._topic(name).partitions[partition]):
+            value = row.get(column)
+            if isinstance(value, int) and value >= time:
+                return offset
+        return None
+
     def commit(self, group: str, name: str, partition: int, offset: int) -> None:
         self._topic(name)
         self.commits[group, name, partition] = offset
