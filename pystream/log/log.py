@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pystream.log.consumer import Consumer
     from pystream.log.group_admin import GroupDescription
     from pystream.log.producer import Producer
-    from pystream.log.transaction_admin import TransactionDescription, TransactionListing
     from pystream.log.times import Time
+    from pystream.log.transaction_admin import TransactionDescription, TransactionListing
     from pystream.types import TopicPartition
 
 __all__ = ["Log", "open"]

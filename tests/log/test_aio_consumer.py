@@ -291,3 +291,17 @@ def test_consumer_that_is_dropped_leaves_its_group(log: ps.Log, topic: ps.Topic)
             assert other.assignment() == {FIRST, SECOND}
 
     asyncio.run(main())
+
+
+def test_records_are_found_by_time(log: ps.Log, topic: ps.Topic) -> None:
+    async def main() -> None:
+        with log.producer() as producer:
+            for n in range(5):
+                producer.send("t", {"n": n}, partition=0, timestamp=1000 * n)
+        async with log.async_consumer("t", auto_offset_reset="earliest") as consumer:
+            found = await consumer.offsets_for_times({FIRST: 2500, SECOND: 0})
+            assert found == {FIRST: (3, 3000), SECOND: None}
+            await consumer.seek_to_timestamp(3500, FIRST)
+            assert await take(consumer, 1) == [4]
+
+    asyncio.run(main())

@@ -7,12 +7,12 @@ import inspect
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pystream as ps
 from pystream import errors
-from pystream._native import TopicEncoder
 from pystream.log.aio.producer import ProducerSettings
 from pystream.log.producer_topics import ProducerTopics
 
@@ -29,9 +29,9 @@ def may_append(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Let producers append nothing before it is set."""
     event, check = threading.Event(), ProducerTopics.check
 
-    def wait_and_check(topics: ProducerTopics, encoder: TopicEncoder) -> None:
+    def wait_and_check(topics: ProducerTopics, *what: Any) -> None:
         assert event.wait(LONG)
-        check(topics, encoder)
+        check(topics, *what)
 
     monkeypatch.setattr(ProducerTopics, "check", wait_and_check)
     return event
@@ -46,7 +46,8 @@ def test_it_has_the_methods_and_settings_of_the_producer() -> None:
     def public(kind: type) -> dict[str, inspect.Signature]:
         return {
             name: inspect.signature(member)
-            for name, member in vars(kind).items()
+            for base in kind.__mro__
+            for name, member in vars(base).items()
             if not name.startswith("_") and inspect.isfunction(member)
         }
 
@@ -208,3 +209,46 @@ def test_read_only_log_has_no_producer(tmp_path: Path, log: ps.Log) -> None:
         pytest.raises(errors.StreamError, match="read_only"),
     ):
         reader.async_producer()
+
+
+def test_transactions_are_whole_or_absent(log: ps.Log, topic: ps.Topic) -> None:
+    log.create_topic("out", {"n": "int64"})
+
+    async def fail_in_the_middle(producer: ps.AsyncProducer) -> None:
+        async with producer.transaction():
+            await producer.send("out", {"n": -1})
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        with log.producer() as plain:
+            plain.send_batch("t", {"n": [1, 2, 3]})
+        async with (
+            log.async_producer(transactional_id="copy") as producer,
+            log.async_consumer(
+                "t", group_id="g", auto_offset_reset="earliest", enable_auto_commit=False
+            ) as consumer,
+        ):
+            await producer.init_transactions()
+            with pytest.raises(ZeroDivisionError):
+                await fail_in_the_middle(producer)
+            async for record in consumer:
+                async with producer.transaction():
+                    await producer.send("out", {"n": 10 * record["n"]})
+                    place = ps.TopicPartition("t", 0)
+                    await producer.send_offsets_to_transaction(
+                        {place: consumer.position(place)},
+                        await consumer.consumer_group_metadata(),
+                    )
+                if record["n"] == 3:
+                    break
+            await producer.begin_transaction()
+            await producer.send("out", {"n": -2})
+            await producer.abort_transaction()
+            await producer.begin_transaction()
+            await producer.send("out", {"n": 40})
+            await producer.commit_transaction()
+            assert await consumer.committed(place) == 3
+
+    asyncio.run(main())
+    with log.consumer("out", auto_offset_reset="earliest", timeout="0s") as consumer:
+        assert [record["n"] for record in consumer] == [10, 20, 30, 40]

@@ -15,12 +15,14 @@ from pystream.errors import ClientError
 from pystream.log.aio.worker import Worker
 from pystream.log.consumer import Consumer
 from pystream.log.consumer_iterators import Batches, Records, next_in_loop
-from pystream.types import SkippedRecords, TopicPartition
+from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
     from pystream._native import Record
     from pystream.log.consumer_group import Callback
     from pystream.log.log import Log
+    from pystream.log.times import Time
+    from pystream.log.transaction_offsets import GroupMetadata
 
     AsyncCallback = Callable[["AsyncConsumer", list[TopicPartition]], object]
 
@@ -41,6 +43,7 @@ class ConsumerSettings(TypedDict, total=False):
     timeout: str | timedelta | None
     max_poll_records: int
     on_corruption: str
+    isolation_level: str
 
 
 class AsyncConsumer:
@@ -226,11 +229,30 @@ class AsyncConsumer:
         """Return the log end offset of partitions, assigned or not."""
         return await self._worker.run(partial(self._started().end_offsets, partitions))
 
+    async def seek_to_timestamp(
+        self, time: Time, *partitions: TopicPartition, column: str | None = None
+    ) -> None:
+        """Go to the first record at or after a time: see :meth:`Consumer.seek_to_timestamp`."""
+        seek = self._started().seek_to_timestamp
+        await self._worker.run(partial(seek, time, *partitions, column=column))
+
+    async def offsets_for_times(
+        self, times: Mapping[TopicPartition, Time], *, column: str | None = None
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        """Return the first record at or after a time: see :meth:`Consumer.offsets_for_times`."""
+        return await self._worker.run(
+            partial(self._started().offsets_for_times, times, column=column)
+        )
+
     # -- committed offsets ---------------------------------------------------------------------
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         """Store offsets of the group, all or none: see :meth:`Consumer.commit`."""
         await self._worker.run(partial(self._started().commit, offsets))
+
+    async def consumer_group_metadata(self) -> GroupMetadata:
+        """Return who this is, for :meth:`AsyncProducer.send_offsets_to_transaction`."""
+        return await self._worker.run(self._started().consumer_group_metadata)
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """Return the offset that the group committed for a partition, or None."""

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pystream import _native
-from pystream.errors import ClientError
-from pystream.log.aio.worker import Worker
-from pystream.log.producer import Producer
+from pystream.log.aio.producer_transactions import AsyncProducerTransactions
 from pystream.types import BatchMetadata
 
 if TYPE_CHECKING:
@@ -28,6 +26,8 @@ class ProducerSettings(TypedDict, total=False):
     """The settings of :class:`Producer`, by name."""
 
     producer_name: str | None
+    transactional_id: str | None
+    transaction_timeout: str | timedelta
     acks: str | int
     batch_size: int | str
     linger: str | timedelta
@@ -37,7 +37,7 @@ class ProducerSettings(TypedDict, total=False):
     max_record_bytes: int | str
 
 
-class AsyncProducer:
+class AsyncProducer(AsyncProducerTransactions):
     """Sends records from an event loop, which it never blocks; made by :meth:`Log.async_producer`.
 
     Parameters
@@ -67,10 +67,9 @@ class AsyncProducer:
     """
 
     def __init__(self, log: Log, **settings: Unpack[ProducerSettings]) -> None:
+        super().__init__()
         self._log = log
         self._settings = settings
-        self._producer: Producer | None = None
-        self._worker = Worker("pystream-async-producer")
         self._known: set[str] = set()  # topics whose first record was sent: they were looked up
 
     async def start(self) -> None:
@@ -209,11 +208,3 @@ class AsyncProducer:
     def __repr__(self) -> str:
         inner = "not started" if self._producer is None else repr(self._producer)[1:-1]
         return f"<AsyncProducer: {inner}>"
-
-    def _started(self) -> Producer:
-        if self._producer is None:
-            raise ClientError(
-                "the producer was not started. Use it in an async with statement, or await its "
-                "start() first."
-            )
-        return self._producer
