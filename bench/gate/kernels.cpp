@@ -232,6 +232,24 @@ Work sessions(const RecordBatch& batch) {
   };
 }
 
+// Sessions of one key, all of which are open, in no order of time.
+Work many_sessions(const RecordBatch& batch) {
+  windows::SessionAggregationSpec spec;
+  spec.session.gap = 20;
+  spec.event_time_column = 0;
+  spec.aggregates = kPlainAggregates;
+  RecordBatch rows = batch;
+  rows.columns[0] = int64_column(
+      batch.columns[0].type, [](int64_t i) { return 1'357'000'000'000 + i * 7919 % kRows * 30; });
+  return [rows, spec] {
+    windows::SessionAggregation job(spec, rows.schema);
+    const auto ignore = [](RecordBatch&&, windows::RowWatermarks&&) {};
+    std::vector<int32_t> late;
+    job.add(rows, windows::RowWatermarks{}, &late, ignore);
+    job.advance(windows::kMaxWatermark, ignore);
+  };
+}
+
 // A pane for each row, and windows that hold the last hundred rows of a key.
 Work update(const RecordBatch& batch) {
   windows::WindowAggregationSpec spec;
@@ -249,10 +267,10 @@ Work update(const RecordBatch& batch) {
   };
 }
 
-Work count(const RecordBatch& batch) {
+Work count(const RecordBatch& batch, int64_t slide) {
   windows::CountAggregationSpec spec;
   spec.size = 100;
-  spec.slide = 10;
+  spec.slide = slide;
   spec.key_columns = {1};
   spec.event_time_column = 0;
   spec.aggregates = kPlainAggregates;
@@ -346,7 +364,9 @@ const std::vector<Kernel>& kernels() {
        }},
       {"window_session", [] { return sessions(events(1000, false)); }},
       {"window_on_update", [] { return update(events(1000, false)); }},
-      {"window_count", [] { return count(events(1000, false)); }},
+      {"window_count", [] { return count(events(1000, false), 10); }},
+      {"window_count_each", [] { return count(events(1000, false), 1); }},
+      {"window_session_many", [] { return many_sessions(events(1000, false)); }},
       {"window_cumulate", [] { return window(events(1000, false), {10'000, 500, 0, true}); }},
   };
   return all;

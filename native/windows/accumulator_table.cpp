@@ -240,7 +240,12 @@ void AccumulatorTable::merge_slots(const AccumulatorTable& other, const uint32_t
 bool AccumulatorTable::show_slots(const AccumulatorTable& other, const uint32_t* slots,
                                   const uint32_t* other_slots, int64_t count) {
   merge_beside(other, slots, other_slots, count);
-  merge_rows(*layout_, rows(), slots, other.rows(), other_slots, count);
+  const RowBlock to = rows();
+  const RowBlock from = other.rows();
+  const auto stride = static_cast<size_t>(layout_->stride);
+  for (int64_t i = 0; i < count; ++i) {
+    std::memcpy(to.at(slots[i]), from.at(other_slots[i]), stride);
+  }
   bool is_shown = true;
   for (size_t i = 0; i < sides_.size(); ++i) {
     is_shown &= sides_[i]->show(*other.sides_[i], slots, other_slots, count);

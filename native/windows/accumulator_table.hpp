@@ -58,7 +58,8 @@ class AccumulatorTable {
   void merge_slots(const AccumulatorTable& other, const uint32_t* slots,
                    const uint32_t* other_slots, int64_t count);
 
-  // The same for a table of which nothing but results will be asked; see SideState::show().
+  // Copies them into slots that are empty, of a table of which nothing but results will be asked;
+  // see SideState::show().
   bool show_slots(const AccumulatorTable& other, const uint32_t* slots, const uint32_t* other_slots,
                   int64_t count);
 

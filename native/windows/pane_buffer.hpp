@@ -44,9 +44,12 @@ class PaneBuffer {
  private:
   static constexpr size_t kBatchRows = 4096;
 
+  void prepare(size_t panes);
+
   const AccumulatorLayout* layout_;
   AccumulatorTable table_;  // by number of the pane
   bool has_failed_ = false;
+  size_t prepared_ = 0;  // panes that the table has empty rows for
   std::vector<uint32_t> slots_;
   std::vector<uint32_t> keys_;
   std::vector<int64_t> starts_;

@@ -160,7 +160,7 @@ void TriggeredAggregation::add_one(const Batch& batch, int64_t row, const Takers
       schedule(first_timer(batch.times[row]), *place, local);
       ++window.timed;
     }
-    if (fires) fire(&window, &local, 1, watermark_, emit);
+    if (fires) fire_one(&window, local, static_cast<uint32_t>(key), emit);
     ++place;
   }
 }
@@ -247,6 +247,14 @@ void TriggeredAggregation::close(Windows::iterator window, int64_t watermark_bef
          std::max(watermark_before, window->second.end - 2), emit);
   }
   if (spec_.allowed_lateness == 0) windows_.erase(window);
+}
+
+// A row fires the window of its key.
+void TriggeredAggregation::fire_one(Window* window, uint32_t local, uint32_t key,
+                                    const EmitPanes& emit) {
+  panes_.add(window->table, local, {key, window->start, window->end, watermark_});
+  if (spec_.trigger.is_discarding) window->table.clear_rows({&local, 1});
+  if (panes_.is_full()) flush(emit);
 }
 
 // Emits panes of those keys of a window that have rows; below, `watermark` is in force for them.

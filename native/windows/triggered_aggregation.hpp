@@ -92,6 +92,7 @@ class TriggeredAggregation {
   void pass(int64_t watermark, const EmitPanes& emit);
   void fire_timer(int64_t watermark_before, const EmitPanes& emit);
   void close(Windows::iterator window, int64_t watermark_before, const EmitPanes& emit);
+  void fire_one(Window* window, uint32_t local, uint32_t key, const EmitPanes& emit);
   void fire(Window* window, const uint32_t* locals, int64_t count, int64_t watermark,
             const EmitPanes& emit);
   void flush(const EmitPanes& emit) { panes_.flush(results_, keys_, emit); }
