@@ -60,6 +60,12 @@ _METRICS = (
         True,
     ),
     _Metric(
+        "alignment_pauses",
+        "Times that the source waited for others of its alignment group.",
+        lambda o: o.num_alignment_pauses if o.is_source else None,
+        True,
+    ),
+    _Metric(
         "skipped_records",
         "Damaged records that were stepped over.",
         lambda o: o.num_skipped_records if o.is_source else None,
@@ -75,6 +81,11 @@ _METRICS = (
         "watermark_timestamp_seconds",
         "Event time of the watermark, since 1970.",
         _watermark_seconds,
+    ),
+    _Metric(
+        "watermark_alignment_drift_seconds",
+        "Event time by which the source is ahead of the last of its alignment group.",
+        lambda o: o.watermark_alignment_drift,
     ),
     _Metric("state_bytes", "Held by keys and accumulators.", lambda o: o.state_bytes),
     _Metric("threads", "That may be at work in it at once.", lambda o: o.parallelism),

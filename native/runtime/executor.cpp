@@ -9,6 +9,7 @@
 
 #include "runtime/operator_error.hpp"
 #include "runtime/plan.hpp"
+#include "runtime/source_alignment.hpp"
 #include "runtime/worker_pool.hpp"
 
 namespace pystream::runtime {
@@ -74,7 +75,8 @@ struct Executor::State {
       : options(aligned(given)),
         plan(make_plan(graph, options)),
         pool(most_threads(plan)),
-        clock(given.clock) {
+        clock(given.clock),
+        alignment(graph, plan) {
     is_source_done.resize(plan.sources.size());
     due.resize(plan.groups.size());
     rounds.resize(plan.groups.size());
@@ -109,6 +111,7 @@ struct Executor::State {
   Plan plan;
   WorkerPool pool;
   RoundClock clock;
+  SourceAlignment alignment;
   std::atomic<bool> is_stop_requested{false};
   std::optional<RunStatus> final_status;
   bool has_failed = false;
@@ -206,10 +209,13 @@ bool Executor::State::run_round(size_t index) {
     if (source.path) source.path->begin(source.reader->watermark());
   }
   serial.enter(plan.sources[group.sources[0]].root);
-  group.reader->next_round({options.round_rows, options.round_bytes, options.round_batches,
-                            group.clocks.empty() ? nullptr : &clock},
-                           &round);
+  const int64_t rows =
+      alignment.has(index) ? std::min(options.round_rows, options.turn_rows) : options.round_rows;
+  group.reader->next_round(
+      {rows, options.round_bytes, options.round_batches, group.clocks.empty() ? nullptr : &clock},
+      &round);
   const bool had_any = !round.empty();
+  alignment.note_round(index, had_any);
   if (!group.clocks.empty()) serial.now_ms = had_any ? clock.round_ms() : clock.now_ms();
   for (SourceBatch& batch : round) {
     batch.first_arrival = arrivals;
@@ -364,8 +370,11 @@ RunStatus Executor::State::run(int64_t budget_us) {
     }
     bool had_any = false;
     for (size_t i = 0; i < plan.groups.size(); ++i) {
-      if (!is_group_done(plan.groups[i])) had_any |= run_round(i);
+      if (is_group_done(plan.groups[i])) continue;
+      // A group that waits goes on as soon as those behind it have nothing to read: at once.
+      had_any |= alignment.holds(i, is_source_done) || run_round(i);
     }
+    if (!alignment.is_empty()) alignment.note_drift(is_source_done);
     const auto left =
         std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now());
     if (had_any && left.count() > 0) continue;

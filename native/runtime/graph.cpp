@@ -84,6 +84,11 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
          "the idle timeout is " + std::to_string(watermark->idleness->timeout_us) +
              " us. Pass at least 1.");
   }
+  if (watermark->alignment && watermark->alignment->max_drift_ns < 0) {
+    fail(ErrorCode::kConfig, name,
+         "the drift of the alignment is " + std::to_string(watermark->alignment->max_drift_ns) +
+             " ns. Pass zero or more.");
+  }
   return field.type;
 }
 

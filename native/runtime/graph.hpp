@@ -35,6 +35,12 @@ struct Port {
 };
 inline constexpr int kLateOutput = 1;
 
+// Sources of one alignment do not run ahead of each other: see source_alignment.hpp.
+struct AlignmentSpec {
+  std::string name;
+  int64_t max_drift_ns = 0;  // >= 0
+};
+
 // The watermark after a record is max_ts - delay - 1 (bounded out-of-orderness), or the largest
 // value of an expression so far; per partition, minimum over the partitions. A partition without
 // any record holds it at kMinWatermark.
@@ -49,6 +55,7 @@ struct WatermarkSpec {
   std::optional<int64_t> max_ahead = std::nullopt;
   // Leaves idle partitions of a topic out of the minimum. None: they hold the watermark.
   std::optional<IdlenessSpec> idleness = std::nullopt;
+  std::optional<AlignmentSpec> alignment = std::nullopt;
 };
 
 // What watermark_of() subtracts from the largest event time, or from the largest value, which is

@@ -13,6 +13,8 @@
 
 namespace pystream::runtime {
 
+inline constexpr int64_t kNoDrift = INT64_MIN;
+
 struct OperatorMetrics {
   std::atomic<int64_t> records_in{0};
   std::atomic<int64_t> records_out{0};   // of output 0
@@ -21,6 +23,10 @@ struct OperatorMetrics {
   std::atomic<int64_t> accepted_late_records{0};  // rows that came behind a window and entered one
   std::atomic<int64_t> skipped_records{0};  // of a source: stepped over, for they were damaged
   std::atomic<int64_t> ahead_records{0};    // of a source: too far ahead to move the watermark
+  // Of a source that is aligned with others: how far it is ahead of the last of them, and how often
+  // it had to wait.
+  std::atomic<int64_t> alignment_drift_ns{kNoDrift};
+  std::atomic<int64_t> alignment_pauses{0};
   std::atomic<int64_t> watermark{windows::kMinWatermark};
   std::atomic<int64_t> state_bytes{0};
   std::atomic<int64_t> has_dropped{0};  // windows that were open when the input ended
@@ -45,6 +51,8 @@ struct MetricsSnapshot {
   int64_t accepted_late_records = 0;
   int64_t skipped_records = 0;
   int64_t ahead_records = 0;
+  std::optional<int64_t> alignment_drift_ns;  // none: not aligned, or not known yet
+  int64_t alignment_pauses = 0;
   int64_t watermark = windows::kMinWatermark;
   int64_t state_bytes = 0;
   bool has_dropped = false;  // windows that were open when the input ended, without a word

@@ -104,6 +104,9 @@ MetricsSnapshot Operator::snapshot() const {
   reading.accepted_late_records = metrics_.accepted_late_records.load(std::memory_order_relaxed);
   reading.skipped_records = metrics_.skipped_records.load(std::memory_order_relaxed);
   reading.ahead_records = metrics_.ahead_records.load(std::memory_order_relaxed);
+  const int64_t drift = metrics_.alignment_drift_ns.load(std::memory_order_relaxed);
+  if (drift != kNoDrift) reading.alignment_drift_ns = drift;
+  reading.alignment_pauses = metrics_.alignment_pauses.load(std::memory_order_relaxed);
   reading.watermark = metrics_.watermark.load(std::memory_order_relaxed);
   reading.state_bytes = metrics_.state_bytes.load(std::memory_order_relaxed);
   reading.has_dropped = metrics_.has_dropped.load(std::memory_order_relaxed) != 0;

@@ -1130,8 +1130,12 @@ class Graph:
         on_corruption: OnCorruption = "raise",
         isolation_level: IsolationLevel = "read_committed",
         history: Sequence[RecordBatch] | object | None = None,
+        alignment: tuple[str, int] | None = None,
     ) -> Port:
         """Read partitions of one topic in append order; only columns that something needs.
+
+        `alignment`: sources of this name, read apart, wait for those that are so many nanoseconds
+        behind.
 
         `start_offsets`: one per partition; None: the log start offsets. `event_time` and `delay`:
         bounded out-of-orderness in ticks; None: no watermark before the end of the input.
@@ -1155,6 +1159,7 @@ class Graph:
         delay: int = 0,
         watermark: Expression | None = None,
         max_ahead: int | None = None,
+        alignment: tuple[str, int] | None = None,
     ) -> Port:
         """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition.
 
@@ -1353,6 +1358,12 @@ class OperatorMetrics:
     def accepted_late_records(self) -> int: ...
     @property
     def skipped_records(self) -> int: ...
+    @property
+    def alignment_drift_ns(self) -> int | None:
+        """Of a source that is aligned: how far it is ahead of the last one, where that is known."""
+
+    @property
+    def alignment_pauses(self) -> int: ...
     @property
     def ahead_records(self) -> int: ...
     @property

@@ -35,11 +35,16 @@ using UserAggregateTuple =
     std::tuple<std::string, std::vector<std::string>, std::shared_ptr<windows::UserAggregate>>;
 using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple, UserAggregateTuple>;
 
+using Alignment = std::pair<std::string, int64_t>;  // its name, and the drift in nanoseconds
+
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
                                                    int64_t delay, ExpressionHandle expression,
-                                                   std::optional<int64_t> max_ahead) {
+                                                   std::optional<int64_t> max_ahead,
+                                                   std::optional<Alignment> alignment) {
   if (!event_time) return std::nullopt;
-  return runtime::WatermarkSpec{*event_time, delay, std::move(expression), max_ahead, std::nullopt};
+  runtime::WatermarkSpec spec{*event_time, delay, std::move(expression), max_ahead};
+  if (alignment) spec.alignment = {std::move(alignment->first), alignment->second};
+  return spec;
 }
 
 int column_index(const Schema& schema, const std::string& op, const std::string& column) {
@@ -103,12 +108,13 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
                       std::optional<std::string> timestamp_column,
                       std::optional<std::string> append_time_column,
                       const std::string& on_corruption, const std::string& isolation_level,
-                      const py::object& history) {
+                      const py::object& history, std::optional<Alignment> alignment) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
   if (start_offsets) spec.start_offsets = std::move(*start_offsets);
-  spec.watermark = watermark_of(event_time, delay, std::move(watermark), max_ahead);
+  spec.watermark =
+      watermark_of(event_time, delay, std::move(watermark), max_ahead, std::move(alignment));
   if (spec.watermark && idle_timeout_us) {
     spec.watermark->idleness = {*idle_timeout_us, advances_when_idle};
   }
@@ -124,9 +130,11 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
 
 Port add_batch_source(Graph& graph, std::string name, const py::object& source,
                       const SchemaHandle& schema, const std::optional<std::string>& event_time,
-                      int64_t delay, ExpressionHandle watermark, std::optional<int64_t> max_ahead) {
-  runtime::BatchSourceSpec spec{schema, batch_input(source, schema),
-                                watermark_of(event_time, delay, std::move(watermark), max_ahead)};
+                      int64_t delay, ExpressionHandle watermark, std::optional<int64_t> max_ahead,
+                      std::optional<Alignment> alignment) {
+  runtime::BatchSourceSpec spec{
+      schema, batch_input(source, schema),
+      watermark_of(event_time, delay, std::move(watermark), max_ahead, std::move(alignment))};
   return graph.add_batch_source(std::move(name), std::move(spec));
 }
 
@@ -338,11 +346,12 @@ void bind_graph(py::module_& module) {
            py::arg("idle_timeout_us") = py::none(), py::arg("advances_when_idle") = false,
            py::arg("bounded") = true, py::arg("timestamp_column") = py::none(),
            py::arg("append_time_column") = py::none(), py::arg("on_corruption") = "raise",
-           py::arg("isolation_level") = "read_committed", py::arg("history") = py::none())
+           py::arg("isolation_level") = "read_committed", py::arg("history") = py::none(),
+           py::arg("alignment") = py::none())
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0, py::arg("watermark") = py::none(),
-           py::arg("max_ahead") = py::none())
+           py::arg("max_ahead") = py::none(), py::arg("alignment") = py::none())
       .def(
           "add_filter",
           [](Graph& self, std::string name, Port input, const ExpressionHandle& condition) {
@@ -451,6 +460,8 @@ void bind_metrics(py::module_& module) {
       .def_readonly("accepted_late_records", &MetricsSnapshot::accepted_late_records)
       .def_readonly("skipped_records", &MetricsSnapshot::skipped_records)
       .def_readonly("ahead_records", &MetricsSnapshot::ahead_records)
+      .def_readonly("alignment_drift_ns", &MetricsSnapshot::alignment_drift_ns)
+      .def_readonly("alignment_pauses", &MetricsSnapshot::alignment_pauses)
       .def_property_readonly("watermark",
                              [](const MetricsSnapshot& self) -> std::optional<int64_t> {
                                if (!self.watermark_type) return std::nullopt;  // no event time

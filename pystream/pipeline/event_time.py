@@ -147,6 +147,7 @@ def plan_watermark(
         max_ahead=None if max_ahead is None else ticks(max_ahead, event_time, "max_ahead"),
         idle_timeout_us=None if idle is None else idle // 1000,
         advances_when_idle=strategy.on_idle == "advance",
+        alignment=strategy.alignment,
     )
 
 

@@ -99,7 +99,11 @@ def _watermark(mark: nodes.Watermark | None) -> str:
         value = f"{mark.expression} at {mark.column}"
     limit = "" if mark.max_ahead is None else f", at most {mark.max_ahead} ahead"
     idle = "" if mark.idle_timeout_us is None else f", idle after {mark.idle_timeout_us} us"
-    return f" watermark {value}{limit}{idle}"
+    together = mark.alignment
+    aligned = ""
+    if together is not None:
+        aligned = f", aligned in {together.group!r} within {together.max_drift_ns} ns"
+    return f" watermark {value}{limit}{idle}{aligned}"
 
 
 def _column(name: str, value: ExpressionNode) -> str:

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from pystream.config import MAX_AHEAD, check_choice, parse_duration_ns, parse_duration_us
-from pystream.errors import ConfigError, NotSupportedError
+from pystream.errors import ConfigError
 from pystream.plan.expressions import ColumnNode, ExpressionNode
+from pystream.plan.nodes import Alignment
 
 if TYPE_CHECKING:
     from pystream.pipeline.expressions import Expression
@@ -40,6 +41,8 @@ class WatermarkStrategy:
         What the watermark does while all partitions are idle.
     is_processing_time : bool
         Whether the clock takes the place of event time; there is no column then.
+    alignment : Alignment or None
+        With which sources it goes together; see :meth:`with_watermark_alignment`.
 
     Notes
     -----
@@ -61,6 +64,7 @@ class WatermarkStrategy:
     idle_timeout: int | None = None
     on_idle: Literal["hold", "advance"] = "hold"
     is_processing_time: bool = False
+    alignment: Alignment | None = None
 
     @classmethod
     def for_bounded_out_of_orderness(
@@ -304,18 +308,60 @@ class WatermarkStrategy:
         return replace(self, idle_timeout=microseconds * 1000, on_idle=on_idle)
 
     def with_watermark_alignment(self, group: str, max_drift: str | timedelta) -> WatermarkStrategy:
-        """Let no source of a group run ahead of the others.
+        """Let the source wait while others of its group are far behind it in event time.
+
+        Of sources that do not meet in the job, each is read as fast as it goes; so one may be hours
+        ahead of another, and what a later job reads of their results is as far apart. A source of a
+        group waits while another one, that has something to read, is more than `max_drift` behind.
+
+        Parameters
+        ----------
+        group : str
+            A name: sources of the job with the same one are aligned.
+        max_drift : str or timedelta
+            Such as ``"5m"``; zero or more.
+
+        Returns
+        -------
+        WatermarkStrategy
 
         Raises
         ------
-        NotSupportedError
-            Always: not built yet. What is put into one by :meth:`Stream.union` needs it seldom.
+        ConfigError
+            If the group has no name, or the drift is negative or cannot be read.
+
+        Notes
+        -----
+        No result depends on it. Sources that meet (:meth:`Stream.union`) have one order, that of
+        appends, and with tables turns by their watermarks, which alignment leaves alone; they are
+        as far as the last of them. A source that has ended, or has nothing to read, holds nobody,
+        so that a job does not stand still; one that is the only one of its group is not held. It
+        is looked at every 65,536 rows, by which a source may be ahead of the limit. Sources show
+        ``watermark_alignment_drift`` and ``num_alignment_pauses``.
+
+        References
+        ----------
+        Apache Flink, ``WatermarkStrategy.withWatermarkAlignment``; FLIP-182, FLIP-217.
+
+        Examples
+        --------
+        >>> strategy = WatermarkStrategy.for_monotonous_timestamps(timestamp="ts")
+        >>> strategy.with_watermark_alignment("clicks", "5m").alignment
+        Alignment(group='clicks', max_drift_ns=300000000000)
         """
-        raise NotSupportedError(
-            f"WatermarkStrategy.with_watermark_alignment({group!r}, {max_drift!r}) is not built "
-            "yet. Leave it out: topics are read in the order of appends, and tables that are put "
-            "into one in turns by their watermarks, so none runs far ahead of what was live."
-        )
+        self._refuse_on_processing_time("with_watermark_alignment")
+        if not isinstance(group, str) or not group:
+            raise ConfigError(
+                f"the group of an alignment is {group!r}. Pass a name, the same for all sources "
+                "that are to be aligned."
+            )
+        nanoseconds = parse_duration_ns(max_drift, name="max_drift")
+        if nanoseconds < 0:
+            raise ConfigError(
+                f"max_drift is {max_drift!s}, but it must not be negative. "
+                'Pass zero or a positive duration such as "5m".'
+            )
+        return replace(self, alignment=Alignment(group, nanoseconds))
 
     def _refuse_on_processing_time(self, method: str) -> None:
         if self.is_processing_time:

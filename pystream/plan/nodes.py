@@ -66,6 +66,14 @@ class UnaryNode(Node):
 
 
 @dataclass(frozen=True)
+class Alignment:
+    """A source waits while others of the same `group` are more than `max_drift_ns` behind it."""
+
+    group: str
+    max_drift_ns: int
+
+
+@dataclass(frozen=True)
 class Watermark:
     """The watermark is ``max(column) - delay - 1``, in ticks, or ``max(expression)``."""
 
@@ -75,6 +83,7 @@ class Watermark:
     max_ahead: int | None  # of the append time, in ticks; what is later does not move it
     idle_timeout_us: int | None  # then a partition is idle, and does not hold it
     advances_when_idle: bool  # it follows the clock while all partitions are idle
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Wrong turns in windows of processing time."""
+"""Wrong turns in windows of processing time, and in the alignment of sources."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ MUTATIONS = (
     Mutation(
         "the end of the input shows what the clock has not fired",
         (Edit("native/runtime/graph_checks.cpp", "clock != nullptr && !clock->waits", "false"),),
+    ),
+    Mutation(
+        "a source that is ahead of the others does not wait",
+        (
+            Edit(
+                "native/runtime/source_alignment.cpp",
+                "*own - *others > drift",
+                "*own - *others > Nanoseconds{INT64_MAX} * INT64_MAX",
+            ),
+        ),
     ),
     Mutation(
         "a clock that is set back opens windows that are over",

@@ -33,6 +33,7 @@ GROUPS = {
             "tests/pipeline/test_global_windows.py",
             "tests/pipeline/test_processing_time.py",
             "tests/pipeline/test_processing_time_oracle.py",
+            "tests/pipeline/test_alignment.py",
             "tests/pipeline/test_unions.py",
             "tests/native_api/test_unions.py",
             "tests/pipeline/test_aggregates.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -330,17 +330,6 @@ def test_history_has_no_times_of_a_log(log: ps.Log) -> None:
     past = env.from_arrow({"n": np.array([1])})
     with pytest.raises(errors.NotSupportedError, match="'at' of the live part"):
         ps.HybridSource(past, env.from_topic("events", append_time_column="at"))
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: monotonous().with_watermark_alignment("all", "1m"), "is not built yet"),
-    ],
-)
-def test_what_is_not_there_says_so(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(errors.NotSupportedError, match=message):
-        call()
 
 
 # -- several topics ----------------------------------------------------------------------------

@@ -190,6 +190,7 @@ class _Compiler:
             delay=0 if mark is None else mark.delay,
             watermark=_watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
+            alignment=_alignment(mark),
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
             advances_when_idle=mark is not None and mark.advances_when_idle,
             bounded=node.bounded or self._bounded,
@@ -210,6 +211,7 @@ class _Compiler:
             delay=0 if mark is None else mark.delay,
             watermark=_watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
+            alignment=_alignment(mark),
         )
 
     def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:
@@ -224,6 +226,7 @@ class _Compiler:
             delay=0 if mark is None else mark.delay,
             watermark=_watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
+            alignment=_alignment(mark),
         )
 
     def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
@@ -380,6 +383,12 @@ class _Compiler:
 
 def _watermark_expression(mark: nodes.Watermark | None) -> Expression | None:
     return None if mark is None or mark.expression is None else lower(mark.expression)
+
+
+def _alignment(mark: nodes.Watermark | None) -> tuple[str, int] | None:
+    if mark is None or mark.alignment is None:
+        return None
+    return mark.alignment.group, mark.alignment.max_drift_ns
 
 
 def _pass_through(schema: Schema) -> list[tuple[str, Any]]:

@@ -37,6 +37,11 @@ class OperatorMetrics:
     num_ahead_records : int
         Records of a source that did not move the watermark, for they were too far ahead; see
         :meth:`pystream.WatermarkStrategy.with_max_ahead`.
+    watermark_alignment_drift : float or None
+        Of a source with :meth:`pystream.WatermarkStrategy.with_watermark_alignment`: seconds by
+        which its watermark is ahead of the least in its group; None before all have one.
+    num_alignment_pauses : int
+        How often such a source had to wait for others.
     pending_records : int or None
         Of a topic source: records that are in the topic and not yet taken; of a bounded one, up
         to its end. None of other operators.
@@ -63,6 +68,8 @@ class OperatorMetrics:
     num_accepted_late_records: int
     num_skipped_records: int
     num_ahead_records: int
+    watermark_alignment_drift: float | None
+    num_alignment_pauses: int
     pending_records: int | None
     current_watermark: int | None
     tick_ns: int | None
@@ -167,6 +174,7 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
     lag = None
     if native.watermark is not None and tick is not None:
         lag = (now_ns - native.watermark * tick) / 1e9
+    drift_ns = native.alignment_drift_ns
     return OperatorMetrics(
         name=native.name,
         kind=native.kind,
@@ -177,6 +185,8 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
         num_accepted_late_records=native.accepted_late_records,
         num_skipped_records=native.skipped_records,
         num_ahead_records=native.ahead_records,
+        watermark_alignment_drift=None if drift_ns is None else drift_ns / 1e9,
+        num_alignment_pauses=native.alignment_pauses,
         pending_records=native.pending_records,
         current_watermark=native.watermark,
         tick_ns=tick,
