@@ -18,6 +18,7 @@ from pystream.errors import LogError, NotSupportedError
 from pystream.log.findings import VerifyReport
 from pystream.log.verify import verify_log
 from tests.log.reading import batches_of
+from tests.torture.ledger import LEDGER, Counts, Ledger
 
 SCHEMA = {"number": "int64 not null", "text": "string"}
 LEVELS = ("published", "interval", "durable")
@@ -85,6 +86,7 @@ class Promises:
     has_sync_just_failed: bool = False  # since the log was last looked at
     commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def note(self, text: str) -> None:
         """Take a note of the workload: a JSON object with ``do``."""
@@ -140,6 +142,15 @@ class Promises:
     def _durable(self, topic: str, partition: int, offset: int) -> None:
         its = self.topics[topic].partitions[partition]
         its.durable = max(its.durable, offset)
+
+    def _try_transaction(self, number: int, counts: Counts) -> None:
+        self.ledger.try_transaction(number, counts)
+
+    def _try_commit_transaction(self, number: int, offset: int) -> None:
+        self.ledger.try_commit(number, offset)
+
+    def _transaction_ended(self, number: int, *, is_committed: bool) -> None:
+        self.ledger.ended(number, is_committed=is_committed)
 
     def _try_commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         self.committing[group, topic, partition] = offset
@@ -218,8 +229,13 @@ def check_partition(its: Partition, found: Records, *, is_power_lost: bool) -> N
     assert not others or min(others) >= its.end
 
 
+def topics_of(log: ps.Log) -> list[str]:
+    """Return all topics but that of transactions, which has its own rules."""
+    return [name for name in log.topics() if name != LEDGER]
+
+
 def check_catalog(promises: Promises, log: ps.Log) -> None:
-    names = set(log.topics())
+    names = set(topics_of(log))
     expected = set(promises.topics)
     if promises.deleting:
         expected -= {promises.deleting} - names
@@ -260,7 +276,7 @@ def verified(directory: Path, *, has_failed_calls: bool = False) -> VerifyReport
 
 def check_verified(report: VerifyReport, found: Mapping[tuple[str, int], Records]) -> None:
     """Raise AssertionError when verifying a log and reading it do not agree."""
-    said = {(its.topic, its.partition): its for its in report.partitions}
+    said = {(its.topic, its.partition): its for its in report.partitions if its.topic != LEDGER}
     for name, records in found.items():
         its = said.pop(name, None)
         where = f"{name[0]}-{name[1]}: verify"
@@ -347,7 +363,8 @@ def check(
     sequences: dict[tuple[str, int], int] = {}
     with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
-        for name in log.topics():
+        promises.ledger.check(log)
+        for name in topics_of(log):
             topic = promises.topics.get(name)
             for number in range(log.topic(name).partitions):
                 its = topic.partitions[number] if topic else Partition()
@@ -360,7 +377,7 @@ def check(
                     raise AssertionError(f"{where}: {error}") from None
                 assert read(log, name, number) == after[name, number], f"{where}: after an append"
                 sequences[name, number] = _last_sequence(log, name, number)
-        for name in log.topics():
+        for name in topics_of(log):
             topic = promises.topics.get(name)
             after |= check_resumed(log, name, topic.loaded if topic else 0)
     if report is not None:
@@ -372,6 +389,7 @@ def check(
     next_boot()
     with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
+        promises.ledger.check(log)
         for (name, number), records in after.items():
             where = f"{name}-{number}"
             assert read(log, name, number) == records, f"{where} differs when it is opened again"

@@ -20,6 +20,7 @@ from typing import Any
 
 import pystream as ps
 from pystream.errors import StorageError
+from tests.torture.ledger import LEDGER, transact
 from tests.torture.promises import (
     LOADED,
     LOADER,
@@ -39,6 +40,7 @@ WEIGHTS = {
     "load": 12,
     "sync": 8,
     "commit": 12,
+    "transact": 10,
     "create": 6,
     "delete": 3,
     "reopen": 4,
@@ -109,7 +111,7 @@ class Workload:
 
     def _look_around(self, *, is_new_life: bool) -> None:
         """Note what is there: what an earlier life left, or an error."""
-        for topic in self._log.topics():
+        for topic in self._topics():
             partitions = self._log.topic(topic).partitions
             for partition in range(partitions):
                 records = list(read(self._log, topic, partition).items())
@@ -117,7 +119,11 @@ class Workload:
                 where = {"topic": topic, "partition": partition, "partitions": partitions}
                 facts = {"durable": ends.durable_offset, "is_new_life": is_new_life}
                 self._say("found", **where, **facts, records=records)
-        self._say("found_topics", topics=self._log.topics(), is_new_life=is_new_life)
+        self._say("found_topics", topics=self._topics(), is_new_life=is_new_life)
+
+    def _topics(self) -> list[str]:
+        """Return all topics but that of transactions, which has its own rules."""
+        return [name for name in self._log.topics() if name != LEDGER]
 
     def _say(self, do: str, **facts: Any) -> None:
         self._note(json.dumps({"do": do, **facts}))
@@ -130,7 +136,7 @@ class Workload:
             self._look_around(is_new_life=False)
 
     def _create(self) -> None:
-        names = [name for name in ("ants", "bees", "cats") if name not in self._log.topics()]
+        names = [name for name in ("ants", "bees", "cats") if name not in self._topics()]
         if not names:
             return
         name = names[0]
@@ -146,7 +152,7 @@ class Workload:
         self._say("created", topic=name, partitions=partitions)
 
     def _delete(self) -> None:
-        names = self._log.topics()
+        names = self._topics()
         if len(names) < 2:
             return
         name = self._choose.choice(names)
@@ -155,9 +161,9 @@ class Workload:
         self._say("deleted", topic=name)
 
     def _pick(self) -> tuple[str, int]:
-        if not self._log.topics():
+        if not self._topics():
             self._create()
-        name = self._choose.choice(self._log.topics())
+        name = self._choose.choice(self._topics())
         return name, self._choose.randrange(self._log.topic(name).partitions)
 
     def _rows(self, most: int) -> list[dict[str, Any]]:
@@ -248,6 +254,11 @@ class Workload:
                 self._say("sent", **facts, offset=where.offset, level=level)
         if failure is not None:
             raise failure
+
+    def _transact(self) -> None:
+        number = self._next
+        self._next += 1
+        transact(self._log, self._choose, number, self._say)
 
     def _sync(self) -> None:
         topic, partition = self._pick()
