@@ -206,8 +206,28 @@ void PartitionVerifier::check_batch(const LogBatch& batch) {
                  {"path", batch.place().path}});
   }
   ++summary_.batches;
-  summary_.records += batch.record_count();
+  if ((batch.header().flags & kFlagTransactional) != 0) check_transaction(batch);
+  if ((batch.header().flags & kFlagControl) == 0) summary_.records += batch.record_count();
   summary_.bytes += static_cast<int64_t>(batch.header().total_length);
+}
+
+// A transaction has one marker in a partition, behind all of its batches.
+void PartitionVerifier::check_transaction(const LogBatch& batch) {
+  const BatchHeader& header = batch.header();
+  const int64_t id = header.transaction_id;
+  const auto complain = [&](const std::string& what) {
+    add({"transaction", "transaction " + std::to_string(id) + what, kReport, batch.place().path,
+         batch.place().file_position, batch.base_offset(), batch.next_offset()});
+  };
+  if ((header.flags & kFlagControl) == 0) {
+    if (decided_.contains(id)) complain(" has records behind its marker");
+    open_.emplace(id, batch.base_offset());
+    return;
+  }
+  open_.erase(id);
+  if (!decided_.emplace(id, (header.flags & kFlagCommit) != 0).second) {
+    complain(" has two markers");
+  }
 }
 
 // What the batch says about its neighbours.
@@ -250,7 +270,8 @@ void PartitionVerifier::check_contents(const LogBatch& batch) {
          kReport, place.path, place.file_position, batch.base_offset(), batch.next_offset()});
   };
   const Schema& schema = *batch.schema();
-  for (int i = 0; i < schema.size(); ++i) {
+  const bool is_control = (batch.header().flags & kFlagControl) != 0;
+  for (int i = 0; i < schema.size() && !is_control; ++i) {
     const auto id = static_cast<uint16_t>(i);
     const Array column = batch.column(id, Verify::kAlways);
     const auto stored = batch.statistics(id);

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -37,7 +39,7 @@ struct PartitionSummary {
   int64_t durable_offset = 0;
   int64_t segments = 0;
   int64_t batches = 0;  // that are sound
-  int64_t records = 0;  // in them
+  int64_t records = 0;  // in them, but for markers of transactions
   int64_t bytes = 0;    // of them
   int64_t lost_records = 0;
   uint64_t last_append_sequence = 0;
@@ -68,6 +70,15 @@ class PartitionVerifier {
 
   const PartitionSummary& summary() const { return summary_; }
   const std::vector<Finding>& findings() const { return findings_; }
+  // By the markers that step() has passed: transactions, and whether they were committed. Costs
+  // some tens of bytes for each.
+  std::vector<std::pair<int64_t, bool>> decided_transactions() const {
+    return {decided_.begin(), decided_.end()};
+  }
+  // Transactions that have batches and no marker, with their first offset.
+  std::vector<std::pair<int64_t, int64_t>> open_transactions() const {
+    return {open_.begin(), open_.end()};
+  }
 
  private:
   void look_at_control_page();
@@ -76,6 +87,7 @@ class PartitionVerifier {
   void check_batch(const LogBatch& batch);
   void check_place_in_log(const LogBatch& batch);
   void check_contents(const LogBatch& batch);
+  void check_transaction(const LogBatch& batch);
   void check_end();
   void add_damage(const Error& error);
   void add(Finding finding) { findings_.push_back(std::move(finding)); }
@@ -95,6 +107,9 @@ class PartitionVerifier {
   int64_t previous_end_ = 0;
   uint32_t previous_crc_ = 0;
   bool has_met_last_batch_ = false;
+
+  std::unordered_map<int64_t, bool> decided_;
+  std::unordered_map<int64_t, int64_t> open_;
 
   PartitionSummary summary_;
   std::vector<Finding> findings_;

@@ -688,6 +688,13 @@ class PartitionVerifier:
     def summary(self) -> PartitionSummary: ...
     @property
     def findings(self) -> list[Finding]: ...
+    @property
+    def decided_transactions(self) -> list[tuple[int, bool]]:
+        """Transactions that have a marker, and whether it says that they were committed."""
+
+    @property
+    def open_transactions(self) -> list[tuple[int, int]]:
+        """Transactions that have batches and no marker, with their first offset."""
 
 @final
 class OrderReport:
@@ -821,6 +828,10 @@ class LogBatch:
     def max_timestamp_us(self) -> int: ...
     @property
     def flags(self) -> int: ...
+    @property
+    def transaction_id(self) -> int:
+        """-1: of none."""
+
     @property
     def schema_id(self) -> int: ...
     @property

@@ -340,6 +340,7 @@ void bind_log_batch(py::module_& module) {
       .def_property_readonly("min_timestamp_us", header(&storage::BatchHeader::min_timestamp))
       .def_property_readonly("max_timestamp_us", header(&storage::BatchHeader::max_timestamp))
       .def_property_readonly("flags", header(&storage::BatchHeader::flags))
+      .def_property_readonly("transaction_id", header(&storage::BatchHeader::transaction_id))
       .def_property_readonly("schema_id", header(&storage::BatchHeader::schema_id))
       .def_property_readonly("producer_id", header(&storage::BatchHeader::producer_id))
       .def_property_readonly("producer_epoch", header(&storage::BatchHeader::producer_epoch))

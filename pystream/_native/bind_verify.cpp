@@ -55,7 +55,9 @@ void bind_verify(py::module_& module) {
       .def_property_readonly("bytes_done", &PartitionVerifier::bytes_done)
       .def_property_readonly("bytes_total", &PartitionVerifier::bytes_total)
       .def_property_readonly("summary", &PartitionVerifier::summary)
-      .def_property_readonly("findings", &PartitionVerifier::findings);
+      .def_property_readonly("findings", &PartitionVerifier::findings)
+      .def_property_readonly("decided_transactions", &PartitionVerifier::decided_transactions)
+      .def_property_readonly("open_transactions", &PartitionVerifier::open_transactions);
   py::class_<OrderReport>(module, "OrderReport")
       .def_readonly("findings", &OrderReport::findings)
       .def_readonly("is_current", &OrderReport::is_current)

@@ -23,7 +23,10 @@ _ENCODINGS = ("plain", "dictionary", "constant", "all null")
 _CODECS = ("none", "lz4")
 _KINDS = ("validity", "offsets", "values", "codes")
 _BUILT_IN = {0xFFFF: "timestamp", 0xFFFE: "headers", 0xFFFD: "row kind", 0xFFFC: "offset delta"}
-_FLAGS = ("transactional", "control", "row kinds", "append time", "explicit offsets", "tombstones")
+_FLAGS = (
+    *("transactional", "control", "row kinds", "append time", "explicit offsets", "tombstones"),
+    *("explicit sequences", "commit"),
+)
 _SEGMENT_FACTS = (
     *("path", "partition", "base_offset", "schema_id", "incarnation", "created_us"),
     *("max_bytes", "previous_end_offset", "size"),
@@ -32,6 +35,7 @@ _BATCH_FACTS = (
     *("path", "partition", "file_position", "stored_bytes", "base_offset", "next_offset"),
     *("append_sequence", "append_time_us", "min_timestamp_us", "max_timestamp_us", "flags"),
     *("schema_id", "incarnation", "durable_offset", "producer_id", "producer_epoch"),
+    "transaction_id",
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -184,6 +188,23 @@ def _time(microseconds: int) -> str:
         return f"{microseconds} us"
 
 
+def _is_marker(batch: LogBatch) -> bool:
+    return "control" in _flags_of(batch)
+
+
+def _is_commit(batch: LogBatch) -> bool:
+    return "commit" in _flags_of(batch)
+
+
+def _flags_of(batch: LogBatch) -> list[str]:
+    return [name for bit, name in enumerate(_FLAGS) if batch.flags >> bit & 1]
+
+
+def _marker_text(batch: LogBatch) -> str:
+    word = "committed" if _is_commit(batch) else "aborted"
+    return f"marker: transaction {batch.transaction_id} was {word}"
+
+
 def _records(batch: LogBatch, begin: int, end: int) -> Iterator[dict[str, Any]]:
     columns = RecordBatch.from_stored(batch, begin, end)
     values = columns.to_pydict()
@@ -239,11 +260,12 @@ class _TextWriter:
         self._line(f"  DAMAGED: {why}")
 
     def _head(self, batch: LogBatch) -> None:
-        flags = [name for bit, name in enumerate(_FLAGS) if batch.flags >> bit & 1]
+        flags = _flags_of(batch)
         self._line(
             f"batch at {batch.file_position}: offsets {batch.base_offset} to "
             f"{batch.next_offset - 1}, {batch.stored_bytes} bytes"
             + (f", {', '.join(flags)}" if flags else "")
+            + (f", transaction {batch.transaction_id}" if batch.transaction_id >= 0 else "")
         )
         if not self._with_headers:
             return
@@ -277,6 +299,9 @@ class _TextWriter:
 
     def batch(self, batch: LogBatch, begin: int, end: int) -> None:
         self._head(batch)
+        if _is_marker(batch):
+            self._line(f"  {batch.base_offset} {_marker_text(batch)}")
+            return
         for record in _records(batch, begin, end):
             headers = f" headers={record['headers']}" if record["headers"] else ""
             values = " ".join(f"{name}={value!r}" for name, value in record["value"].items())
@@ -323,6 +348,15 @@ class _JsonWriter:
     def batch(self, batch: LogBatch, begin: int, end: int) -> None:
         if self._with_headers:
             self._write("batch", **_facts(batch))
+        if _is_marker(batch):
+            self._write(
+                "marker",
+                partition=batch.partition,
+                offset=batch.base_offset,
+                transaction_id=batch.transaction_id,
+                is_commit=_is_commit(batch),
+            )
+            return
         for record in _records(batch, begin, end):
             self._write("record", partition=batch.partition, **record)
 
@@ -372,6 +406,8 @@ class _ArrowWriter:
         raise CorruptRecordError(why, path=batch.path, position=batch.file_position)
 
     def batch(self, batch: LogBatch, begin: int, end: int) -> None:
+        if _is_marker(batch):
+            return  # no record
         rows = RecordBatch.from_stored(batch, begin, end)
         columns = [
             self._arrow.array(rows.offsets),

@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pystream.errors import ConfigError
-from pystream.log.catalog_format import FIND_TOPICS, check_catalog_version
+from pystream.log.catalog_format import (
+    FIND_TOPICS,
+    FIRST_WITH_TRANSACTIONS,
+    check_catalog_version,
+)
 from pystream.log.catalog_reader import connect_read_only
 from pystream.log.findings import Finding
 from pystream.log.topic_description import TopicDescription
@@ -44,6 +48,8 @@ class CatalogContent:
         Otherwise there are no rows.
     topics : dict of str to TopicDescription
     group_offsets : list of GroupOffset
+    transactions : dict of int to str
+        What was decided of those that have a row.
     findings : list of Finding
     """
 
@@ -51,6 +57,7 @@ class CatalogContent:
     is_readable: bool = False
     topics: dict[str, TopicDescription] = field(default_factory=dict)
     group_offsets: list[GroupOffset] = field(default_factory=list)
+    transactions: dict[int, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def largest_offset(self, topic_id: bytes, partition: int) -> int:
@@ -95,13 +102,14 @@ def read_catalog(directory: str) -> CatalogContent:
     except (sqlite3.Error, json.JSONDecodeError, ConfigError, TypeError, UnicodeError) as error:
         content.topics.clear()
         content.group_offsets.clear()
+        content.transactions.clear()
         content.is_readable = False
         content.add("catalog-damaged", f"the catalog is damaged: {error}")
     return content
 
 
 def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
-    check_catalog_version(connection, content.path)
+    version = check_catalog_version(connection, content.path)
     for (message,) in connection.execute("PRAGMA integrity_check").fetchall():
         if message != "ok":
             raise sqlite3.DatabaseError(message)
@@ -116,4 +124,8 @@ def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
             "JOIN groups g ON g.id = o.group_id"
         ).fetchall()
     ]
+    if version >= FIRST_WITH_TRANSACTIONS:
+        content.transactions = dict(
+            connection.execute("SELECT id, state FROM transactions").fetchall()
+        )
     content.is_readable = True

@@ -8,6 +8,7 @@ from pystream.log.format_version import check_format_version
 
 __all__ = [
     "FIND_TOPICS",
+    "FIRST_WITH_TRANSACTIONS",
     "FORMAT_VERSION",
     "TABLES_OF_TOPIC",
     "check_catalog_version",
@@ -17,6 +18,7 @@ __all__ = [
 
 FORMAT_VERSION = 3
 OLDEST_FORMAT_VERSION = 1
+FIRST_WITH_TRANSACTIONS = 3
 FIND_TOPICS = (
     "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
     "FROM topics t JOIN schemas s ON s.id = t.schema_id"

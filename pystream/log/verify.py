@@ -14,6 +14,7 @@ from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import DELETED, NAME, read_topic_file, topic_directories
+from pystream.log.transaction_check import TransactionFindings
 
 __all__ = ["verify_log"]
 
@@ -68,6 +69,7 @@ class _Verification:
         self._report = VerifyReport(directory)
         self._done = 0
         self._total = 0
+        self._transactions = TransactionFindings()
 
     def run(self) -> VerifyReport:
         order = _native.verify_order(self._directory)
@@ -93,6 +95,7 @@ class _Verification:
         for path in directories.values():
             self._check_stray(path, catalog)
         self._check_group_offsets(catalog)
+        self._report.findings += self._transactions.findings(catalog)
         self._check_sequences()
         return self._report
 
@@ -230,6 +233,7 @@ class _Verification:
             self._add("unusable", what, advice or _RESTORE, path, topic=topic, partition=number)
             return
         self._done = begin + verifier.bytes_total
+        self._transactions.add(topic, number, str(directory / str(number)), verifier)
         summary = verifier.summary
         self._report.findings += [
             Finding.from_native(found, topic, number) for found in verifier.findings

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pystream as ps
+from pystream.errors import InvalidTransactionStateError, StorageError
 
 LEDGER = "ledger"
 PARTITIONS = 3
@@ -93,6 +94,15 @@ def read_ledger(log: ps.Log) -> tuple[dict[int, Counts], list[list[int]]]:
 
 def transact(log: ps.Log, choose: random.Random, number: int, say: Callable[..., Any]) -> None:
     """Run one transaction of the program, to some end; StorageError as it comes."""
+    try:
+        _transact(log, choose, number, say)
+    except InvalidTransactionStateError as error:
+        if not isinstance(error.__cause__, StorageError):
+            raise
+        raise error.__cause__ from None  # a record could not be appended, so all else is refused
+
+
+def _transact(log: ps.Log, choose: random.Random, number: int, say: Callable[..., Any]) -> None:
     if LEDGER not in log.topics():
         log.create_topic(
             LEDGER, SCHEMA, partitions=PARTITIONS, segment_bytes=SMALL_SEGMENT_BYTES, exist_ok=True
