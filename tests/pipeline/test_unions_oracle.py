@@ -160,7 +160,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     chosen = {"turn_rows": 1}
     executor = local_job.Executor
     monkeypatch.setattr(
-        local_job, "Executor", lambda graph, threads: executor(graph, threads=threads, **chosen)
+        local_job, "Executor", lambda graph, **given: executor(graph, **given, **chosen)
     )
     return chosen
 
