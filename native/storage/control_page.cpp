@@ -126,8 +126,7 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->syncing_end.store(0);
   words_->prewritten_segment.store(0);
   words_->prewritten_end.store(0);
-  words_->stable_offset.store(0);
-  words_->stable_check.store(0);  // not known
+  forget_stable();
   if (state.log_end_offset == 0) set_stable(0);
   publish(state);
   identity.magic = kControlMagic;
@@ -211,6 +210,11 @@ std::optional<int64_t> ControlPage::checked_log_start() const {
 void ControlPage::set_stable(int64_t offset) const {
   words_->stable_offset.store(offset, std::memory_order_release);
   words_->stable_check.store(~offset, std::memory_order_release);
+}
+
+void ControlPage::forget_stable() const {
+  words_->stable_check.store(0, std::memory_order_release);
+  words_->stable_offset.store(0, std::memory_order_release);
 }
 
 // A reader between the two stores finds that it does not know, and looks for itself.

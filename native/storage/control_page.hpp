@@ -144,6 +144,8 @@ class ControlPage {
   std::optional<int64_t> checked_log_start() const;
   // Under the lock.
   void set_stable(int64_t offset) const;
+  // Before batches that were published are given up.
+  void forget_stable() const;
   // The stable offset; nullopt when it is not known, as after a recovery.
   std::optional<int64_t> checked_stable() const;
   // Raises durable_offset to `offset`; never lowers it.

@@ -35,7 +35,7 @@ EncodedBatch encode_marker(const TransactionMarker& marker, uint32_t schema_id) 
 
 int64_t Partition::State::walk_batches(
     int64_t offset, const PublishedState& published,
-    const std::function<bool(Segment&, const BatchEntry&)>& visit) {
+    const std::function<bool(Segment*, const BatchEntry&)>& visit) {
   const int64_t active = published.segment_base_offset;
   if (offset >= published.data_end_offset || active == kNoSegment) {
     return std::max(offset, published.log_end_offset);
@@ -44,7 +44,15 @@ int64_t Partition::State::walk_batches(
   if (!base) base = segments->after(offset, active);
   for (; base; base = segments->after(*base, active)) {
     const auto segment = segments->try_get(*base);
-    if (!segment) continue;
+    if (!segment) {
+      BatchEntry lost;
+      lost.base_offset = std::max(offset, *base);
+      lost.next_offset = segments->after(*base, active).value_or(published.data_end_offset);
+      lost.is_corrupt = true;
+      offset = std::max(offset, lost.next_offset);
+      if (!visit(nullptr, lost)) return offset;
+      continue;
+    }
     const WalkLimit limit = walk_limit(*segment, published);
     const BatchIndex& index = segment->index();
     int64_t i = index.find(offset);
@@ -56,7 +64,7 @@ int64_t Partition::State::walk_batches(
       const BatchEntry& entry = index.at(i);
       if (entry.next_offset <= offset) continue;
       offset = entry.next_offset;
-      if (!visit(*segment, entry)) return offset;
+      if (!visit(segment.get(), entry)) return offset;
     }
     if (*base != active) segment->release_file();
   }
@@ -67,11 +75,11 @@ void Partition::State::follow_transactions(const PublishedState& published) {
   const int64_t log_start = control.words().log_start_offset.load(std::memory_order_acquire);
   transactions.pass(std::max(log_start, control.checked_stable().value_or(log_start)));
   const int64_t end = walk_batches(transactions.next_offset(), published,
-                                   [&](Segment& segment, const BatchEntry& entry) {
+                                   [&](Segment* segment, const BatchEntry& entry) {
                                      if (entry.is_corrupt) {
                                        transactions.see_damage();
                                      } else if ((entry.flags & kFlagTransactional) != 0) {
-                                       transactions.see(segment.parsed(entry).header);
+                                       transactions.see(segment->parsed(entry).header);
                                      }
                                      transactions.advance(entry.next_offset);
                                      return true;

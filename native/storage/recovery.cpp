@@ -264,6 +264,7 @@ void cut_to_durable(State& state) {
                                        lease ? lease->lease_end : int64_t{0}});
   published.must_roll = true;
   published.incarnation = before.incarnation + 1;
+  state.control.forget_stable();  // a marker may go with the rest
   state.control.publish(published);
   recovery.set_aside();
   try_to_write_gap(state, published);

@@ -10,7 +10,7 @@ std::optional<bool> TransactionScan::find(Partition::State& source, const BatchE
   std::optional<bool> result;
   end_offset_ = std::max(end_offset_, batch.next_offset);
   end_offset_ = source.walk_batches(end_offset_, source.read_published(),
-                                    [&](Segment&, const BatchEntry& entry) {
+                                    [&](Segment*, const BatchEntry& entry) {
                                       if (entry.is_corrupt) damage_offset_ = entry.base_offset;
                                       if ((entry.flags & kFlagControl) == 0) return true;
                                       const bool is_commit = (entry.flags & kFlagCommit) != 0;

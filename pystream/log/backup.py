@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystream._native import Schema
-from pystream.errors import ConfigError, StorageError, StreamError
+from pystream.errors import ConfigError, LogError, StorageError, StreamError
+from pystream.log.catalog_database import copy_database
 from pystream.log.catalog_errors import translated
 from pystream.log.catalog_format import check_catalog_version, upgrade
 from pystream.log.catalog_topics import remove_topic, topics_in
 from pystream.log.directory import sync_path
 from pystream.log.topic_file import write_topic_file
+from pystream.log.transaction_rows import OPEN, all_transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from pystream._native import Partition
     from pystream.log.log import Log
@@ -28,6 +30,7 @@ __all__ = ["Backup", "back_up"]
 
 # The catalog's copy until all else is there: a log with this file in it is refused.
 _UNFINISHED = "backup.unfinished"
+_CUTS_MAX = 1000
 
 
 class Backup(NamedTuple):
@@ -63,8 +66,8 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
     is_made = _prepare(log.directory, target)
     unfinished = os.path.join(target, _UNFINISHED)
     try:
-        log.catalog.copy_to(unfinished)
-        result = _copy_topics(log, target, unfinished)
+        cut, found = _take_cut(log, unfinished)
+        result = _copy_topics(log, target, unfinished, cut, found)
         with _storage_errors(target):
             sync_path(os.path.join(target, "topics"))
             sync_path(unfinished)
@@ -77,12 +80,55 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
     return result
 
 
-def _copy_topics(log: Log, target: str, catalog: str) -> Backup:
+def _take_cut(log: Log, path: str) -> tuple[int, dict[bytes, list[Partition]]]:
+    """Copy the catalog, and return the cut and the partitions of its topics.
+
+    What was open in the copy was not decided before the cut: else the copy would abort a
+    transaction that has markers in it, and lack the offsets that were committed with it.
+    """
+    found: dict[bytes, list[Partition]] = {}
+    for _ in range(_CUTS_MAX):
+        with log.catalog.reading() as connection:
+            topics = topics_in(connection)
+        # Opening one asks the catalog, which is not to be had under its lock.
+        for topic in topics:
+            if topic.id not in found:
+                found[topic.id] = _partitions(log, topic)
+        partitions = [partition for group in found.values() for partition in group]
+        if log.is_read_only:
+            log.catalog.copy_to(path)
+            cut = log.native.cut(partitions)
+        else:
+            with log.catalog.standing_still() as connection:  # nobody decides meanwhile
+                copy_database(connection, path)
+                cut = log.native.cut(partitions)
+        if _is_whole(log, path, found):
+            return cut, found
+    raise LogError(
+        f"a backup of {log.directory} finds no moment between two transactions, in {_CUTS_MAX} "
+        "attempts. Open the log for writing, so that it can hold them up."
+    )
+
+
+def _is_whole(log: Log, path: str, found: Collection[bytes]) -> bool:
+    """Return whether the copy has no topic more, and nothing in it was decided since."""
+    with translated(path), contextlib.closing(sqlite3.connect(path)) as copy:
+        upgrade(copy, check_catalog_version(copy, path))  # of a read-only log
+        if any(topic.id not in found for topic in topics_in(copy)):
+            return False
+        open_in_copy = [row.id for row in all_transactions(copy) if row.state == OPEN]
+    if not log.is_read_only or not open_in_copy:
+        return True
+    with log.catalog.reading() as connection:
+        still = {row.id for row in all_transactions(connection) if row.state == OPEN}
+    return still.issuperset(open_in_copy)
+
+
+def _copy_topics(
+    log: Log, target: str, catalog: str, cut: int, found: Mapping[bytes, list[Partition]]
+) -> Backup:
     with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
-        upgrade(connection, check_catalog_version(connection, catalog))  # of a read-only log
         topics = topics_in(connection)
-        found = {topic.id: _partitions(log, topic) for topic in topics}
-        cut = log.native.cut([partition for group in found.values() for partition in group])
         linked = copied = count = kept = 0
         os.makedirs(os.path.join(target, "topics"), exist_ok=True)
         for topic in topics:

@@ -6,7 +6,6 @@ topic.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import sqlite3
 import time
@@ -16,8 +15,7 @@ from dataclasses import replace
 
 from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
-from pystream.log.catalog_database import CatalogDatabase
-from pystream.log.catalog_errors import translated
+from pystream.log.catalog_database import CatalogDatabase, copy_database
 from pystream.log.catalog_topics import (
     created_us,
     enter_schema,
@@ -225,14 +223,9 @@ class Catalog:
     # -- copies --------------------------------------------------------------------------------
 
     def copy_to(self, path: str) -> None:
-        """Write a copy of this moment's catalog to a new file, and sync it."""
-        with (
-            self._database.reading() as connection,
-            translated(path),
-            contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy,
-        ):
-            connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file
+        """Write a copy of this moment's catalog to a file, and sync it."""
+        with self._database.reading() as connection:
+            copy_database(connection, path)
 
     # -- transactions of others ----------------------------------------------------------------
 
@@ -243,6 +236,10 @@ class Catalog:
     def writing(self) -> Guard[sqlite3.Connection]:
         """Run a transaction; it is rolled back when the body raises."""
         return self._database.writing()
+
+    def standing_still(self) -> Guard[sqlite3.Connection]:
+        """Lend the connection while nobody writes, in any process: for a short while."""
+        return self._database.standing_still()
 
     # -- groups --------------------------------------------------------------------------------
 

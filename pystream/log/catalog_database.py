@@ -24,7 +24,7 @@ from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_file import topics_with_records
 
-__all__ = ["CatalogDatabase"]
+__all__ = ["CatalogDatabase", "copy_database"]
 
 
 class CatalogDatabase:
@@ -101,6 +101,10 @@ class CatalogDatabase:
             )
         transaction = _Transaction(self, "BEGIN IMMEDIATE")
         return Guard(self._mutex, transaction.begin, transaction.end)
+
+    def standing_still(self) -> Guard[sqlite3.Connection]:
+        """Lend the connection while nobody writes, in any process."""
+        return Guard(self._mutex, self._begin_standing_still, self._end_standing_still)
 
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
@@ -195,6 +199,15 @@ class CatalogDatabase:
             self.reopened_count += 1
         return self._connection or self._open()
 
+    def _begin_standing_still(self) -> sqlite3.Connection:
+        connection = self._connected()
+        self._write_lock.acquire(self._lock_timeout_us)
+        return connection
+
+    def _end_standing_still(self, error: BaseException | None) -> None:
+        self._write_lock.release()
+        self._end_reading(error)
+
     def _end_reading(self, error: BaseException | None) -> None:
         if isinstance(error, sqlite3.Error):
             raise translation(error, self._path) from error
@@ -256,3 +269,13 @@ def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: in
         connection.close()
     finally:
         lock.close()
+
+
+def copy_database(connection: sqlite3.Connection, path: str) -> None:
+    """Write a copy of what a connection shows to a file, and sync it."""
+    with (
+        translated(path),
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy,
+    ):
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file

@@ -196,6 +196,29 @@ TEST_F(LogTransactionsTest, OpenTransactionsAreFoundAgainInAnotherProcessAndAfte
   EXPECT_EQ(partition().last_stable_offset(), partition().ends().log_end_offset);
 }
 
+TEST_F(LogTransactionsTest, AMarkerThatAFailedSyncTakesAwayIsMissedAgain) {
+  log_->close();
+  LogOptions options;
+  const auto files = std::make_shared<FakeFiles>();
+  files->boot = BootId{4, 4, 4};
+  options.files = files;
+  log_ = Log::open(directory_.path(), options);
+  partition_ = log_->open_partition(test_options(0, 8192));
+  append_in(partition(), 1, 1);
+  partition().sync();
+  partition().end_transaction(commit(1), Acks::kPublished);
+  files->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
+  EXPECT_THROW(partition().sync(), Error);
+  EXPECT_ANY_THROW(log_->close());
+  files->set_fail(nullptr);
+  log_ = Log::open(directory_.path(), options);
+  partition_ = log_->open_partition(test_options(0, 8192));
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  ASSERT_EQ(partition().open_transactions().size(), 1u);
+  ASSERT_TRUE(partition().end_transaction(commit(1), Acks::kPublished));
+  EXPECT_EQ(committed(partition()), Values{1});
+}
+
 TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
   append_in(partition(), 1, 1);
   append_in(partition(), 1, 2);
