@@ -57,6 +57,17 @@ void require_same_partition(const ControlIdentity& identity, const PartitionPlac
   }
 }
 
+// What the control page says it is; nothing when that is damaged, or was never written. A page that
+// was never synced may hold, after a power loss, what another one left on the disk. Before the
+// first segment it is synced with the lease; from then on it tells a moved directory.
+std::optional<ControlIdentity> identity_of(State& state) {
+  const auto identity = state.control.identity();
+  if (!identity) return std::nullopt;
+  if (!is_of(*identity, *state.place) && state.segments->list().empty()) return std::nullopt;
+  require_same_partition(*identity, *state.place);
+  return identity;
+}
+
 // True when the last published batch is there. A batch that is gone in the same boot was taken by
 // someone else's hand: readers will report it, and appends must not continue its file.
 bool is_tail_intact(State& state, const PublishedState& published) {
@@ -327,7 +338,7 @@ bool Partition::State::try_open_current() {
   if (!file.is_open() || file.size() < kControlPageBytes) return false;
   control = ControlPage(file, is_writable());
   const auto identity = control.identity();
-  if (!identity || (is_writable() && !is_of(*identity, *place))) return false;
+  if (!identity || !is_of(*identity, *place)) return false;
   require_same_partition(*identity, *place);
   if (!is_current(*identity, log->boot, file.identity())) return false;
   if (!control.is_consistent()) return false;
@@ -391,11 +402,7 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
 void Partition::State::open_under_lock() {
   const File file = open_control_file(*place);
   control = ControlPage(file, true);
-  auto identity = control.identity();
-  // A page that was never synced may hold, after a power loss, what another one left on the disk.
-  // Before the first segment it is synced with the lease; from then on it tells a moved directory.
-  if (identity && !is_of(*identity, *place) && segments->list().empty()) identity.reset();
-  if (identity) require_same_partition(*identity, *place);
+  const auto identity = identity_of(*this);
   const bool is_usable =
       identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
   if (!is_usable) {
@@ -411,8 +418,7 @@ void Partition::State::open_in_memory() {
   const std::string path = control_path(*place);
   const File file = File::open_if_exists(place->files, path, O_RDONLY);
   control = ControlPage::in_memory(file, path);
-  const auto identity = control.identity();
-  if (identity) require_same_partition(*identity, *place);
+  const auto identity = identity_of(*this);
   recover(*this, file.is_open() ? file.identity() : FileIdentity{}, identity);
   incarnation = control.read().incarnation;
 }

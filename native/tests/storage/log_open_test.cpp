@@ -147,6 +147,13 @@ TEST_F(LogOpenTest, AStalePageOfAnotherPartitionIsNoneBeforeTheFirstSegment) {
   std::filesystem::copy_file(partition_directory(directory_.path(), 0) + page,
                              partition_directory(directory_.path(), 1) + page,
                              std::filesystem::copy_options::overwrite_existing);
+  {
+    LogOptions read_only;
+    read_only.read_only = true;
+    const auto view = Log::open(directory_.path(), read_only);
+    const auto partition = view->open_partition(test_options(1));
+    EXPECT_TRUE(read_values(*partition, partition->ends().log_start_offset).empty());
+  }
   const auto log = Log::open(directory_.path());
   const auto partition = log->open_partition(test_options(1));
   EXPECT_TRUE(read_values(*partition, partition->ends().log_start_offset).empty());
