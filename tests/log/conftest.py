@@ -14,3 +14,9 @@ import pystream as ps
 def log(tmp_path: Path) -> Iterator[ps.Log]:
     with ps.open(tmp_path / "data") as opened:
         yield opened
+
+
+@pytest.fixture
+def payments(log: ps.Log) -> ps.Topic:
+    columns = {"user": "string", "amount": "float64", "ts": "timestamp[ms]"}
+    return log.create_topic("payments", columns, key="user", partitions=4)
