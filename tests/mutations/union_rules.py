@@ -69,7 +69,13 @@ MUTATIONS = (
     ),
     Mutation(
         "topics of a union are read one after the other",
-        (Edit(GROUP, "(first && next->append_sequence() >= least)", "first"),),
+        (
+            Edit(
+                GROUP,
+                "next->append_sequence() >= least) continue;",
+                "next->append_sequence() >= least || first) continue;",
+            ),
+        ),
     ),
     Mutation(
         "results of windows come to a union at the end of the round",
