@@ -1,6 +1,8 @@
 """Break one rule at a time in a copy of the sources, and see that the tests notice.
 
-Usage: ci/mutations [windows|log|producers|groups] [part of a name ...]   (windows by default)
+Usage: ci/mutations [GROUP] [part of a name ...]; groups.py has the groups, the first is the default
+
+The table is left in build/mutations/GROUP.md, too.
 
 The working tree is only read. The copy is built once; each mutation rebuilds what it touches, runs
 the tests of its group until the first failure, and is taken back.
@@ -54,6 +56,8 @@ class Workspace:
                 *("-DPYSTREAM_TESTS=ON", "-DPYSTREAM_PYTHON=ON", "-DCMAKE_BUILD_TYPE=Mutations"),
                 # The mutations are about results: neither -O3 nor warnings about what they leave.
                 *("-DCMAKE_CXX_FLAGS_MUTATIONS=-O1 -w", f"-DPython_EXECUTABLE={sys.executable}"),
+                # Every program is linked anew for each mutation.
+                *(["-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold"] if shutil.which("ld.gold") else []),
             ]
         )
 
@@ -64,7 +68,11 @@ class Workspace:
         """
         self._make(*self._native_tests())
         for name in self._native_tests():
-            command = [self.build / "tests" / name, "--gtest_fail_fast", "--gtest_brief=1"]
+            command: list[str | Path] = [
+                self.build / "tests" / name,
+                "--gtest_fail_fast",
+                "--gtest_brief=1",
+            ]
             ran = self._limits.run(name, command, cwd=self.build)
             if ran is None:
                 return f"{name} (hung)"
@@ -74,9 +82,9 @@ class Workspace:
         python_tests = [name for name in self._group.python_tests if (self.sources / name).exists()]
         if not python_tests:
             return None
-        self._make()
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-        ran = self._limits.run("pytest", [*command, *python_tests], cwd=self.sources)
+        self._make(*self._modules())
+        pytest = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        ran = self._limits.run("pytest", [*pytest, *python_tests], cwd=self.sources)
         if ran is None:
             return "pytest (hung)"
         if ran.returncode == 0:
@@ -86,15 +94,20 @@ class Workspace:
 
     def _native_tests(self) -> list[str]:
         """Return the programs of the group, in the order of its patterns."""
-        targets = self._call(["ninja", "-C", self.build, "-t", "targets", "all"])
-        names = sorted(set(re.findall(r"^tests/(\w+_test):", targets, re.MULTILINE)))
+        names = self._targets(r"^tests/(\w+_test):")
         found = [fnmatch.filter(names, pattern) for pattern in self._group.native_tests]
         return list(dict.fromkeys(name for names_of_one in found for name in names_of_one))
 
+    def _modules(self) -> list[str]:
+        return self._targets(r"^(_\w+): phony")
+
+    def _targets(self, pattern: str) -> list[str]:
+        targets = self._call(["ninja", "-C", self.build, "-t", "targets", "all"])
+        return sorted(set(re.findall(pattern, targets, re.MULTILINE)))
+
     def _make(self, *targets: str) -> None:
-        wanted = ["--target", *targets] if targets else []
         jobs = str(os.cpu_count() or 1)
-        self._call(["cmake", "--build", self.build, "--parallel", jobs, *wanted])
+        self._call(["cmake", "--build", self.build, "--parallel", jobs, "--target", *targets])
 
     def edit(self, edit: Edit) -> None:
         path = self.sources / edit.path
@@ -126,6 +139,25 @@ def try_mutation(workspace: Workspace, mutation: Mutation) -> str | None:
         workspace.restore()
 
 
+class Report:
+    """The table of a run as Markdown, line by line: what is done stays if the rest is not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("| rule, broken | noticed by |\n| --- | --- |\n")
+
+    def add(self, name: str, noticed: str | None) -> None:
+        # Parameters of a test may hold anything.
+        by = "nothing" if noticed is None else f"`{noticed.split('[')[0]}`"
+        with self._path.open("a") as file:
+            file.write(f"| {name} | {by} |\n")
+
+
+def name_of(group: Group) -> str:
+    return next(name for name, other in GROUPS.items() if other is group)
+
+
 def main(names: list[str]) -> int:
     group = GROUPS[names.pop(0) if names and names[0] in GROUPS else "windows"]
     chosen = [m for m in group.mutations if not names or any(name in m.name for name in names)]
@@ -142,6 +174,7 @@ def main(names: list[str]) -> int:
         if failure is not None:
             print(f"{failure} fails without any mutation", file=sys.stderr)
             return 2
+        report = Report(ROOT / "build" / "mutations" / f"{name_of(group)}.md")
         print(f"{'mutation':{width}}  seconds  noticed by")
         for mutation in chosen:
             started = time.monotonic()
@@ -149,6 +182,7 @@ def main(names: list[str]) -> int:
             survivors += noticed is None
             seconds = time.monotonic() - started
             print(f"{mutation.name:{width}}  {seconds:7.1f}  {noticed or 'NOTHING'}", flush=True)
+            report.add(mutation.name, noticed)
     print(f"{len(chosen) - survivors} of {len(chosen)} mutations were noticed")
     return 1 if survivors else 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations.__main__ import Workspace
+from tests.mutations.__main__ import Report, Workspace
 from tests.mutations.limited import Limits
 from tests.mutations.mutation import Group
 
@@ -87,6 +87,18 @@ def test_a_test_that_fails_is_named(tmp_path: Path, script: str, noticed: str | 
 def test_a_test_that_hangs_is_named(tmp_path: Path) -> None:
     limits = Limits(first_seconds=0.2)
     assert Built(tmp_path, "sleep 600", limits).first_failure() == "some_test (hung)"
+
+
+def test_a_report_is_a_table_of_what_noticed_what(tmp_path: Path) -> None:
+    report = Report(tmp_path / "there" / "windows.md")
+    report.add("a rule", "Rule.Holds")
+    report.add("another", "tests/test_it.py::test_it[a|b]")
+    report.add("a third", None)
+    assert (tmp_path / "there" / "windows.md").read_text().splitlines()[2:] == [
+        "| a rule | `Rule.Holds` |",
+        "| another | `tests/test_it.py::test_it` |",
+        "| a third | nothing |",
+    ]
 
 
 def test_an_unknown_name_is_an_error_that_says_so() -> None:
