@@ -141,6 +141,26 @@ TEST(Counts, WindowsOfManySlicesAreMergedNowAndThenWithinABatch) {
   EXPECT_EQ(counted.aggregation.open_slices(), size - 1);
 }
 
+// What is summed up of several slices is let go with them, and so are the rows of results.
+TEST(CountState, WindowsOfManySlicesHoldWhatTheyNeed) {
+  const int64_t size = 20;
+  CountHarness counted(counts(size, 1));
+  std::vector<std::optional<std::string>> keys;
+  Times values;
+  for (int64_t i = 0; i < 20'000; ++i) {
+    keys.push_back(std::string(1, static_cast<char>('a' + i % 3)));
+    values.push_back(i);
+  }
+  int64_t once = 0;
+  for (int round = 0; round < 6; ++round) {
+    const Rows rows = counted.add(records(keys, values));
+    ASSERT_EQ(rows.size(), keys.size());
+    EXPECT_LE(counted.aggregation.open_slices(), 3 * size);
+    if (round == 1) once = counted.aggregation.state_bytes();
+  }
+  EXPECT_EQ(counted.aggregation.state_bytes(), once);
+}
+
 TEST(CountState, KeysWithoutRecordsAreForgotten) {
   CountHarness counted(counts(2, 2));
   const int64_t keys = 100'000;
