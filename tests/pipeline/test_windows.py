@@ -285,7 +285,7 @@ def test_sessions_take_late_records(log: ps.Log) -> None:
 def test_windows_of_records_know_no_lateness(log: ps.Log) -> None:
     publish(log, [("ann", 1, 0)])
     for window in (ps.count_window(2), ps.global_window()):
-        with pytest.raises(errors.ConfigError, match="of which none is late"):
+        with pytest.raises(errors.ConfigError, match="for which no record is late"):
             read(log).key_by("user").window(window).allowed_lateness("1s")
 
 
