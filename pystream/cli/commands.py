@@ -15,6 +15,7 @@ from pystream.cli.endings import fail
 from pystream.cli.group_commands import groups_app
 from pystream.cli.stream_commands import consume_command, produce_command
 from pystream.cli.topic_commands import topics_app
+from pystream.cli.transaction_commands import transactions_app
 from pystream.errors import StreamError
 
 __all__ = ["app"]
@@ -24,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(topics_app, name="topics")
+app.add_typer(transactions_app, name="transactions")
 app.add_typer(groups_app, name="groups")
 app.command("produce", epilog="Example: pystream produce data payments payments.csv")(
     produce_command

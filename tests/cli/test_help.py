@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,18 @@ def shell_directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@contextlib.contextmanager
+def open_transaction(directory: Path) -> Iterator[None]:
+    """Let a transaction be open as long as the block runs."""
+    with (
+        ps.open(directory / "data") as log,
+        log.producer(transactional_id="billing-1", linger="0s") as producer,
+    ):
+        producer.begin_transaction()
+        producer.send("lines", "two").result()
+        yield
+
+
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_help_ends_with_an_example_that_runs(path: tuple[str, ...], shell_directory: Path) -> None:
     example = example_of(path)
@@ -71,15 +85,17 @@ def test_help_ends_with_an_example_that_runs(path: tuple[str, ...], shell_direct
         return  # test_demo.py runs it once for all of its tests
     if path == ("topics", "create"):
         shutil.rmtree(shell_directory / "data")
-    ran = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", example],
-        cwd=shell_directory,
-        env=environment(PATH=f"{shell_directory / 'bin'}:/usr/bin:/bin"),
-        capture_output=True,
-        text=True,
-        timeout=LONG,
-        check=False,
-    )
+    needs_transaction = path[0] == "transactions"
+    with open_transaction(shell_directory) if needs_transaction else contextlib.nullcontext():
+        ran = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", example],
+            cwd=shell_directory,
+            env=environment(PATH=f"{shell_directory / 'bin'}:/usr/bin:/bin"),
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            check=False,
+        )
     assert ran.returncode == 0, f"{example}\n{ran.stdout}{ran.stderr}"
     assert ran.stdout or ran.stderr
 
