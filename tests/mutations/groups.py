@@ -10,6 +10,7 @@ from tests.mutations import (
     retention_rules,
     rules,
     session_rules,
+    transaction_rules,
     trigger_rules,
     union_rules,
 )
@@ -56,7 +57,7 @@ GROUPS = {
         ),
     ),
     "log": Group(
-        log_rules.MUTATIONS + retention_rules.MUTATIONS,
+        log_rules.MUTATIONS + retention_rules.MUTATIONS + transaction_rules.MUTATIONS,
         # Harnesses first: the cheap ones before the thorough ones.
         native_tests=(
             "storage_log_power_loss_test",
@@ -67,8 +68,14 @@ GROUPS = {
             "storage_fetcher_test",
             "storage_control_page_test",
             "storage_time_lookup_test",
+            "storage_log_transactions_test",
         ),
-        python_tests=("tests/torture/test_power_loss.py",),
+        python_tests=(
+            "tests/log/test_transactions.py",
+            "tests/log/test_transactions_rescue.py",
+            "tests/log/test_transactions_model.py",
+            "tests/torture/test_power_loss.py",
+        ),
     ),
     "producers": Group(
         producer_rules.MUTATIONS,

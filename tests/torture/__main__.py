@@ -20,7 +20,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.torture import calls, fuzz, members, native, power_loss, sequences, soak, writers
+from tests.torture import (
+    calls,
+    fuzz,
+    members,
+    native,
+    power_loss,
+    sequences,
+    soak,
+    transactions,
+    writers,
+)
 from tests.torture.harness import Harness, Outcome
 from tests.torture.progress import Progress
 
@@ -30,6 +40,7 @@ STATE = Path(__file__).resolve().parents[2] / "build" / "torture" / "progress.js
 HARNESSES: tuple[Harness, ...] = (
     writers.HARNESS,
     members.HARNESS,
+    transactions.HARNESS,
     *native.HARNESSES,
     power_loss.HARNESS,
     *calls.HARNESSES,

@@ -1,0 +1,70 @@
+"""Rules of transactions, broken one at a time."""
+
+from tests.mutations.mutation import Edit, Mutation
+
+READER = "native/storage/partition_reader.cpp"
+PARTITION = "native/storage/partition_transactions.cpp"
+RECOVERY = "native/storage/recovery.cpp"
+APPEND = "native/storage/append.cpp"
+TRANSACTIONS = "pystream/log/transactions.py"
+ROWS = "pystream/log/transaction_rows.py"
+
+MUTATIONS = (
+    Mutation(
+        "transactions: what is not decided is shown",
+        (
+            Edit(
+                READER,
+                "  return Visibility::kUndecided;\n",
+                "  return Visibility::kShown;\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "transactions: a marker is written where one is",
+        (
+            Edit(
+                APPEND,
+                "if (marker != nullptr && !has_open_transaction(",
+                "if (false && !has_open_transaction(",
+            ),
+        ),
+    ),
+    Mutation(
+        "transactions: what is stable outlives a cut",
+        (Edit(RECOVERY, "  state.control.forget_stable();", "  // kept"),),
+    ),
+    Mutation(
+        "transactions: a decision can be taken back",
+        (
+            Edit(
+                ROWS,
+                "WHERE id = ? AND state = 'open'\",",
+                'WHERE id = ?",',
+            ),
+        ),
+    ),
+    Mutation(
+        "transactions: offsets are stored whatever is decided",
+        (
+            Edit(
+                TRANSACTIONS,
+                "        self._offsets.setdefault(group, {}).update(offsets)\n",
+                "        self._offsets.setdefault(group, {}).update(offsets)\n"
+                "        with self._log.catalog.writing() as connection:\n"
+                "            rows = [(*name, at) for name, at in offsets.items()]\n"
+                "            write_offsets(connection, group.number, rows)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "transactions: a newer producer leaves the old one's open",
+        (
+            Edit(
+                ROWS,
+                "        decide(connection, row.id, ABORTED)\n",
+                "        pass\n",
+            ),
+        ),
+    ),
+)
