@@ -48,11 +48,14 @@ class Ledger:
             self.committing.pop(number, None)
             self.aborted.add(number)
 
-    def check(self, log: ps.Log) -> None:
-        """Raise AssertionError when a transaction is torn, lost, or there against its promise."""
+    def check(self, log: ps.Log) -> set[int]:
+        """Raise AssertionError when a transaction is torn, lost, or there against its promise.
+
+        Returns those that are there: nobody can decide otherwise any more.
+        """
         if LEDGER not in log.topics():
             assert not self.committed, f"the ledger is gone, with {self.committed}"
-            return
+            return set()
         found, order = read_ledger(log)
         possible = self.committed | self.committing
         for number, counts in found.items():
@@ -69,13 +72,11 @@ class Ledger:
         with log.consumer(group_id=GROUP) as consumer:
             offset = consumer.committed(ps.TopicPartition(LEDGER, 0))
         assert offset == expected, f"offset {offset} is committed, not {expected} of {last}"
-        # What was seen stays: nobody can decide otherwise any more.
-        for number in found.keys() & self.committing.keys():
-            self.ended(number, is_committed=True)
         for partition in range(PARTITIONS):
             native = log.topic(LEDGER).native_partition(partition)
             left = [its.transaction_id for its in native.open_transactions()]
             assert not left, f"transactions {left} hold readers up in partition {partition}"
+        return set(found)
 
 
 def read_ledger(log: ps.Log) -> tuple[dict[int, Counts], list[list[int]]]:

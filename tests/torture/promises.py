@@ -363,7 +363,7 @@ def check(
     sequences: dict[tuple[str, int], int] = {}
     with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
-        promises.ledger.check(log)
+        transactions = promises.ledger.check(log)
         for name in topics_of(log):
             topic = promises.topics.get(name)
             for number in range(log.topic(name).partitions):
@@ -389,7 +389,8 @@ def check(
     next_boot()
     with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
-        promises.ledger.check(log)
+        again = promises.ledger.check(log)
+        assert again == transactions, f"transactions {transactions} were there, now {again}"
         for (name, number), records in after.items():
             where = f"{name}-{number}"
             assert read(log, name, number) == records, f"{where} differs when it is opened again"
