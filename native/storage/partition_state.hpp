@@ -57,8 +57,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   bool holds(const ProducerPosition& position, const PublishedState& published);
 
   // --- partition_transactions.cpp ---
-  // Visits the batches from `offset` on, and damage (without a segment where that is missing), until `visit` says false; returns the offset
-  // behind the last one, or the end of what is published.
+  // Visits the batches from `offset` on, and damage (without a segment where that is missing),
+  // until `visit` says false; returns the offset behind the last one, or the end of what is
+  // published.
   int64_t walk_batches(int64_t offset, const PublishedState& published,
                        const std::function<bool(Segment*, const BatchEntry&)>& visit);
   // Whether the transaction has batches here and no marker behind them.

@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 Row = dict[str, object]
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """What takes an offset and is shown to no reader: an aborted record, or a marker."""
+
+    is_marker: bool
+
+
 class Refused(Exception):
     """The operation fails, with an error of this name, and changes nothing."""
 
@@ -20,7 +27,14 @@ class TopicModel:
     """Records by partition; the offset of a record is its place in the list."""
 
     columns: list[str]
-    partitions: list[list[Row]]
+    partitions: list[list[Row | Hidden]]
+
+    def stored(self, partition: int) -> int:
+        """Return how many records are there, shown or not."""
+        return sum(
+            not (isinstance(record, Hidden) and record.is_marker)
+            for record in self.partitions[partition]
+        )
 
 
 @dataclass
@@ -61,6 +75,16 @@ class LogModel:
         records += [dict(row) for row in rows]
         return len(records) - len(rows)
 
+    def transact(self, name: str, rows: dict[int, list[Row]], *, is_committed: bool) -> None:
+        """Append records to partitions, all of which count or none; each gets a marker."""
+        topic = self._topic(name)
+        for partition, its in rows.items():
+            shown: list[Row | Hidden] = [dict(row) for row in its]
+            topic.partitions[partition] += (
+                shown if is_committed else [Hidden(is_marker=False)] * len(its)
+            )
+            topic.partitions[partition].append(Hidden(is_marker=True))
+
     def end(self, name: str, partition: int) -> int:
         return len(self._topic(name).partitions[partition])
 
@@ -70,7 +94,11 @@ class LogModel:
         if not 0 <= offset <= len(records):
             raise Refused("OffsetOutOfRangeError")
         last = None if most is None else offset + most
-        return [{name: row.get(name) for name in topic.columns} for row in records[offset:last]]
+        return [
+            {name: row.get(name) for name in topic.columns}
+            for row in records[offset:last]
+            if not isinstance(row, Hidden)
+        ]
 
     def offset_for_time(self, name: str, partition: int, column: str, time: int) -> int | None:
         """Return the first offset with a value of at least `time`; nulls are no time."""

@@ -54,6 +54,7 @@ class Operation:
 
 WEIGHTS = {
     "append": 40,
+    "transact": 12,
     "read": 20,
     "out_of_range": 3,
     "ends": 6,
@@ -103,9 +104,9 @@ class Pair:
         assert report.is_clean, report.problems
         found = {(its.topic, its.partition): its.records for its in report.partitions}
         for name, topic in self.model.topics.items():
-            for number, records in enumerate(topic.partitions):
+            for number in range(len(topic.partitions)):
                 count = found.pop((name, number), 0)
-                assert count == len(records), f"verify found {count} records in {name}-{number}"
+                assert count == topic.stored(number), f"verify found {count} in {name}-{number}"
         assert not any(found.values()), f"verify found records in {found}"
 
     def do(self, operation: Operation) -> None:
@@ -172,6 +173,28 @@ class Pair:
             return sent.base_offset
 
         self._compare(expected, append)
+
+    def _transact(self, o: Operation) -> None:
+        topic = self.model.topics.get(o.topic)
+        partitions = range(len(topic.partitions)) if topic else range(1)
+        rows: dict[int, list[Row]] = {}
+        for partition in partitions[: o.count]:
+            numbers = range(self._numbers, self._numbers + 1 + int(o.share * 20))
+            self._numbers += len(numbers)
+            rows[partition] = [{"number": n, "text": f"{n:06d}"} for n in numbers]
+        is_committed = o.share < 0.7
+        expected = outcome_of(lambda: self.model.transact(o.topic, rows, is_committed=is_committed))
+
+        def transact(log: ps.Log) -> None:
+            with log.producer(transactional_id="payer", acks="published") as producer:
+                producer.begin_transaction()
+                for partition, its in rows.items():
+                    producer.send_batch(o.topic, its, partition=partition)
+                if is_committed:
+                    producer.commit_transaction()
+                # else the producer is closed, which aborts it
+
+        self._compare(expected, transact)
 
     def _read(self, o: Operation) -> None:
         partition, offset = self._partition_of(o), self._offset_of(o)
@@ -333,7 +356,7 @@ def warm_up() -> None:
     with scratch_directory() as scratch:
         pair = Pair(Path(scratch) / "log")
         pair.open()
-        for verb in ("create", "append", "read", "commit", "delete"):
+        for verb in ("create", "append", "transact", "read", "commit", "delete"):
             pair.do(Operation(verb, count=1))
         pair.close()
         pair.verify()
