@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import threading
 import time
@@ -20,10 +19,7 @@ from pystream.errors import (
     BufferFullError,
     ClosedError,
     ConfigError,
-    FencedError,
-    InvalidTransactionStateError,
     SchemaError,
-    StreamError,
 )
 from pystream.log import fork, topic_description
 from pystream.log.producer_name import ProducerName
@@ -37,7 +33,6 @@ from pystream.types import BatchMetadata
 if TYPE_CHECKING:
     from pystream._native import TopicEncoder
     from pystream.log.log import Log
-    from pystream.log.transactions import Transactions
 
 __all__ = ["Producer"]
 
@@ -373,26 +368,6 @@ class Producer(ProducerTransactions):
             appended += appended_batches(encoder.topic, result)
         return appended
 
-    def _send_in_transaction(
-        self,
-        encoder: TopicEncoder,
-        batches: Sequence[_native.RecordBatch],
-        stamps: int | _native.Array,
-        partition: int | None,
-    ) -> list[BatchMetadata]:
-        transactions = self._require_transactional("send_batch")
-        for batch in batches:
-            encoder.writer.check(batch)  # what is refused leaves the transaction as it was
-        self._sender.drain(None)
-        with self._tables:
-            transactions.require_open("send_batch")
-            try:
-                self._topics.check(encoder, partition)
-                return self._append_table(encoder, batches, stamps, partition)
-            except StreamError as error:
-                self._fail_transaction(error)
-                raise
-
     def _send_numbered(
         self,
         encoder: TopicEncoder,
@@ -521,21 +496,6 @@ class Producer(ProducerTransactions):
         atexit.unregister(self.close)
         self._topics.save_positions()
         self._raise_error()
-
-    def _close_transactions(self, transactions: Transactions) -> None:
-        was_open = transactions.is_open
-        if was_open:
-            transactions.note_failure(ClosedError("the producer was closed before it committed."))
-        self._sender.stop()
-        atexit.unregister(self.close)
-        try:
-            if transactions.is_open:
-                with contextlib.suppress(FencedError, InvalidTransactionStateError):
-                    transactions.abort()
-        finally:
-            transactions.close()
-        if not was_open:
-            self._raise_error()
 
     @property
     def is_closed(self) -> bool:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import operator
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pystream import config
-from pystream.errors import ConfigError, StreamError
+from pystream.errors import (
+    ClosedError,
+    ConfigError,
+    FencedError,
+    InvalidTransactionStateError,
+    StreamError,
+)
 from pystream.log.offsets import check_committable
 from pystream.log.transaction_offsets import GroupMetadata, group_metadata
-from pystream.types import TopicPartition
+from pystream.types import BatchMetadata, TopicPartition
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from pystream._native import RecordAccumulator
+    from pystream import _native
+    from pystream._native import RecordAccumulator, TopicEncoder
     from pystream.log.log import Log
     from pystream.log.producer_topics import ProducerTopics
     from pystream.log.sender import Sender
@@ -35,6 +44,12 @@ class ProducerTransactions:
     _sender: Sender
     _accumulator: RecordAccumulator
     _check_usable: Callable[[], None]
+    _raise_error: Callable[[], None]
+    _append_table: Callable[
+        [TopicEncoder, Sequence[_native.RecordBatch], int | _native.Array, int | None],
+        list[BatchMetadata],
+    ]
+    close: Callable[[], None]
 
     def init_transactions(self) -> None:
         """Do nothing that was not done: for programs that were written for Kafka.
@@ -251,6 +266,41 @@ class ProducerTransactions:
                 "log.producer(transactional_id=...)."
             )
         return self._transactions
+
+    def _send_in_transaction(
+        self,
+        encoder: TopicEncoder,
+        batches: Sequence[_native.RecordBatch],
+        stamps: int | _native.Array,
+        partition: int | None,
+    ) -> list[BatchMetadata]:
+        transactions = self._require_transactional("send_batch")
+        for batch in batches:
+            encoder.writer.check(batch)  # what is refused leaves the transaction as it was
+        self._sender.drain(None)
+        with self._tables:
+            transactions.require_open("send_batch")
+            try:
+                self._topics.check(encoder, partition)
+                return self._append_table(encoder, batches, stamps, partition)
+            except StreamError as error:
+                self._fail_transaction(error)
+                raise
+
+    def _close_transactions(self, transactions: Transactions) -> None:
+        was_open = transactions.is_open
+        if was_open:
+            transactions.note_failure(ClosedError("the producer was closed before it committed."))
+        self._sender.stop()
+        atexit.unregister(self.close)
+        try:
+            if transactions.is_open:
+                with contextlib.suppress(FencedError, InvalidTransactionStateError):
+                    transactions.abort()
+        finally:
+            transactions.close()
+        if not was_open:
+            self._raise_error()
 
     def _fail_transaction(self, error: StreamError) -> None:
         """Let the present transaction end in an abort only, and take no more records."""
