@@ -88,6 +88,9 @@ def udf(
     is not defined, so each result must depend on its row alone. It is called for every row, also
     within ``when`` and ``coalesce``.
 
+    What it returns is copied, unless nobody can write to it: it may keep the array and use it for
+    the next batch. Arguments are lent for the call; numpy ones are read-only.
+
     Examples
     --------
     >>> import numpy as np

@@ -355,3 +355,53 @@ def test_cuts_and_threads_change_nothing(
     expected = [None if v is None else (v + 1) * 2 for v in values]
     assert result["y"].to_pylist() == [v for v in expected if v is not None and v + 1 > 0]
     assert seen <= {threading.get_ident()}
+
+
+def kept(kind: str) -> tuple[Any, list[Any]]:
+    """Return a udf that uses one array for all of its results, and the buffers that it returned."""
+    room = np.zeros(4)
+
+    @udf(returns="float64", kind=kind)  # type: ignore[arg-type]
+    def doubled(values: Any) -> Any:
+        np.multiply(values, 2, out=room)
+        return room if kind == "numpy" else pa.array(room)
+
+    return doubled, [room]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "arrow"])
+def test_a_function_may_use_its_array_again(kind: str) -> None:
+    doubled, (room,) = kept(kind)
+    tables = [pa.table({"v": np.arange(4.0) + start}) for start in (0, 10, 20)]
+    rows = Environment().from_arrow(tables).select(d=doubled(col("v")))
+    found = rows.to_arrow()["d"].to_pylist()
+    room[:] = -1
+    assert found == [2 * (value + start) for start in (0, 10, 20) for value in range(4)]
+
+
+def test_what_views_an_array_of_the_function_is_copied_as_well() -> None:
+    room = np.zeros(4)
+
+    @udf(returns="float64")
+    def frozen_view(values: Any) -> Any:
+        np.multiply(values, 2, out=room)
+        view = room[:]
+        view.flags.writeable = False
+        return view
+
+    tables = [pa.table({"v": np.arange(4.0) + start}) for start in (0, 10)]
+    rows = Environment().from_arrow(tables).select(d=frozen_view(col("v")))
+    assert rows.to_arrow()["d"].to_pylist() == [0, 2, 4, 6, 20, 22, 24, 26]
+
+
+def test_rows_that_are_null_are_put_back_from_a_copy() -> None:
+    room = np.zeros(2)
+
+    @udf(returns="float64")
+    def doubled(values: Any) -> Any:
+        np.multiply(values, 2, out=room)
+        return room
+
+    tables = [pa.table({"v": [start, None, start + 1]}) for start in (0.0, 10.0)]
+    rows = Environment().from_arrow(tables).select(d=doubled(col("v")))
+    assert rows.to_arrow()["d"].to_pylist() == [0, None, 2, 20, None, 22]
