@@ -68,7 +68,7 @@ class UnaryNode final : public Node {
   UnaryNode(NodePtr child, DataType type, std::string text)
       : Node(std::move(type), child->nullable(), std::move(text)), child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     using Out = decltype(Op::apply(T{}, std::declval<int64_t&>()));
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(Out)));

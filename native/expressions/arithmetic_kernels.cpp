@@ -141,7 +141,7 @@ class ArithmeticNode final : public Node {
         find_kernel(function, left_->type(), right_->type(), left_is_constant_, right_is_constant_);
   }
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     Array left;
     Array right;
     if (!left_is_constant_) left = left_->evaluate(batch);

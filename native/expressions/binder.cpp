@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <unordered_map>
 
 #include "expressions/detail/families.hpp"
 #include "expressions/detail/literal.hpp"
@@ -17,7 +18,7 @@ class ColumnNode final : public Node {
   ColumnNode(int index, const Field& field, std::string text)
       : Node(field.type, field.nullable, std::move(text)), index_(index) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array& column = batch.columns[static_cast<size_t>(index_)];
     // Kernels of fixed-width types read values; those of strings read either encoding.
     if (column.is_encoded() && !type().is_var_binary()) return decode_dictionary(column);
@@ -68,68 +69,106 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 // Deep enough for everything that people write, and far from the end of any thread's stack.
 constexpr int kMaxDepth = 1000;
 
-int depth_of(const Expression& expression, int limit) {
-  if (limit == 0) return 1;
-  int deepest = 0;
-  for (const ExpressionPtr& argument : expression.arguments) {
-    deepest = std::max(deepest, depth_of(*argument, limit - 1));
+// What is bound of one expression, whose parts may stand in several places of it.
+class Binding {
+ public:
+  Binding(const Expression& root, const Schema& columns) : schema(columns) { count(root); }
+
+  const Schema& schema;
+
+  // How many calls stand in each other, at most.
+  int depth() const { return depth_; }
+  bool is_shared(const Expression& part) const { return parts_.at(&part).uses > 1; }
+  NodePtr& node_of(const Expression& part) { return parts_.at(&part).node; }
+  // Indexes of the columns that the part reads; -1 of one that does not exist.
+  const std::set<int>& columns_of(const Expression& part) { return parts_.at(&part).columns; }
+
+ private:
+  struct Part {
+    int uses = 0;
+    int depth = 1;
+    std::set<int> columns = {};
+    NodePtr node = nullptr;
+  };
+
+  // Parts before what they are part of; not a recursion, for it may be nested too deeply.
+  void count(const Expression& root) {
+    std::vector<const Expression*> open = {&root};
+    parts_[&root].uses = 1;
+    std::set<const Expression*> entered;
+    while (!open.empty()) {
+      const Expression* at = open.back();
+      if (entered.insert(at).second) {
+        for (const ExpressionPtr& argument : at->arguments) {
+          if (parts_[argument.get()].uses++ == 0) open.push_back(argument.get());
+        }
+        continue;
+      }
+      open.pop_back();
+      finish(*at);
+    }
   }
-  return deepest + 1;
-}
 
-NodePtr bind_node(const Expression& expression, const Schema& schema);
+  void finish(const Expression& expression) {
+    Part& part = parts_.at(&expression);
+    if (expression.kind == Expression::Kind::kColumn) {
+      part.columns.insert(schema.index_of(expression.column));
+    }
+    for (const ExpressionPtr& argument : expression.arguments) {
+      const Part& below = parts_.at(argument.get());
+      part.depth = std::max(part.depth, below.depth + 1);
+      part.columns.insert(below.columns.begin(), below.columns.end());
+    }
+    depth_ = std::max(depth_, part.depth);
+  }
 
-Operand bind_operand(const Expression& expression, const Schema& schema) {
+  std::unordered_map<const Expression*, Part> parts_;
+  int depth_ = 0;
+};
+
+NodePtr bind_node(const Expression& expression, Binding& binding);
+
+Operand bind_operand(const Expression& expression, Binding& binding) {
   if (expression.kind == Expression::Kind::kLiteral) return {nullptr, &expression};
-  return {bind_node(expression, schema), nullptr};
+  return {bind_node(expression, binding), nullptr};
 }
 
 // A literal takes the type that the function needs; null literals have no other.
-NodePtr bind_as(const Expression& expression, const Schema& schema, TypeId id) {
+NodePtr bind_as(const Expression& expression, Binding& binding, TypeId id) {
   if (expression.kind == Expression::Kind::kLiteral && is_null_literal(expression)) {
     return literal_as(expression, DataType::of(id), expression.to_string());
   }
-  return bind_node(expression, schema);
+  return bind_node(expression, binding);
 }
 
-void find_columns(const Expression& expression, const Schema& schema, std::set<int>* found) {
-  if (expression.kind == Expression::Kind::kColumn) {
-    found->insert(schema.index_of(expression.column));
-  }
-  for (const ExpressionPtr& argument : expression.arguments) {
-    find_columns(*argument, schema, found);
-  }
-}
-
-PartOperand bind_part(const Expression& expression, const Schema& schema) {
-  Operand operand = bind_operand(expression, schema);  // so that every column exists
-  std::set<int> columns;
-  find_columns(expression, schema, &columns);
+PartOperand bind_part(const Expression& expression, Binding& binding) {
+  Operand operand = bind_operand(expression, binding);  // so that every column exists
+  const std::set<int>& columns = binding.columns_of(expression);
   return {std::move(operand), {columns.begin(), columns.end()}};
 }
 
 std::vector<PartOperand> bind_parts(const std::vector<ExpressionPtr>& expressions,
-                                    const Schema& schema) {
+                                    Binding& binding) {
   std::vector<PartOperand> parts;
   for (const ExpressionPtr& expression : expressions) {
-    parts.push_back(bind_part(*expression, schema));
+    parts.push_back(bind_part(*expression, binding));
   }
   return parts;
 }
 
-NodePtr bind_case_call(const Expression& call, const Schema& schema, std::string text) {
+NodePtr bind_case_call(const Expression& call, Binding& binding, std::string text) {
   std::vector<Part> conditions;
   std::vector<PartOperand> values;
   const auto& arguments = call.arguments;
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
-    PartOperand condition = bind_part(*arguments[i], schema);
+    PartOperand condition = bind_part(*arguments[i], binding);
     if (condition.operand.literal) {
-      condition.operand.node = bind_as(*arguments[i], schema, TypeId::kBool);
+      condition.operand.node = bind_as(*arguments[i], binding, TypeId::kBool);
     }
     conditions.push_back({std::move(condition.operand.node), std::move(condition.columns)});
-    values.push_back(bind_part(*arguments[i + 1], schema));
+    values.push_back(bind_part(*arguments[i + 1], binding));
   }
-  if (arguments.size() % 2 == 1) values.push_back(bind_part(*arguments.back(), schema));
+  if (arguments.size() % 2 == 1) values.push_back(bind_part(*arguments.back(), binding));
   return bind_case(std::move(conditions), std::move(values), std::move(text));
 }
 
@@ -139,13 +178,13 @@ bool takes_lists(Function function) {
 }
 
 // No function returns a list, so that only columns can be one.
-void check_lists(const Expression& call, const Schema& schema, const std::string& text) {
+void check_lists(const Expression& call, Binding& binding, const std::string& text) {
   if (takes_lists(call.function)) return;
   for (const ExpressionPtr& argument : call.arguments) {
     if (argument->kind != Expression::Kind::kColumn) continue;
-    const int index = schema.index_of(argument->column);
-    if (index < 0) throw_unknown_column(argument->column, schema);
-    const DataType& type = schema.fields[static_cast<size_t>(index)].type;
+    const int index = binding.schema.index_of(argument->column);
+    if (index < 0) throw_unknown_column(argument->column, binding.schema);
+    const DataType& type = binding.schema.fields[static_cast<size_t>(index)].type;
     if (!type.is_list()) continue;
     throw Error(ErrorCode::kSchema,
                 text + ": " + std::string(name_of(call.function)) + " does not take lists, but " +
@@ -155,9 +194,9 @@ void check_lists(const Expression& call, const Schema& schema, const std::string
   }
 }
 
-NodePtr bind_call(const Expression& call, const Schema& schema) {
+NodePtr bind_call(const Expression& call, Binding& binding) {
   const std::string text = call.to_string();
-  check_lists(call, schema, text);
+  check_lists(call, binding, text);
   const Expression& first = *call.arguments.at(0);
   switch (call.function) {
     case Function::kAdd:
@@ -166,14 +205,14 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kDivide:
     case Function::kFloorDivide:
     case Function::kModulo:
-      return bind_arithmetic(call.function, bind_operand(first, schema),
-                             bind_operand(*call.arguments.at(1), schema), text);
+      return bind_arithmetic(call.function, bind_operand(first, binding),
+                             bind_operand(*call.arguments.at(1), binding), text);
     case Function::kNegate:
-      return bind_negate(bind_node(first, schema), text);
+      return bind_negate(bind_node(first, binding), text);
     case Function::kAbs:
-      return bind_absolute(bind_node(first, schema), text);
+      return bind_absolute(bind_node(first, binding), text);
     case Function::kPower:
-      return bind_power(bind_operand(first, schema), bind_operand(*call.arguments.at(1), schema),
+      return bind_power(bind_operand(first, binding), bind_operand(*call.arguments.at(1), binding),
                         text);
     case Function::kRound:
     case Function::kFloor:
@@ -183,125 +222,130 @@ NodePtr bind_call(const Expression& call, const Schema& schema) {
     case Function::kLog10:
     case Function::kExp:
     case Function::kSign:
-      return bind_math(call.function, bind_as(first, schema, TypeId::kFloat64),
+      return bind_math(call.function, bind_as(first, binding, TypeId::kFloat64),
                        std::span(call.arguments).subspan(1), text);
     case Function::kGreatest:
     case Function::kLeast:
-      return bind_extreme(call.function, bind_parts(call.arguments, schema), text);
+      return bind_extreme(call.function, bind_parts(call.arguments, binding), text);
     case Function::kHash:
-      return bind_hash(bind_node(first, schema), text);
+      return bind_hash(bind_node(first, binding), text);
     case Function::kEqual:
     case Function::kNotEqual:
     case Function::kLess:
     case Function::kLessEqual:
     case Function::kGreater:
     case Function::kGreaterEqual:
-      return bind_comparison(call.function, bind_operand(first, schema),
-                             bind_operand(*call.arguments.at(1), schema), text);
+      return bind_comparison(call.function, bind_operand(first, binding),
+                             bind_operand(*call.arguments.at(1), binding), text);
     case Function::kAnd:
     case Function::kOr:
-      return bind_logic(call.function, bind_as(first, schema, TypeId::kBool),
-                        bind_as(*call.arguments.at(1), schema, TypeId::kBool), text);
+      return bind_logic(call.function, bind_as(first, binding, TypeId::kBool),
+                        bind_as(*call.arguments.at(1), binding, TypeId::kBool), text);
     case Function::kNot:
-      return bind_not(bind_as(first, schema, TypeId::kBool), text);
+      return bind_not(bind_as(first, binding, TypeId::kBool), text);
     case Function::kIsNull:
     case Function::kIsNotNull:
       return bind_null_test(call.function == Function::kIsNull,
-                            bind_as(first, schema, TypeId::kBool), text);
+                            bind_as(first, binding, TypeId::kBool), text);
     case Function::kFillNull:
-      return bind_fill_null(bind_node(first, schema), bind_operand(*call.arguments.at(1), schema),
+      return bind_fill_null(bind_node(first, binding), bind_operand(*call.arguments.at(1), binding),
                             text);
     case Function::kNullIf:
-      return bind_null_if(bind_node(first, schema), bind_operand(*call.arguments.at(1), schema),
+      return bind_null_if(bind_node(first, binding), bind_operand(*call.arguments.at(1), binding),
                           text);
     case Function::kCase:
-      return bind_case_call(call, schema, text);
+      return bind_case_call(call, binding, text);
     case Function::kCoalesce:
-      return bind_coalesce(bind_parts(call.arguments, schema), text);
+      return bind_coalesce(bind_parts(call.arguments, binding), text);
     case Function::kIsNaN:
-      return bind_is_nan(bind_as(first, schema, TypeId::kFloat64), text);
+      return bind_is_nan(bind_as(first, binding, TypeId::kFloat64), text);
     case Function::kIsIn:
-      return bind_is_in(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
+      return bind_is_in(bind_node(first, binding), std::span(call.arguments).subspan(1), text);
     case Function::kTruncate:
       if (call.arguments.size() > 2) {
-        return bind_zoned_truncate(bind_node(first, schema), *call.arguments.at(1),
+        return bind_zoned_truncate(bind_node(first, binding), *call.arguments.at(1),
                                    *call.arguments.at(2), text);
       }
-      return bind_truncate(bind_node(first, schema), *call.arguments.at(1), text);
+      return bind_truncate(bind_node(first, binding), *call.arguments.at(1), text);
     case Function::kAtZone:
-      return bind_at_zone(bind_node(first, schema), *call.arguments.at(1), text);
+      return bind_at_zone(bind_node(first, binding), *call.arguments.at(1), text);
     case Function::kFromZone:
-      return bind_from_zone(bind_node(first, schema), std::span(call.arguments).subspan(1), text);
+      return bind_from_zone(bind_node(first, binding), std::span(call.arguments).subspan(1), text);
     case Function::kFormat:
-      return bind_format(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
+      return bind_format(bind_as(first, binding, TypeId::kDate32), *call.arguments.at(1), text);
     case Function::kParse:
     case Function::kTryParse:
       return bind_parse(
-          bind_as(first, schema, TypeId::kString), std::span(call.arguments).subspan(1),
+          bind_as(first, binding, TypeId::kString), std::span(call.arguments).subspan(1),
           call.function == Function::kParse ? OnFailure::kError : OnFailure::kNull, text);
     case Function::kExtract:
-      return bind_extract(bind_as(first, schema, TypeId::kDate32), *call.arguments.at(1), text);
+      return bind_extract(bind_as(first, binding, TypeId::kDate32), *call.arguments.at(1), text);
     case Function::kLength:
     case Function::kLower:
     case Function::kUpper:
     case Function::kStrip:
     case Function::kLStrip:
     case Function::kRStrip:
-      return bind_text(call.function, bind_as(first, schema, TypeId::kString), text);
+      return bind_text(call.function, bind_as(first, binding, TypeId::kString), text);
     case Function::kSubstring:
-      return bind_substring(bind_as(first, schema, TypeId::kString),
+      return bind_substring(bind_as(first, binding, TypeId::kString),
                             std::span(call.arguments).subspan(1), text);
     case Function::kRegexpMatch:
     case Function::kRegexpExtract:
     case Function::kRegexpReplace:
     case Function::kSplitPart:
-      return bind_pattern(call.function, bind_as(first, schema, TypeId::kString),
+      return bind_pattern(call.function, bind_as(first, binding, TypeId::kString),
                           std::span(call.arguments).subspan(1), text);
     case Function::kContains:
     case Function::kStartsWith:
     case Function::kEndsWith:
-      return bind_text_test(call.function, bind_as(first, schema, TypeId::kString),
-                            bind_operand(*call.arguments.at(1), schema), text);
+      return bind_text_test(call.function, bind_as(first, binding, TypeId::kString),
+                            bind_operand(*call.arguments.at(1), binding), text);
     case Function::kListLength:
-      return bind_list_length(bind_node(first, schema), text);
+      return bind_list_length(bind_node(first, binding), text);
     case Function::kListGet:
-      return bind_list_get(bind_node(first, schema), *call.arguments.at(1), text);
+      return bind_list_get(bind_node(first, binding), *call.arguments.at(1), text);
     case Function::kCast:
     case Function::kTryCast:
-      return bind_cast(bind_as(first, schema, call.cast_type.id), call.cast_type,
+      return bind_cast(bind_as(first, binding, call.cast_type.id), call.cast_type,
                        call.function == Function::kCast ? OnFailure::kError : OnFailure::kNull,
                        text);
   }
   throw_schema_error(text + ": unknown function.");
 }
 
-NodePtr bind_node(const Expression& expression, const Schema& schema) {
+NodePtr bind_node(const Expression& expression, Binding& binding) {
   switch (expression.kind) {
     case Expression::Kind::kLiteral:
       return bind_literal(expression);
     case Expression::Kind::kColumn: {
-      const int index = schema.index_of(expression.column);
-      if (index < 0) throw_unknown_column(expression.column, schema);
-      return std::make_shared<ColumnNode>(index, schema.fields[static_cast<size_t>(index)],
+      const int index = binding.schema.index_of(expression.column);
+      if (index < 0) throw_unknown_column(expression.column, binding.schema);
+      return std::make_shared<ColumnNode>(index, binding.schema.fields[static_cast<size_t>(index)],
                                           expression.to_string());
     }
     case Expression::Kind::kCall:
       break;
   }
-  return bind_call(expression, schema);
+  NodePtr& node = binding.node_of(expression);
+  if (node) return node;
+  node = bind_call(expression, binding);
+  if (binding.is_shared(expression)) node = std::make_shared<SharedNode>(std::move(node));
+  return node;
 }
 
 }  // namespace
 }  // namespace detail
 
 BoundExpressionPtr bind(const Expression& expression, const Schema& schema) {
-  if (detail::depth_of(expression, detail::kMaxDepth) > detail::kMaxDepth) {
+  detail::Binding binding(expression, schema);
+  if (binding.depth() > detail::kMaxDepth) {
     detail::throw_schema_error("an expression is nested more than " +
                                std::to_string(detail::kMaxDepth) +
                                " calls deep. Use isin for many comparisons, or split it over "
                                "several with_columns.");
   }
-  return detail::bind_node(expression, schema);
+  return detail::bind_node(expression, binding);
 }
 
 }  // namespace pystream::expressions

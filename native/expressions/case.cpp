@@ -13,7 +13,7 @@ namespace {
 using Rows = std::vector<int32_t>;
 
 // `part` over some rows of `batch`, ascending; one value per row of these.
-Array evaluate_at(const Part& part, const RecordBatch& batch, const Rows& rows) {
+Array evaluate_at(const Part& part, const Input& batch, const Rows& rows) {
   const auto count = static_cast<int64_t>(rows.size());
   if (count == batch.num_rows) return part.node->evaluate(batch);
   RecordBatch some{batch.schema, count, std::vector<Array>(batch.columns.size())};
@@ -113,14 +113,14 @@ class Assembly {
   bool only_constants_ = true;
 };
 
-Rows all_rows(const RecordBatch& batch) {
+Rows all_rows(const Input& batch) {
   Rows rows(static_cast<size_t>(batch.num_rows));
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
 }
 
 // Values for `rows`, each of which takes `part`.
-void take_part(const Part& part, const RecordBatch& batch, const Rows& rows, Assembly* out) {
+void take_part(const Part& part, const Input& batch, const Rows& rows, Assembly* out) {
   if (rows.empty()) return;
   if (const Constant* constant = part.node->constant()) {
     out->add(*constant, rows);
@@ -138,7 +138,7 @@ class CaseNode final : public Node {
         conditions_(std::move(conditions)),
         values_(std::move(values)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     Assembly out(type(), batch.num_rows);
     Rows rows = all_rows(batch);
     Rows taken;
@@ -160,7 +160,7 @@ class CoalesceNode final : public Node {
   CoalesceNode(DataType type, bool nullable, std::vector<Part> parts, std::string text)
       : Node(std::move(type), nullable, std::move(text)), parts_(std::move(parts)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     Assembly out(type(), batch.num_rows);
     Rows rows = all_rows(batch);
     for (size_t i = 0; i + 1 < parts_.size() && !rows.empty(); ++i) {

@@ -36,7 +36,7 @@ class CastNode final : public Node {
         child_(std::move(child)),
         kernel_(std::move(kernel)),
         on_failure_(on_failure) {}
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     return run(kernel_, child_->evaluate(batch), on_failure_, text());
   }
 

@@ -21,7 +21,7 @@ class CompareNode final : public Node {
         right_(std::move(right)),
         kernel_(std::move(kernel)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array left = left_->evaluate(batch);
     Array right;
     Validity validity = validity_of(left);
@@ -49,7 +49,7 @@ class BoolCompareNode final : public Node {
         left_(std::move(left)),
         right_(std::move(right)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array left = left_->evaluate(batch);
     const Array right = right_->evaluate(batch);
     const int64_t rows = left.length;

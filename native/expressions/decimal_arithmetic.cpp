@@ -31,7 +31,7 @@ class DecimalNode final : public Node {
         operation_(std::move(operation)),
         divides_(divides) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array left = left_->evaluate(batch);
     const Array right = right_->evaluate(batch);
     MutableBuffer out(left.length * 16);
@@ -74,7 +74,7 @@ class DecimalSignNode final : public Node {
         child_(std::move(child)),
         negates_(negates) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * 16);
     for (int64_t i = 0; i < in.length; ++i) {

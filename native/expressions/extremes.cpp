@@ -13,7 +13,7 @@ class InputNode final : public Node {
  public:
   InputNode(size_t index, const Node& node)
       : Node(node.type(), node.nullable(), node.text()), index_(index) {}
-  Array evaluate(const RecordBatch& batch) const override { return batch.columns[index_]; }
+  Array compute(const Input& batch) const override { return batch.columns[index_]; }
 
  private:
   size_t index_;
@@ -49,7 +49,7 @@ class ExtremeNode final : public Node {
         right_(std::move(right)),
         keeps_(std::move(keeps)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     RecordBatch pair{batch.schema, batch.num_rows, {plain(left_, batch), plain(right_, batch)}};
     const Array& left = pair.columns[0];
     const Array keeps = keeps_->evaluate(pair);
@@ -68,7 +68,7 @@ class ExtremeNode final : public Node {
   }
 
  private:
-  Array plain(const NodePtr& node, const RecordBatch& batch) const {
+  Array plain(const NodePtr& node, const Input& batch) const {
     Array array = decode_dictionary(node->evaluate(batch));
     array.type = type();
     return array;

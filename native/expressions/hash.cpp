@@ -87,7 +87,7 @@ class HashNode final : public Node {
       : Node(DataType::of(TypeId::kUInt64), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(uint64_t)));
     if (in.type.is_var_binary()) {

@@ -112,7 +112,7 @@ class IsInNode final : public Node {
         finder_(make_finder(child_->type(), std::move(members))),
         has_null_(has_null) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array child = child_->evaluate(batch);
     Buffer bits = finder_(child);
     Validity validity = validity_of(child);

@@ -13,7 +13,7 @@ class ListLengthNode final : public Node {
       : Node(DataType::of(TypeId::kInt64), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array lists = child_->evaluate(batch);
     const int32_t* offsets = lists.offsets.as<int32_t>();
     MutableBuffer out(lists.length * static_cast<int64_t>(sizeof(int64_t)));
@@ -33,7 +33,7 @@ class ListGetNode final : public Node {
         child_(std::move(child)),
         index_(index) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array lists = child_->evaluate(batch);
     const Array& elements = *lists.elements;
     if (elements.length == 0) return make_nulls(type(), lists.length);

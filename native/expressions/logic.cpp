@@ -15,7 +15,7 @@ class LogicNode final : public Node {
         left_(std::move(left)),
         right_(std::move(right)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array left = left_->evaluate(batch);
     const Array right = right_->evaluate(batch);
     const int64_t rows = left.length;
@@ -60,7 +60,7 @@ class NotNode final : public Node {
       : Node(DataType::of(TypeId::kBool), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array child = child_->evaluate(batch);
     const BitmapReader bits(child.values.data, child.length);
     return bool_array(child.length,

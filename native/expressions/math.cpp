@@ -51,7 +51,7 @@ class FloatNode final : public Node {
         child_(std::move(child)),
         apply_(std::move(apply)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(T)));
     const T* values = in.data<T>();
@@ -81,7 +81,7 @@ class SignNode final : public Node {
       : Node(DataType::of(TypeId::kInt64), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int64_t)));
     visit_fixed(in.type, [&](auto zero) {
@@ -106,7 +106,7 @@ class PowerNode final : public Node {
         base_(std::move(base)),
         exponent_(std::move(exponent)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array a = base_->evaluate(batch);
     const Array b = exponent_->evaluate(batch);
     MutableBuffer out(a.length * static_cast<int64_t>(sizeof(T)));

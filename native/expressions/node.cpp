@@ -12,7 +12,7 @@ Validity both_valid(const Array& left, const Array& right) {
   return make_validity(left.length, [&](int64_t i) { return a.word(i) & b.word(i); });
 }
 
-Array SameUnlessNullNode::evaluate(const RecordBatch& batch) const {
+Array SameUnlessNullNode::compute(const Input& batch) const {
   const Array child = child_->evaluate(batch);
   return bool_array_of(value_, child.length, validity_of(child));
 }

@@ -19,7 +19,7 @@ class NullTestNode final : public Node {
         is_null_(is_null),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array child = child_->evaluate(batch);
     const BitmapReader valid = validity_reader(child);
     const uint64_t flip = is_null_ ? ~uint64_t{0} : 0;
@@ -50,7 +50,7 @@ class IsNaNNode final : public Node {
       : Node(DataType::of(TypeId::kBool), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array child = child_->evaluate(batch);
     MutableBuffer out(bitmap_bytes(child.length));
     vectorized<&nan_loop<T>>(child.data<T>(), child.length, out.as<uint64_t>());
@@ -108,7 +108,7 @@ class FillNullNode final : public Node {
         child_(std::move(child)),
         fill_(std::move(fill)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array child = child_->evaluate(batch);
     // Also when there is nothing to fill: whether the filling fails in a row must not depend on
     // the other rows of its batch.
@@ -188,7 +188,7 @@ class InputNode final : public Node {
  public:
   InputNode(size_t index, const Node& of)
       : Node(of.type(), of.nullable(), of.text()), index_(index) {}
-  Array evaluate(const RecordBatch& batch) const override { return batch.columns[index_]; }
+  Array compute(const Input& batch) const override { return batch.columns[index_]; }
 
  private:
   size_t index_;
@@ -204,7 +204,7 @@ class NullIfNode final : public Node {
         other_(std::move(other)),
         condition_(std::move(condition)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     RecordBatch inputs{batch.schema, batch.num_rows, {child_->evaluate(batch)}};
     if (other_) inputs.columns.push_back(other_->evaluate(batch));
     const Array is_equal = condition_->evaluate(inputs);

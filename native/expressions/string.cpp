@@ -109,7 +109,7 @@ class StringCompareNode final : public Node {
         left_(std::move(left)),
         right_(std::move(right)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array left = left_->evaluate(batch);
     if (const Constant* constant = right_->constant()) {
       return bool_array(left.length, with_constant(left, constant->text()), validity_of(left));

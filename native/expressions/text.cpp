@@ -18,7 +18,7 @@ class LengthNode final : public Node {
       : Node(DataType::of(TypeId::kInt64), child->nullable(), std::move(text)),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int64_t)));
     auto* lengths = out.as<int64_t>();
@@ -49,7 +49,7 @@ class PartNode final : public Node {
         child_(std::move(child)),
         part_(part) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     return map_texts(child_->evaluate(batch), part_);
   }
 
@@ -96,7 +96,7 @@ class ConcatNode final : public Node {
         left_(std::move(left)),
         right_(std::move(right)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     std::string joined;
     const auto join = [&joined](std::string_view a, std::string_view b) -> std::string_view {
       joined.assign(a);

@@ -92,7 +92,7 @@ class CaseNode final : public Node {
         to_lower_(to_lower),
         child_(std::move(child)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     if (!in.is_encoded() && in.length > 0) {
       const int32_t* offsets = in.offsets.as<int32_t>();

@@ -14,7 +14,7 @@ class RegexpMatchNode final : public Node {
         child_(std::move(child)),
         find_(find_where([regexp](std::string_view value) { return regexp.matches(value); })) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     return bool_array(in.length, find_(in), validity_of(in));
   }
@@ -33,7 +33,7 @@ class PartOrNullNode final : public Node {
         child_(std::move(child)),
         part_(std::move(part)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     return map_texts_or_null(child_->evaluate(batch), part_);
   }
 
@@ -84,7 +84,7 @@ class RegexpReplaceNode final : public Node {
         regexp_(std::move(regexp)),
         parts_(std::move(parts)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     std::string replaced;
     return map_texts(child_->evaluate(batch), [&](std::string_view value) -> std::string_view {
       replaced.clear();

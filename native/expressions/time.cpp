@@ -123,7 +123,7 @@ class TruncateNode final : public Node {
         child_(std::move(child)),
         step_(step) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(T)));
     const T* values = in.data<T>();

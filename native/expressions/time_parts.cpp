@@ -139,7 +139,7 @@ class ExtractNode final : public Node {
         child_(std::move(child)),
         extract_(std::move(extract)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int64_t)));
     extract_(in, out.as<int64_t>());
@@ -161,7 +161,7 @@ class CalendarTruncateNode final : public Node {
         part_(part),
         ticks_per_day_(kNanosPerDay / nanos_per_tick(type())) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer days(in.length * static_cast<int64_t>(sizeof(int64_t)));
     day_loop(in.data<T>(), in.length, part_, ticks_per_day_, days.as<int64_t>());

@@ -17,7 +17,7 @@ class FormatNode final : public Node {
         child_(std::move(child)),
         format_(std::move(format)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     return in.type.id == TypeId::kDate32 ? rows<int32_t>(in) : rows<int64_t>(in);
   }

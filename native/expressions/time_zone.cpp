@@ -48,7 +48,7 @@ class AtZoneNode final : public Node {
         child_(std::move(child)),
         zone_(std::move(zone)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     const int64_t ticks = ticks_per_second(type().unit);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int64_t)));
@@ -80,7 +80,7 @@ class FromZoneNode final : public Node {
         zone_(std::move(zone)),
         rules_(rules) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     MutableBuffer out(in.length * static_cast<int64_t>(sizeof(int64_t)));
     Validity validity = make_validity(in.length, [&](int64_t word) {
@@ -139,7 +139,7 @@ class ZonedTruncateNode final : public Node {
         local_(std::move(local)),
         zone_(std::move(zone)) {}
 
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     const Array in = child_->evaluate(batch);
     const Array local = local_->evaluate(batch);
     const int64_t ticks = ticks_per_second(type().unit);

@@ -85,9 +85,6 @@ std::string literal_text(const Expression& expression) {
   }
 }
 
-// A call inside an operator is parenthesized, unless it already reads as a method call.
-std::string operand_text(const Expression& expression);
-
 bool is_infix(const Expression& expression) {
   return expression.kind == Expression::Kind::kCall &&
          (expression.function <= Function::kModulo || expression.function == Function::kPower ||
@@ -99,8 +96,15 @@ bool is_prefix(const Expression& expression) {
          (expression.function == Function::kNegate || expression.function == Function::kNot);
 }
 
-std::string operand_text(const Expression& expression) {
-  const std::string text = expression.to_string();
+// A text shows so many columns, literals and calls. Expressions that stand in each other more than
+// once could be longer than any memory.
+constexpr int kMostParts = 300;
+
+std::string text_of(const Expression& expression, int* left);
+
+// A call inside an operator is parenthesized, unless it already reads as a method call.
+std::string operand_text(const Expression& expression, int* left) {
+  const std::string text = text_of(expression, left);
   return is_infix(expression) || is_prefix(expression) ? join({"(", text, ")"}) : text;
 }
 
@@ -139,61 +143,73 @@ std::string_view symbol(Function function) {
   }
 }
 
-std::string listed(const std::vector<ExpressionPtr>& arguments, size_t begin) {
+std::string listed(const std::vector<ExpressionPtr>& arguments, size_t begin, int* left) {
   std::string text;
   for (size_t i = begin; i < arguments.size(); ++i) {
     if (i > begin) text += ", ";
-    text += arguments[i]->to_string();
+    text += text_of(*arguments[i], left);
+    if (*left <= 0) break;
   }
   return text;
 }
 
-std::string method_text(const Expression& expression) {
+std::string method_text(const Expression& expression, int* left) {
   const auto& arguments = expression.arguments;
-  const std::string self = operand_text(*arguments.at(0));
+  const std::string self = operand_text(*arguments.at(0), left);
   if (expression.function >= Function::kCast) {
     return join(
         {self, ".", name_of(expression.function), "('", expression.cast_type.to_string(), "')"});
   }
-  const std::string others = listed(arguments, 1);
+  const std::string others = listed(arguments, 1, left);
   if (expression.function == Function::kIsIn) return join({self, ".isin([", others, "])"});
   return join({self, ".", name_of(expression.function), "(", others, ")"});
 }
 
-std::string case_text(const std::vector<ExpressionPtr>& arguments) {
+std::string case_text(const std::vector<ExpressionPtr>& arguments, int* left) {
   std::string text;
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
-    text += join({i > 0 ? "." : "", "when(", arguments[i]->to_string(), ").then(",
-                  arguments[i + 1]->to_string(), ")"});
+    const std::string condition = text_of(*arguments[i], left);
+    const std::string value = text_of(*arguments[i + 1], left);
+    text += join({i > 0 ? "." : "", "when(", condition, ").then(", value, ")"});
   }
   if (arguments.size() % 2 == 0) return text;
-  return join({text, ".otherwise(", arguments.back()->to_string(), ")"});
+  return join({text, ".otherwise(", text_of(*arguments.back(), left), ")"});
+}
+
+std::string text_of(const Expression& expression, int* left) {
+  if (--*left < 0) return "...";
+  const auto& arguments = expression.arguments;
+  if (expression.kind == Expression::Kind::kColumn) {
+    return expression.label.empty() ? expression.column : expression.label;
+  }
+  if (expression.kind == Expression::Kind::kLiteral) return literal_text(expression);
+  if (is_infix(expression)) {
+    const std::string first = operand_text(*arguments.at(0), left);
+    return join({first, symbol(expression.function), operand_text(*arguments.at(1), left)});
+  }
+  switch (expression.function) {
+    case Function::kNegate:
+      return join({"-", operand_text(*arguments.at(0), left)});
+    case Function::kNot:
+      return join({"~", operand_text(*arguments.at(0), left)});
+    case Function::kCase:
+      return case_text(arguments, left);
+    case Function::kCoalesce:
+    case Function::kGreatest:
+    case Function::kLeast:
+      return join({name_of(expression.function), "(", listed(arguments, 0, left), ")"});
+    case Function::kAbs:
+      return join({"abs(", text_of(*arguments.at(0), left), ")"});
+    default:
+      return method_text(expression, left);
+  }
 }
 
 }  // namespace
 
 std::string Expression::to_string() const {
-  if (kind == Kind::kColumn) return label.empty() ? column : label;
-  if (kind == Kind::kLiteral) return literal_text(*this);
-  if (is_infix(*this)) {
-    return join({operand_text(*arguments.at(0)), symbol(function), operand_text(*arguments.at(1))});
-  }
-  switch (function) {
-    case Function::kNegate:
-      return join({"-", operand_text(*arguments.at(0))});
-    case Function::kNot:
-      return join({"~", operand_text(*arguments.at(0))});
-    case Function::kCase:
-      return case_text(arguments);
-    case Function::kCoalesce:
-    case Function::kGreatest:
-    case Function::kLeast:
-      return join({name_of(function), "(", listed(arguments, 0), ")"});
-    case Function::kAbs:
-      return join({"abs(", arguments.at(0)->to_string(), ")"});
-    default:
-      return method_text(*this);
-  }
+  int left = kMostParts;
+  return text_of(*this, &left);
 }
 
 }  // namespace pystream::expressions

@@ -76,10 +76,11 @@ std::shared_ptr<Expression> with_function(const Expression& comparison, Function
 }  // namespace
 
 bool BatchSkip::add_tests(const Expression& condition, const Schema& schema,
-                          std::vector<Test>* tests) {
+                          std::vector<Test>* tests, std::set<const Expression*>* seen) {
+  if (!seen->insert(&condition).second) return true;  // it stands in several places
   if (condition.kind == Expression::Kind::kCall && condition.function == Function::kAnd) {
     for (const auto& argument : condition.arguments) {
-      if (!add_tests(*argument, schema, tests)) return false;
+      if (!add_tests(*argument, schema, tests, seen)) return false;
     }
     return true;
   }
@@ -111,7 +112,8 @@ bool BatchSkip::add_tests(const Expression& condition, const Schema& schema,
 
 std::optional<BatchSkip> BatchSkip::of(const Expression& condition, const SchemaPtr& schema) {
   BatchSkip skip;
-  if (!add_tests(condition, *schema, &skip.tests_)) return std::nullopt;
+  std::set<const Expression*> seen;
+  if (!add_tests(condition, *schema, &skip.tests_, &seen)) return std::nullopt;
   return skip;
 }
 

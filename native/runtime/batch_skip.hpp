@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "expressions/expression.hpp"
@@ -36,7 +37,7 @@ class BatchSkip {
   };
 
   static bool add_tests(const expressions::Expression& condition, const Schema& schema,
-                        std::vector<Test>* tests);
+                        std::vector<Test>* tests, std::set<const expressions::Expression*>* seen);
 
   std::vector<Test> tests_;
 };

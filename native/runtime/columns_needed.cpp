@@ -7,8 +7,15 @@ namespace {
 using Names = std::set<std::string>;
 
 void add_columns(const expressions::Expression& expression, Names* names) {
-  if (expression.kind == expressions::Expression::Kind::kColumn) names->insert(expression.column);
-  for (const auto& argument : expression.arguments) add_columns(*argument, names);
+  std::set<const expressions::Expression*> seen;  // parts may stand in several places
+  std::vector<const expressions::Expression*> open = {&expression};
+  while (!open.empty()) {
+    const expressions::Expression* part = open.back();
+    open.pop_back();
+    if (!seen.insert(part).second) continue;
+    if (part->kind == expressions::Expression::Kind::kColumn) names->insert(part->column);
+    for (const auto& argument : part->arguments) open.push_back(argument.get());
+  }
 }
 
 void add_column(const Schema& schema, int index, Names* names) {

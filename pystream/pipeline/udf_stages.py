@@ -6,13 +6,20 @@ The expressions around them read that column, and stay native.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from pystream.plan import nodes
-from pystream.plan.expressions import CallNode, CastNode, ColumnNode, ExpressionNode, UdfNode
+from pystream.plan.expressions import (
+    CallNode,
+    CastNode,
+    ColumnNode,
+    ExpressionNode,
+    Structures,
+    UdfNode,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from pystream.engines.local.engine import LocalEngine
@@ -23,11 +30,14 @@ __all__ = ["StagedColumns", "has_udf"]
 def has_udf(node: ExpressionNode | None) -> bool:
     """Return whether a Python function is called anywhere in an expression."""
     stack = [] if node is None else [node]
+    seen = set[int]()  # parts may be in several places
     while stack:  # not a recursion: the engine has words for what is nested too deeply
         part = stack.pop()
         if isinstance(part, UdfNode):
             return True
-        stack.extend(_parts(part))
+        if id(part) not in seen:
+            seen.add(id(part))
+            stack.extend(parts_of(part))
     return False
 
 
@@ -46,12 +56,21 @@ class StagedColumns:
         self._engine = engine
         self._input = schema
         # What is called twice runs once.
-        self._added: dict[tuple[object, ...], str] = {}
+        self._added: dict[int, str] = {}
+        self._structures = Structures()
+        # By id, which the node keeps: parts may be in several places.
+        self._replaced: dict[int, tuple[ExpressionNode, ExpressionNode]] = {}
         self.node = node
         self.schema = schema
 
     def without_udfs(self, node: ExpressionNode) -> ExpressionNode:
         """Return the expression over the columns that the stages add."""
+        known = self._replaced.get(id(node))
+        if known is None:
+            known = self._replaced[id(node)] = node, self._without_udfs(node)
+        return known[1]
+
+    def _without_udfs(self, node: ExpressionNode) -> ExpressionNode:
         match node:
             case UdfNode(arguments=arguments):
                 operands = tuple(self.without_udfs(argument) for argument in arguments)
@@ -80,8 +99,7 @@ class StagedColumns:
 
     def _stage(self, udf: UdfNode) -> str:
         """Return the name of the column that holds the result of a call."""
-        # Arguments by repr(), because 1 and True are equal, and not the same.
-        key = (*_identity(udf.function), udf.returns, udf.kind, repr(udf.arguments))
+        key = self._structures.number(udf)
         if key not in self._added:
             operands = self._columns(udf.arguments)
             result = self._unused()
@@ -113,19 +131,3 @@ class StagedColumns:
         used = set(self.schema.names)
         free = (name for n in itertools.count(1) if (name := f"_udf_{n}") not in used)
         return next(itertools.islice(free, taken, None))
-
-
-def _identity(function: Callable[..., Any]) -> tuple[int, ...]:
-    """Return what only the same function has; a bound method is a new object each time."""
-    if isinstance(function, MethodType):
-        return (id(function.__self__), id(function.__func__))
-    return (id(function),)
-
-
-def _parts(node: ExpressionNode) -> tuple[ExpressionNode, ...]:
-    match node:
-        case CallNode(_, arguments):
-            return arguments
-        case CastNode(operand, _, _):
-            return (operand,)
-    return ()

@@ -7,7 +7,7 @@ Engines read these nodes; which types fit which function is decided where a sche
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,6 +44,9 @@ _DURATION_UNITS: Final = (
     ("us", 10**3),
     ("ns", 1),
 )
+# A text shows so many columns, literals and calls, as the core's do: of an expression whose parts
+# are in many places it would be longer than any memory.
+_MOST_PARTS: Final = 300
 _NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -102,25 +105,7 @@ class CallNode(ExpressionNode):
     arguments: tuple[ExpressionNode, ...]
 
     def __str__(self) -> str:
-        first, *rest = self.arguments
-        if self.function in _INFIX:
-            return f"{_operand(first)} {_INFIX[self.function]} {_operand(rest[0])}"
-        if self.function in _PREFIX:
-            return f"{_PREFIX[self.function]}{_operand(first)}"
-        if self.function == "case":
-            return self._case_text()
-        if self.function in ("abs", "coalesce", "greatest", "least"):
-            return f"{self.function}({', '.join(str(argument) for argument in self.arguments)})"
-        listed = ", ".join(str(argument) for argument in rest)
-        if self.function == "is_in":
-            return f"{receiver_text(first)}.isin([{listed}])"
-        return f"{receiver_text(first)}.{self.function}({listed})"
-
-    def _case_text(self) -> str:
-        parts = [str(argument) for argument in self.arguments]
-        arms = zip(parts[::2], parts[1::2], strict=False)
-        text = ".".join(f"when({condition}).then({value})" for condition, value in arms)
-        return f"{text}.otherwise({parts[-1]})" if len(parts) % 2 else text
+        return _Text().of(self)
 
 
 @dataclass(frozen=True)
@@ -132,8 +117,7 @@ class CastNode(ExpressionNode):
     or_null: bool = False
 
     def __str__(self) -> str:
-        name = "try_cast" if self.or_null else "cast"
-        return f"{receiver_text(self.operand)}.{name}({_quote(self.type)})"
+        return _Text().of(self)
 
 
 @dataclass(frozen=True)
@@ -150,7 +134,61 @@ class UdfNode(ExpressionNode):
     kind: str
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(str(argument) for argument in self.arguments)})"
+        return _Text().of(self)
+
+
+def parts_of(node: ExpressionNode) -> tuple[ExpressionNode, ...]:
+    """Return the expressions that a node is made of; one may be in several places."""
+    match node:
+        case CallNode(_, arguments) | UdfNode(_, arguments):
+            return arguments
+        case CastNode(operand, _, _):
+            return (operand,)
+    return ()
+
+
+class Structures:
+    """Numbers expressions: equal ones, of the same types throughout, have one number.
+
+    Each node is looked at once, in however many places it is: 1 and True are equal, and not the
+    same, and the text of an expression may be longer than any memory.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[object, ...], int] = {}
+        self._known: dict[int, tuple[ExpressionNode, int]] = {}  # by id, which the node keeps
+
+    def number(self, node: ExpressionNode) -> int:
+        """Return the number of an expression."""
+        stack = [node]
+        while stack:  # not a recursion: the engine has words for what is nested too deeply
+            part = stack[-1]
+            below = parts_of(part)
+            waiting = [each for each in below if id(each) not in self._known]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            key = (*_own(part), *(self._known[id(each)][1] for each in below))
+            self._known[id(part)] = part, self._numbers.setdefault(key, len(self._numbers))
+        return self._known[id(node)][1]
+
+
+def _own(node: ExpressionNode) -> tuple[object, ...]:
+    match node:
+        case ColumnNode(name):
+            return "column", name
+        case LiteralNode(value, declared):
+            return "literal", repr(value), declared
+        case CallNode(function):
+            return "call", function
+        case CastNode(_, target, or_null):
+            return "cast", target, or_null
+        case UdfNode(name, _, function, returns, kind):
+            # A bound method is a new object each time.
+            owner, plain = getattr(function, "__self__", None), getattr(function, "__func__", None)
+            return "udf", name, returns, kind, id(function) if plain is None else (id(owner), plain)
+    raise AssertionError(f"unknown expression {node!r}")
 
 
 def _check_unicode(text: str) -> None:
@@ -168,14 +206,66 @@ def _check_unicode(text: str) -> None:
 
 def receiver_text(node: ExpressionNode) -> str:
     """Return the text of a node in front of a method call: parenthesized where needed."""
-    return f"lit({node})" if isinstance(node, LiteralNode) else _operand(node)
+    return _Text().receiver(node)
 
 
-def _operand(node: ExpressionNode) -> str:
-    is_operator = isinstance(node, CallNode) and (
-        node.function in _INFIX or node.function in _PREFIX
-    )
-    return f"({node})" if is_operator else str(node)
+class _Text:
+    """The Python that makes an expression; what comes behind `_MOST_PARTS` of it is ``...``."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_PARTS
+
+    def of(self, node: ExpressionNode) -> str:
+        self._left -= 1
+        if self._left < 0:
+            return "..."
+        match node:
+            case CallNode():
+                return self._call(node)
+            case CastNode(operand, target, or_null):
+                name = "try_cast" if or_null else "cast"
+                return f"{self.receiver(operand)}.{name}({_quote(target)})"
+            case UdfNode(name, arguments):
+                return f"{name}({self._list(arguments)})"
+        return str(node)
+
+    def receiver(self, node: ExpressionNode) -> str:
+        return f"lit({node})" if isinstance(node, LiteralNode) else self._operand(node)
+
+    def _call(self, node: CallNode) -> str:
+        function, (first, *rest) = node.function, node.arguments
+        if function in _INFIX:
+            return f"{self._operand(first)} {_INFIX[function]} {self._operand(rest[0])}"
+        if function in _PREFIX:
+            return f"{_PREFIX[function]}{self._operand(first)}"
+        if function == "case":
+            return self._case(node)
+        if function in ("abs", "coalesce", "greatest", "least"):
+            return f"{function}({self._list(node.arguments)})"
+        receiver = self.receiver(first)
+        if function == "is_in":
+            return f"{receiver}.isin([{self._list(rest)}])"
+        return f"{receiver}.{function}({self._list(rest)})"
+
+    def _case(self, node: CallNode) -> str:
+        parts = [self.of(argument) for argument in node.arguments]
+        arms = zip(parts[::2], parts[1::2], strict=False)
+        text = ".".join(f"when({condition}).then({value})" for condition, value in arms)
+        return f"{text}.otherwise({parts[-1]})" if len(parts) % 2 else text
+
+    def _list(self, nodes: Sequence[ExpressionNode]) -> str:
+        texts = []
+        for node in nodes:
+            texts.append(self.of(node))
+            if self._left <= 0:
+                break
+        return ", ".join(texts)
+
+    def _operand(self, node: ExpressionNode) -> str:
+        is_operator = isinstance(node, CallNode) and (
+            node.function in _INFIX or node.function in _PREFIX
+        )
+        return f"({self.of(node)})" if is_operator else self.of(node)
 
 
 def _quote(text: str) -> str:

@@ -4,13 +4,32 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "expressions/detail/constant.hpp"
 #include "expressions/expression.hpp"
 
 namespace pystream::expressions::detail {
+
+class Node;
+
+// A batch on its way through the nodes of an expression, and what those have computed of it that
+// stand in several places.
+class Input {
+ public:
+  explicit Input(const RecordBatch& batch)
+      : schema(batch.schema), num_rows(batch.num_rows), columns(batch.columns) {}
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  const SchemaPtr& schema;
+  const int64_t num_rows;
+  const std::vector<Array>& columns;
+  mutable std::unordered_map<const Node*, Array> shared = {};
+};
 
 class Node : public BoundExpression {
  public:
@@ -19,23 +38,48 @@ class Node : public BoundExpression {
     nullable_ = nullable;
   }
 
+  Array evaluate(const RecordBatch& batch) const final { return compute(Input(batch)); }
+  Array evaluate(const Input& batch) const { return compute(batch); }
+
   // As the user would write it.
   const std::string& text() const { return text_; }
 
   // The value when it is the same in every row, else nullptr.
   virtual const Constant* constant() const { return nullptr; }
 
+ protected:
+  virtual Array compute(const Input& batch) const = 0;
+
  private:
   std::string text_;
 };
 using NodePtr = std::shared_ptr<const Node>;
+
+// One that stands in several places of an expression: computed once for a batch. (A part of a
+// batch, as choices make them, is another batch.)
+class SharedNode final : public Node {
+ public:
+  explicit SharedNode(NodePtr node)
+      : Node(node->type(), node->nullable(), node->text()), node_(std::move(node)) {}
+  const Constant* constant() const override { return node_->constant(); }
+
+ protected:
+  Array compute(const Input& batch) const override {
+    const auto known = batch.shared.find(this);
+    if (known != batch.shared.end()) return known->second;
+    return batch.shared.emplace(this, node_->evaluate(batch)).first->second;
+  }
+
+ private:
+  NodePtr node_;
+};
 
 class ConstantNode final : public Node {
  public:
   ConstantNode(DataType type, Constant value, std::string text)
       : Node(std::move(type), value.is_null(), std::move(text)), value_(std::move(value)) {}
   const Constant* constant() const override { return &value_; }
-  Array evaluate(const RecordBatch& batch) const override {
+  Array compute(const Input& batch) const override {
     return repeat_constant(value_, type(), batch.num_rows);
   }
 
@@ -51,7 +95,7 @@ class SameUnlessNullNode final : public Node {
       : Node(DataType::of(TypeId::kBool), child->nullable(), std::move(text)),
         child_(std::move(child)),
         value_(value) {}
-  Array evaluate(const RecordBatch& batch) const override;
+  Array compute(const Input& batch) const override;
 
  private:
   NodePtr child_;

@@ -16,7 +16,7 @@ from pystream.engines.local.triggers import TriggerStage
 from pystream.engines.local.user_aggregates import AggregateCalls, user_aggregate
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
-from pystream.plan.expressions import ColumnNode, ExpressionNode
+from pystream.plan.expressions import ColumnNode, ExpressionNode, Structures
 
 __all__ = ["CompiledJob", "PythonStage", "compile_plan"]
 
@@ -398,13 +398,13 @@ def _pass_through(schema: Schema) -> list[tuple[str, Any]]:
 class _Operands:
     """The columns that a window takes: those of its input, and one for each other expression.
 
-    The computed ones stand in front of the window, and late rows must not show them. Expressions
-    are one when repr() does not tell them apart: 1 and True are equal, and not the same.
+    The computed ones stand in front of the window, and late rows must not show them.
     """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._columns: dict[str, tuple[str, Any]] = {}
+        self._structures = Structures()
+        self._columns: dict[int, tuple[str, Any]] = {}
 
     @property
     def computed(self) -> list[tuple[str, Any]]:
@@ -417,9 +417,11 @@ class _Operands:
             return None
         if isinstance(operand, ColumnNode) and not operand.label:  # messages show the name
             return operand.name
-        taken = {*self._schema.names, *(name for name, _ in self._columns.values())}
-        column = (_unused(str(operand), taken), lower(operand))
-        return self._columns.setdefault(repr(operand), column)[0]
+        number = self._structures.number(operand)
+        if number not in self._columns:
+            taken = {*self._schema.names, *(name for name, _ in self._columns.values())}
+            self._columns[number] = _unused(str(operand), taken), lower(operand)
+        return self._columns[number][0]
 
 
 def _unused(name: str, taken: set[str]) -> str:

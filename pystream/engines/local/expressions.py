@@ -29,7 +29,7 @@ def lower(node: ExpressionNode) -> NativeExpression:
         If the expression is nested too deeply.
     """
     try:
-        return _lower(node)
+        return _lower(node, {})
     except RecursionError:
         raise SchemaError(
             "an expression is nested too deeply. Use isin for many comparisons, or split it over "
@@ -57,7 +57,15 @@ def infer(node: ExpressionNode, schema: Schema) -> DataType:
     return lower(node).bind(schema).type
 
 
-def _lower(node: ExpressionNode) -> NativeExpression:
+def _lower(node: ExpressionNode, known: dict[int, NativeExpression]) -> NativeExpression:
+    """Return the handle of a node; `known` has those of its parts, which may be in many places."""
+    lowered = known.get(id(node))
+    if lowered is None:
+        lowered = known[id(node)] = _made(node, known)
+    return lowered
+
+
+def _made(node: ExpressionNode, known: dict[int, NativeExpression]) -> NativeExpression:
     match node:
         case ColumnNode(name, label):
             return NativeExpression.column(name, label)
@@ -70,9 +78,9 @@ def _lower(node: ExpressionNode) -> NativeExpression:
                 value -= 2**64  # the core takes its bits
             return NativeExpression.literal(value, DataType(declared))
         case CallNode(function, arguments):
-            return NativeExpression.call(function, [_lower(argument) for argument in arguments])
+            return NativeExpression.call(function, [_lower(part, known) for part in arguments])
         case CastNode(operand, target, or_null):
-            return NativeExpression.cast(_lower(operand), DataType(target), or_null=or_null)
+            return NativeExpression.cast(_lower(operand, known), DataType(target), or_null=or_null)
         case UdfNode(name):
             raise NotSupportedError(
                 f"the Python function {name} cannot be called here. Add it as a column with "
