@@ -18,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A wait ends this often to look at request_stop().
+// A wait ends this often to look whether the job is to stop.
 constexpr int64_t kWaitSliceUs = 20'000;
 // A bounded source that waits, waits only for a writer that is between taking its place in the
 // order and publishing.
@@ -80,6 +80,8 @@ struct Executor::State {
     is_source_done.resize(plan.sources.size());
     due.resize(plan.groups.size());
     rounds.resize(plan.groups.size());
+    serial.stop = &stop;
+    for (const auto& op : plan.operators) op->set_stop(&stop);
     has_clocks = std::any_of(plan.groups.begin(), plan.groups.end(),
                              [](const PlannedGroup& group) { return !group.clocks.empty(); });
   }
@@ -112,7 +114,7 @@ struct Executor::State {
   WorkerPool pool;
   RoundClock clock;
   SourceAlignment alignment;
-  std::atomic<bool> is_stop_requested{false};
+  StopSignal stop;
   std::optional<RunStatus> final_status;
   bool has_failed = false;
   bool has_clocks = false;
@@ -143,6 +145,7 @@ void Executor::State::process(const PlannedGroup& group, std::vector<SourceBatch
     Lane lane;
     lane.thread = thread;
     lane.now_ms = clock.round_ms();
+    lane.stop = &stop;
     for (size_t i = 0; i < round->size(); ++i) {
       SourceBatch& batch = (*round)[i];
       if (thread_of(batch) != thread) continue;
@@ -167,7 +170,9 @@ void Executor::State::throw_first_failure(const std::vector<SourceBatch>& round)
   for (const auto& failure : failures) {
     if (failure && (first == nullptr || failure->batch < first->batch)) first = &*failure;
   }
-  if (first != nullptr) throw located_error(first->exception, first->failed, &round[first->batch]);
+  if (first == nullptr) return;
+  if (stop.is_requested()) throw StopRequested{};  // which is what ended the threads
+  throw located_error(first->exception, first->failed, &round[first->batch]);
 }
 
 void Executor::State::deliver(std::vector<SourceBatch>* round) {
@@ -358,7 +363,7 @@ RunStatus Executor::State::run(int64_t budget_us) {
     do {
       drain_stages();
     } while (!has_pending() && complete_unions());
-    if (is_stop_requested.load(std::memory_order_relaxed)) {
+    if (stop.is_requested()) {
       final_status = RunStatus::kStopped;
       return *final_status;
     }
@@ -403,13 +408,17 @@ Executor::Executor(const Graph& graph, const ExecutorOptions& options) {
 
 Executor::~Executor() = default;
 
-RunStatus Executor::run(int64_t budget_us) {
+RunStatus Executor::run(int64_t budget_us, const std::function<bool()>& is_interrupted) {
   if (state_->has_failed) {
     throw Error(ErrorCode::kClosed, "the job has failed. Start it again with a new executor.");
   }
   if (state_->final_status) return *state_->final_status;
+  const StopSignal::Polling polling(&state_->stop, &is_interrupted);
   try {
     return state_->run(budget_us);
+  } catch (const StopRequested&) {
+    state_->final_status = RunStatus::kStopped;
+    return RunStatus::kStopped;
   } catch (...) {
     state_->has_failed = true;
     throw located_error(std::current_exception(), state_->serial.current, state_->serial_batch);
@@ -436,6 +445,9 @@ bool Executor::run_trigger(int node, TriggerCalls& calls) {
   auto& stage = find_stage<TriggerStageOperator>(state_->plan, node);
   try {
     return stage.run(calls);
+  } catch (const StopRequested&) {
+    state_->final_status = RunStatus::kStopped;
+    return false;
   } catch (const Error&) {
     state_->has_failed = true;
     throw located_error(std::current_exception(), &stage, nullptr);
@@ -449,7 +461,7 @@ std::vector<RecordBatch> Executor::take_collected(int node) {
   return find_node(state_->plan.collects, node, "collect")->take_all();
 }
 
-void Executor::request_stop() { state_->is_stop_requested.store(true, std::memory_order_relaxed); }
+void Executor::request_stop() { state_->stop.request(); }
 
 std::vector<MetricsSnapshot> Executor::metrics() const {
   std::vector<MetricsSnapshot> readings;

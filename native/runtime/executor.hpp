@@ -15,6 +15,7 @@
 // Crash: state lives in memory only; what the sinks appended is in the log.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,11 +58,14 @@ class Executor {
   explicit Executor(const Graph& graph, const ExecutorOptions& options = {});
   ~Executor();
 
-  // Works for about budget_us (a round is not interrupted), tailing sources wait that long for
-  // input. The first error of an operator ends the job: it is thrown with facts operator, and
-  // topic, partition, offset of the batch when a batch of a topic was at hand; nothing of the round
-  // in which it happened was delivered to sinks before it. Later calls throw kClosed.
-  RunStatus run(int64_t budget_us);
+  // Works for about budget_us (a round is only interrupted by a stop), tailing sources wait that
+  // long for input. The first error of an operator ends the job: it is thrown with facts operator,
+  // and topic, partition, offset of the batch when a batch of a topic was at hand; nothing of the
+  // round in which it happened was delivered to sinks before it. Later calls throw kClosed.
+  //
+  // `is_interrupted`, if any, is asked about ten times a second by the calling thread while it
+  // works, and ends the job as request_stop() does.
+  RunStatus run(int64_t budget_us, const std::function<bool()>& is_interrupted = {});
 
   // The Python stages that have input now.
   std::vector<int> pending() const;
@@ -80,7 +84,8 @@ class Executor {
   // What a collect holds; it is empty afterwards.
   std::vector<RecordBatch> take_collected(int node);
 
-  // Ends the job after the current round. Idempotent.
+  // Ends the job between two batches that an operator emits, between two panes, or two calls of a
+  // trigger: what sinks have of a round by then stays. Idempotent.
   void request_stop();
 
   // One per node of the graph, in its order.

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stop_signal.hpp"
 #include "columns/record_batch.hpp"
 #include "runtime/metrics.hpp"
 #include "windows/window_aggregation.hpp"
@@ -51,6 +52,7 @@ struct Lane {
   void leave(Operator* caller) { enter(caller); }
 
   int thread = 0;
+  StopSignal* stop = nullptr;                  // asked with each batch that an operator emits
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
   const ScopeMarks* scopes = nullptr;          // of the batch, in the parallel phase
   int64_t now_ms = 0;                          // processing time
@@ -101,6 +103,8 @@ class Operator {
   // Of what waits for the watermark: one at which to look again, not later than the first at which
   // something fires. Windows tell; other operators have nothing that waits.
   virtual std::optional<int64_t> next_timer() const { return std::nullopt; }
+  // Of work that is long for a single batch; before the job starts.
+  virtual void set_stop(StopSignal*) {}
   // What it holds when the input ends is not shown.
   void drop_at_end() { drops_at_end_ = true; }
   // Whether an operator below does. After all of those have found it out; before the job starts.

@@ -33,6 +33,11 @@ class TriggerStageOperator final : public StageOperator {
   void deliver(Rows&& rows, Lane& lane) override;
   bool reads_watermarks() const override { return true; }
   std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
+  // Asked at each call of the trigger.
+  void set_stop(StopSignal* stop) override {
+    stop_ = stop;
+    aggregation_.set_stop(stop);
+  }
   bool has_input() const override { return !queue_.empty(); }
   bool is_empty() const override { return queue_.empty() && outbox_.empty(); }
   void drain(Lane& lane) override;
@@ -62,6 +67,7 @@ class TriggerStageOperator final : public StageOperator {
 
   WindowInput input_;
   windows::PaneAggregation aggregation_;
+  StopSignal* stop_ = nullptr;
   std::deque<Entry> queue_;
   std::deque<Entry> outbox_;
   std::optional<int64_t> own_position_;  // of the panes that the record at work fires

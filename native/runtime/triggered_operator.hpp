@@ -22,6 +22,7 @@ class TriggeredOperator final : public OrderedWindowOperator {
         aggregation_(input().with_event_time(spec), input().schema()) {}
 
   std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
+  void set_stop(StopSignal* stop) override { aggregation_.set_stop(stop); }
 
  protected:
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,

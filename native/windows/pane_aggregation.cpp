@@ -75,6 +75,11 @@ PaneAggregation::PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr inpu
   }
 }
 
+void PaneAggregation::set_stop(StopSignal* stop) {
+  if (spec_.has_own_trigger) own_stop_ = stop;
+  stop_check_.set(stop);
+}
+
 // Without event time all rows have one: their order is that of arrival.
 const int64_t* PaneAggregation::read_times(const RecordBatch& rows) {
   if (!time_field_) {
@@ -182,6 +187,7 @@ void PaneAggregation::find_fixed(int64_t row) {
       at = open(key, newer, slicing_->window_start(number), last, row);
     }
     touched_.push_back(at);
+    stop_check_();
   }
 }
 
@@ -239,6 +245,7 @@ uint32_t PaneAggregation::merge_touched(int64_t row, int64_t end) {
 
 // The row enters the pane, whose trigger decides what comes of it.
 void PaneAggregation::take_in(uint32_t number, int64_t row, const EmitPanes& emit) {
+  check_stop();
   row_panes_[static_cast<size_t>(row)] = number;
   const int64_t time = batch_.times[row];
   Pane& pane = panes_[number];
@@ -283,6 +290,7 @@ void PaneAggregation::settle(int64_t end) {
 void PaneAggregation::pass(int64_t watermark, int64_t row, const EmitPanes& emit) {
   int64_t before = panes_.watermark();
   panes_.pass(watermark, [&](uint32_t pane, int64_t time) {
+    check_stop();
     settle(row);
     const bool is_over = panes_[pane].cleanup <= time && time != kMaxWatermark;
     // A pane at time t exists from the first watermark at or after t on; one at the end of the

@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/stop_signal.hpp"
 #include "state/key_dictionary.hpp"
 #include "windows/event_times.hpp"
 #include "windows/pane_buffer.hpp"
@@ -60,6 +61,10 @@ class PaneAggregation {
   // Where the spec says that there is one: it decides from here on. Not owned.
   void set_trigger(PaneTrigger* trigger) { trigger_ = trigger; }
 
+  // Looked at between panes, or where there is a trigger of the caller's own, before each call of
+  // it.
+  void set_stop(StopSignal* stop);
+
   // Key columns, aggregates; between them, where there is an event time, window_start and
   // window_end. Windows of counted records, and those without end, have the least event time of
   // what they show, and the greatest plus one tick.
@@ -92,6 +97,10 @@ class PaneAggregation {
     int64_t first_arrival = 0;
   };
 
+  void check_stop() {
+    if (own_stop_ != nullptr) own_stop_->check();
+    stop_check_();
+  }
   const int64_t* read_times(const RecordBatch& rows);
   int64_t cleanup_of(int64_t last) const;
   bool is_forgotten(int64_t last) const { return cleanup_of(last) <= panes_.watermark(); }
@@ -128,6 +137,9 @@ class PaneAggregation {
   SpecTrigger spec_trigger_;
 
   // State that is rebuilt.
+  StopCheck stop_check_;
+  StopSignal* own_stop_ =
+      nullptr;  // of a trigger of the caller's own, each call of which may be slow
   PaneTrigger* trigger_ = nullptr;  // null: spec_trigger_
   int64_t compact_at_;
 

@@ -118,6 +118,7 @@ void TriggeredAggregation::add_run(const Batch& batch, int64_t begin, int64_t en
   words_.assign(batch.keys + begin, batch.keys + end);
   auto place = windows_.lower_bound(takers.first);
   for (int64_t number = takers.first; number <= takers.last; ++number) {
+    stop_check_();
     place = window_at(place, number, false);
     Window& window = place->second;
     window.keys.find_or_insert(words_.data(), count, locals_.data() + begin);
@@ -141,6 +142,7 @@ void TriggeredAggregation::add_one(const Batch& batch, int64_t row, const Takers
   const uint64_t key = batch.keys[row];
   auto place = windows_.lower_bound(takers.first);
   for (int64_t number = takers.first; number <= takers.last; ++number) {
+    stop_check_();
     const bool is_closed = number <= takers.closed;
     place = window_at(place, number, is_closed);
     Window& window = place->second;
@@ -207,6 +209,7 @@ void TriggeredAggregation::pass(int64_t watermark, const EmitPanes& emit) {
   const int64_t before = std::exchange(watermark_, watermark);
   if (watermark < next_moment_) return;
   for (;;) {
+    stop_check_();
     find_next_moment();
     const auto unclosed = windows_.lower_bound(first_unclosed_);
     const bool is_any = unclosed != windows_.end() || !timers_.empty();

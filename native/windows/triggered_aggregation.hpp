@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stop_signal.hpp"
 #include "state/key_dictionary.hpp"
 #include "state/word_table.hpp"
 #include "windows/event_times.hpp"
@@ -31,6 +32,9 @@ class TriggeredAggregation {
  public:
   // Throws as WindowAggregation does, and kConfig on a trigger that does not exist.
   TriggeredAggregation(const WindowAggregationSpec& spec, SchemaPtr input);
+
+  // Looked at between windows.
+  void set_stop(StopSignal* stop) { stop_check_.set(stop); }
 
   const SchemaPtr& output_schema() const { return results_.schema(); }
 
@@ -115,6 +119,7 @@ class TriggeredAggregation {
   std::map<std::pair<int64_t, int64_t>, std::vector<uint32_t>> timers_;
 
   // State that is rebuilt.
+  StopCheck stop_check_;
   int64_t next_moment_ = kMaxWatermark;  // a lower watermark fires nothing
   int64_t compact_at_;
 

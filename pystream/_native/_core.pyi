@@ -1485,7 +1485,7 @@ class Executor:
         """Return what a collect holds and empty it."""
 
     def request_stop(self) -> None:
-        """End the job after the current round, without a final watermark."""
+        """End the job soon, also within a round, without a final watermark."""
 
     def metrics(self) -> list[OperatorMetrics]:
         """One per operator, in the order they were added."""

@@ -428,8 +428,17 @@ void bind_executor(py::module_& module) {
       .def(
           "run",
           [](Executor& self, int64_t budget_us) {
-            const py::gil_scoped_release release;
-            return kind_name(self.run(budget_us));
+            const auto has_signal = [] {  // its handler has raised something
+              const py::gil_scoped_acquire acquire;
+              return PyErr_CheckSignals() != 0;
+            };
+            runtime::RunStatus status;
+            {
+              const py::gil_scoped_release release;
+              status = self.run(budget_us, has_signal);
+            }
+            if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+            return kind_name(status);
           },
           py::arg("budget_us"))
       .def("pending", &Executor::pending)

@@ -177,9 +177,10 @@ class Job:
         )
 
     def cancel(self) -> None:
-        """End the job after the batch that it has in hand; windows that are open stay unfired.
+        """End the job, also within a batch; windows that are open stay unfired.
 
-        Files that it was writing do not appear.
+        Files that it was writing do not appear. A Python function that is at work is waited for,
+        for one call of it.
         """
         _stop(self._executor, self._must_stop)
 
