@@ -7,11 +7,14 @@ import functools
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from enum import Enum
 from typing import Final, ParamSpec, TypeVar
 
 from pystream.errors import ConfigError
 
 __all__ = [
+    "UNCHANGED",
+    "Unchanged",
     "check_choice",
     "check_positive",
     "names_settings",
@@ -32,6 +35,7 @@ PARTITIONS_MAX: Final = 10_000
 WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
 CATALOG_SETTLE_SECONDS: Final = 0.1  # between a commit's two steps; see CatalogWatch
 CATALOG_ASK_SECONDS: Final = 1.0  # the catalog is asked for changes at least so often
+RETENTION_CHECK_INTERVAL: Final = "60s"  # between two looks of whoever looks after retention
 
 # -- producer ----------------------------------------------------------------------------------
 
@@ -64,8 +68,18 @@ WAIT_SLICE_US: Final = 100_000  # Ctrl-C ends a wait within this time
 
 AUTO_COMMIT_INTERVAL: Final = "5s"
 SESSION_TIMEOUT: Final = "45s"  # how long a static member of a group may be away
+TOPIC_LOOK_SECONDS: Final = 1.0  # between two looks of a waiting consumer for added partitions
 GROUP_LOOK_SECONDS: Final = 0.05  # between two looks whether the other members of a group live
 GROUP_LOOK_MEMBERS: Final = 64  # at most, at one look; the next one goes on behind them
+
+
+class Unchanged(Enum):
+    """Stands for a setting that is to stay as it is, where None means something."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")

@@ -131,7 +131,7 @@ std::shared_ptr<Segment> roll(Partition::State& state, const PublishedState& pub
   const int64_t needed = segment_data_offset(schema.schema->serialize().size()) +
                          batch.total_length + kTerminatorBytes;
   header.max_bytes =
-      (std::max(state.options.segment_bytes, needed) + kPageBytes - 1) / kPageBytes * kPageBytes;
+      (std::max(state.segment_bytes(), needed) + kPageBytes - 1) / kPageBytes * kPageBytes;
   return Segment::create(state.place, header, schema.schema);
 }
 

@@ -76,7 +76,11 @@ void keep_segment(State& state, int64_t base, const std::string& directory, bool
   FileLayer& files = *state.place->files;
   const std::string from = state.place->segment_path(base);
   const std::string to = directory + "/" + segment_name(base);
-  const File source = File::open(state.place->files, from, O_RDONLY);
+  const File source = File::open_if_exists(state.place->files, from, O_RDONLY);
+  if (!source.is_open() && base < state.control.words().log_start_offset.load()) {
+    return;  // retention has just removed it
+  }
+  if (!source.is_open()) throw_storage_error("cannot open", from, ENOENT);
   const int64_t size = source.size();
   if (may_link) {
     const int linked = files.link(from, to);
@@ -131,6 +135,7 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
     page.initialize(identity, published);
     const int64_t log_start = state.control.words().log_start_offset.load();
     page.set_log_start(std::min(log_start, end.log_end_offset));
+    page.write_log_start(file, std::min(log_start, end.log_end_offset));
     page.words().durable_offset.store(end.data_end_offset);
     page.words().interval_end_offset.store(end.data_end_offset);
     // All that was given out before the cut; the backup goes on from there. Syncs the page, too.

@@ -128,6 +128,7 @@ void ControlPage::initialize(ControlIdentity identity, const PublishedState& sta
   words_->prewritten_end.store(0);
   forget_stable();
   if (state.log_end_offset == 0) set_stable(0);
+  words_->segment_changes.fetch_add(1);
   publish(state);
   identity.magic = kControlMagic;
   identity.crc = record_crc(identity);
@@ -176,6 +177,23 @@ std::optional<LeaseRecord> ControlPage::lease() const {
   return lease;
 }
 
+std::optional<int64_t> ControlPage::stored_log_start() const {
+  StartRecord start;
+  std::memcpy(&start, mapping_.data() + kStartRecord, sizeof(start));
+  if (start.magic != kStartMagic || start.crc != record_crc(start)) return std::nullopt;
+  return start.log_start_offset;
+}
+
+void ControlPage::write_log_start(const File& control_file, int64_t offset) const {
+  uint8_t sector[kSectorBytes] = {};
+  std::memcpy(sector, mapping_.data() + kLeaseSector, sizeof(LeaseRecord));
+  StartRecord start{kStartMagic, 0, offset};
+  start.crc = record_crc(start);
+  std::memcpy(sector + (kStartRecord - kLeaseSector), &start, sizeof(start));
+  control_file.write(std::span<const uint8_t>(sector), kLeaseSector);
+  control_file.sync_data();
+}
+
 void ControlPage::write_lease(const File& control_file, int64_t lease_end,
                               const PublishedState& published) const {
   LeaseRecord lease = this->lease().value_or(LeaseRecord{});
@@ -188,6 +206,8 @@ void ControlPage::write_lease(const File& control_file, int64_t lease_end,
   lease.crc = record_crc(lease);
   uint8_t sector[kSectorBytes] = {};
   std::memcpy(sector, &lease, sizeof(lease));
+  std::memcpy(sector + (kStartRecord - kLeaseSector), mapping_.data() + kStartRecord,
+              sizeof(StartRecord));
   // Lowered before and raised after: the next writer may not build on what this one, killed or
   // failing on the way, left in the page cache only.
   words_->synced_lease_end.store(std::min(words_->synced_lease_end.load(), lease_end));
@@ -197,14 +217,17 @@ void ControlPage::write_lease(const File& control_file, int64_t lease_end,
 }
 
 void ControlPage::set_log_start(int64_t offset) {
+  words_->log_start_copy.store(offset, std::memory_order_release);
   words_->log_start_offset.store(offset, std::memory_order_release);
   words_->log_start_check.store(~offset, std::memory_order_release);
 }
 
 std::optional<int64_t> ControlPage::checked_log_start() const {
   const int64_t offset = words_->log_start_offset.load(std::memory_order_acquire);
-  if (words_->log_start_check.load(std::memory_order_acquire) != ~offset) return std::nullopt;
-  return offset;
+  if (words_->log_start_check.load(std::memory_order_acquire) == ~offset) return offset;
+  // Who raised it was killed before the last store, or is about to do it.
+  if (words_->log_start_copy.load(std::memory_order_acquire) == offset) return offset;
+  return std::nullopt;
 }
 
 void ControlPage::set_stable(int64_t offset) const {

@@ -7,7 +7,7 @@
 //   1024  version   selects slot version & 1
 //   1088  slot 0, slot 1 (64 bytes each)
 //   1216  durable offset, interval end offset, synced lease end
-//   1280  log start offset and its complement
+//   1280  log start offset, its complement, and once more; count of changes of the segments
 //   1344  in-flight mark, pid of the lock's holder
 //   1408  wake word, waiter flag
 //   1472  sync failure
@@ -37,6 +37,8 @@ inline constexpr int64_t kLeaseSector = 512;
 inline constexpr size_t kSectorBytes = 512;
 inline constexpr uint32_t kControlMagic = 0x54435350;  // "PSCT"
 inline constexpr uint32_t kLeaseMagic = 0x534C5350;    // "PSLS"
+inline constexpr int64_t kStartRecord = 576;           // in the lease's sector
+inline constexpr uint32_t kStartMagic = 0x45425350;    // "PSBE"
 inline constexpr int64_t kNoSegment = -1;
 
 struct ControlIdentity {
@@ -54,6 +56,15 @@ struct ControlIdentity {
   int64_t created_us;
 };
 static_assert(sizeof(ControlIdentity) == 80);
+
+// The log start offset, in the sector of the lease: it never goes back, whatever becomes of the
+// page.
+struct StartRecord {
+  uint32_t magic;
+  uint32_t crc;  // CRC32C of the bytes from 8 to the end of this struct
+  int64_t log_start_offset;
+};
+static_assert(sizeof(StartRecord) == 16);
 
 struct LeaseRecord {
   uint32_t magic;
@@ -108,6 +119,11 @@ class ControlPage {
   void write_lease(const File& control_file, int64_t lease_end,
                    const PublishedState& published) const;
 
+  // The log start offset that was made durable; nullopt: none ever was.
+  std::optional<int64_t> stored_log_start() const;
+  // Under the lock: writes and syncs it. Throws kStorage.
+  void write_log_start(const File& control_file, int64_t offset) const;
+
   // All words of `Words` are always lock free, so they work across processes.
   struct Words {
     alignas(64) std::atomic<uint64_t> version;
@@ -117,6 +133,9 @@ class ControlPage {
     std::atomic<int64_t> synced_lease_end;     // the lease sector says at least this on the disk
     alignas(64) std::atomic<int64_t> log_start_offset;
     std::atomic<int64_t> log_start_check;  // its complement
+    std::atomic<int64_t>
+        log_start_copy;  // written first: tells what a writer killed between was at
+    std::atomic<uint64_t> segment_changes;  // rises when segments were removed or replaced
     alignas(
         64) std::atomic<uint64_t> in_flight;  // kNotInFlight, or at most the sequence being used
     std::atomic<uint32_t> holder_pid;         // who took the lock last

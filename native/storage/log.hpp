@@ -86,6 +86,22 @@ struct PartitionEnds {
   int64_t durable_offset = 0;  // all below are synced
 };
 
+// A segment from the log start on, as far as retention asks.
+struct SegmentFacts {
+  int64_t base_offset = 0;
+  int64_t end_offset = 0;      // base offset of the next; of the active one: the log end offset
+  int64_t bytes = 0;           // of its file
+  int64_t last_append_us = 0;  // largest append time in it; INT64_MIN: no batch can be read
+  bool is_active = false;
+};
+
+// What was removed.
+struct RemovalResult {
+  int64_t log_start_offset = 0;
+  int64_t segments = 0;
+  int64_t bytes = 0;  // of their files
+};
+
 // A record that was looked for by time.
 struct OffsetAndTime {
   int64_t offset = 0;
@@ -219,6 +235,21 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // nulls are no time. Records that cannot be read are stepped over. Takes time logarithmic in
   // segments and batches, once what the segments hold is known to this process.
   std::optional<OffsetAndTime> find_time(uint16_t column, int64_t value);
+  // --- Retention (retention.cpp) ---
+
+  std::vector<SegmentFacts> segment_facts();
+  // Raises the log start offset, durably: no record below it is read any more, now and after any
+  // crash. Then removes the segments that lie below it as a whole, but for the active one. Views
+  // stay valid. Throws kOffsetOutOfRange for an offset above the log end offset, kStorage; nothing
+  // comes back that was below the log start offset when it throws.
+  RemovalResult delete_records(int64_t offset);
+  // Lets the next append begin a new segment. False when it does so already, or nothing is there.
+  bool end_segment();
+  // Of segments that are made from now on, by this object.
+  void set_segment_bytes(int64_t bytes);
+  // Bytes of files that were removed and that views, readers or caches in this process keep.
+  int64_t pinned_bytes();
+
   // Syncs everything published so far.
   void sync();
   // Waits until everything below `end_offset` is durable; false when timeout_us passed before.

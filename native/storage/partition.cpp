@@ -34,7 +34,13 @@ Partition::State::AppendSchema Partition::State::append_schema() const {
   return {options.schema_id, options.schema};
 }
 
+int64_t Partition::State::segment_bytes() const {
+  std::lock_guard guard(options_mutex);
+  return options.segment_bytes;
+}
+
 PublishedState Partition::State::read_published() const {
+  segments->follow(control.words().segment_changes.load(std::memory_order_acquire));
   const PublishedState published = control.read();
   if (published.incarnation == incarnation) return published;
   throw Error(ErrorCode::kStorage,

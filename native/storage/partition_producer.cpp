@@ -102,6 +102,7 @@ std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
     const int64_t sequence = sequences[i];
     if (batch == nullptr || sequence < batch->first_sequence || sequence > batch->last_sequence) {
       batch = producer.find(sequence);
+      if (batch != nullptr && batch->base_offset < ends().log_start_offset) batch = nullptr;
       if (batch != nullptr && !batch->is_dense()) {
         stored = reader(batch->base_offset)->next().value().sequences();
       }

@@ -121,6 +121,8 @@ struct PartitionReader::State {
 
   // The batch at `position`; nullopt at the end of what is published. Throws kCorruptRecord.
   std::optional<LogBatch> read();
+  // Throws kOffsetOutOfRange behind the log start: records there are gone, or will be.
+  void require_kept();
   // Moves behind what `error` says is damaged; throws it again when it does not say.
   void step_over(const Error& error);
 
@@ -231,7 +233,14 @@ const BatchEntry* PartitionReader::State::find() {
   }
 }
 
+void PartitionReader::State::require_kept() {
+  const int64_t log_start =
+      source->control.words().log_start_offset.load(std::memory_order_acquire);
+  if (position < log_start) throw_out_of_range(*source->place, position, source->ends());
+}
+
 std::optional<LogBatch> PartitionReader::State::read() {
+  require_kept();
   undecided.reset();
   for (;;) {
     const BatchEntry* found = find();
@@ -291,6 +300,7 @@ std::optional<LogBatch> PartitionReader::peek() {
       return batch;
     } catch (const Error& error) {
       state_->source->read_published();  // a segment may be gone because of an open anew
+      state_->require_kept();            // or because it was removed on purpose
       const bool is_damage = error.code() == ErrorCode::kCorruptRecord;
       if (!is_damage || state_->on_corruption == OnCorruption::kRaise) throw;
       state_->step_over(error);

@@ -92,6 +92,10 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Syncs one segment, whatever is published of it, unless someone else syncs.
   void try_sync_segment(Segment& segment);
 
+  // --- retention.cpp ---
+  // Removes the segments that lie below the log start offset as a whole.
+  RemovalResult remove_below_start();
+
   // --- prewrite.cpp ---
   // Has zeros written in the background, when there are few behind the end. After a durable commit.
   void request_prewrite();
@@ -121,6 +125,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
     SchemaPtr schema;
   };
   AppendSchema append_schema() const;
+  int64_t segment_bytes() const;
 
   // --- partition_schema.cpp ---
   // Takes note of a schema of the topic: the widest known one is what appends use. False when

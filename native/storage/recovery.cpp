@@ -212,6 +212,7 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   const bool is_believable = old && state.control.is_consistent();
   const int64_t known_durable = is_believable ? state.control.words().durable_offset.load() : 0;
   const auto known_start = state.control.checked_log_start();
+  const int64_t stored_start = state.control.stored_log_start().value_or(0);
   const uint32_t known_incarnation = is_believable ? state.control.read().incarnation : 0;
   Recovery recovery(state, known_durable, Tail::kKept);
   PublishedState published = recovery.run();
@@ -223,7 +224,7 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   int64_t next_offset = published.data_end_offset;
   if (!same_boot && lease) next_offset = std::max(next_offset, lease->lease_end);
   if (!same_boot && !lease && !is_empty) next_offset += kLeaseOffsets;
-  published.log_end_offset = next_offset;
+  published.log_end_offset = std::max(next_offset, stored_start);
   published.must_roll = true;
   published.incarnation = std::max(known_incarnation, is_empty ? 0 : state.last_incarnation()) + 1;
 
@@ -238,8 +239,8 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   state.control.initialize(identity, published);
   ControlPage::Words& words = state.control.words();
   const int64_t first_offset = recovery.first_offset();
-  state.control.set_log_start(
-      old && known_start && *known_start <= published.log_end_offset ? *known_start : first_offset);
+  const bool is_start_known = old && known_start && *known_start <= published.log_end_offset;
+  state.control.set_log_start(std::max(is_start_known ? *known_start : first_offset, stored_start));
   // What was read back after a boot came from the disk. Else the page cache may be ahead of it.
   // Never an offset that was skipped: the next recovery would look for its data.
   const int64_t data_end = published.data_end_offset;
@@ -337,6 +338,7 @@ bool Partition::State::try_open_current() {
   const File file = File::open_if_exists(place->files, control_path(*place), flags);
   if (!file.is_open() || file.size() < kControlPageBytes) return false;
   control = ControlPage(file, is_writable());
+  segments->follow(control.words().segment_changes.load(std::memory_order_acquire));
   const auto identity = control.identity();
   if (!identity || !is_of(*identity, *place)) return false;
   require_same_partition(*identity, *place);

@@ -232,6 +232,7 @@ class PartitionRepair {
     page.words().interval_end_offset.store(published.data_end_offset);
     const auto lease = state_.control.lease();
     const int64_t lease_end = lease ? lease->lease_end : 0;
+    page.write_log_start(file, ends.log_start_offset);
     page.write_lease(file, std::max(lease_end, ends.log_end_offset), published);
     checked(files_->rename(path + ".new", path), "cannot name", path);
     done_.push_back("made the control page of " + state_.place->name() + " anew");

@@ -186,12 +186,23 @@ void Segment::discard() noexcept { place_->files->unlink(segment_place_.path); }
 
 std::shared_ptr<const File> Segment::file() {
   std::lock_guard guard(file_mutex_);
-  if (!file_)
-    file_ = std::make_shared<File>(File::open(place_->files, segment_place_.path, O_RDONLY));
+  if (!file_) {
+    File file = File::open(place_->files, segment_place_.path, O_RDONLY);
+    if (file.identity() != identity_) {
+      throw_bad_segment(*place_, segment_place_.path, header_.base_offset,
+                        "another file has taken its place");
+    }
+    file_ = std::make_shared<File>(std::move(file));
+  }
   return file_;
 }
 
 int64_t Segment::file_size() {
+  {
+    // Once it was released it is sealed, and does not grow any more.
+    std::lock_guard guard(file_mutex_);
+    if (!file_) return last_size();
+  }
   const int64_t size = usable_size(*file());
   size_.store(size, std::memory_order_relaxed);
   return size;
@@ -209,7 +220,20 @@ int64_t Segment::available(int64_t end) {
 
 void Segment::release_file() {
   std::lock_guard guard(file_mutex_);
-  if (mapping_) file_.reset();
+  if (!mapping_ || !file_) return;
+  identity_ = file_->identity();
+  size_.store(usable_size(*file_), std::memory_order_relaxed);
+  file_.reset();
+}
+
+bool Segment::is_removed() {
+  FileIdentity own;
+  {
+    std::lock_guard guard(file_mutex_);
+    own = file_ ? file_->identity() : identity_;
+  }
+  const File named = File::open_if_exists(place_->files, segment_place_.path, O_RDONLY);
+  return !named.is_open() || named.identity() != own;
 }
 
 void Segment::map() {

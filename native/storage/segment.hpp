@@ -116,6 +116,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
   void prefault(const uint8_t* data, size_t length);
   // Closes the descriptor of a sealed segment; it is opened again when it is needed.
   void release_file();
+  // Whether its name is gone or belongs to another file: what is mapped is all that is left of it.
+  bool is_removed();
+  int64_t last_size() const { return size_.load(std::memory_order_relaxed); }
   // Parses the header at `position`, of a batch that must end at or before `limit`. Throws kLog for
   // a sound header of another format.
   HeaderStatus parse_at(int64_t position, int64_t limit, ParsedHeader* out);
@@ -147,6 +150,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
   std::mutex file_mutex_;       // guards the two below
   std::shared_ptr<File> file_;  // null after release_file()
+  FileIdentity identity_;       // of the file, once it was released
   Mapping mapping_;
   std::atomic<uint8_t*> data_{nullptr};
   std::vector<std::atomic<uint64_t>> granules_;  // a bit per granule that was populated

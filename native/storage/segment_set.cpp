@@ -62,6 +62,26 @@ void SegmentSet::clear() {
   open_.clear();
 }
 
+void SegmentSet::follow(uint64_t changes) {
+  if (changes_.load(std::memory_order_acquire) == changes) return;
+  std::lock_guard guard(mutex_);
+  base_offsets_.clear();
+  std::erase_if(forgotten_, [](const auto& segment) { return segment.expired(); });
+  for (const auto& [base, segment] : open_) forgotten_.push_back(segment);
+  open_.clear();
+  changes_.store(changes, std::memory_order_release);
+}
+
+int64_t SegmentSet::pinned_bytes() {
+  std::lock_guard guard(mutex_);
+  int64_t bytes = 0;
+  for (const auto& weak : forgotten_) {
+    const auto segment = weak.lock();
+    if (segment && segment->is_removed()) bytes += segment->last_size();
+  }
+  return bytes;
+}
+
 std::optional<int64_t> SegmentSet::at_or_below(int64_t offset, int64_t active) {
   std::lock_guard guard(mutex_);
   refresh(active);

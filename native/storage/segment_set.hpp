@@ -4,6 +4,7 @@
 //
 // Owned by the partition's state; any thread.
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,11 @@ class SegmentSet {
   void clear();
   // Base offsets of all segment files now in the directory, ascending.
   std::vector<int64_t> list();
+  // What ControlPage::segment_changes says now: when it has changed, what is open and listed may be
+  // of segments that were removed, and is forgotten.
+  void follow(uint64_t changes);
+  // Bytes of files that were removed, and that somebody in this process still has mapped.
+  int64_t pinned_bytes();
 
  private:
   // More open segments than this are closed again when nothing uses them.
@@ -49,6 +55,9 @@ class SegmentSet {
   std::mutex mutex_;
   std::vector<int64_t> base_offsets_;
   std::map<int64_t, std::shared_ptr<Segment>> open_;
+  std::atomic<uint64_t> changes_{UINT64_MAX};  // not asked yet
+  // Forgotten while they may be in use.
+  std::vector<std::weak_ptr<Segment>> forgotten_;
   SchemaPtr last_schema_;  // equal schemas share one object, so that readers compare pointers
 };
 

@@ -89,9 +89,12 @@ void TimeLookup::refresh(const PublishedState& published, int64_t log_start) {
   auto first = partition_.segments->at_or_below(log_start, active);
   if (!first) first = partition_.segments->after(-1, active);
   if (!first) return;
-  if (!sealed_.empty() && sealed_.front().base_offset != *first) {
+  const uint64_t changes = partition_.control.words().segment_changes.load();
+  if (changes_ != changes) {
+    changes_ = changes;
     sealed_.clear();
     running_.clear();
+    loaded_base_ = kNoSegment;
   }
   int64_t base = sealed_.empty() ? *first : sealed_.back().end_offset;
   while (base < active) {
@@ -108,6 +111,14 @@ const std::vector<int64_t>& TimeLookup::running_of(uint16_t column) {
     running.push_back(running.empty() ? value : std::max(running.back(), value));
   }
   return running;
+}
+
+void TimeLookup::extend_active(const PublishedState& published) {
+  const int64_t active = published.segment_base_offset;
+  if (active_base_ != active) active_ = TimeIndex();
+  active_base_ = active;
+  const auto segment = partition_.segments->try_get(active);
+  if (segment) active_.extend(*segment, partition_.walk_limit(*segment, published));
 }
 
 std::vector<TimeLookup::Part> TimeLookup::find(uint16_t column, int64_t value, int64_t log_start) {
@@ -140,29 +151,55 @@ std::vector<TimeLookup::Part> TimeLookup::find(uint16_t column, int64_t value, i
       return parts;
     }
   }
-  if (active_base_ != active) active_ = TimeIndex();
-  active_base_ = active;
-  const auto segment = partition_.segments->try_get(active);
-  if (segment) active_.extend(*segment, partition_.walk_limit(*segment, published));
+  extend_active(published);
   if (const auto found = active_.find(column, value)) {
     parts.push_back({std::max(*found, log_start), INT64_MAX});
   }
   return parts;
 }
 
+std::vector<SegmentFacts> TimeLookup::segment_facts() {
+  std::lock_guard guard(mutex_);
+  std::vector<SegmentFacts> facts;
+  const PublishedState published = partition_.read_published();
+  const int64_t active = published.segment_base_offset;
+  if (active == kNoSegment) return facts;
+  refresh(published, partition_.control.words().log_start_offset.load());
+  const auto bytes_of = [&](int64_t base) {
+    const File file = File::open_if_exists(partition_.place->files,
+                                           partition_.place->segment_path(base), O_RDONLY);
+    return file.is_open() ? file.size() : 0;
+  };
+  for (const Sealed& sealed : sealed_) {
+    facts.push_back({sealed.base_offset, sealed.end_offset, bytes_of(sealed.base_offset),
+                     value_in(sealed.maxima, kAppendTimes), false});
+  }
+  extend_active(published);
+  facts.push_back({active, published.log_end_offset, bytes_of(active),
+                   value_in(active_.maxima(), kAppendTimes), true});
+  return facts;
+}
+
 std::optional<OffsetAndTime> Partition::find_time(uint16_t column, int64_t value) {
   state_->log->require_usable();
-  const int64_t log_start = state_->ends().log_start_offset;
-  for (const TimeLookup::Part& part : state_->times->find(column, value, log_start)) {
-    const auto batches = reader(part.offset);
-    batches->set_on_corruption(OnCorruption::kSkip);
-    while (batches->position() < part.end) {
-      const auto batch = batches->next();
-      if (!batch) break;
-      if (const auto found = first_in(*batch, column, value, log_start)) return found;
+  for (;;) {
+    const int64_t log_start = state_->ends().log_start_offset;
+    try {
+      for (const TimeLookup::Part& part : state_->times->find(column, value, log_start)) {
+        const auto batches = reader(part.offset);
+        batches->set_on_corruption(OnCorruption::kSkip);
+        while (batches->position() < part.end) {
+          const auto batch = batches->next();
+          if (!batch) break;
+          if (const auto found = first_in(*batch, column, value, log_start)) return found;
+        }
+      }
+      return std::nullopt;
+    } catch (const Error& error) {
+      const bool has_moved = state_->ends().log_start_offset > log_start;
+      if (error.code() != ErrorCode::kOffsetOutOfRange || !has_moved) throw;
     }
   }
-  return std::nullopt;
 }
 
 }  // namespace pystream::storage

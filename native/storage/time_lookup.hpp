@@ -29,6 +29,8 @@ class TimeLookup {
   // Where the first record at or behind `log_start` with a value of at least `value` may be: in no
   // batch before the parts, which are in order. Throws as PartitionReader does, but for damage.
   std::vector<Part> find(uint16_t column, int64_t value, int64_t log_start);
+  // The segments from the log start on.
+  std::vector<SegmentFacts> segment_facts();
 
  private:
   // One that takes no more batches.
@@ -42,11 +44,13 @@ class TimeLookup {
   void refresh(const PublishedState& published, int64_t log_start);
   Sealed look_at(int64_t base_offset, int64_t end_offset);
   TimeIndex index_of(const Sealed& sealed);
+  void extend_active(const PublishedState& published);
   // The largest value of the sealed segments up to and with each, but for the first.
   const std::vector<int64_t>& running_of(uint16_t column);
 
   Partition::State& partition_;
   std::mutex mutex_;
+  uint64_t changes_ = 0;        // of segments, when the next were read
   std::vector<Sealed> sealed_;  // from the one that holds the log start offset on
   std::map<uint16_t, std::vector<int64_t>> running_;
   std::optional<TimeIndex> loaded_;  // of the sealed segment that was looked into last

@@ -207,7 +207,10 @@ void PartitionVerifier::check_batch(const LogBatch& batch) {
   }
   ++summary_.batches;
   if ((batch.header().flags & kFlagTransactional) != 0) check_transaction(batch);
-  if ((batch.header().flags & kFlagControl) == 0) summary_.records += batch.record_count();
+  const int64_t deleted = std::max<int64_t>(0, summary_.log_start_offset - batch.base_offset());
+  if ((batch.header().flags & kFlagControl) == 0) {
+    summary_.records += batch.record_count() - deleted;
+  }
   summary_.bytes += static_cast<int64_t>(batch.header().total_length);
 }
 

@@ -331,6 +331,37 @@ class PartitionEnds:
     def durable_offset(self) -> int: ...
 
 @final
+class SegmentFacts:
+    """A segment, as far as retention asks."""
+
+    @property
+    def base_offset(self) -> int: ...
+    @property
+    def end_offset(self) -> int:
+        """Base offset of the next segment; of the active one the log end offset."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def last_append_us(self) -> int:
+        """The largest append time in it."""
+
+    @property
+    def is_active(self) -> bool: ...
+
+@final
+class RemovalResult:
+    """What was removed of a partition."""
+
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def segments(self) -> int: ...
+    @property
+    def bytes(self) -> int:
+        """Of their files."""
+
+@final
 class BackupResult:
     """What the backup of a partition holds."""
 
@@ -505,6 +536,24 @@ class Partition:
         The record timestamp in microseconds, or a column of type timestamp, date32 or int64, by its
         index. None when there is no such record. Damaged records are stepped over.
         """
+
+    def segment_facts(self) -> list[SegmentFacts]:
+        """Return the segments from the log start on, the active one last."""
+
+    def delete_records(self, offset: int) -> RemovalResult:
+        """Raise the log start offset, durably, and remove segments that lie below it as a whole.
+
+        Raises OffsetOutOfRangeError above the log end offset, StorageError. Views stay valid.
+        """
+
+    def end_segment(self) -> bool:
+        """Let the next append begin a new segment; False when nothing changes."""
+
+    def set_segment_bytes(self, bytes: int) -> None:
+        """Set the size of segments that are made from now on."""
+
+    def pinned_bytes(self) -> int:
+        """Return the bytes of removed files that this process still has mapped."""
 
     def sync(self) -> None:
         """Sync what was published so far. Raises as `sync_partitions` says."""

@@ -47,6 +47,16 @@ void bind_results(py::module_& module) {
       .def_readonly("log_start_offset", &storage::PartitionEnds::log_start_offset)
       .def_readonly("log_end_offset", &storage::PartitionEnds::log_end_offset)
       .def_readonly("durable_offset", &storage::PartitionEnds::durable_offset);
+  py::class_<storage::SegmentFacts>(module, "SegmentFacts")
+      .def_readonly("base_offset", &storage::SegmentFacts::base_offset)
+      .def_readonly("end_offset", &storage::SegmentFacts::end_offset)
+      .def_readonly("bytes", &storage::SegmentFacts::bytes)
+      .def_readonly("last_append_us", &storage::SegmentFacts::last_append_us)
+      .def_readonly("is_active", &storage::SegmentFacts::is_active);
+  py::class_<storage::RemovalResult>(module, "RemovalResult")
+      .def_readonly("log_start_offset", &storage::RemovalResult::log_start_offset)
+      .def_readonly("segments", &storage::RemovalResult::segments)
+      .def_readonly("bytes", &storage::RemovalResult::bytes);
   py::class_<storage::BackupResult>(module, "BackupResult")
       .def_readonly("log_end_offset", &storage::BackupResult::log_end_offset)
       .def_readonly("linked_bytes", &storage::BackupResult::linked_bytes)
@@ -252,6 +262,11 @@ void bind_partition(py::module_& module) {
             return found ? py::object(py::make_tuple(found->offset, found->time)) : py::none();
           },
           py::arg("value"), py::kw_only(), py::arg("column") = -1)
+      .def("segment_facts", &Partition::segment_facts, Unlocked())
+      .def("delete_records", &Partition::delete_records, py::arg("offset"), Unlocked())
+      .def("end_segment", &Partition::end_segment, Unlocked())
+      .def("set_segment_bytes", &Partition::set_segment_bytes, py::arg("bytes"))
+      .def("pinned_bytes", &Partition::pinned_bytes, Unlocked())
       .def("sync", &Partition::sync, Unlocked())
       .def("backup", &Partition::backup, py::arg("directory"), py::arg("cut"), Unlocked())
       .def_property_readonly("recovery", [](const Partition& self) { return self.recovery(); })

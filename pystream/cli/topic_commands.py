@@ -9,14 +9,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pystream.cli.arguments import AsJson, Directory, TopicName, TopicNames, require_log
+from pystream.cli.arguments import (
+    AsJson,
+    Directory,
+    TopicName,
+    TopicNames,
+    complete_topics,
+    require_log,
+)
 from pystream.cli.endings import ending
 from pystream.cli.printing import result_console
 
 __all__ = ["topics_app"]
 
 topics_app = typer.Typer(
-    help="Create, list, describe, alter and delete topics.", no_args_is_help=True
+    help="Create, list, describe, alter, clean and delete topics.", no_args_is_help=True
 )
 
 
@@ -66,6 +73,14 @@ def create(  # noqa: PLR0917  each is an option
     timestamp_type: Annotated[
         TimestampType, typer.Option(help="The producer's time or the append's.")
     ] = TimestampType.CREATE_TIME,
+    retention: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long records are kept, such as 7d. Default: ever."),
+    ] = None,
+    retention_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="How much a partition keeps. Default: everything."),
+    ] = None,
     if_not_exists: Annotated[
         bool, typer.Option("--if-not-exists", help="Leave a topic that is the same as it is.")
     ] = False,
@@ -91,6 +106,8 @@ def create(  # noqa: PLR0917  each is an option
                 compression=compression.value,
                 segment_bytes=segment_bytes,
                 timestamp_type=timestamp_type.value,
+                retention=retention,
+                retention_bytes=retention_bytes,
             )
         console = result_console()
         for topic in created:
@@ -120,32 +137,108 @@ def describe(directory: Directory, topics: TopicNames, as_json: AsJson = False) 
 
 
 @topics_app.command(
-    epilog="Example: pystream topics alter data payments --add-column country:string"
+    epilog="Example: pystream topics alter data payments --add-column country:string --retention 7d"
 )
-def alter(
+def alter(  # noqa: PLR0917  each is an option
     directory: Directory,
     topic: TopicName,
     add_column: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--add-column", "-c", metavar="NAME:TYPE", help="Once per new column."),
-    ],
+    ] = None,
+    partitions: Annotated[
+        int | None, typer.Option("--partitions", "-p", help="How many it is to have: more.")
+    ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help='How long records are kept, such as 7d; or "unlimited".'),
+    ] = None,
+    retention_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help='How much a partition keeps; or "unlimited".'),
+    ] = None,
+    compression: Annotated[Compression | None, typer.Option(help="Of values.")] = None,
+    segment_bytes: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Where a segment file ends.")
+    ] = None,
+    timestamp_type: Annotated[
+        TimestampType | None, typer.Option(help="The producer's time or the append's.")
+    ] = None,
 ) -> None:
-    """Give a topic more columns, which are null in the records that are stored.
+    """Give a topic more columns or partitions, or other settings.
 
-    Producers and consumers go on. What is stored is not rewritten.
+    New columns are null in the records that are stored. With more partitions, keys go to other
+    partitions from then on. Producers and consumers go on and notice it. What is stored is not
+    rewritten.
     """
     import pystream  # noqa: PLC0415  --help stays fast
-    from pystream.cli.topics import columns_of  # noqa: PLC0415
+    from pystream.cli.topics import altered_settings, columns_of  # noqa: PLC0415
 
     with ending():
-        columns = columns_of(add_column, None)
-        assert isinstance(columns, dict)
+        columns = columns_of(add_column or [], None)
+        assert columns is None or isinstance(columns, dict)
         require_log(directory)
         with pystream.open(directory) as log:
             log.topic(topic)  # names the nearest when there is none
-            altered = log.alter_topic(topic, add_columns=columns)
+            altered = log.alter_topic(
+                topic,
+                add_columns=columns,
+                partitions=partitions,
+                compression=None if compression is None else compression.value,
+                segment_bytes=segment_bytes,
+                timestamp_type=None if timestamp_type is None else timestamp_type.value,
+                **altered_settings(retention, retention_bytes),
+            )
         result_console().print(
-            f"altered {escape(altered.name)}: {escape(str(altered.schema))}", soft_wrap=True
+            f"altered {escape(altered.name)}: {altered.partitions} partitions, "
+            f"{escape(str(altered.schema))}",
+            soft_wrap=True,
+        )
+
+
+@topics_app.command(epilog="Example: pystream topics clean data payments")
+def clean(
+    directory: Directory,
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(help="Default: all.", autocompletion=complete_topics, show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove now what topics need not keep, by age and by size.
+
+    Processes that use the topics do so every minute. Segments are removed as a whole. What batches
+    and readers of any process still hold is told as pinned: the disk has it until they are gone.
+    """
+    from pystream.cli.topics import clean_topics  # noqa: PLC0415  --help stays fast
+
+    with ending():
+        require_log(directory)
+        clean_topics(directory, topics or None, result_console(), as_json=as_json)
+
+
+@topics_app.command(
+    "delete-records",
+    epilog="Example: pystream topics delete-records data payments -p 0 --before 10 -y",
+)
+def delete_records(
+    directory: Directory,
+    topic: TopicName,
+    before: Annotated[
+        int, typer.Option(help="The first offset that is kept; -1: nothing is.", show_default=False)
+    ],
+    partition: Annotated[
+        list[int] | None, typer.Option("--partition", "-p", min=0, help="Default: all.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete the records of a topic before an offset, for ever."""
+    from pystream.cli.topics import delete_topic_records  # noqa: PLC0415  --help stays fast
+
+    with ending():
+        require_log(directory)
+        delete_topic_records(
+            directory, topic, partition or None, before, result_console(), is_confirmed=yes
         )
 
 

@@ -19,10 +19,20 @@ from pystream.cli.printing import print_json, print_table, size_text
 from pystream.errors import ConfigError
 from pystream.log._optional import require
 
-__all__ = ["columns_of", "confirm_deletion", "describe_topics", "facts_of", "list_topics"]
+__all__ = [
+    "altered_settings",
+    "clean_topics",
+    "columns_of",
+    "confirm_deletion",
+    "delete_topic_records",
+    "describe_topics",
+    "facts_of",
+    "list_topics",
+]
 
 _OPEN_PARTITIONS = 256  # at once: each takes open files, and thousands of topics are common
 _SEGMENT = "*.seg"
+_UNLIMITED = "unlimited"
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,8 @@ def _describe(facts: Facts, console: Console) -> None:
         f"[bold cyan]{escape(topic.name)}[/]: {topic.partitions} partitions, "
         f"{facts.records:,} records, {size_text(facts.size)}\n"
         f"key {escape(key)}, compression {topic.compression}, segments of "
-        f"{size_text(topic.segment_bytes)}, timestamps {topic.timestamp_type}",
+        f"{size_text(topic.segment_bytes)}, timestamps {topic.timestamp_type}, "
+        f"{_kept(topic)}",
         soft_wrap=True,
     )
     console.print()
@@ -147,6 +158,16 @@ def _describe(facts: Facts, console: Console) -> None:
     )
 
 
+def _kept(topic: ps.Topic) -> str:
+    """Say what is kept."""
+    limits = []
+    if topic.retention is not None:
+        limits.append(str(topic.retention).removesuffix(", 0:00:00"))
+    if topic.retention_bytes is not None:
+        limits.append(f"{size_text(topic.retention_bytes)} per partition")
+    return f"kept {' or '.join(limits)}" if limits else "kept for ever"
+
+
 def _summary(facts: Facts) -> dict[str, Any]:
     topic = facts.topic
     return {
@@ -174,6 +195,8 @@ def _description(facts: Facts) -> dict[str, Any]:
         "compression": topic.compression,
         "segment_bytes": topic.segment_bytes,
         "timestamp_type": topic.timestamp_type,
+        "retention_us": topic.description.config.retention_us,
+        "retention_bytes": topic.retention_bytes,
         "partitions": partitions,
     }
 
@@ -186,13 +209,87 @@ def confirm_deletion(directory: Path, names: list[str]) -> None:
     ConfigError
         If there is nobody to ask.
     """
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            f"deleting {', '.join(names)} must be confirmed, and standard input is no terminal. "
-            "Pass --yes."
-        )
+    require_terminal(f"deleting {', '.join(names)}")
     records = sum(facts.records for facts in facts_of(directory, names))
     typer.confirm(f"Delete {', '.join(names)} with {records:,} records?", abort=True)
+
+
+def altered_settings(retention: str | None, retention_bytes: str | None) -> dict[str, str | None]:
+    """Return what options say of retention; nothing of one that was not given.
+
+    Examples
+    --------
+    >>> altered_settings("unlimited", None)
+    {'retention': None}
+    """
+    given = {"retention": retention, "retention_bytes": retention_bytes}
+    return {
+        name: None if value == _UNLIMITED else value
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def clean_topics(
+    directory: Path, names: list[str] | None, console: Console, *, as_json: bool
+) -> None:
+    """Apply retention and print what it did."""
+    with ps.open(directory) as log:
+        done = log.apply_retention(names)
+    if as_json:
+        print_json([its._asdict() for its in done])
+        return
+    print_table(
+        console,
+        ["topic", "partition", "start", "removed", "segments", "size", "pinned"],
+        [
+            (
+                its.topic,
+                str(its.partition),
+                f"{its.log_start_offset:,}",
+                f"{its.removed_records:,}",
+                f"{its.removed_segments:,}",
+                size_text(its.removed_bytes),
+                size_text(its.pinned_bytes),
+            )
+            for its in done
+        ],
+        numbers=("partition", "start", "removed", "segments", "size", "pinned"),
+    )
+
+
+def delete_topic_records(
+    directory: Path,
+    name: str,
+    partitions: list[int] | None,
+    before: int,
+    console: Console,
+    *,
+    is_confirmed: bool,
+) -> None:
+    """Delete records before an offset, once that is confirmed, and print the log start offsets."""
+    with ps.open(directory) as log:
+        topic = log.topic(name)
+        wanted = range(topic.partitions) if partitions is None else partitions
+        offsets = {ps.TopicPartition(name, number): before for number in wanted}
+        if not is_confirmed:
+            require_terminal(f"deleting records of {name}")
+            typer.confirm(f"Delete the records of {name} before offset {before}?", abort=True)
+        starts = log.delete_records(offsets)
+    print_table(
+        console,
+        ["topic", "partition", "start"],
+        [(place.topic, str(place.partition), f"{at:,}") for place, at in sorted(starts.items())],
+        numbers=("partition", "start"),
+    )
+
+
+def require_terminal(act: str) -> None:
+    """Raise ConfigError where nobody can be asked whether an act is to be done."""
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"{act} must be confirmed, and standard input is no terminal. Pass --yes."
+        )
 
 
 def columns_of(columns: list[str], schema: Path | None) -> object:

@@ -11,7 +11,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
@@ -24,6 +23,7 @@ from pystream.log.catalog_topics import (
     insert_topic,
     remove_topic,
     topic_of_id,
+    update_topic,
 )
 from pystream.log.group_rows import enter_group, find_group, write_offsets
 from pystream.log.topic_description import TopicDescription
@@ -109,9 +109,9 @@ class Catalog:
         return [found[topic.name] for topic in topics]
 
     def alter_topic(
-        self, name: str, change: Callable[[TopicDescription], bytes]
+        self, name: str, change: Callable[[TopicDescription], TopicDescription]
     ) -> TopicDescription:
-        """Give a topic another schema, the blob that `change` returns; return what it is then.
+        """Let a topic become what `change` returns: of schema, partitions and settings; return it.
 
         Raises
         ------
@@ -124,22 +124,17 @@ class Catalog:
                 raise UnknownTopicError(
                     f"topic {name!r} does not exist, so it cannot be altered.", topic=name
                 )
-            blob = change(topic)
-            if blob == topic.schema_blob:
+            wanted = change(topic)
+            if wanted == topic:
                 return topic
-            schema_id = enter_schema(connection, blob)
-            connection.execute(
-                "UPDATE topics SET schema_id = ? WHERE id = ?", (schema_id, topic.id)
-            )
-            connection.execute(
-                "INSERT INTO topic_schemas SELECT topic_id, max(version) + 1, ?, ? "
-                "FROM topic_schemas WHERE topic_id = ?",
-                (schema_id, time.time_ns() // 1000, topic.id),
-            )
-            topic = replace(topic, schema_id=schema_id, schema_blob=blob)
-            write_topic_file(self._directory, topic, created_us(connection, topic.id))
+            if wanted.schema_blob != topic.schema_blob:
+                schema_id = enter_schema(connection, wanted.schema_blob)
+                wanted = wanted.with_ids(topic.id, schema_id)
+            update_topic(connection, topic, wanted, time.time_ns() // 1000)
+            # Before the commit: a file that is ahead of its row does no harm.
+            write_topic_file(self._directory, wanted, created_us(connection, topic.id))
         self._own_changes += 1
-        return topic
+        return wanted
 
     def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
         """Return (id, blob) of every schema that a topic has had, the present one last."""
@@ -293,11 +288,20 @@ class Catalog:
         return int(row[0])
 
     def producer_positions(self, producer_id: int, topic_id: bytes) -> dict[int, ProducerPosition]:
-        """Return what was saved for a producer, by partition."""
+        """Return what was saved for a producer, by partition; a floor where there is one.
+
+        What was saved later may have been lost by a power loss, and then the records that tell
+        what was before are gone: only the floor is sure. Behind it the batches tell all.
+        """
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT partition, next_offset, incarnation, last_sequence, complete_sequence "
                 "FROM producer_positions WHERE producer_id = ? AND topic_id = ?",
+                (producer_id, topic_id),
+            ).fetchall()
+            rows += connection.execute(
+                "SELECT partition, next_offset, incarnation, last_sequence, complete_sequence "
+                "FROM producer_floors WHERE producer_id = ? AND topic_id = ?",
                 (producer_id, topic_id),
             ).fetchall()
         return {partition: tuple(position) for partition, *position in rows}
@@ -326,6 +330,35 @@ class Catalog:
                 ],
             )
         return int(newest)
+
+    def producers_of(
+        self, topic_id: bytes, partition: int
+    ) -> list[tuple[str, int, int, ProducerPosition]]:
+        """Return name, id, epoch, and where to read on, of the producers of a partition."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT p.name, p.id, p.epoch, "
+                "coalesce(f.next_offset, o.next_offset), coalesce(f.incarnation, o.incarnation), "
+                "coalesce(f.last_sequence, o.last_sequence), "
+                "max(coalesce(f.complete_sequence, -1), o.complete_sequence) "
+                "FROM producer_positions o JOIN producers p ON p.id = o.producer_id "
+                "LEFT JOIN producer_floors f ON f.producer_id = o.producer_id "
+                "AND f.topic_id = o.topic_id AND f.partition = o.partition "
+                "WHERE o.topic_id = ? AND o.partition = ? AND o.next_offset >= 0",
+                (topic_id, partition),
+            ).fetchall()
+        return [(name, number, epoch, tuple(rest)) for name, number, epoch, *rest in rows]
+
+    def save_floors(
+        self, topic_id: bytes, partition: int, floors: Iterable[tuple[int, ProducerPosition]]
+    ) -> None:
+        """Store what is known of producers (id, position) before records are deleted."""
+        rows = [(number, topic_id, partition, *position) for number, position in floors]
+        if rows:
+            with self._database.writing() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO producer_floors VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+                )
 
     # -- life ----------------------------------------------------------------------------------
 

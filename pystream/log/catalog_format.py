@@ -131,11 +131,22 @@ CREATE TABLE transaction_partitions (    -- where it may have written
     partition INTEGER NOT NULL,
     PRIMARY KEY (transaction_id, topic_id, partition)
 ) WITHOUT ROWID;
+CREATE TABLE producer_floors (           -- what is known of records that were deleted
+    producer_id INTEGER NOT NULL REFERENCES producers (id),
+    topic_id BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,        -- all below was on the disk
+    incarnation INTEGER NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    complete_sequence INTEGER NOT NULL,
+    PRIMARY KEY (producer_id, topic_id, partition)
+) WITHOUT ROWID;
 """
 # What goes with a topic, and the column that names it.
 TABLES_OF_TOPIC = (
     ("group_offsets", "topic_id"),
     ("group_partitions", "topic_id"),
+    ("producer_floors", "topic_id"),
     ("producer_positions", "topic_id"),
     ("topic_schemas", "topic_id"),
     ("transaction_partitions", "topic_id"),

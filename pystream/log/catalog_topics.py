@@ -17,6 +17,7 @@ __all__ = [
     "remove_topic",
     "topic_of_id",
     "topics_in",
+    "update_topic",
 ]
 
 
@@ -69,6 +70,23 @@ def insert_topic(connection: sqlite3.Connection, topic: TopicDescription, create
         "INSERT OR IGNORE INTO topic_schemas VALUES (?, 1, ?, ?)",
         (topic.id, topic.schema_id, created_us),
     )
+
+
+def update_topic(
+    connection: sqlite3.Connection, topic: TopicDescription, wanted: TopicDescription, now_us: int
+) -> None:
+    """Let a topic's row say what it is from now on; its schema, with its id, is there."""
+    _, _, partitions, schema_id, _, _, configs = wanted.to_row()
+    connection.execute("UPDATE topics SET configs = ? WHERE id = ?", (configs, topic.id))
+    if schema_id != topic.schema_id:
+        connection.execute("UPDATE topics SET schema_id = ? WHERE id = ?", (schema_id, topic.id))
+        connection.execute(
+            "INSERT INTO topic_schemas SELECT topic_id, max(version) + 1, ?, ? "
+            "FROM topic_schemas WHERE topic_id = ?",
+            (schema_id, now_us, topic.id),
+        )
+    if partitions != topic.partitions:  # a trigger tells groups
+        connection.execute("UPDATE topics SET partitions = ? WHERE id = ?", (partitions, topic.id))
 
 
 def remove_topic(connection: sqlite3.Connection, topic: TopicDescription) -> None:

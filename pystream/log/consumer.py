@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pystream import config
-from pystream.errors import ConfigError, NotSupportedError
+from pystream.errors import ConfigError, NotSupportedError, OffsetOutOfRangeError
 from pystream.log import fork
 from pystream.log.consumer_group import (
     Callback,
@@ -59,8 +59,9 @@ class Consumer(ConsumerReading):
         A member that has not asked for records for longer loses its partitions. Default: a member
         that lives keeps them, however slow it is.
     auto_offset_reset : {"latest", "earliest", "none"}, default "latest"
-        Where to begin without a committed offset, or with one that is not in the log any more;
-        ``"none"`` raises OffsetOutOfRangeError.
+        Where to begin without a committed offset, or go on when the position is not in the log any
+        more; ``"none"`` raises OffsetOutOfRangeError. A partition that is added later is read from
+        its first record on by a consumer without a group.
     isolation_level : {"read_committed", "read_uncommitted"}, default "read_committed"
         Whether records of a transaction come only once it was committed, and never if it was
         aborted; then reading stops at the first one that is not decided, and the end of a partition
@@ -97,16 +98,17 @@ class Consumer(ConsumerReading):
         max_poll_records: int = config.MAX_POLL_RECORDS,
         on_corruption: str = "raise",
     ) -> None:
-        self._reset = config.check_choice(
-            auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
-        )
         super().__init__(
             log,
             timeout=timeout,
             max_poll_records=max_poll_records,
             on_corruption=on_corruption,
             isolation_level=isolation_level,
+            reset=config.check_choice(
+                auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
+            ),
         )
+        self._topics_mark: object = None  # of the catalog when partitions were last counted
         self._subscription = Subscription()
         self._is_closing = False  # until it is closed, on_revoke may still commit
         if group_id is not None or group_instance_id is not None:
@@ -176,8 +178,10 @@ class Consumer(ConsumerReading):
             text = check_pattern(pattern, self._log.topics())
         subscription = Subscription(names, text)
         if self._group is None:
+            self._topics_mark = None
             self._assign((topic, number) for topic in found for number in range(topic.partitions))
             self._subscription = subscription
+            self._is_following = True
             return
         self._leave_record()
         if not self._group.is_member:
@@ -195,6 +199,7 @@ class Consumer(ConsumerReading):
         self._leave_record()
         self._leave_group()
         self._subscription = Subscription()
+        self._is_following = False
         self._put_assigned({})
 
     def assign(self, partitions: Iterable[TopicPartition | tuple[str, int]]) -> None:
@@ -214,6 +219,7 @@ class Consumer(ConsumerReading):
         topics = {name: self._log.topic(name) for name in {name.topic for name in names}}
         self._leave_group()
         self._subscription = Subscription()
+        self._is_following = False
         self._assign((topics[name.topic], name.partition) for name in names)
 
     def assignment(self) -> set[TopicPartition]:
@@ -335,13 +341,62 @@ class Consumer(ConsumerReading):
             fresh[name] = self._assigned.get(name) or self._begin(topic, number)
         self._put_assigned(fresh)
 
+    def _may_have_partitions(self) -> bool:
+        return self._is_following and self._log.catalog.change_mark() != self._topics_mark
+
+    def _look_for_partitions(self) -> bool:
+        if not self._may_have_partitions():
+            return False
+        self._topics_mark = self._log.catalog.change_mark()
+        added = {}
+        for name in self._subscription.topics:
+            topic = self._log.topic_if_exists(name)
+            first = self._assigned.get(TopicPartition(name, 0))
+            if topic is None or first is None:
+                continue
+            if topic.description.id != first.topic.description.id:
+                continue  # deleted and made again: another topic
+            for number in range(topic.partitions):
+                place = TopicPartition(name, number)
+                if place not in self._assigned:
+                    # From its first record on: there was nothing that `latest` could leave out.
+                    added[place] = self._assigned_at(topic, number, lambda ends: ends[0])
+        if added:
+            self._put_assigned(self._assigned | added)
+        return bool(added)
+
     def _begin(self, topic: Topic, partition: int) -> AssignedPartition:
         if self._group is not None:
             return self._group.begin(topic, partition)
-        both = self._ends_of(topic.native_partition(partition))
         name = TopicPartition(topic.name, partition)
-        offset = reset_offset(self._reset, name, None, both, None)
-        return self._assigned_from(topic, partition, offset)
+        return self._assigned_at(
+            topic, partition, lambda ends: reset_offset(self._reset, name, None, ends, None)
+        )
+
+    def _assigned_at(
+        self, topic: Topic, partition: int, choose: Callable[[tuple[int, int]], int]
+    ) -> AssignedPartition:
+        """Return a partition to be read from an offset between its ends, which `choose` is told.
+
+        It is asked again when the records at that offset were deleted meanwhile.
+        """
+        native = topic.native_partition(partition)
+        while True:
+            ends = self._ends_of(native)
+            try:
+                return self._assigned_from(topic, partition, choose(ends))
+            except OffsetOutOfRangeError:
+                if self._ends_of(native)[0] == ends[0]:
+                    raise
+
+    def _assigned_from(self, topic: Topic, partition: int, offset: int) -> AssignedPartition:
+        return AssignedPartition(
+            topic,
+            partition,
+            offset,
+            on_corruption=self._on_corruption,
+            isolation_level="read_committed" if self._is_committed_only else "read_uncommitted",
+        )
 
     def _offset_row(self, name: TopicPartition, offset: int) -> tuple[tuple[bytes, int], int]:
         topic = self._log.topic(name.topic)

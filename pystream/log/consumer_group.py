@@ -294,13 +294,17 @@ class ConsumerGroup:
 
     def begin(self, topic: Topic, partition: int) -> AssignedPartition:
         """Return a partition from its committed offset on."""
-        ends = topic.native_partition(partition).ends()
-        offset = self.committed(topic.description.id, partition)
-        if offset is None or not ends.log_start_offset <= offset <= ends.log_end_offset:
-            name = TopicPartition(topic.name, partition)
-            both = self._consumer._ends_of(topic.native_partition(partition))
-            offset = reset_offset(self._consumer._reset, name, offset, both, self.group_id)
-        return self._consumer._assigned_from(topic, partition, offset)
+        name = TopicPartition(topic.name, partition)
+        native = topic.native_partition(partition)
+        committed = self.committed(topic.description.id, partition)
+
+        def choose(readable: tuple[int, int]) -> int:
+            ends = native.ends()
+            if committed is not None and ends.log_start_offset <= committed <= ends.log_end_offset:
+                return committed
+            return reset_offset(self._consumer._reset, name, committed, readable, self.group_id)
+
+        return self._consumer._assigned_at(topic, partition, choose)
 
     def _tell(
         self, callback: Callback | None, partitions: Mapping[Partition, AssignedPartition]

@@ -137,7 +137,7 @@ async def next_in_loop(
                 if consumer._is_group_due():
                     await worker.make(consumer._look_after_group)
                 consumer._check_usable()
-                found = consumer._fetcher.next(max_records)
+                found = consumer._take(max_records)
         if found is not None or not await _wait_in_loop(consumer, deadline, worker):
             return found
 
@@ -147,7 +147,7 @@ def _look_and_take(
 ) -> tuple[AssignedPartition, RecordBatch] | None:
     consumer._look_after_group()
     consumer._check_usable()  # a callback may have closed it
-    return consumer._fetcher.next(max_records)
+    return consumer._take(max_records)
 
 
 async def _wait_in_loop(

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from pystream import config
 from pystream._native import RecordIterator, RecordPlace, RecordRows
-from pystream.errors import ClosedError, ConfigError, CorruptRecordError, LogError
+from pystream.errors import (
+    ClosedError,
+    ConfigError,
+    CorruptRecordError,
+    LogError,
+    OffsetOutOfRangeError,
+)
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
 from pystream.log.record_rows import record_rows
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from pystream.log.consumer_group import ConsumerGroup
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
-    from pystream.log.topic import Topic
 
 __all__ = ["ConsumerReading"]
 
@@ -40,6 +45,7 @@ class ConsumerReading:
         max_poll_records: int,
         on_corruption: str,
         isolation_level: str,
+        reset: str,
     ) -> None:
         self._log = log
         self._timeout_us = config.parse_timeout_us(timeout)
@@ -54,6 +60,8 @@ class ConsumerReading:
         self._reading: AssignedPartition | None = None  # whose batch that is in
         self._is_closed = self._is_in_child = False
         self._group: ConsumerGroup | None = None
+        self._reset = reset  # where to go on when records were deleted before they were read
+        self._is_following = False  # subscribed: partitions that are added are read, too
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -170,7 +178,7 @@ class ConsumerReading:
         """Go to the first record of these partitions; of all when none is given."""
         self._leave_record()
         for assigned in self._some(partitions):
-            self._fetcher.seek(assigned, assigned.partition.ends().log_start_offset)
+            self._fetcher.seek_to_start(assigned)
         self._fetcher.interrupt()
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
@@ -297,14 +305,47 @@ class ConsumerReading:
         self._check_usable()
         if self._group is not None and self._group.poll():
             self._check_usable()  # a callback may have closed it
-        found = self._fetcher.next(max_records)
+        found = self._take(max_records)
+        if found is None and self._look_for_partitions():
+            found = self._take(max_records)
         if found is not None:
             return found
         deadline = None if wait_us is None else time.monotonic() + wait_us / 1e6
         while found is None and self._wait(deadline):
             self._check_usable()
-            found = self._fetcher.next(max_records)
+            found = self._take(max_records)
         return found
+
+    def _take(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
+        """Return the next batch that is there, and whose it is.
+
+        A partition whose position was deleted goes on where `auto_offset_reset` says.
+        """
+        while True:
+            try:
+                return self._fetcher.next(max_records)
+            except OffsetOutOfRangeError as error:
+                self._reset_position(error)
+
+    def _reset_position(self, error: OffsetOutOfRangeError) -> None:
+        """Move the partition that an error is about; raise it when that is not wanted."""
+        if error.topic is None or error.partition is None:
+            raise error
+        assigned = self._assigned.get(TopicPartition(error.topic, error.partition))
+        if assigned is None or self._reset == "none":
+            raise error
+        if self._reset == "earliest":
+            self._fetcher.seek_to_start(assigned)
+        else:
+            self._fetcher.seek(assigned, self._ends_of(assigned.partition)[1])
+
+    def _may_have_partitions(self) -> bool:
+        """Return whether there is a reason to look for them."""
+        return False
+
+    def _look_for_partitions(self) -> bool:
+        """Read partitions that subscribed topics have got; return whether there were any."""
+        return False
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait until there may be more to hand out; False after the deadline."""
@@ -316,21 +357,27 @@ class ConsumerReading:
         return True
 
     def _until(self, deadline: float | None) -> float | None:
-        """Return when a wait must end: to look after a group, or transactions in the way."""
+        """Return when a wait must end: to look after a group, transactions, or partitions."""
         if self._group is not None and self._group.is_member:
             look_at = time.monotonic() + config.GROUP_LOOK_SECONDS
         elif self._fetcher.is_held_up:
             look_at = time.monotonic() + config.TRANSACTION_LOOK_SECONDS
+        elif self._is_following:
+            look_at = time.monotonic() + config.TOPIC_LOOK_SECONDS
         else:
             return deadline
         return look_at if deadline is None else min(look_at, deadline)
 
     def _is_group_due(self) -> bool:
-        return self._group is not None and self._group.is_due()
+        if self._group is None:
+            return self._may_have_partitions()
+        return self._group.is_due()
 
     def _look_after_group(self) -> bool:
         self._check_usable()
-        return self._group is not None and self._group.poll()
+        if self._group is None:
+            return self._look_for_partitions()
+        return self._group.poll()
 
     def _next_rows(self) -> RecordRows | None:
         records = self._records
@@ -361,7 +408,7 @@ class ConsumerReading:
             polled.setdefault(assigned.name, []).extend(rows.records(0, rows.length))
             most -= rows.length
             try:
-                found = self._fetcher.next(most) if most > 0 else None
+                found = self._take(most) if most > 0 else None
             except CorruptRecordError:
                 break  # what came before it is not lost; the next call raises
         return polled
@@ -433,15 +480,6 @@ class ConsumerReading:
         if not self._is_committed_only:
             return ends.log_start_offset, ends.log_end_offset
         return ends.log_start_offset, max(partition.last_stable_offset(), ends.log_start_offset)
-
-    def _assigned_from(self, topic: Topic, partition: int, offset: int) -> AssignedPartition:
-        return AssignedPartition(
-            topic,
-            partition,
-            offset,
-            on_corruption=self._on_corruption,
-            isolation_level="read_committed" if self._is_committed_only else "read_uncommitted",
-        )
 
     def _check_usable(self) -> None:
         if self._is_in_child:

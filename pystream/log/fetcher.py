@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pystream import config
 from pystream._native import BatchQueue, Partition, PartitionPosition, PartitionReader
 from pystream._native import Fetcher as NativeFetcher
-from pystream.errors import RequestTimeoutError, StorageError
+from pystream.errors import OffsetOutOfRangeError, RequestTimeoutError, StorageError
 from pystream.log import fork
 from pystream.log.arrivals import Arrivals
 from pystream.log.fetch_metrics import FetchMetrics
@@ -123,6 +123,16 @@ class Fetcher:
         """Move a partition to an offset within the log; OffsetOutOfRangeError names both ends."""
         assigned.renew_reader(offset)
         self.queue.move(assigned, offset)
+
+    def seek_to_start(self, assigned: AssignedPartition) -> None:
+        """Move a partition to the log start offset, while that may be moving itself."""
+        while True:
+            start = assigned.partition.ends().log_start_offset
+            try:
+                return self.seek(assigned, start)
+            except OffsetOutOfRangeError:
+                if assigned.partition.ends().log_start_offset == start:
+                    raise
 
     def next(self, max_records: int | None) -> tuple[AssignedPartition, RecordBatch] | None:
         """Return the next batch that is there, from the position on; None when there is none.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pystream import config
 from pystream.errors import NotSupportedError, StorageError, UnknownTopicError
+from pystream.log import fork
 from pystream.log.open_log import OpenLog
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
-from pystream.log.topic_description import TopicConfig
+from pystream.log.topic_description import TopicConfig, TopicDescription, check_cleanup_policy
 from pystream.log.topic_file import remove_topic_files
-from pystream.log.topic_settings import described, some_topics
+from pystream.log.topic_settings import described, more_partitions, some_topics
+
+if TYPE_CHECKING:
+    from pystream.log.retention import RemovedRecords
+    from pystream.types import TopicPartition
 
 __all__ = ["LogTopics"]
 
@@ -32,6 +40,9 @@ class LogTopics(OpenLog):
         compression: str = "none",
         segment_bytes: int | str = config.SEGMENT_BYTES,
         timestamp_type: str = "create_time",
+        retention: str | timedelta | None = None,
+        retention_bytes: int | str | None = None,
+        cleanup_policy: str = "delete",
         replication_factor: int = 1,
     ) -> Topic:
         """Create a topic.
@@ -54,6 +65,13 @@ class LogTopics(OpenLog):
             Size of a segment file, at least 1 MiB.
         timestamp_type : {"create_time", "append_time"}, default "create_time"
             Whether a record's timestamp is the producer's or that of the append.
+        retention : str or timedelta, optional
+            How long after its append a record is kept. Default: for ever.
+        retention_bytes : int or str, optional
+            How much each partition keeps; at least `segment_bytes`. Default: everything. Segments
+            are removed as a whole, so that a little more is there.
+        cleanup_policy : {"delete"}, default "delete"
+            Compaction is not built yet.
         replication_factor : int, default 1
             More needs a Kafka cluster.
 
@@ -86,6 +104,9 @@ class LogTopics(OpenLog):
             compression=compression,
             segment_bytes=segment_bytes,
             timestamp_type=timestamp_type,
+            retention=retention,
+            retention_bytes=retention_bytes,
+            cleanup_policy=cleanup_policy,
             replication_factor=replication_factor,
         )
         return topic
@@ -102,6 +123,9 @@ class LogTopics(OpenLog):
         compression: str = "none",
         segment_bytes: int | str = config.SEGMENT_BYTES,
         timestamp_type: str = "create_time",
+        retention: str | timedelta | None = None,
+        retention_bytes: int | str | None = None,
+        cleanup_policy: str = "delete",
         replication_factor: int = 1,
     ) -> list[Topic]:
         """Create topics that differ in nothing but their names: all of them, or none.
@@ -110,8 +134,8 @@ class LogTopics(OpenLog):
         ----------
         names : iterable of str
             Each once.
-        schema, key, partitions, exist_ok, compression, segment_bytes, timestamp_type, \
-replication_factor
+        schema, key, partitions, exist_ok, compression, segment_bytes, timestamp_type, retention, \
+retention_bytes, cleanup_policy, replication_factor
             As in :meth:`create_topic`, for each topic.
 
         Returns
@@ -141,6 +165,7 @@ replication_factor
                 f"replication_factor is {replication_factor!r}, but a log in a directory has one "
                 'copy. Replication is Kafka\'s: open "kafka://host:9092" for it.'
             )
+        check_cleanup_policy(cleanup_policy)
         wanted = described(
             names,
             schema,
@@ -150,12 +175,13 @@ replication_factor
                 compression=compression,
                 segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
                 timestamp_type=timestamp_type,
-            ),
+            ).altered({"retention": retention, "retention_bytes": retention_bytes}),
         )
         self.check_writable("create a topic")
         found = self._open_catalog().create_topics(wanted, exist_ok=exist_ok)
         return [Topic(self, topic) for topic in found]
 
+    @config.names_settings
     def alter_topic(
         self,
         name: str,
@@ -163,8 +189,15 @@ replication_factor
         key: str | Sequence[str] | None = None,
         *,
         add_columns: Mapping[str, object] | None = None,
+        partitions: int | None = None,
+        compression: str | None = None,
+        segment_bytes: int | str | None = None,
+        timestamp_type: str | None = None,
+        retention: str | timedelta | config.Unchanged | None = config.UNCHANGED,
+        retention_bytes: int | str | config.Unchanged | None = config.UNCHANGED,
+        cleanup_policy: str | None = None,
     ) -> Topic:
-        """Give a topic more columns; the records that are stored have nulls there.
+        """Give a topic more columns or partitions, or other settings, while it is in use.
 
         Parameters
         ----------
@@ -175,7 +208,16 @@ replication_factor
         key : str or sequence of str, optional
             The topic's key; another one is refused.
         add_columns : mapping of str to str, optional
-            Instead of `schema`: the new columns, all of which can be null.
+            Instead of `schema`: the new columns, all of which can be null. Records that are stored
+            have nulls there.
+        partitions : int, optional
+            How many the topic is to have: not fewer. From then on keys go to other partitions, as
+            in Kafka; what is stored stays where it is.
+        compression, segment_bytes, timestamp_type : optional
+            Of what is appended from now on; as in :meth:`create_topic`.
+        cleanup_policy : {"delete"}, optional
+        retention, retention_bytes : optional
+            As in :meth:`create_topic`; None keeps everything. Default: as it is.
 
         Returns
         -------
@@ -185,6 +227,9 @@ replication_factor
         ------
         UnknownTopicError
             If the topic does not exist.
+        ConfigError
+            If nothing is to be altered, a setting is wrong or unknown, or there would be fewer
+            partitions.
         SchemaError
             If a column would change its type, cannot be null, or is there already.
         NotSupportedError
@@ -192,8 +237,9 @@ replication_factor
 
         Notes
         -----
-        Producers and consumers go on, in this process and in others. Records of producers that do
-        not know of the columns are appended with nulls. Nothing that is stored is rewritten.
+        All of it, or nothing. Producers and consumers go on, in this process and in others, and
+        notice it. Records of producers that do not know of the columns are appended with nulls.
+        Nothing that is stored is rewritten.
 
         Examples
         --------
@@ -210,14 +256,36 @@ replication_factor
         [{'page': '/old', 'country': None}, {'page': '/new', 'country': 'SE'}]
         """
         self.check_writable("alter a topic")
-        altered = self._open_catalog().alter_topic(
-            name, lambda topic: evolved(topic, schema, key, add_columns).serialize()
-        )
+        if cleanup_policy is not None:
+            check_cleanup_policy(cleanup_policy)
+        settings: dict[str, object] = {
+            "compression": compression,
+            "segment_bytes": segment_bytes,
+            "timestamp_type": timestamp_type,
+        }
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if not isinstance(retention, config.Unchanged):
+            settings["retention"] = retention
+        if not isinstance(retention_bytes, config.Unchanged):
+            settings["retention_bytes"] = retention_bytes
+        is_evolved = schema is not None or add_columns is not None or key is not None
+        is_empty = not settings and partitions is None and cleanup_policy is None
+
+        def change(topic: TopicDescription) -> TopicDescription:
+            if is_evolved or is_empty:
+                blob = evolved(topic, schema, key, add_columns).serialize()
+                topic = replace(topic, schema_blob=blob)
+            if partitions is not None:
+                topic = topic.with_partitions(more_partitions(topic, partitions))
+            return replace(topic, config=topic.config.altered(settings))
+
+        altered = self._open_catalog().alter_topic(name, change)
         topic = Topic(self, altered)
         with self._mutex:
             for (topic_id, _), partition in self._partitions.items():
                 if topic_id == altered.id:
                     partition.set_schema(altered.schema_id, topic.schema)
+                    partition.set_segment_bytes(altered.config.segment_bytes)
         return topic
 
     def topics(self) -> list[str]:
@@ -270,6 +338,99 @@ replication_factor
                 path=path,
                 topic=name,
             ) from error
+
+    def delete_records(
+        self, offsets: Mapping[TopicPartition, int] | Mapping[tuple[str, int], int]
+    ) -> dict[TopicPartition, int]:
+        """Delete the records of partitions before an offset, for ever.
+
+        Parameters
+        ----------
+        offsets : mapping of TopicPartition to int
+            The first offset that is kept; -1: nothing is, up to what is there now.
+
+        Returns
+        -------
+        dict of TopicPartition to int
+            The log start offsets, which are larger where more had been deleted before.
+
+        Raises
+        ------
+        UnknownTopicError
+            If a topic or partition does not exist.
+        OffsetOutOfRangeError
+            If an offset is beyond the log end offset; names both ends.
+        ConfigError
+            If an offset is no whole number.
+        StorageError
+            If the system refuses; partitions before the one that it names are done.
+
+        Notes
+        -----
+        When it returns, no consumer gets the records any more, also after a power loss. Their disk
+        space is free when their whole segment is below the offset, another one was begun behind
+        it, and the last view is gone. Batches and arrays that were read stay valid.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"})
+        ...     with log.producer() as producer:
+        ...         _ = producer.send_batch("clicks", {"page": ["/a", "/b", "/c"]})
+        ...     log.delete_records({ps.TopicPartition("clicks", 0): 2})
+        {TopicPartition(topic='clicks', partition=0): 2}
+        """
+        with fork.importing:
+            from pystream.log.retention import delete_records  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return delete_records(self, offsets)
+
+    def apply_retention(self, topics: str | Iterable[str] | None = None) -> list[RemovedRecords]:
+        """Remove now what topics need not keep by their `retention` and `retention_bytes`.
+
+        Parameters
+        ----------
+        topics : str or iterable of str, optional
+            Default: all.
+
+        Returns
+        -------
+        list of RemovedRecords
+            One for each partition of topics that have such settings.
+
+        Raises
+        ------
+        UnknownTopicError
+            If a topic does not exist.
+        RequestTimeoutError
+            If another process is at it for longer than 30 s.
+        StorageError
+            If the system refuses.
+
+        Notes
+        -----
+        A process that uses such a topic does the same every minute, one process at a time.
+
+        Examples
+        --------
+        >>> import tempfile, pystream as ps
+        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
+        ...     _ = log.create_topic("clicks", {"page": "string"}, retention="7d")
+        ...     [its.removed_records for its in log.apply_retention()]
+        [0]
+        """
+        with fork.importing:
+            from pystream.log.retention import apply_retention  # noqa: PLC0415  few programs do
+
+        self._check_open()
+        return apply_retention(self, topics)
+
+    def topic_if_exists(self, name: str) -> Topic | None:
+        """Return a topic, or None; for the layers of this package."""
+        found = self._open_catalog().find_topic(name)
+        return None if found is None else Topic(self, found)
 
     def topic_of_id(self, topic_id: bytes) -> Topic | None:
         """Return the topic of an id, or None; for the layers of this package."""

@@ -17,6 +17,7 @@ from pystream.log.directory import make_directory, require_directory
 from pystream.log.living import Living
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import ensure_topic_file
+from pystream.log.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from pystream.log.consumer import Consumer
@@ -46,6 +47,7 @@ class OpenLog:
         self._mutex = threading.RLock()
         self._partitions: dict[tuple[bytes, int], _native.Partition] = {}
         self._clients: Living[Producer | Consumer] = Living()
+        self._upkeep = Upkeep(self)
         self._is_closed = False
         (require_directory if read_only else make_directory)(self._directory)
         self._native: _native.Log | None = self._open_native()
@@ -87,6 +89,7 @@ class OpenLog:
         StorageError
             If a sync fails. It names every partition whose records that may cost.
         """
+        self._upkeep.stop()
         with self._mutex:
             if self._is_closed:
                 return
@@ -153,6 +156,8 @@ class OpenLog:
                 self._partitions[topic.id, number] = partition
             elif partition.schema_id != topic.schema_id:
                 partition.set_schema(topic.schema_id, schema)
+            if topic.config.needs_upkeep and not self._is_read_only:
+                self._upkeep.start()
             return partition
 
     def check_writable(self, act: str) -> None:
@@ -188,6 +193,7 @@ class OpenLog:
     def forget_in_child(self) -> None:
         """Abandon what belongs to the parent; the next use opens the directory again."""
         self._mutex = threading.RLock()
+        self._upkeep.forget_in_child()
         fork.leak(self._native)
         for partition in self._partitions.values():
             fork.leak(partition)

@@ -68,8 +68,11 @@ class ProducerTopics:
         first_keyless = random.randrange(known.partitions)
         name, transactions = self._name, self._transactions
         known_as = name or transactions
+        partitions = [known.native_partition(number) for number in range(known.partitions)]
+        for partition in partitions:
+            partition.set_segment_bytes(known.segment_bytes)
         writer = _native.TopicWriter(
-            [known.native_partition(number) for number in range(known.partitions)],
+            partitions,
             key_columns=keys,
             codec=self._compression or known.compression,
             append_time=known.timestamp_type == "append_time",
@@ -170,5 +173,5 @@ class ProducerTopics:
                 found = self._log.catalog.find_topic(known.topic)
                 if found is None or found.id != known.target.description.id:
                     self.accumulator.drop_encoder(known)
-                elif found.schema_id != known.target.description.schema_id:
+                elif found != known.target.description:
                     self.accumulator.retire_encoder(known)

@@ -34,8 +34,8 @@ def evolved(
     """
     if (schema is None) == (add_columns is None):
         raise ConfigError(
-            "alter_topic() takes the columns to add, or the whole new schema. Pass one of "
-            "add_columns= and schema=."
+            "alter_topic() takes the columns to add, or the whole new schema, or settings. Pass "
+            "one of add_columns= and schema=, or another setting."
         )
     if not topic.is_typed:
         raise SchemaError(

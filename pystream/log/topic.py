@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pystream import _native
@@ -90,6 +91,17 @@ class Topic:
     def segment_bytes(self) -> int:
         """Where a segment ends and the next begins."""
         return self._description.config.segment_bytes
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long after its append a record is kept at least; None: for ever."""
+        found = self._description.config.retention_us
+        return None if found is None else timedelta(microseconds=found)
+
+    @property
+    def retention_bytes(self) -> int | None:
+        """How much each partition keeps at least; None: everything."""
+        return self._description.config.retention_bytes
 
     def ends(self) -> list[PartitionEnds]:
         """Return the offsets that each partition holds now, by partition."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pystream import config
-from pystream.errors import ConfigError, LogError
+from pystream.errors import ConfigError, LogError, NotSupportedError
 
 __all__ = [
     "TopicConfig",
     "TopicDescription",
+    "check_cleanup_policy",
     "check_compression",
     "check_topic_name",
+    "parse_retention_us",
 ]
 
 COMPRESSIONS = ("none", "lz4")
@@ -35,11 +37,17 @@ class TopicConfig:
         Where a segment ends and the next begins.
     timestamp_type : {"create_time", "append_time"}
         Whether a record's timestamp is the producer's or that of the append.
+    retention_us : int or None
+        How long after its append a record is kept; None: for ever.
+    retention_bytes : int or None
+        How much a partition may hold; None: any number.
     """
 
     compression: str = "none"
     segment_bytes: int = config.SEGMENT_BYTES
     timestamp_type: str = "create_time"
+    retention_us: int | None = None
+    retention_bytes: int | None = None
 
     def __post_init__(self) -> None:
         check_compression(self.compression)
@@ -47,6 +55,37 @@ class TopicConfig:
         config.parse_size(
             self.segment_bytes, name="segment_bytes", minimum=config.SEGMENT_BYTES_MIN
         )
+        if self.retention_bytes is not None and self.retention_bytes < self.segment_bytes:
+            raise ConfigError(
+                f"retention_bytes is {self.retention_bytes}, but a segment has "
+                f"{self.segment_bytes} bytes and is only removed as a whole. Pass at least as "
+                "much, or a smaller segment_bytes."
+            )
+
+    @property
+    def needs_upkeep(self) -> bool:
+        """Whether somebody has to look after what is kept."""
+        return self.retention_us is not None or self.retention_bytes is not None
+
+    def altered(self, changes: Mapping[str, object]) -> TopicConfig:
+        """Return the settings with some of them changed, as they are written by users.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is wrong, or does not fit the others.
+        """
+        fields = {
+            name: value
+            for name, value in changes.items()
+            if value is not None or name in ("retention", "retention_bytes")
+        }
+        if "retention" in fields:
+            fields["retention_us"] = parse_retention_us(fields.pop("retention"))
+        for name in ("segment_bytes", "retention_bytes"):
+            if fields.get(name) is not None:
+                fields[name] = config.parse_size(fields[name], name=name)  # type: ignore[arg-type]
+        return replace(self, **fields)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -134,6 +173,40 @@ class TopicDescription:
             id=topic_id,
             schema_id=schema_id,
         )
+
+
+def check_cleanup_policy(policy: str) -> None:
+    """Raise NotSupportedError for what Kafka has and this has not, ConfigError for what nobody has.
+
+    Raises
+    ------
+    ConfigError, NotSupportedError
+        Unless it is ``"delete"``.
+    """
+    if policy == "delete":
+        return
+    if isinstance(policy, str) and set(policy.split(",")) <= {"compact", "delete"}:
+        raise NotSupportedError(
+            f"cleanup_policy is {policy!r}, but compaction is not built yet. Use "
+            '"delete", and read the last record of each key with a pipeline.'
+        )
+    config.check_choice(policy, ("delete",), name="cleanup_policy")
+
+
+def parse_retention_us(value: object) -> int | None:
+    """Return how long records are kept, in microseconds; None for ever.
+
+    Raises
+    ------
+    ConfigError
+        If it is no duration, or zero.
+    """
+    if value is None:
+        return None
+    found = config.parse_duration_us(value, name="retention")  # type: ignore[arg-type]
+    if found == 0:
+        raise ConfigError('retention is zero. Pass a duration such as "7d", or None for ever.')
+    return found
 
 
 def check_compression(name: str) -> Literal["none", "lz4"]:

@@ -12,7 +12,7 @@ from pystream.errors import ConfigError, TopicExistsError
 from pystream.log.schema import KAFKA_SHAPED, to_schema
 from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
 
-__all__ = ["check_same", "described", "key_columns", "some_topics"]
+__all__ = ["check_same", "described", "key_columns", "more_partitions", "some_topics"]
 
 _NAMED_TOPICS = 10  # in a message
 
@@ -84,6 +84,19 @@ def check_same(
                 "delete the topic first; alter_topic() adds columns.",
                 topic=topic.name,
             )
+
+
+def more_partitions(topic: TopicDescription, partitions: int) -> int:
+    """Return how many partitions a topic is to have, or raise ConfigError when that is fewer."""
+    partitions = settings.check_positive(
+        partitions, name="partitions", maximum=settings.PARTITIONS_MAX
+    )
+    if partitions < topic.partitions:
+        raise ConfigError(
+            f"topic {topic.name!r} has {topic.partitions} partitions and cannot have {partitions}: "
+            "the records of the others would be lost. Create a new topic and copy the records."
+        )
+    return partitions
 
 
 def some_topics(topics: list[str], wanted: str) -> str:

@@ -78,7 +78,8 @@ def take_transactional_id(connection: sqlite3.Connection, name: str) -> tuple[in
         decide(connection, row.id, ABORTED)
     if epoch > config.PRODUCER_EPOCH_MAX // 2:
         fresh = secrets.randbits(_ID_BITS)
-        connection.execute("DELETE FROM producer_positions WHERE producer_id = ?", (producer_id,))
+        for table in ("producer_positions", "producer_floors"):
+            connection.execute(f"DELETE FROM {table} WHERE producer_id = ?", (producer_id,))
         connection.execute(
             "UPDATE producers SET id = ?, epoch = 0 WHERE id = ?", (fresh, producer_id)
         )

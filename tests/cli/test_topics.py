@@ -185,6 +185,55 @@ def test_alter_adds_columns(filled: Path) -> None:
     assert "'n'" in refusal("alter", filled, "orders", "-c", "n:int64")
 
 
+def test_alter_changes_settings_and_adds_partitions(filled: Path) -> None:
+    out = succeed("alter", filled, "lines", "-p", 3, "--retention", "36h", "--compression", "lz4")
+    assert out == "altered lines: 3 partitions, key: binary, value: binary\n"
+    text = words(succeed("describe", filled, "lines"))
+    assert "compression lz4" in text
+    assert "kept 1 day, 12:00:00" in text
+    found = json.loads(succeed("describe", filled, "lines", "--json"))[0]
+    assert (found["partitions"][2]["end"], found["retention_us"]) == (0, 36 * 3_600 * 10**6)
+    succeed("alter", filled, "lines", "--retention", "unlimited", "--retention-bytes", "1GiB")
+    assert "kept 1.0 GiB per partition" in words(succeed("describe", filled, "lines"))
+    assert "has 3 partitions and cannot have 2" in refusal("alter", filled, "lines", "-p", 2)
+    assert "only removed as a whole" in refusal("alter", filled, "lines", "--retention-bytes", 9)
+    assert "or another setting" in refusal("alter", filled, "lines")
+    made = succeed("create", filled, "new", "--retention", "7d", "--retention-bytes", "1GiB")
+    assert made.startswith("created new")
+    with ps.open(filled) as log:
+        assert log.topic("new").retention_bytes == 1 << 30
+
+
+def test_clean_removes_what_need_not_be_kept(filled: Path) -> None:
+    assert succeed("clean", filled).split() == [
+        *("topic", "partition", "start", "removed", "segments", "size", "pinned")
+    ]
+    succeed("alter", filled, "orders", "--retention", "1us")
+    end = ends_of(filled, "orders")[1].end
+    rows = succeed("clean", filled, "orders").splitlines()
+    assert rows[2].split()[:5] == ["orders", "1", f"{end:,}", f"{end:,}", "0"]
+    found = json.loads(succeed("clean", filled, "--json"))[1]
+    assert (found["log_start_offset"], found["removed_records"]) == (end, 0)
+    assert "'nothing'" in refusal("clean", filled, "nothing")
+
+
+def test_delete_records_deletes_before_an_offset(filled: Path) -> None:
+    end = ends_of(filled, "orders")[1].end
+    assert "--yes" in refusal("delete-records", filled, "orders", "--before", 1)
+    out = succeed("delete-records", filled, "orders", "-p", 1, "--before", 1, "-y")
+    assert out.split() == ["topic", "partition", "start", "orders", "1", "1"]
+    assert ends_of(filled, "orders")[1] == (1, end)
+    too_far = ("delete-records", filled, "orders", "-p", 1, "--before", end + 99, "-y")
+    assert f"log end offset is {end}" in refusal(*too_far)
+    succeed("delete-records", filled, "orders", "-p", 1, "--before", -1, "--yes")
+    assert ends_of(filled, "orders")[1] == (end, end)
+
+
+def ends_of(directory: Path, topic: str) -> list[ps.PartitionEnds]:
+    with ps.open(directory, read_only=True) as log:
+        return log.topic(topic).ends()
+
+
 def test_delete_deletes_all_or_none(filled: Path) -> None:
     assert "'ordres'" in refusal("delete", filled, "lines", "ordres", "--yes")
     with ps.open(filled) as log:

@@ -9,12 +9,13 @@ from pystream.log.record_batch import RecordBatch
 
 
 def batches_of(log: ps.Log, topic: str, partition: int) -> list[RecordBatch]:
-    """Return the stored batches of a partition."""
+    """Return the stored batches of a partition, from the log start offset on."""
     native = log.topic(topic).native_partition(partition)
-    reader = native.reader(native.ends().log_start_offset)
+    start = native.ends().log_start_offset
+    reader = native.reader(start)
     batches = []
     while (stored := reader.next()) is not None:
-        batches.append(RecordBatch.from_stored(stored))
+        batches.append(RecordBatch.from_stored(stored, max(0, start - stored.base_offset)))
     return batches
 
 

@@ -80,8 +80,8 @@ MUTATIONS = (
         (
             Edit(
                 CONTROL,
-                "kLeaseSector);\n  control_file.sync_data();\n",
-                "kLeaseSector);\n",
+                "kLeaseSector);\n  control_file.sync_data();\n  words_",
+                "kLeaseSector);\n  words_",
             ),
         ),
     ),

@@ -6,6 +6,10 @@ from tests.mutations.mutation import Edit, Mutation
 
 INDEX = "native/storage/time_index.cpp"
 LOOKUP = "native/storage/time_lookup.cpp"
+RETENTION = "native/storage/retention.cpp"
+RECOVERY = "native/storage/recovery.cpp"
+CONTROL = "native/storage/control_page.cpp"
+READER = "native/storage/partition_reader.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -23,6 +27,100 @@ MUTATIONS = (
                 LOOKUP,
                 "(array.null_count == 0 || array.is_valid(row))",
                 "array.length > 0",
+            ),
+        ),
+    ),
+    Mutation(
+        "the log start offset is in the page only",
+        (Edit(RETENTION, "  state.control.write_log_start(file, offset);\n", ""),),
+    ),
+    Mutation(
+        "the log start offset is not synced",
+        (
+            Edit(
+                CONTROL,
+                "kLeaseSector);\n  control_file.sync_data();\n}",
+                "kLeaseSector);\n}",
+            ),
+        ),
+    ),
+    Mutation(
+        "a lease that is renewed forgets the log start offset",
+        (
+            Edit(
+                CONTROL,
+                "sector + (kStartRecord - kLeaseSector), mapping_.data() + kStartRecord,\n"
+                "              sizeof(StartRecord));",
+                "sector + (kStartRecord - kLeaseSector), mapping_.data() + kStartRecord, 0);",
+            ),
+        ),
+    ),
+    Mutation(
+        "recovery begins the log at its first segment",
+        (Edit(RECOVERY, "state.control.stored_log_start().value_or(0);", "0;"),),
+    ),
+    Mutation(
+        "a writer that is killed while it raises the log start leaves a damaged page",
+        (
+            Edit(
+                CONTROL,
+                "words_->log_start_copy.load(std::memory_order_acquire) == offset",
+                "false",
+            ),
+        ),
+    ),
+    Mutation(
+        "files go before the log start offset is raised",
+        (
+            Edit(
+                RETENTION,
+                "  state.control.set_log_start(offset);\n",
+                "",
+            ),
+            Edit(
+                RETENTION,
+                "  return state_->remove_below_start();",
+                "  const auto removed = state_->remove_below_start();\n"
+                "  const AppendLock held(*state_);\n"
+                "  if (offset > removed.log_start_offset) state_->control.set_log_start(offset);\n"
+                "  return removed;",
+            ),
+        ),
+    ),
+    Mutation(
+        "the active segment is removed as well",
+        (
+            Edit(RETENTION, "i + 1 < bases.size(); ++i", "i < bases.size(); ++i"),
+            Edit(
+                RETENTION,
+                "const int64_t next = bases[i + 1];",
+                "const int64_t next =\n"
+                "        i + 1 < bases.size() ? bases[i + 1] : read_published().log_end_offset;",
+            ),
+            Edit(
+                RETENTION,
+                "next > result.log_start_offset || next > active",
+                "next > result.log_start_offset",
+            ),
+        ),
+    ),
+    Mutation(
+        "readers go on below the log start offset",
+        (
+            Edit(
+                READER,
+                "  if (position < log_start) throw_out_of_range",
+                "  if (position < 0 * log_start) throw_out_of_range",
+            ),
+        ),
+    ),
+    Mutation(
+        "who has a removed segment open is not told",
+        (
+            Edit(
+                RETENTION,
+                "    control.words().segment_changes.fetch_add(1, std::memory_order_seq_cst);\n",
+                "",
             ),
         ),
     ),

@@ -24,16 +24,23 @@ class Refused(Exception):
 
 @dataclass
 class TopicModel:
-    """Records by partition; the offset of a record is its place in the list."""
+    """Records by partition; the offset of a record is its place in the list.
+
+    Those before the partition's start were deleted.
+    """
 
     columns: list[str]
     partitions: list[list[Row | Hidden]]
+    starts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.starts += [0] * (len(self.partitions) - len(self.starts))
 
     def stored(self, partition: int) -> int:
         """Return how many records are there, shown or not."""
         return sum(
             not (isinstance(record, Hidden) and record.is_marker)
-            for record in self.partitions[partition]
+            for record in self.partitions[partition][self.starts[partition] :]
         )
 
 
@@ -85,13 +92,46 @@ class LogModel:
             )
             topic.partitions[partition].append(Hidden(is_marker=True))
 
+    def delete_records(self, name: str, partition: int, offset: int) -> int:
+        """Delete what is before an offset; return the log start offset, which never goes back.
+
+        >>> log = LogModel()
+        >>> log.create("clicks", ["page"], 1)
+        >>> log.append("clicks", 0, [{"page": "/"}, {"page": "/home"}])
+        0
+        >>> log.delete_records("clicks", 0, 1), log.delete_records("clicks", 0, 0)
+        (1, 1)
+        >>> log.read("clicks", 0, 1)
+        [{'page': '/home'}]
+        """
+        topic = self._topic(name)
+        if not 0 <= offset <= len(topic.partitions[partition]):
+            raise Refused("OffsetOutOfRangeError")
+        topic.starts[partition] = max(topic.starts[partition], offset)
+        return topic.starts[partition]
+
+    def expire(self, name: str) -> None:
+        """Let all records of a topic become too old."""
+        topic = self._topic(name)
+        topic.starts = [len(records) for records in topic.partitions]
+
+    def add_partitions(self, name: str, partitions: int) -> None:
+        topic = self._topic(name)
+        if partitions < len(topic.partitions):
+            raise Refused("ConfigError")
+        topic.partitions += [[] for _ in range(partitions - len(topic.partitions))]
+        topic.starts += [0] * (partitions - len(topic.starts))
+
+    def start(self, name: str, partition: int) -> int:
+        return self._topic(name).starts[partition]
+
     def end(self, name: str, partition: int) -> int:
         return len(self._topic(name).partitions[partition])
 
     def read(self, name: str, partition: int, offset: int, most: int | None = None) -> list[Row]:
         topic = self._topic(name)
         records = topic.partitions[partition]
-        if not 0 <= offset <= len(records):
+        if not topic.starts[partition] <= offset <= len(records):
             raise Refused("OffsetOutOfRangeError")
         last = None if most is None else offset + most
         return [
@@ -102,9 +142,10 @@ class LogModel:
 
     def offset_for_time(self, name: str, partition: int, column: str, time: int) -> int | None:
         """Return the first offset with a value of at least `time`; nulls are no time."""
-        for offset, row in enumerate(self._topic(name).partitions[partition]):
+        topic = self._topic(name)
+        for offset, row in enumerate(topic.partitions[partition]):
             value = row.get(column)
-            if isinstance(value, int) and value >= time:
+            if offset >= topic.starts[partition] and isinstance(value, int) and value >= time:
                 return offset
         return None
 

@@ -61,11 +61,19 @@ class Partition:
     acknowledged: Records = field(default_factory=dict)
     end: int = 0  # above every offset that was ever seen
     durable: int = 0  # all below survive power loss
+    start: int = 0  # all below was deleted
+    deleting_to: int = 0  # and may be by now
     trying: list[int] = field(default_factory=list)  # numbers under way, in order
     refused: list[int] = field(default_factory=list)  # since the log was last looked at
     # What a failed sync cost. Until something is appended behind it, another boot may find some of
     # it again: when the disk still failed as the partition was opened anew.
     given_up: list[int] = field(default_factory=list)
+
+    def start_at(self, offset: int) -> None:
+        """Forget what was deleted; nothing below the offset may come back."""
+        self.start, self.deleting_to = offset, 0
+        self.end = max(self.end, offset)
+        self.acknowledged = {at: n for at, n in self.acknowledged.items() if at >= offset}
 
 
 @dataclass
@@ -152,6 +160,18 @@ class Promises:
     def _transaction_ended(self, number: int, *, is_committed: bool) -> None:
         self.ledger.ended(number, is_committed=is_committed)
 
+    def _try_delete_records(self, topic: str, partition: int, offset: int) -> None:
+        its = self.topics[topic].partitions[partition]
+        its.deleting_to = max(its.deleting_to, offset)
+
+    def _deleted_records(self, topic: str, partition: int, offset: int) -> None:
+        its = self.topics[topic].partitions[partition]
+        its.start_at(max(its.start, offset))
+
+    def _try_add_partitions(self, topic: str, partitions: int) -> None:
+        known = self.topics[topic].partitions
+        known += [Partition() for _ in range(partitions - len(known))]
+
     def _try_commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         self.committing[group, topic, partition] = offset
 
@@ -168,11 +188,14 @@ class Promises:
         *,
         records: list[tuple[int, int]],
         durable: int,
+        start: int = 0,
         is_new_life: bool,
     ) -> None:
         """What is there after power was lost, or after an error: that is what must stay."""
         known = self.topics.setdefault(topic, Topic([Partition() for _ in range(partitions)]))
+        known.partitions += [Partition() for _ in range(partitions - len(known.partitions))]
         its = known.partitions[partition]
+        check_start(its, start)
         found = dict(records)
         may_be_less = is_new_life or self.is_sync_failed
         check_partition(its, found, is_power_lost=may_be_less)
@@ -181,6 +204,7 @@ class Promises:
             back = set(found.values())
             its.given_up = [number for number in known_numbers if number not in back]
         its.refused = []
+        its.start_at(start)
         its.acknowledged = found
         its.end = max([its.end, *(offset + 1 for offset in found)])
         its.durable = durable
@@ -209,11 +233,24 @@ def read(log: ps.Log, topic: str, partition: int) -> Records:
     return records
 
 
+def check_start(its: Partition, start: int) -> None:
+    """Raise AssertionError when the log start offset is not one that was promised."""
+    assert start in (its.start, max(its.start, its.deleting_to)), (
+        f"the log start offset is {start}, was {its.start}, and {its.deleting_to} was asked for"
+    )
+
+
 def check_partition(its: Partition, found: Records, *, is_power_lost: bool) -> None:
     """Raise AssertionError when the records are not what was promised."""
     assert list(found) == sorted(found), "offsets do not rise"
     last = max(found, default=-1)
+    start = its.start
+    if its.deleting_to > start and min(found, default=its.deleting_to) >= its.deleting_to:
+        start = its.deleting_to  # it was done, but for the note of it
+    assert min(found, default=start) >= start, f"offset {min(found)} was deleted and is back"
     for offset, number in its.acknowledged.items():
+        if offset < start:
+            continue
         if offset in found:
             assert found[offset] == number, f"offset {offset}: {found[offset]}, not {number}"
         else:
@@ -367,8 +404,9 @@ def check(
         for name in topics_of(log):
             topic = promises.topics.get(name)
             for number in range(log.topic(name).partitions):
-                its = topic.partitions[number] if topic else Partition()
+                its = _partition_of(topic, number)
                 where = f"{name}-{number}"
+                check_start(its, log.topic(name).ends()[number].start)
                 before[name, number] = found = read(log, name, number)
                 try:
                     check_partition(its, found, is_power_lost=is_power_lost)
@@ -396,6 +434,12 @@ def check(
             assert read(log, name, number) == records, f"{where} differs when it is opened again"
             producer.send_batch(name, _table([-2]), partition=number)
             assert _last_sequence(log, name, number) > sequences[name, number], where
+
+
+def _partition_of(topic: Topic | None, number: int) -> Partition:
+    """Return what is known of a partition; nothing of one whose making was not noted."""
+    known = topic.partitions if topic else []
+    return known[number] if number < len(known) else Partition()
 
 
 def _append(

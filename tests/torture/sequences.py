@@ -17,6 +17,7 @@ import os
 import random
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import numpy as np
 
 import pystream as ps
 from pystream.errors import StreamError
+from pystream.log.retention import apply_retention
 from pystream.log.verify import verify_log
 from tests.oracle.log import LogModel, Row, outcome_of
 from tests.torture import recorder
@@ -64,6 +66,10 @@ WEIGHTS = {
     "delete": 4,
     "names": 2,
     "evolve": 3,
+    "delete_records": 6,
+    "expire": 2,
+    "add_partitions": 2,
+    "find_time": 5,
     "reopen": 3,
     "crash": 3,
 }
@@ -128,8 +134,11 @@ class Pair:
 
     def _offset_of(self, o: Operation) -> int:
         topic = self.model.topics.get(o.topic)
-        records = topic.partitions[self._partition_of(o)] if topic else []
-        return int(o.share * (len(records) + 1))
+        if topic is None:
+            return 0
+        partition = self._partition_of(o)
+        start = topic.starts[partition]
+        return start + int(o.share * (len(topic.partitions[partition]) - start + 1))
 
     # -- the operations ------------------------------------------------------------------------
 
@@ -213,6 +222,9 @@ class Pair:
         partition = self._partition_of(o)
         beyond = outcome_of(lambda: self.model.end(o.topic, partition))
         offset = beyond + o.count if isinstance(beyond, int) else 0
+        start = outcome_of(lambda: self.model.start(o.topic, partition))
+        if o.share < 0.5 and isinstance(start, int) and start > 0:
+            offset = start - 1
         expected = outcome_of(lambda: self.model.read(o.topic, partition, offset))
         self._compare(
             expected, lambda log: log.topic(o.topic).native_partition(partition).reader(offset)
@@ -220,7 +232,9 @@ class Pair:
 
     def _ends(self, o: Operation) -> None:
         partition = self._partition_of(o)
-        expected = outcome_of(lambda: (0, self.model.end(o.topic, partition)))
+        expected = outcome_of(
+            lambda: (self.model.start(o.topic, partition), self.model.end(o.topic, partition))
+        )
         self._compare(expected, lambda log: tuple(log.topic(o.topic).ends()[partition]))
 
     def _commit(self, o: Operation) -> None:
@@ -255,6 +269,44 @@ class Pair:
         self._compare(
             None, lambda log: _none(log.alter_topic(o.topic, add_columns={name: "string"}))
         )
+
+    def _delete_records(self, o: Operation) -> None:
+        partition, offset = self._partition_of(o), self._offset_of(o)
+        if o.share > 0.95:
+            offset += 1_000  # beyond the end
+        place = ps.TopicPartition(o.topic, partition)
+        expected = outcome_of(lambda: self.model.delete_records(o.topic, partition, offset))
+        self._compare(expected, lambda log: log.delete_records({place: offset})[place])
+
+    def _expire(self, o: Operation) -> None:
+        expected = outcome_of(lambda: self.model.expire(o.topic))
+
+        def expire(log: ps.Log) -> None:
+            log.alter_topic(o.topic, retention="1h")
+            in_a_day_us = time.time_ns() // 1000 + 86_400 * 10**6
+            apply_retention(log, o.topic, now_us=in_a_day_us)
+            log.alter_topic(o.topic, retention=None)
+
+        self._compare(expected, expire)
+
+    def _add_partitions(self, o: Operation) -> None:
+        expected = outcome_of(lambda: self.model.add_partitions(o.topic, o.count))
+        self._compare(expected, lambda log: _none(log.alter_topic(o.topic, partitions=o.count)))
+
+    def _find_time(self, o: Operation) -> None:
+        partition = self._partition_of(o)
+        sought = int(o.share * (self._numbers + 2))
+        expected = outcome_of(
+            lambda: self.model.offset_for_time(o.topic, partition, "number", sought)
+        )
+
+        def find(log: ps.Log) -> int | None:
+            place = ps.TopicPartition(o.topic, partition)
+            with log.consumer() as consumer:
+                found = consumer.offsets_for_times({place: sought}, column="number")[place]
+            return None if found is None else found.offset
+
+        self._compare(expected, find)
 
     def _reopen(self, _: Operation) -> None:
         if self._log is not None:

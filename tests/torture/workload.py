@@ -32,6 +32,7 @@ from tests.torture.promises import (
 )
 
 SMALL_SEGMENT_BYTES = 16 * 1024
+LOADED_TOPIC = "ants"
 OPEN_ATTEMPTS = 50  # a disk that fails may do so for a while
 # Whatever a test does with a log, it does with these weights.
 WEIGHTS = {
@@ -43,6 +44,8 @@ WEIGHTS = {
     "transact": 10,
     "create": 6,
     "delete": 3,
+    "delete_records": 6,
+    "alter": 3,
     "reopen": 4,
 }
 
@@ -118,6 +121,7 @@ class Workload:
                 ends = self._log.topic(topic).native_partition(partition).ends()
                 where = {"topic": topic, "partition": partition, "partitions": partitions}
                 facts = {"durable": ends.durable_offset, "is_new_life": is_new_life}
+                facts["start"] = ends.log_start_offset
                 self._say("found", **where, **facts, records=records)
         self._say("found_topics", topics=self._topics(), is_new_life=is_new_life)
 
@@ -216,9 +220,12 @@ class Workload:
     def _load(self) -> None:
         """Go on as a producer with a name does, from a little before where the one before stopped.
 
-        Each record goes to the partition of its sequence id, so that it does so again.
+        Each record goes to the partition of its sequence id, so that it does so again. Only to one
+        topic, of which nothing is deleted: its records are counted.
         """
-        topic, _ = self._pick()
+        topic = LOADED_TOPIC
+        if topic not in self._log.topics():
+            return
         partitions = self._log.topic(topic).partitions
         level = self._choose.choice(self._levels)
         count, overlap = self._choose.randint(1, 30), self._choose.choice([0, 0, 3, 30])
@@ -267,6 +274,29 @@ class Workload:
         ends = native.ends()
         assert ends.durable_offset == ends.log_end_offset, "synced, but not durable"
         self._say("durable", topic=topic, partition=partition, offset=ends.durable_offset)
+
+    def _delete_records(self) -> None:
+        topic, partition = self._pick()
+        if topic == LOADED_TOPIC:
+            return
+        native = self._log.topic(topic).native_partition(partition)
+        ends = native.ends()
+        if self._choose.random() < 0.2:
+            native.end_segment()
+        offset = self._choose.randint(ends.log_start_offset, ends.log_end_offset)
+        facts = {"topic": topic, "partition": partition, "offset": offset}
+        self._say("try_delete_records", **facts)
+        self._log.delete_records({ps.TopicPartition(topic, partition): offset})
+        self._say("deleted_records", **facts)
+
+    def _alter(self) -> None:
+        topic, _ = self._pick()
+        partitions = self._log.topic(topic).partitions
+        if topic == LOADED_TOPIC or partitions > 2:
+            self._log.alter_topic(topic, compression=self._choose.choice(["none", "lz4"]))
+            return
+        self._say("try_add_partitions", topic=topic, partitions=partitions + 1)
+        self._log.alter_topic(topic, partitions=partitions + 1, retention="7d")
 
     def _commit(self) -> None:
         topic, partition = self._pick()

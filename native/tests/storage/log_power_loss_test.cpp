@@ -1,6 +1,7 @@
 // Random histories of appends, syncs, failed syncs and power losses, on a disk that keeps any
-// mixture of what was not synced (volatile_disk.hpp). What was synced is there; what comes back is
-// a prefix of what was published; and no offset and no append sequence is ever given out twice.
+// mixture of what was not synced (volatile_disk.hpp), and of deletions. What was synced is there;
+// what comes back is a prefix of what was published; what was deleted stays so; and no offset and
+// no append sequence is ever given out twice.
 
 #include <algorithm>
 
@@ -27,7 +28,9 @@ class History {
         append();
       } else if (action < 70) {
         prewrite();
-      } else if (action < 77) {
+      } else if (action < 73) {
+        delete_records();
+      } else if (action < 78) {
         fail_a_sync();
       } else if (action < 85) {
         partition_->sync();
@@ -66,11 +69,41 @@ class History {
     ASSERT_GT(result.append_sequence, last_sequence_) << "a sequence was given out twice";
     next_offset_ = result.base_offset + count;
     last_sequence_ = result.append_sequence;
-    for (int64_t i = 0; i < count; ++i) values_.push_back(next_value_ + i);
-    next_value_ += count;
-    batch_ends_.push_back(values_.size());
+    add(count, result.base_offset);
     if (acks == Acks::kDurable) durable_ = values_.size();
     given_up_.clear();
+    given_up_offsets_.clear();
+    given_up_offsets_.clear();
+  }
+
+  void add(int64_t count, int64_t base_offset) {
+    for (int64_t i = 0; i < count; ++i) {
+      values_.push_back(next_value_ + i);
+      offsets_.push_back(base_offset + i);
+    }
+    next_value_ += count;
+    batch_ends_.push_back(values_.size());
+  }
+
+  // Up to the begin of a batch, or all. Nothing of it comes back, durable or not.
+  void delete_records() {
+    if (batch_ends_.empty()) return;
+    if (random_() % 3 == 0) partition_->end_segment();
+    const size_t end = batch_ends_[random_() % batch_ends_.size()];
+    const bool is_all = end == values_.size();
+    const int64_t offset = is_all ? partition_->ends().log_end_offset : offsets_[end];
+    partition_->delete_records(offset);
+    kept_from_ = std::max(kept_from_, end);
+    log_start_ = std::max(log_start_, offset);
+    ASSERT_EQ(partition_->ends().log_start_offset, log_start_);
+    disk_->observe();
+    check(values_.size());
+  }
+
+  std::vector<int64_t> read_kept() {
+    const int64_t start = partition_->ends().log_start_offset;
+    EXPECT_EQ(start, log_start_) << "the log start has moved";
+    return read_values(*partition_, start);
   }
 
   void prewrite() {
@@ -95,18 +128,24 @@ class History {
     disk_->observe();
     // The sync of a lease may be the one that failed; then nothing was published.
     if (partition_->ends().log_end_offset == end) return;
-    for (int64_t i = 0; i < count; ++i) values_.push_back(next_value_ + i);
-    next_value_ += count;
+    add(count, end);
     next_offset_ = std::max(next_offset_, partition_->ends().log_end_offset);
-    batch_ends_.push_back(values_.size());
     check(values_.size());
     if (random_() % 4 == 0) return lose_power();
     partition_.reset();
     log_.reset();
     open();
-    given_up_.assign(values_.begin() + static_cast<std::ptrdiff_t>(durable_), values_.end());
-    values_.resize(durable_);
+    const auto lost = static_cast<std::ptrdiff_t>(std::max(durable_, kept_from_));
+    given_up_.assign(values_.begin() + lost, values_.end());
+    given_up_offsets_.assign(offsets_.begin() + lost, offsets_.end());
+    shrink_to(std::max(durable_, kept_from_));
     check(values_.size());
+  }
+
+  void shrink_to(size_t count) {
+    if (count < values_.size()) values_.resize(count);
+    if (count < offsets_.size()) offsets_.resize(count);
+    std::erase_if(batch_ends_, [&](size_t end) { return end > count; });
   }
 
   // Ended in order, and opened again in the same boot.
@@ -129,16 +168,19 @@ class History {
     open();
     // A prefix, of whole batches, of at least what was synced. What a failed sync cost may come
     // back as long as nothing was appended after it.
-    const std::vector<int64_t> found = read_values(*partition_);
+    const std::vector<int64_t> found = read_kept();
     values_.insert(values_.end(), given_up_.begin(), given_up_.end());
+    offsets_.insert(offsets_.end(), given_up_offsets_.begin(), given_up_offsets_.end());
     given_up_.clear();
-    ASSERT_GE(found.size(), durable_);
-    ASSERT_LE(found.size(), values_.size());
-    ASSERT_TRUE(std::equal(found.begin(), found.end(), values_.begin()));
-    ASSERT_TRUE(found.empty() || std::count(batch_ends_.begin(), batch_ends_.end(), found.size()));
+    given_up_offsets_.clear();
+    const size_t end = kept_from_ + found.size();
+    ASSERT_GE(end, durable_);
+    ASSERT_LE(end, values_.size());
+    ASSERT_TRUE(std::equal(found.begin(), found.end(),
+                           values_.begin() + static_cast<std::ptrdiff_t>(kept_from_)));
+    ASSERT_TRUE(found.empty() || std::count(batch_ends_.begin(), batch_ends_.end(), end));
     if (is_verified) expect_verified(found.size());
-    values_ = found;
-    std::erase_if(batch_ends_, [&](size_t end) { return end > found.size(); });
+    shrink_to(end);
     // What was read back after a boot is on the disk.
     durable_ = values_.size();
   }
@@ -165,9 +207,10 @@ class History {
   }
 
   void check(size_t count) {
-    const std::vector<int64_t> found = read_values(*partition_);
-    ASSERT_EQ(found.size(), count);
-    ASSERT_EQ(found, values_);
+    const std::vector<int64_t> found = read_kept();
+    ASSERT_EQ(kept_from_ + found.size(), count);
+    ASSERT_TRUE(std::equal(found.begin(), found.end(),
+                           values_.begin() + static_cast<std::ptrdiff_t>(kept_from_)));
   }
 
   std::mt19937_64 random_;
@@ -179,9 +222,13 @@ class History {
 
   // The model.
   std::vector<int64_t> values_;
+  std::vector<int64_t> offsets_;  // of values_
   std::vector<size_t> batch_ends_;
+  size_t kept_from_ = 0;  // values_ before it were deleted
+  int64_t log_start_ = 0;
   std::vector<int64_t> given_up_;  // values behind values_ that a failed sync cost
-  size_t durable_ = 0;             // values
+  std::vector<int64_t> given_up_offsets_;
+  size_t durable_ = 0;  // values
   int64_t next_value_ = 0;
   int64_t next_offset_ = 0;
   uint64_t last_sequence_ = 0;

@@ -1,0 +1,217 @@
+"""Removing old records: by age, by size, and up to an offset."""
+
+from __future__ import annotations
+
+import operator
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from pystream import _native, config
+from pystream.errors import ConfigError, UnknownTopicError
+from pystream.log.kernel_lock import KernelLock
+from pystream.log.offsets import check_whole
+from pystream.log.pinned import pinned_bytes
+from pystream.types import TopicPartition
+
+if TYPE_CHECKING:
+    from pystream.log.log_topics import LogTopics
+    from pystream.log.topic import Topic
+
+__all__ = ["RemovedRecords", "apply_retention", "delete_records", "look_after", "retention_lock"]
+
+
+class RemovedRecords(NamedTuple):
+    """What retention did to a partition.
+
+    Attributes
+    ----------
+    topic : str
+    partition : int
+    log_start_offset : int
+        The first offset that is kept.
+    removed_records : int
+        Offsets by which the log start offset was raised.
+    removed_segments : int
+        Files that were removed.
+    removed_bytes : int
+        Of those files.
+    pinned_bytes : int
+        Of files of the partition, removed now or before, which batches, arrays and readers of any
+        process still hold, so that the disk has them until the last is gone. Processes of other
+        users count where the system lets them be seen.
+    """
+
+    topic: str
+    partition: int
+    log_start_offset: int
+    removed_records: int
+    removed_segments: int
+    removed_bytes: int
+    pinned_bytes: int
+
+
+def retention_lock(directory: str) -> KernelLock:
+    """Return the lock of whoever looks after retention in a log."""
+    path = os.path.join(directory, "retention.lock")
+    return KernelLock(path, what=f"retention in {directory}")
+
+
+def delete_records(
+    log: LogTopics, offsets: Mapping[TopicPartition, int] | Mapping[tuple[str, int], int]
+) -> dict[TopicPartition, int]:
+    """Do what :meth:`Log.delete_records` says."""
+    log.check_writable("delete records")
+    _check_offsets(offsets)
+    wanted = []
+    for name, offset in offsets.items():
+        place = TopicPartition(*name)
+        topic = log.topic(place.topic)
+        partition = topic.native_partition(place.partition)
+        before = check_whole(place, offset)
+        if before == -1:
+            before = partition.ends().log_end_offset
+        wanted.append((place, topic, partition, before))
+    starts = {}
+    for place, topic, partition, before in wanted:
+        starts[place] = _delete(log, topic, place.partition, partition, before).log_start_offset
+    return starts
+
+
+def apply_retention(
+    log: LogTopics, topics: str | Iterable[str] | None = None, *, now_us: int | None = None
+) -> list[RemovedRecords]:
+    """Do what :meth:`Log.apply_retention` says.
+
+    Parameters
+    ----------
+    now_us : int, optional
+        Instead of the wall clock.
+    """
+    log.check_writable("apply retention")
+    names = log.topics() if topics is None else [topics] if isinstance(topics, str) else topics
+    found = [log.topic(name) for name in names]
+    lock = retention_lock(log.directory)
+    try:
+        if not lock.try_acquire():
+            lock.acquire(config.parse_duration_us(config.LOCK_TIMEOUT))
+        return look_after(log, found, now_us=now_us)
+    finally:
+        lock.close()
+
+
+def look_after(
+    log: LogTopics, topics: Iterable[Topic], *, now_us: int | None = None
+) -> list[RemovedRecords]:
+    """Remove what topics need not keep; the caller has the lock.
+
+    Partitions of topics that are deleted meanwhile are left out.
+    """
+    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    done = []
+    for topic in topics:
+        if topic.retention is None and topic.retention_bytes is None:
+            continue
+        for number in range(topic.partitions):
+            try:
+                done.append(_look_after_partition(log, topic, number, now_us))
+            except UnknownTopicError:
+                break
+    return done
+
+
+def _look_after_partition(log: LogTopics, topic: Topic, number: int, now_us: int) -> RemovedRecords:
+    partition = topic.native_partition(number)
+    before = partition.ends().log_start_offset
+    facts = partition.segment_facts()
+    start = max(_start_by_age(topic, facts, now_us), _start_by_size(topic, facts))
+    # Records of a transaction that is open have been seen by nobody.
+    start = min(start, partition.last_stable_offset())
+    if facts and start >= facts[-1].end_offset > before:
+        # All of the active segment is old: the next append begins another, and then it can go.
+        partition.end_segment()
+    result = _delete(log, topic, number, partition, max(start, before))
+    place = os.path.join(
+        log.directory, "topics", topic.description.id.hex(), str(operator.index(number))
+    )
+    return RemovedRecords(
+        topic.name,
+        number,
+        result.log_start_offset,
+        result.log_start_offset - before,
+        result.segments,
+        result.bytes,
+        pinned_bytes(place),
+    )
+
+
+def _start_by_age(topic: Topic, facts: list[_native.SegmentFacts], now_us: int) -> int:
+    """Return behind the last segment, from the first on, in which every record is old enough."""
+    kept_us = topic.description.config.retention_us
+    start = 0
+    if kept_us is None:
+        return start
+    for segment in facts:
+        if segment.last_append_us >= now_us - kept_us:
+            break
+        start = segment.end_offset
+    return start
+
+
+def _start_by_size(topic: Topic, facts: list[_native.SegmentFacts]) -> int:
+    """Return behind the segments without which there is still as much as is to be kept."""
+    kept = topic.retention_bytes
+    start = 0
+    if kept is None:
+        return start
+    total = sum(segment.bytes for segment in facts)
+    for segment in facts:
+        if segment.is_active or total - segment.bytes < kept:
+            break
+        total -= segment.bytes
+        start = segment.end_offset
+    return start
+
+
+def _delete(
+    log: LogTopics, topic: Topic, number: int, partition: _native.Partition, offset: int
+) -> _native.RemovalResult:
+    """Raise a partition's log start offset, with all that is known of producers kept."""
+    if not 0 <= offset <= partition.ends().log_end_offset:
+        return partition.delete_records(offset)  # raises, naming both ends
+    if offset > partition.ends().log_start_offset:
+        _keep_floors(log, topic, number, partition)
+    return partition.delete_records(offset)
+
+
+def _keep_floors(log: LogTopics, topic: Topic, number: int, partition: _native.Partition) -> None:
+    """Note what the batches of a partition say of producers with names, before some are gone.
+
+    It holds for ever, because it is on the disk by then; the next producer of a name reads on from
+    there.
+    """
+    topic_id = topic.description.id
+    floors = []
+    for name, producer_id, epoch, position in log.catalog.producers_of(topic_id, number):
+        writer = _native.TopicWriter(
+            [partition],
+            producer_id=producer_id,
+            producer_epoch=epoch,
+            producer_name=name,
+            positions=[position],
+        )
+        ((next_offset, incarnation, last, complete),) = writer.positions()
+        floors.append((producer_id, (next_offset, incarnation, last, max(complete, position[3]))))
+    if floors:
+        partition.sync()
+        log.catalog.save_floors(topic_id, number, floors)
+
+
+def _check_offsets(offsets: object) -> None:
+    """Raise ConfigError unless there are offsets of partitions."""
+    if not isinstance(offsets, Mapping):
+        raise ConfigError(
+            f"offsets is {offsets!r}. Pass a mapping of TopicPartition to the offset before which "
+            "records are deleted."
+        )
