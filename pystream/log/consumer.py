@@ -232,6 +232,11 @@ class Consumer(ConsumerReading):
             return set(self._subscription.topics)
         return set(self._subscription.names_in(self._log.topics()))
 
+    @property
+    def member_id(self) -> str | None:
+        """What the group calls the consumer, as :meth:`Log.describe_group` does; None outside."""
+        return None if self._group is None else self._group.member_id
+
     # -- committed offsets ---------------------------------------------------------------------
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:

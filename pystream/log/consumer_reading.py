@@ -133,6 +133,15 @@ class ConsumerReading:
         self._leave_record()
         return self._polled(self._next(most, config.parse_timeout_us(timeout)), most)
 
+    @property
+    def timeout(self) -> timedelta | None:
+        """How long iteration waits for the next record; it may be set between two of them."""
+        return None if self._timeout_us is None else timedelta(microseconds=self._timeout_us)
+
+    @timeout.setter
+    def timeout(self, value: str | timedelta | None) -> None:
+        self._timeout_us = config.parse_timeout_us(value)
+
     def metrics(self) -> dict[str, dict[str, int]]:
         """Return counters by group and name, as Kafka's clients have them."""
         return self._fetcher.metrics.by_group()

@@ -33,7 +33,7 @@ def test_optional_libraries_are_imported_where_they_are_used(path: Path) -> None
 
 @pytest.fixture
 def imagined(tmp_path: Path) -> Package:
-    for part in ("pipeline", "engines", "connectors", "_native", "log", "cli"):
+    for part in ("pipeline", "engines", "connectors", "_native", "log", "cli", "compat"):
         (tmp_path / "pystream" / part).mkdir(parents=True)
     (tmp_path / "pystream" / "errors.py").touch()
     (tmp_path / "pystream" / "_native" / "_core.pyi").touch()
@@ -61,6 +61,8 @@ def _breaches(package: Package, place: str, source: str) -> list[str]:
         ("log/topic.py", "from pystream._native._core import Log"),
         ("log/topic.py", "from pystream._native import _core"),
         ("errands.py", ""),
+        ("cli/main.py", "from pystream.compat import kafka"),
+        ("compat/reader.py", "from pystream.pipeline import Environment"),
     ],
 )
 def test_forbidden_import_is_reported(imagined: Package, place: str, source: str) -> None:
@@ -75,6 +77,7 @@ def test_forbidden_import_is_reported(imagined: Package, place: str, source: str
         ("pipeline/stream.py", "from ..engines.local import run\nimport numpy"),
         ("cli/main.py", "import pystream as ps\nfrom pystream import col"),
         ("_native/__init__.py", "from pystream._native._core import Log"),
+        ("compat/reader.py", "from pystream.log import Log\nfrom pystream import errors"),
     ],
 )
 def test_allowed_import_is_not_reported(imagined: Package, place: str, source: str) -> None:
@@ -88,3 +91,13 @@ def test_eager_import_is_told_from_a_lazy_one(imagined: Package) -> None:
     assert imagined.eager_optional_imports(path) == set()
     path.write_text("try:\n    import pyarrow.compute\nexcept ImportError:\n    pass\n")
     assert imagined.eager_optional_imports(path) == {"pyarrow"}
+
+
+def test_nothing_imports_the_libraries_that_compat_stands_in_for() -> None:
+    """They are compared with it by tests, and never needed."""
+    for path in PACKAGE.modules():
+        text = path.read_text()
+        for line in text.splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                assert words[1].split(".")[0] not in {"confluent_kafka", "kafka"}, (path, line)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,24 @@ def test_consumer_made_before_a_fork_is_the_parents(log: ps.Log) -> None:
 
 
 # -- single records --------------------------------------------------------------------------------
+
+
+def test_timeout_may_be_set_between_two_records(log: ps.Log) -> None:
+    log.create_topic("t")
+    with log.producer() as producer:
+        producer.send("t", b"a")
+    with log.consumer("t", auto_offset_reset="earliest") as consumer:
+        assert consumer.timeout is None
+        records = iter(consumer)
+        assert next(records).value == b"a"
+        consumer.timeout = "10ms"
+        assert consumer.timeout == timedelta(milliseconds=10)
+        assert next(records, None) is None
+        with log.producer() as producer:
+            producer.send("t", b"b")
+        assert next(records).value == b"b"  # the same iterator goes on
+        with pytest.raises(ps.errors.ConfigError, match="timeout"):
+            consumer.timeout = 5  # type: ignore[assignment]
 
 
 def test_iteration_yields_records_and_ends_after_the_timeout(log: ps.Log) -> None:

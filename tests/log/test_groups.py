@@ -33,6 +33,14 @@ def log(tmp_path: Path) -> Iterator[ps.Log]:
 # -- sharing ---------------------------------------------------------------------------------------
 
 
+def test_member_knows_what_the_group_calls_it(log: ps.Log) -> None:
+    with log.consumer(group_id="g") as outside, log.consumer() as alone:
+        assert (outside.member_id, alone.member_id) == (None, None)
+        with log.consumer("orders", group_id="g") as member:
+            (described,) = log.describe_group("g").members
+            assert described.member_id == member.member_id
+
+
 def test_members_share_partitions_and_keep_what_they_have(log: ps.Log) -> None:
     first = join(log)
     assert shares(first) == [4]

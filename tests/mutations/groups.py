@@ -3,6 +3,7 @@
 from tests.mutations import (
     aggregate_rules,
     clock_rules,
+    compat_rules,
     count_rules,
     group_rules,
     log_rules,
@@ -88,13 +89,15 @@ GROUPS = {
         ),
     ),
     "groups": Group(
-        group_rules.MUTATIONS,
+        group_rules.MUTATIONS + compat_rules.MUTATIONS,
         native_tests=(),
         python_tests=(
             "tests/log/test_groups_model.py",
             "tests/log/test_groups.py",
             "tests/log/test_groups_life.py",
             "tests/log/test_groups_crash.py",
+            "tests/compat/test_confluent.py",
+            "tests/compat/test_python.py",
         ),
     ),
 }
