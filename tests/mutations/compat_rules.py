@@ -4,7 +4,7 @@ from tests.mutations.mutation import Edit, Mutation
 
 READER = "pystream/compat/reader.py"
 PRODUCER = "pystream/compat/confluent_kafka/producer.py"
-CONSUMER = "pystream/compat/confluent_kafka/consumer.py"
+CONSUMER = "pystream/compat/confluent_kafka/consumer_offsets.py"
 PYTHON = "pystream/compat/kafka/consumer.py"
 
 MUTATIONS = (

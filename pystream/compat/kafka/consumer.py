@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +12,7 @@ from typing import Any, Self
 from pystream import errors
 from pystream._native import Record
 from pystream.compat.group_identity import GroupIdentity
+from pystream.compat.kafka.consumer_offsets import ConsumerOffsets, checked
 from pystream.compat.kafka.errors import (
     IllegalStateError,
     KafkaConfigurationError,
@@ -19,7 +20,6 @@ from pystream.compat.kafka.errors import (
     NoOffsetForPartitionError,
     raised,
 )
-from pystream.compat.kafka.future import Future
 from pystream.compat.kafka.listeners import (
     AsyncConsumerRebalanceListener,
     ConsumerRebalanceListener,
@@ -30,8 +30,6 @@ from pystream.compat.kafka.structs import (
     ConsumerGroupMetadata,
     ConsumerRecord,
     MemberState,
-    OffsetAndMetadata,
-    OffsetAndTimestamp,
 )
 from pystream.compat.kafka.translated import translated
 from pystream.compat.reader import Reader
@@ -47,7 +45,7 @@ _ONE_WAY = (
 )
 
 
-class KafkaConsumer:
+class KafkaConsumer(ConsumerOffsets):
     """Reads topics record by record or in polls, alone or as a member of a group.
 
     Parameters
@@ -263,16 +261,12 @@ class KafkaConsumer:
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions, without the group's sharing."""
         self._check_open()
-        names = [_checked(partition) for partition in partitions]
+        names = [checked(partition) for partition in partitions]
         if not names:
             self.unsubscribe()
             return
         self._choose_way("assign")
         self._reader.assign(dict.fromkeys(names))
-
-    def assignment(self) -> set[TopicPartition]:
-        """Return the partitions that are read."""
-        return self._reader.consumer.assignment()
 
     def subscription(self) -> set[str] | None:
         """Return the topics subscribed to, or None."""
@@ -295,123 +289,7 @@ class KafkaConsumer:
         """Return the partitions that are paused."""
         return self._reader.consumer.paused()
 
-    # -- positions -------------------------------------------------------------------------------
-
-    @translated
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on from an offset; where none is, ``auto_offset_reset`` decides."""
-        _checked(partition)
-        if not isinstance(offset, int) or offset < 0:
-            raise ValueError("Offset must be >= 0")
-        if partition not in self.assignment():
-            raise ValueError("Unassigned partition")
-        self._reader.seek(partition, offset)
-
-    @translated
-    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
-        """Go to the first record of these partitions, or of all."""
-        for name in self._some(partitions):
-            self._reader.go_to(name, is_end=False)
-
-    @translated
-    def seek_to_end(self, *partitions: TopicPartition) -> None:
-        """Go behind the last record of these partitions, or of all."""
-        for name in self._some(partitions):
-            self._reader.go_to(name, is_end=True)
-
-    @translated
-    def position(self, partition: TopicPartition, timeout_ms: float | None = None) -> int:
-        """Return the offset of the next record."""
-        self._check_assigned(partition)
-        return self._reader.consumer.position(partition)
-
-    @translated
-    def highwater(self, partition: TopicPartition) -> int:
-        """Return the offset of the next record that will be written."""
-        self._check_assigned(partition)
-        return self._reader.consumer.end_offsets([partition])[partition]
-
-    @translated
-    def beginning_offsets(
-        self, partitions: Iterable[TopicPartition], timeout_ms: float | None = None
-    ) -> dict[TopicPartition, int]:
-        """Return the first offset that is kept, by partition."""
-        return self._reader.consumer.beginning_offsets(partitions)
-
-    @translated
-    def end_offsets(
-        self, partitions: Iterable[TopicPartition], timeout_ms: float | None = None
-    ) -> dict[TopicPartition, int]:
-        """Return the next offset to be written, by partition."""
-        return self._reader.consumer.end_offsets(partitions)
-
-    @translated
-    def offsets_for_times(
-        self, timestamps: Mapping[TopicPartition, int], timeout_ms: float | None = None
-    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """Return the first record at or after so many milliseconds since 1970, by partition."""
-        for name, stamp in timestamps.items():
-            if stamp < 0:
-                raise ValueError(
-                    f"The target time for partition {name} is {stamp}. The target time cannot be "
-                    "negative."
-                )
-        sought = {name: int(stamp) * 1000 for name, stamp in timestamps.items()}
-        found = self._reader.consumer.offsets_for_times(sought)
-        return {
-            name: None
-            if place is None
-            else OffsetAndTimestamp(place.offset, place.timestamp // 1000, -1)
-            for name, place in found.items()
-        }
-
-    # -- committing ------------------------------------------------------------------------------
-
-    @translated
-    def commit(
-        self,
-        offsets: Mapping[TopicPartition, OffsetAndMetadata] | None = None,
-        timeout_ms: float | None = None,
-    ) -> None:
-        """Store offsets of the group, by default all positions; they survive power loss."""
-        self._check_group()
-        self._reader.commit(self._offsets(offsets))
-
-    @translated
-    def commit_async(
-        self,
-        offsets: Mapping[TopicPartition, OffsetAndMetadata] | None = None,
-        callback: Callable[..., object] | None = None,
-    ) -> Future:
-        """Store offsets soon; ``callback(offsets, error or None)`` is called by :meth:`poll`."""
-        self._check_group()
-        future = Future()
-        rows = self._offsets(offsets)
-        told = {name: OffsetAndMetadata(offset) for name, offset in rows.items()}
-        report = callback or self._on_commit
-
-        def done(_: dict[TopicPartition, int], error: errors.StreamError | None) -> None:
-            failed = None if error is None else raised(error)
-            if failed is None:
-                future.success(told)
-            else:
-                future.failure(failed)
-            if report is not None:
-                report(told, failed)
-
-        self._reader.commit_late(rows, done)
-        return future
-
-    @translated
-    def committed(
-        self, partition: TopicPartition, metadata: bool = False, timeout_ms: float | None = None
-    ) -> int | OffsetAndMetadata | None:
-        """Return the group's committed offset, or None."""
-        self._check_group()
-        _checked(partition)
-        self._reader.store_late()
-        offset = self._reader.consumer.committed(partition)
-        return OffsetAndMetadata(offset) if metadata and offset is not None else offset
+    # -- the group -------------------------------------------------------------------------------
 
     def group_metadata(self) -> ConsumerGroupMetadata:
         """Return what ``KafkaProducer.send_offsets_to_transaction`` needs to know."""
@@ -543,57 +421,16 @@ class KafkaConsumer:
             self._reader.seek(TopicPartition(error.topic, error.partition), error.next_offset)
         return raised(error)
 
-    def _offsets(
-        self, offsets: Mapping[TopicPartition, OffsetAndMetadata] | None
-    ) -> dict[TopicPartition, int]:
-        if offsets is None:
-            consumer = self._reader.consumer
-            return {name: consumer.position(name) for name in consumer.assignment()}
-        rows = {}
-        for name, place in offsets.items():
-            offset = place if isinstance(place, int) else place.offset
-            assert offset is not None
-            rows[_checked(name)] = offset
-        return rows
-
     def _choose_way(self, way: str) -> None:
         if self._way not in (None, way):
             raise IllegalStateError(_ONE_WAY)
         self._way = way
 
-    def _check_open(self) -> None:
-        if self._reader.is_closed:
-            raise IllegalStateError("KafkaConsumer is closed")
-
-    def _check_group(self) -> None:
-        self._check_open()
-        if self._group_id is None:
-            raise IllegalStateError("Requires group_id")
-
-    def _check_assigned(self, partition: TopicPartition) -> None:
-        if _checked(partition) not in self.assignment():
-            raise IllegalStateError("Partition is not assigned")
-
     def _assigned_names(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
-        names = [_checked(partition) for partition in partitions]
+        names = [checked(partition) for partition in partitions]
         for name in names:
             self._check_assigned(name)
         return names
-
-    def _some(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        names = [_checked(partition) for partition in partitions] or sorted(self.assignment())
-        if not names:
-            raise ValueError("No partitions are currently assigned")
-        for name in names:
-            if name not in self.assignment():
-                raise ValueError(f"Unassigned partition: {name}")
-        return names
-
-
-def _checked(partition: object) -> TopicPartition:
-    if not isinstance(partition, TopicPartition):
-        raise TypeError("partition must be a TopicPartition namedtuple")
-    return partition
 
 
 def _run(outcome: object) -> None:
