@@ -15,7 +15,11 @@ Row = dict[str, object]
 class Hidden:
     """What takes an offset and is shown to no reader: an aborted record, or a marker."""
 
-    is_marker: bool
+    row: Row | None  # None: a marker
+
+    @property
+    def is_marker(self) -> bool:
+        return self.row is None
 
 
 class Refused(Exception):
@@ -86,11 +90,11 @@ class LogModel:
         """Append records to partitions, all of which count or none; each gets a marker."""
         topic = self._topic(name)
         for partition, its in rows.items():
-            shown: list[Row | Hidden] = [dict(row) for row in its]
+            copies = [dict(row) for row in its]
             topic.partitions[partition] += (
-                shown if is_committed else [Hidden(is_marker=False)] * len(its)
+                copies if is_committed else [Hidden(row) for row in copies]
             )
-            topic.partitions[partition].append(Hidden(is_marker=True))
+            topic.partitions[partition].append(Hidden(None))
 
     def delete_records(self, name: str, partition: int, offset: int) -> int:
         """Delete what is before an offset; return the log start offset, which never goes back.
@@ -141,10 +145,14 @@ class LogModel:
         ]
 
     def offset_for_time(self, name: str, partition: int, column: str, time: int) -> int | None:
-        """Return the first offset with a value of at least `time`; nulls are no time."""
+        """Return the first offset with a value of at least `time`; nulls are no time.
+
+        As in Kafka, it may be that of an aborted record: reading goes on behind it.
+        """
         topic = self._topic(name)
-        for offset, row in enumerate(topic.partitions[partition]):
-            value = row.get(column)
+        for offset, record in enumerate(topic.partitions[partition]):
+            row = record.row if isinstance(record, Hidden) else record
+            value = None if row is None else row.get(column)
             if offset >= topic.starts[partition] and isinstance(value, int) and value >= time:
                 return offset
         return None
