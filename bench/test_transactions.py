@@ -46,7 +46,7 @@ def test_transactions(benchmark: Any, log: ps.Log, acks: str, records: int) -> N
             title=f"transactions of {records} record{'s' * (records > 1)}, {acks}",
             amount=1,
             unit="transactions",
-            rival=Rival("the same without transactions", lambda: send(plain), aim=0.02),
+            rival=Rival("the same without transactions", lambda: send(plain), aim=0.01),
             rounds=100,
         )
 

@@ -94,7 +94,9 @@ class Fetcher:
     def __init__(self, log: OpenLog, *, on_corruption: OnCorruption = "raise") -> None:
         self._log = log
         self._arrivals = Arrivals(log.native)
-        self._settle_at = 0.0  # when transactions in the way are looked at again
+        # Transactions that were in the way at the last look, and when they are looked at again.
+        self._settled: dict[AssignedPartition, int] = {}
+        self._settle_at = 0.0
         self._is_skipping = on_corruption == "skip"
         # Reading a batch ahead costs next to nothing, unless it is verified for that.
         self._fetch_batches = 1 if self._is_skipping else config.FETCH_BATCHES
@@ -167,32 +169,34 @@ class Fetcher:
     @property
     def is_held_up(self) -> bool:
         """Whether a partition has records of a transaction that is not decided yet."""
-        return any(
-            assigned.reader.undecided is not None
-            for assigned in self._assigned
-            if not assigned.is_paused
-        )
+        return bool(self._held_up())
 
     def settle(self) -> bool:
         """Do what can be done about transactions in the way; return whether there may be more."""
-        if self._log.is_read_only or not self.is_held_up:
+        if self._log.is_read_only:
             return False
+        held_up = self._held_up()
         now = time.monotonic()
-        if now < self._settle_at:
+        if not held_up or (now < self._settle_at and held_up.items() <= self._settled.items()):
             return False
+        self._settled = held_up
         self._settle_at = now + config.TRANSACTION_LOOK_SECONDS / 2
         with fork.importing:
             from pystream.log.transaction_rescue import settle  # noqa: PLC0415  few logs need it
 
-        held_up = [
-            assigned.partition
-            for assigned in self._assigned
-            if not assigned.is_paused and assigned.reader.undecided is not None
-        ]
         try:
-            return settle(self._log, held_up)
+            return settle(self._log, [assigned.partition for assigned in held_up])
         except (StorageError, RequestTimeoutError):
             return False  # who reads need not be able to write: it waits, and tries again
+
+    def _held_up(self) -> dict[AssignedPartition, int]:
+        """Return the transactions that partitions wait for."""
+        found = {}
+        for assigned in self._assigned:
+            undecided = None if assigned.is_paused else assigned.reader.undecided
+            if undecided is not None:
+                found[assigned] = undecided.transaction_id
+        return found
 
     def interrupt(self) -> None:
         """End a wait that is going on, in any thread or task: something has changed."""

@@ -66,19 +66,19 @@ def settle(log: OpenLog, partitions: Iterable[Partition]) -> bool:
         for found in partition.open_transactions():
             with log.catalog.reading() as connection:
                 row = find_transaction(connection, found.transaction_id)
-            if row is None:
-                # It never was decided: a row goes only when all markers are on the disk. But where
-                # its marker was damaged, nobody can say.
-                if not found.is_doubtful:
-                    partition.end_transaction(
-                        found.transaction_id,
-                        producer_id=found.producer_id,
-                        producer_epoch=found.producer_epoch + 1,
-                        is_commit=False,
-                    )
-                    is_done = True
+            # Without a row it never was decided: one goes only when all markers are on the disk.
+            # But where its marker was damaged, nobody can say.
+            absent = OPEN if found.is_doubtful else ABORTED
+            state = absent if row is None else _finish(log, row)
+            if state == OPEN:
                 continue
-            is_done |= _finish(log, row)
+            partition.end_transaction(
+                found.transaction_id,
+                producer_id=found.producer_id,
+                producer_epoch=found.producer_epoch + 1,
+                is_commit=state == COMMITTED,
+            )
+            is_done = True
     return is_done
 
 
@@ -103,15 +103,15 @@ def abort_orphan(log: OpenLog, row: TransactionRow) -> str:
     return state
 
 
-def _finish(log: OpenLog, row: TransactionRow) -> bool:
+def _finish(log: OpenLog, row: TransactionRow) -> str:
+    """Complete a transaction that is decided, or that nobody will decide; return its state."""
     is_owned = is_owner_alive(log, row)
-    if row.state == OPEN:
-        if is_owned and not is_overdue(row):
-            return False
-        abort_orphan(log, row)
-        return True
-    complete(log, row, is_owned=is_owned)
-    return True
+    if row.state != OPEN:
+        complete(log, row, is_owned=is_owned)
+        return row.state
+    if is_owned and not is_overdue(row):
+        return OPEN
+    return abort_orphan(log, row)
 
 
 def complete(log: OpenLog, row: TransactionRow, *, is_owned: bool) -> None:

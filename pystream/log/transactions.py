@@ -32,6 +32,7 @@ from pystream.log.transaction_rows import (
     epoch_of,
     find_transaction,
     open_count,
+    raise_epoch,
     register_partitions,
     remove_transactions,
     slots_of_transactions,
@@ -235,6 +236,7 @@ class Transactions:
         if self._is_entered:
             with self._log.catalog.writing() as connection:
                 state = decide(connection, self.transaction_id, ABORTED)
+                raise_epoch(connection, self.producer_id, self.epoch)  # also without a row
                 epoch = epoch_of(connection, self.producer_id)
             self._log.catalog.note_change()
             if epoch != self.epoch + 1:
@@ -317,7 +319,7 @@ class Transactions:
         row = find_transaction(connection, self.transaction_id)
         if row is not None and row.state == OPEN:
             return
-        if epoch != self.epoch + 1:
+        if epoch not in (self.epoch, self.epoch + 1):
             raise self._fenced(epoch)
         raise InvalidTransactionStateError(
             f"transaction {self.transaction_id} of {self.name!r} was aborted by another process: "

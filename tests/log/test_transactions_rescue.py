@@ -222,3 +222,37 @@ def test_a_record_that_cannot_be_appended_leaves_only_an_abort(path, monkeypatch
             producer.send("b", {"n": 4})
         producer.close()
         assert values(log, "b") == [4]
+
+
+def test_a_transaction_in_the_way_behind_another_is_settled_at_once_too(path):
+    """Also by a consumer that does not wait, and was held up a moment ago."""
+    with ps.open(path) as log:
+        expected = []
+        with log.consumer("b", auto_offset_reset="earliest", timeout="0s") as consumer:
+            for number in range(20):
+                dead = log.producer(transactional_id=f"t{number}", linger="0s")
+                dead.begin_transaction()
+                dead.send("b", {"n": -1}).result()
+                dead._transactions._liveness.close()  # as when its process dies
+                with log.producer() as plain:
+                    plain.send("b", {"n": number})
+                expected.append(number)
+            assert [record["n"] for record in consumer] == expected
+
+
+def test_a_transaction_without_a_row_was_never_decided(path):
+    """Its row was lost with the catalog, say, or its writer woke up behind the abort."""
+    with ps.open(path) as log:
+        producer = log.producer(transactional_id="t", linger="0s")
+        producer.begin_transaction()
+        producer.send("b", {"n": 1}).result()
+        with log.catalog.writing() as connection:
+            connection.execute("DELETE FROM transactions")
+            connection.execute("DELETE FROM transaction_partitions")
+        with log.producer() as plain:
+            plain.send("b", {"n": 2})
+        assert values(log, "b") == [2]
+        with pytest.raises(ps.errors.ClientError):
+            producer.commit_transaction()
+        producer.abort_transaction()
+        producer.close()
