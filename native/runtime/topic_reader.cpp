@@ -37,6 +37,19 @@ std::vector<ErrorFact> facts_of(const std::string& name, const storage::LogBatch
           {"offset", offset}};
 }
 
+// While records are deleted, the log start offset may rise between two looks.
+std::unique_ptr<storage::PartitionReader> reader_from_start(storage::Partition& partition) {
+  for (;;) {
+    const int64_t log_start = partition.ends().log_start_offset;
+    try {
+      return partition.reader(log_start);
+    } catch (const Error& error) {
+      const bool has_risen = partition.ends().log_start_offset > log_start;
+      if (error.code() != ErrorCode::kOffsetOutOfRange || !has_risen) throw;
+    }
+  }
+}
+
 }  // namespace
 
 TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
@@ -81,9 +94,10 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   }
   for (size_t p = 0; p < spec_.partitions.size(); ++p) {
     Input input;
-    input.position = spec_.start_offsets.empty() ? spec_.partitions[p]->ends().log_start_offset
-                                                 : spec_.start_offsets[p];
-    input.reader = spec_.partitions[p]->reader(input.position);
+    input.reader = spec_.start_offsets.empty()
+                       ? reader_from_start(*spec_.partitions[p])
+                       : spec_.partitions[p]->reader(spec_.start_offsets[p]);
+    input.position = input.reader->position();
     input.reader->set_on_corruption(spec_.on_corruption);
     input.reader->set_isolation(spec_.isolation);
     inputs_.push_back(std::move(input));

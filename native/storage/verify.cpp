@@ -39,6 +39,19 @@ std::string first_sentence(const std::string& message) {
   return end == std::string::npos ? message : message.substr(0, end);
 }
 
+// While records are deleted, the log start offset may rise between two looks.
+std::unique_ptr<PartitionReader> reader_from_start(Partition& partition) {
+  for (;;) {
+    const int64_t log_start = partition.ends().log_start_offset;
+    try {
+      return partition.reader(log_start);
+    } catch (const Error& error) {
+      const bool has_risen = partition.ends().log_start_offset > log_start;
+      if (error.code() != ErrorCode::kOffsetOutOfRange || !has_risen) throw;
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<Partition> PartitionVerifier::open_partition(
@@ -74,7 +87,7 @@ PartitionVerifier::PartitionVerifier(const std::string& log_directory, const std
   end_ = published_.data_end_offset;
   look_at_control_page();
   look_at_files();
-  reader_ = partition_->reader(ends.log_start_offset);
+  reader_ = reader_from_start(*partition_);
 }
 
 PartitionVerifier::~PartitionVerifier() = default;
@@ -168,6 +181,13 @@ void PartitionVerifier::take_batch() {
     bytes_done_ += static_cast<int64_t>(batch->header().total_length);
     check_batch(*batch);
   } catch (const Error& error) {
+    const int64_t log_start = partition_->ends().log_start_offset;
+    if (error.code() == ErrorCode::kOffsetOutOfRange && log_start > reader_->position()) {
+      // Deleted meanwhile: the rest is what there is to verify.
+      has_previous_ = false;
+      reader_ = reader_from_start(*partition_);
+      return;
+    }
     if (error.code() != ErrorCode::kCorruptRecord && error.code() != ErrorCode::kStorage) throw;
     add_damage(error);
   }

@@ -198,6 +198,22 @@ TEST_F(LogRetentionTest, ReadersOfAnotherProcessAreToldAndNotSurprised) {
   EXPECT_EQ(theirs->pinned_bytes(), 0) << "a process that looks lets go of what was removed";
 }
 
+TEST_F(LogRetentionTest, VerifyingGoesOnWhileRecordsAreDeleted) {
+  open();
+  fill(60);
+  PartitionVerifier verifier(directory_.path(), "orders", test_options().topic_id, 0);
+  ASSERT_TRUE(verifier.step(1'000));
+  partition_->delete_records(3'333);
+  ASSERT_TRUE(verifier.step(1'000));
+  partition_->delete_records(5'000);
+  while (verifier.step(1'000)) {
+  }
+  for (const Finding& finding : verifier.findings()) {
+    EXPECT_TRUE(finding.is_note) << finding.kind << ": " << finding.what;
+  }
+  EXPECT_EQ(verifier.summary().lost_records, 0);
+}
+
 TEST_F(LogRetentionTest, FactsOfSegmentsTellTheirEndsAndAppendTimes) {
   auto clock = std::make_shared<ManualClock>(1'000);
   LogOptions options;
