@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pystream import config
@@ -12,13 +13,28 @@ from pystream.errors import ConfigError, NotSupportedError
 if TYPE_CHECKING:
     from pystream.log import Topic
 
-__all__ = ["IGNORED", "NOT_BUILT", "TRANSLATED", "TopicConfig", "settings_of", "topic_configs"]
+__all__ = [
+    "DEFAULTS",
+    "IGNORED",
+    "NOT_BUILT",
+    "TRANSLATED",
+    "TopicConfig",
+    "settings_of",
+    "topic_configs",
+]
 
 _LOGGER = logging.getLogger("pystream.compat")
 
-TRANSLATED = frozenset(
-    ["compression.type", "segment.bytes", "message.timestamp.type", "cleanup.policy"]
-)
+# As Kafka names them, with what a log has when nothing is said.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "cleanup.policy": {"cleanup_policy": "delete"},
+    "compression.type": {"compression": "none"},
+    "message.timestamp.type": {"timestamp_type": "create_time"},
+    "retention.bytes": {"retention_bytes": None},
+    "retention.ms": {"retention": None},
+    "segment.bytes": {"segment_bytes": config.SEGMENT_BYTES},
+}
+TRANSLATED = frozenset(DEFAULTS)
 
 # Of replicas, caches and index files: a log has none of them.
 IGNORED = frozenset(
@@ -34,8 +50,6 @@ IGNORED = frozenset(
 
 # A value that asks for nothing is taken.
 NOT_BUILT = {
-    "retention.ms": "-1",
-    "retention.bytes": "-1",
     "segment.ms": "-1",
     "delete.retention.ms": None,
     "min.compaction.lag.ms": "0",
@@ -58,7 +72,7 @@ class TopicConfig(NamedTuple):
 
 
 def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
-    """Return the arguments of :meth:`Log.create_topic` that a topic's configuration means.
+    """Return what `Log.create_topic` and `Log.alter_topic` take for a topic's configuration.
 
     Raises
     ------
@@ -78,9 +92,15 @@ def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
             settings["timestamp_type"] = _choice(name, value, _STAMPS)
         elif name == "segment.bytes":
             settings["segment_bytes"] = _whole(name, value)
+        elif name == "retention.ms":
+            milliseconds = _whole(name, value)
+            limit = None if milliseconds == -1 else timedelta(milliseconds=milliseconds)
+            settings["retention"] = limit
+        elif name == "retention.bytes":
+            size = _whole(name, value)
+            settings["retention_bytes"] = None if size == -1 else size
         elif name == "cleanup.policy":
-            if value != "delete":
-                raise NotSupportedError(f'cleanup.policy "{value}" is not built. Use "delete".')
+            settings["cleanup_policy"] = value
         elif name in IGNORED:
             _LOGGER.debug("topic configuration %s has no meaning for a log", name)
         elif name in NOT_BUILT:
@@ -100,12 +120,18 @@ def topic_configs(topic: Topic) -> dict[str, TopicConfig]:
         "message.timestamp.type": TopicConfig(
             stamps[topic.timestamp_type], topic.timestamp_type == "create_time"
         ),
-        "retention.bytes": TopicConfig("-1", True),
-        "retention.ms": TopicConfig("-1", True),
+        "retention.bytes": _limit(topic.retention_bytes),
+        "retention.ms": _limit(
+            None if topic.retention is None else topic.retention // timedelta(milliseconds=1)
+        ),
         "segment.bytes": TopicConfig(
             str(topic.segment_bytes), topic.segment_bytes == config.SEGMENT_BYTES
         ),
     }
+
+
+def _limit(value: int | None) -> TopicConfig:
+    return TopicConfig("-1" if value is None else str(value), value is None)
 
 
 def _choice(name: str, value: str, known: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from pystream.compat import confluent_kafka as ck
 from pystream.compat.confluent_kafka import aio, serialization
 from pystream.compat.confluent_kafka.admin import (
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -490,3 +493,55 @@ def test_message_of_an_aborted_transaction_is_reported_as_purged(
         producer.abort_transaction()
     assert heard == [ck.KafkaError._PURGE_QUEUE]
     assert caplog.records == []
+
+
+def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -> None:
+    with AdminClient(place) as admin:
+        config = {"retention.ms": 86_400_000, "retention.bytes": "536870912"}
+        admin.create_topics([NewTopic("t", 1, config=config)])["t"].result()
+        resource = ConfigResource("topic", "t")
+
+        def described() -> dict[str, str]:
+            entries = admin.describe_configs([resource])[resource].result()
+            return {name: each.value or "" for name, each in entries.items() if not each.is_default}
+
+        assert described() == {"retention.ms": "86400000", "retention.bytes": "536870912"}
+        with ps.open(**_log(place)) as log:
+            assert log.topic("t").retention == timedelta(days=1)
+
+        def changed(name: str, value: str | None, operation: AlterConfigOpType) -> Any:
+            change = ConfigResource("topic", "t")
+            entry = ConfigEntry(name, value, incremental_operation=operation)
+            change.add_incremental_config(entry)
+            return admin.incremental_alter_configs([change])[change].exception()
+
+        assert changed("compression.type", "lz4", AlterConfigOpType.SET) is None
+        assert changed("retention.bytes", None, AlterConfigOpType.DELETE) is None
+        assert described() == {"retention.ms": "86400000", "compression.type": "lz4"}
+        appended = changed("retention.ms", "1", AlterConfigOpType.APPEND)
+        assert isinstance(appended, ps.errors.NotSupportedError)
+        wrong = changed("retention.ms", "soon", AlterConfigOpType.SET)
+        assert code_of(wrong) == "INVALID_CONFIG"
+        compacted = changed("cleanup.policy", "compact", AlterConfigOpType.SET)
+        assert isinstance(compacted, ps.errors.NotSupportedError)
+        whole = ConfigResource("topic", "t", set_config={"retention.ms": "1000"})
+        assert admin.alter_configs([whole])[whole].result() is None
+        assert described() == {"retention.ms": "1000"}
+
+        assert admin.create_partitions([NewPartitions("t", 3)])["t"].result() is None
+        assert len(admin.list_topics("t").topics["t"].partitions) == 3
+        fewer = admin.create_partitions([NewPartitions("t", 3)])["t"].exception()
+        assert fewer is not None
+        assert code_of(fewer) == "INVALID_PARTITIONS"
+
+        with ck.Producer(place) as producer:
+            for value in (b"a", b"b", b"c"):
+                producer.produce("t", value, partition=0)
+        before = ck.TopicPartition("t", 0, 2)
+        assert admin.delete_records([before])[before].result().low_watermark == 2
+        everything = ck.TopicPartition("t", 0, ck.OFFSET_END)
+        assert admin.delete_records([everything])[everything].result().low_watermark == 3
+        beyond = ck.TopicPartition("t", 0, 9)
+        error = admin.delete_records([beyond])[beyond].exception()
+        assert error is not None
+        assert code_of(error) == "OFFSET_OUT_OF_RANGE"

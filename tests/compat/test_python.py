@@ -13,7 +13,7 @@ import pytest
 import pystream as ps
 from pystream.compat import kafka
 from pystream.compat.kafka import errors
-from pystream.compat.kafka.admin import ConfigResource, NewTopic, OffsetTimestamp
+from pystream.compat.kafka.admin import AlterConfigOp, ConfigResource, NewTopic, OffsetTimestamp
 from pystream.compat.kafka.partitioner import Partitioner, murmur2
 
 SECONDS = 20.0
@@ -309,3 +309,50 @@ def test_offsets_are_committed_with_a_transaction(place: dict[str, Any]) -> None
     consumer.close()
     with reader(place, "out", isolation_level="read_committed") as copies:
         assert [record.value for record in copies] == [b"A", b"B"]
+
+
+def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -> None:
+    with kafka.KafkaAdminClient(**place) as admin:
+        admin.create_topics({"t": {"configs": {"retention.ms": 86_400_000}}})
+
+        def described() -> dict[str, str]:
+            found = admin.describe_configs([ConfigResource("topic", "t")])["topic"]["t"]
+            return {name: each["value"] for name, each in found.items()}
+
+        def altered(configs: dict[str, Any]) -> str:
+            outcome: str = admin.alter_configs([ConfigResource("topic", "t", configs)])["topic"][
+                "t"
+            ]
+            return outcome
+
+        assert described() == {"retention.ms": "86400000"}
+        assert altered({"compression.type": "lz4", "retention.ms": ("DELETE", None)}) == "OK"
+        assert described() == {"compression.type": "lz4"}
+        assert altered({"retention.ms": "soon"}).startswith("InvalidConfigurationError")
+        assert altered({"cleanup.policy": "compact"}).startswith("UnsupportedVersionError")
+        assert altered({"retention.ms": (AlterConfigOp.APPEND, 1)}).startswith("UnsupportedVersion")
+        with pytest.raises(ValueError, match=r"no\.such"):
+            altered({"no.such": 1})
+        assert admin.reset_configs([ConfigResource("topic", "t")]) == {"topic": {"t": "OK"}}
+        assert described() == {}
+
+        admin.create_partitions({"t": 2})
+        assert len(admin.describe_topics(["t"])[0]["partitions"]) == 2
+        with pytest.raises(errors.class_of("InvalidPartitionsError")):
+            admin.create_partitions({"t": 2})
+        told = admin.create_partitions({"nowhere": 2}, raise_errors=False)["results"]
+        assert [each["error_code"] for each in told] == [3]
+
+        zero = kafka.TopicPartition("t", 0)
+        with kafka.KafkaProducer(**place) as producer:
+            for value in (b"a", b"b"):
+                producer.send("t", value, partition=0)
+        kept = admin.delete_records({zero: 1})
+        assert kept == {zero: {"partition_index": 0, "low_watermark": 1, "error_code": 0}}
+        with pytest.raises(errors.class_of("OffsetOutOfRangeError")):
+            admin.delete_records({zero: 9})
+        with reader(place) as consumer:
+            consumer.assign([zero])
+            assert [record.value for record in consumer] == [b"b"]
+            consumer.seek(zero, 0)  # nothing is there any more: the policy decides
+            assert [record.offset for record in consumer] == [1]

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from pystream import errors, types
 from pystream.compat.absent import CONFLUENT_KAFKA, NotHere
 from pystream.compat.confluent_kafka.admin.requests import (
+    AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     ConfigSource,
@@ -21,6 +22,7 @@ from pystream.compat.confluent_kafka.admin.requests import (
 from pystream.compat.confluent_kafka.admin.results import (
     ConsumerGroupDescription,
     ConsumerGroupListing,
+    DeletedRecords,
     DescribeClusterResult,
     ListConsumerGroupsResult,
     ListOffsetsResultInfo,
@@ -49,7 +51,7 @@ from pystream.compat.confluent_kafka.model import (
 )
 from pystream.compat.confluent_kafka.settings import Settings
 from pystream.compat.confluent_kafka.translated import translated
-from pystream.compat.topic_configs import settings_of, topic_configs
+from pystream.compat.topic_configs import DEFAULTS, settings_of, topic_configs
 
 __all__ = ["AdminClient"]
 
@@ -158,13 +160,26 @@ class AdminClient(NotHere):
         """Give topics more partitions."""
         _check_list(new_partitions, NewPartitions)
         return {
-            new.topic: _done(lambda new=new: self._add_partitions(new))  # type: ignore[misc]
+            new.topic: _done(
+                lambda new=new: self._add_partitions(  # type: ignore[misc]
+                    new, only=kwargs.get("validate_only", False)
+                )
+            )
             for new in new_partitions
         }
 
-    def _add_partitions(self, new: NewPartitions) -> None:
-        self._log.topic(new.topic)
-        raise errors.NotSupportedError("adding partitions is not built yet.")
+    def _add_partitions(self, new: NewPartitions, *, only: bool) -> None:
+        present = self._log.topic(new.topic).partitions
+        if new.new_total_count <= present:
+            raise raised(
+                errors.ConfigError(
+                    f"topic {new.topic!r} has {present} partitions, which cannot become "
+                    f"{new.new_total_count}. Pass more."
+                ),
+                KafkaError.INVALID_PARTITIONS,
+            )
+        if not only:
+            self._log.alter_topic(new.topic, partitions=new.new_total_count)
 
     @translated
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> ClusterMetadata:
@@ -217,16 +232,49 @@ class AdminClient(NotHere):
     def alter_configs(
         self, resources: list[ConfigResource], **kwargs: Any
     ) -> dict[ConfigResource, Future[None]]:
-        """Replace the configurations of topics."""
+        """Replace the configurations of topics: what is left out gets its default."""
         _check_list(resources, ConfigResource)
-        return {each: _done(_no_altering) for each in resources}
+        only = kwargs.get("validate_only", False)
+
+        def replaced(resource: ConfigResource) -> None:
+            settings = {key: value for each in DEFAULTS.values() for key, value in each.items()}
+            settings |= _checked_configs(resource.set_config_dict)
+            self._alter(resource, settings, only=only)
+
+        return {each: _done(lambda each=each: replaced(each)) for each in resources}  # type: ignore[misc]
 
     def incremental_alter_configs(
         self, resources: list[ConfigResource], **kwargs: Any
     ) -> dict[ConfigResource, Future[None]]:
         """Change entries of the configurations of topics."""
         _check_list(resources, ConfigResource)
-        return {each: _done(_no_altering) for each in resources}
+        only = kwargs.get("validate_only", False)
+
+        def changed(resource: ConfigResource) -> None:
+            settings: dict[str, Any] = {}
+            for entry in resource.incremental_configs:
+                if entry.incremental_operation is AlterConfigOpType.SET:
+                    settings |= _checked_configs({entry.name: entry.value})
+                elif entry.incremental_operation is AlterConfigOpType.DELETE:
+                    settings |= DEFAULTS.get(entry.name, {})
+                else:
+                    raise errors.NotSupportedError(
+                        f"{entry.name} is no list, so that nothing can be appended to it or "
+                        "taken from it. Use SET."
+                    )
+            self._alter(resource, settings, only=only)
+
+        return {each: _done(lambda each=each: changed(each)) for each in resources}  # type: ignore[misc]
+
+    def _alter(self, resource: ConfigResource, settings: dict[str, Any], *, only: bool) -> None:
+        if resource.restype is not ResourceType.TOPIC:
+            raise errors.NotSupportedError(f"{resource} has no configuration: only topics have.")
+        self._log.topic(resource.name)
+        if settings and not only:
+            try:
+                self._log.alter_topic(resource.name, **settings)
+            except errors.ConfigError as error:
+                raise raised(error, KafkaError.INVALID_CONFIG) from error
 
     # -- groups ----------------------------------------------------------------------------------
 
@@ -378,14 +426,18 @@ class AdminClient(NotHere):
 
     def delete_records(
         self, topic_partition_offsets: list[TopicPartition], **kwargs: Any
-    ) -> dict[TopicPartition, Future[Any]]:
+    ) -> dict[TopicPartition, Future[DeletedRecords]]:
         """Delete the records before an offset of each partition."""
         _check_list(topic_partition_offsets, TopicPartition)
 
-        def refuse() -> None:
-            raise errors.NotSupportedError("delete_records() is not built yet.")
+        return {
+            each: _done(lambda each=each: self._delete_before(each))  # type: ignore[misc]
+            for each in topic_partition_offsets
+        }
 
-        return {each: _done(refuse) for each in topic_partition_offsets}
+    def _delete_before(self, place: TopicPartition) -> DeletedRecords:
+        name = types.TopicPartition(place.topic, place.partition)
+        return DeletedRecords(self._log.delete_records({name: place.offset})[name])
 
     # -- the log ---------------------------------------------------------------------------------
 
@@ -433,7 +485,3 @@ def _checked_configs(configs: Mapping[str, object]) -> dict[str, Any]:
 
 def _assignment(partitions: Iterable[types.TopicPartition]) -> MemberAssignment:
     return MemberAssignment([TopicPartition(*name) for name in sorted(partitions)])
-
-
-def _no_altering() -> None:
-    raise errors.NotSupportedError("altering a topic's configuration is not built yet.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pystream import errors
 from pystream.compat.kafka.admin.requests import (
+    AlterConfigOp,
     ConfigFilterType,
     ConfigResource,
     ConfigResourceType,
@@ -24,7 +25,13 @@ from pystream.compat.kafka.errors import (
 )
 from pystream.compat.kafka.structs import OffsetAndTimestamp
 from pystream.compat.kafka.translated import translated
-from pystream.compat.topic_configs import settings_of, topic_configs
+from pystream.compat.topic_configs import (
+    DEFAULTS,
+    IGNORED,
+    NOT_BUILT,
+    settings_of,
+    topic_configs,
+)
 from pystream.log import Log, Topic
 from pystream.types import TopicPartition
 
@@ -158,9 +165,30 @@ class TopicAdmin:
         raise_errors: bool = True,
     ) -> dict[str, Any]:
         """Give topics more partitions."""
-        for name in topic_partitions:
-            self._log.topic(name)
-        raise errors.NotSupportedError("adding partitions is not built yet.")
+        told = []
+        for name, asked in topic_partitions.items():
+            failed = None
+            try:
+                self._add_partitions(name, _count(asked), only=validate_only)
+            except errors.StreamError as error:
+                failed = raised(error)
+                if raise_errors:
+                    raise failed from error
+            told.append(_told(name, failed))
+        return {"results": told}
+
+    def _add_partitions(self, name: str, count: int, *, only: bool) -> None:
+        present = self._log.topic(name).partitions
+        if count <= present:
+            raise raised(
+                errors.ConfigError(
+                    f"topic {name!r} has {present} partitions, which cannot become {count}. "
+                    "Pass more."
+                ),
+                class_of("InvalidPartitionsError"),
+            )
+        if not only:
+            self._log.alter_topic(name, partitions=count)
 
     # -- configurations --------------------------------------------------------------------------
 
@@ -199,8 +227,8 @@ class TopicAdmin:
         raise_on_unknown: bool = True,
         incremental: bool | None = None,
     ) -> dict[str, dict[str, Any]]:
-        """Change the configurations of topics."""
-        raise errors.NotSupportedError("altering a topic's configuration is not built yet.")
+        """Set entries of the configurations of topics, or those that say DELETE to defaults."""
+        return self._altered(config_resources, raise_on_unknown, only=validate_only, reset=False)
 
     @translated
     def reset_configs(
@@ -210,8 +238,36 @@ class TopicAdmin:
         raise_on_unknown: bool = True,
         incremental: bool | None = None,
     ) -> dict[str, dict[str, Any]]:
-        """Set entries of the configurations of topics back to their defaults."""
-        raise errors.NotSupportedError("altering a topic's configuration is not built yet.")
+        """Set entries of the configurations of topics back to their defaults, or all of them."""
+        return self._altered(config_resources, raise_on_unknown, only=validate_only, reset=True)
+
+    def _altered(
+        self,
+        resources: Iterable[ConfigResource],
+        raise_on_unknown: bool,
+        *,
+        only: bool,
+        reset: bool,
+    ) -> dict[str, dict[str, Any]]:
+        outcomes: dict[str, dict[str, Any]] = {}
+        for resource in resources:
+            if resource.resource_type is not ConfigResourceType.TOPIC:
+                raise errors.NotSupportedError(f"{resource} cannot be altered: only topics can.")
+            unknown = set(resource.configs or ()) - DEFAULTS.keys() - IGNORED - NOT_BUILT.keys()
+            if unknown and raise_on_unknown:
+                raise ValueError(f"Unrecognized configs: {unknown}")
+            outcome = "OK"
+            try:
+                settings = _reset(resource.configs) if reset else _changes(resource.configs)
+                self._log.topic(resource.name)
+                if settings and not only:
+                    self._log.alter_topic(resource.name, **settings)
+            except errors.ConfigError as error:
+                outcome = str(raised(error, class_of("InvalidConfigurationError")))
+            except errors.StreamError as error:
+                outcome = str(raised(error))
+            outcomes.setdefault("topic", {})[resource.name] = outcome
+        return outcomes
 
     # -- offsets of partitions -------------------------------------------------------------------
 
@@ -242,7 +298,11 @@ class TopicAdmin:
         partition_leader_id: int | None = None,
     ) -> dict[TopicPartition, dict[str, Any]]:
         """Delete the records before an offset of each partition."""
-        raise errors.NotSupportedError("delete_records() is not built yet.")
+        kept = self._log.delete_records(dict(records_to_delete))
+        return {
+            name: {"partition_index": name.partition, "low_watermark": offset, "error_code": 0}
+            for name, offset in kept.items()
+        }
 
     @translated
     def describe_topic_partitions(
@@ -253,6 +313,34 @@ class TopicAdmin:
     ) -> dict[str, Any]:
         """Return topics and their partitions, all at once."""
         return {"topics": self.describe_topics(topics), "next_cursor": None}
+
+
+def _count(asked: int | Mapping[str, Any] | NewPartitions) -> int:
+    if isinstance(asked, NewPartitions):
+        return asked.total_count
+    return asked if isinstance(asked, int) else int(asked["count"])
+
+
+def _changes(configs: Mapping[str, object] | Sequence[str] | None) -> dict[str, Any]:
+    """Return what a topic is to have, of values or of operations with values."""
+    settings: dict[str, Any] = {}
+    if not isinstance(configs, Mapping):
+        return settings
+    for name, given in configs.items():
+        op, value = given if isinstance(given, tuple) else (AlterConfigOp.SET, given)
+        name_of_op = op if isinstance(op, str) else AlterConfigOp(op).name
+        if name_of_op.upper() == "SET":
+            settings |= settings_of({name: value})
+        elif name_of_op.upper() == "DELETE":
+            settings |= DEFAULTS.get(name, {})
+        else:
+            raise errors.NotSupportedError(f"{name} is no list. Use SET or DELETE.")
+    return settings
+
+
+def _reset(configs: Mapping[str, object] | Sequence[str] | None) -> dict[str, Any]:
+    names = configs or DEFAULTS
+    return {key: value for name in names for key, value in DEFAULTS.get(name, {}).items()}
 
 
 def _new_topics(given: NewTopics) -> Iterator[NewTopic]:
