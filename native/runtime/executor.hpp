@@ -84,8 +84,8 @@ class Executor {
   // What a collect holds; it is empty afterwards.
   std::vector<RecordBatch> take_collected(int node);
 
-  // Ends the job between two batches that an operator emits, between two panes, or two calls of a
-  // trigger: what sinks have of a round by then stays. Idempotent.
+  // Ends the job between two chunks of a source, two results or panes of a window, or two calls of
+  // a trigger: what sinks have of a round by then stays. Idempotent.
   void request_stop();
 
   // One per node of the graph, in its order.

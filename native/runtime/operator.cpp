@@ -20,7 +20,6 @@ void Operator::connect(int output, Operator* consumer) {
 }
 
 void Operator::emit(int output, Rows&& rows, Lane& lane) {
-  if (lane.stop != nullptr) lane.stop->check();
   const std::optional<int64_t> position = std::exchange(lane.position, std::nullopt);
   if (output == 0) OperatorMetrics::add(metrics_.records_out, rows.batch.num_rows);
   if (!has_consumer(output)) return;

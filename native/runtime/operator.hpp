@@ -45,6 +45,9 @@ struct Emission {
 
 // One thread's way through the operators.
 struct Lane {
+  void check_stop() const {
+    if (stop != nullptr) stop->check();
+  }
   // Goes on as `op` and returns the operator that was at work. The time since the last change is
   // that operator's. Once per batch: two readings of the clock for each operator that it passes.
   Operator* enter(Operator* op);
@@ -52,7 +55,7 @@ struct Lane {
   void leave(Operator* caller) { enter(caller); }
 
   int thread = 0;
-  StopSignal* stop = nullptr;                  // asked with each batch that an operator emits
+  StopSignal* stop = nullptr;                  // asked with each chunk of a source, each result
   std::vector<Emission>* emissions = nullptr;  // null in the serial phase
   const ScopeMarks* scopes = nullptr;          // of the batch, in the parallel phase
   int64_t now_ms = 0;                          // processing time

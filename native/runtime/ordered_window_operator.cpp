@@ -33,6 +33,7 @@ void OrderedWindowOperator::add(const Rows& rows, Lane& lane) {
 
 void OrderedWindowOperator::emit_result(RecordBatch&& result, windows::RowWatermarks&& watermarks,
                                         Lane& lane) {
+  lane.check_stop();
   watermarks.first_arrival = arrivals_;
   arrivals_ += result.num_rows;
   const int64_t rows = result.num_rows;

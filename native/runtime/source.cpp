@@ -65,6 +65,7 @@ void SourceOperator::run_rows(const SourceBatch& batch, Lane& lane) {
   if (exact) time = batch.progress ? *batch.progress : reader_->event_time(batch);
   int64_t own_before = batch.marks.own_before;
   for (int64_t begin = 0; begin < rows.num_rows; begin += plan_.chunk_rows) {
+    lane.check_stop();
     const int64_t length = std::min(plan_.chunk_rows, rows.num_rows - begin);
     Rows chunk;
     chunk.batch = length == rows.num_rows ? rows : rows.slice(begin, length);

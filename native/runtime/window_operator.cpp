@@ -78,6 +78,7 @@ void WindowOperator::on_watermark(int64_t watermark, Lane& lane) {
 // A result of window [s, e) exists from the first watermark >= e - 1 on. The rows below see the one
 // before that: the last one up to e - 2.
 void WindowOperator::emit_result(RecordBatch&& result, Lane& lane) {
+  lane.check_stop();
   if (result.num_rows == 0) return;
   const Array& end = result.columns[window_end_column_];
   const int64_t first =
