@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,9 @@ class Reader:
     reset : {"earliest", "latest", "none"}
     partitions : int or None
         Of topics that it creates because they were subscribed to; None: it creates none.
-    on_assign, on_revoke, on_lost : callable
+    on_assign, on_revoke, on_lost : method
         Called with the partitions.
-    on_nowhere : callable
+    on_nowhere : method
         Called with partitions that have no offset to begin at, when `reset` is "none".
     settings : mapping
         Of the log's consumer.
@@ -79,8 +80,9 @@ class Reader:
         self.group_id: str | None = settings.get("group_id")
         self._reset = reset
         self._partitions = partitions
-        self._callbacks = (on_assign, on_revoke, on_lost)
-        self._on_nowhere = on_nowhere
+        # Weakly, all the way: a client that is dropped leaves its group at once.
+        self._callbacks = (_weakly(on_assign), _weakly(on_revoke), _weakly(on_lost))
+        self._on_nowhere = _weakly(on_nowhere)
         # With "none" nowhere() finds partitions without an offset, and lets them be set later.
         policy = "earliest" if reset == "none" else reset
         self.consumer: Consumer = log.consumer(auto_offset_reset=policy, **settings)
@@ -332,12 +334,15 @@ class Reader:
 
     def _join(self, names: list[str], pattern: str | None) -> None:
         try:
+            assigned, revoked, lost = (
+                _weakly(method) for method in (self._assigned, self._revoked, self._lost)
+            )
             self.consumer.subscribe(
                 names,
                 pattern=pattern,
-                on_assign=lambda _, partitions: self._assigned(partitions),
-                on_revoke=lambda _, partitions: self._given_up(partitions, self._callbacks[1]),
-                on_lost=lambda _, partitions: self._given_up(partitions, self._callbacks[2]),
+                on_assign=lambda _, partitions: assigned(partitions),
+                on_revoke=lambda _, partitions: revoked(partitions),
+                on_lost=lambda _, partitions: lost(partitions),
             )
         except UnknownTopicError:  # deleted meanwhile: look again
             self._is_open_ended = True
@@ -353,6 +358,12 @@ class Reader:
     def _assigned(self, partitions: list[TopicPartition]) -> None:
         self._begin(dict.fromkeys(partitions))
         self._callbacks[0](partitions)
+
+    def _revoked(self, partitions: list[TopicPartition]) -> None:
+        self._given_up(partitions, self._callbacks[1])
+
+    def _lost(self, partitions: list[TopicPartition]) -> None:
+        self._given_up(partitions, self._callbacks[2])
 
     def _given_up(
         self, partitions: list[TopicPartition], tell: Callable[[list[TopicPartition]], None]
@@ -383,3 +394,17 @@ class Reader:
             return True
         committed = self.consumer.committed(name)
         return committed is None or committed != self.consumer.position(name)
+
+
+def _weakly(
+    method: Callable[[list[TopicPartition]], None],
+) -> Callable[[list[TopicPartition]], None]:
+    """Return a function that calls a method as long as its object lives, and keeps it not."""
+    reference = weakref.WeakMethod(method)
+
+    def call(partitions: list[TopicPartition]) -> None:
+        found = reference()
+        if found is not None:
+            found(partitions)
+
+    return call

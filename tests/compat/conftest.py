@@ -27,7 +27,7 @@ class Library(NamedTuple):
     is_ours: bool
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
     """Address of a broker in this process; topics have four partitions."""
     producer = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 0})

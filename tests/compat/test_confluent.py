@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import threading
 from datetime import timedelta
@@ -545,3 +546,22 @@ def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -
         error = admin.delete_records([beyond])[beyond].exception()
         assert error is not None
         assert code_of(error) == "OFFSET_OUT_OF_RANGE"
+
+
+def test_consumer_that_is_dropped_leaves_its_group_at_once(place: dict[str, Any]) -> None:
+    with ck.Producer({**place, "num.partitions": 2}) as producer:
+        producer.produce("t", b"v")
+    told: list[int] = []
+    dropped = reader(place)
+    dropped.subscribe(["t"], on_assign=lambda _, p: told.append(len(p)))
+    dropped.poll(0)
+    assert told == [2]
+    gc.disable()  # no cycle may keep it
+    try:
+        del dropped
+        admin = AdminClient(place)
+        group = admin.describe_consumer_groups(["g"])["g"].result()
+        assert group.members == []
+        admin.close()
+    finally:
+        gc.enable()
