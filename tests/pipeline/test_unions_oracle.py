@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 import pystream as ps
 from pystream import col
 from pystream.engines.local import job as local_job
+from tests.oracle.sessions import run_sessions
 from tests.oracle.triggers import Fixed, run_operator
 from tests.oracle.unions import Row, UnionWatermark, order
 from tests.oracle.watermarks import SourceWatermark
-from tests.oracle.windows import ON_UPDATE, Record, Result, run
+from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Record, Result, Trigger, run
 from tests.pipeline.test_own_triggers import Busy
 
 SCHEMA = {"ts": "int64", "id": "int64"}
 SIZE = 20
 ROWS = ("all", "even", "odd")  # inputs that stay records, by the ids that pass
-WINDOWS = ("window", "updates", "late", "own", "own_late")
+WINDOWS = ("window", "updates", "early", "session", "late", "own", "own_late")
 topics = (f"union-{number}" for number in itertools.count())
 
 
@@ -129,9 +130,12 @@ def input_of(stream: ps.Stream, kind: str) -> ps.Stream:
         passes = {"all": col("id") >= 0, "even": col("id") % 2 == 0, "odd": col("id") % 2 == 1}
         return stream.filter(passes[kind])
     late = ps.OutputTag("late")
-    windows = stream.window_all(ps.tumbling(f"{SIZE}ms"))
+    window = ps.session if kind == "session" else ps.tumbling
+    windows = stream.window_all(window(f"{SIZE}ms"))
     if kind == "updates":
         windows = windows.emit("on_update")
+    if kind == "early":
+        windows = windows.early(count=2)
     if kind.startswith("own"):
         windows = windows.trigger(own_trigger())
     totals = windows.side_output_late_data(late).aggregate(id=col("id").sum())
@@ -234,9 +238,12 @@ def result_of(source: Source, kind: str) -> Result:
             out_of_orderness=source.delay,
             partitions=source.partitions,
         )
-    settings_of = {"trigger": ON_UPDATE} if kind == "updates" else {}
+    triggers = {"updates": ON_UPDATE, "early": Trigger(every=2)}
     mark = SourceWatermark(source.partitions, out_of_orderness=source.delay)
-    return run(source.records, size=SIZE, source_watermark=mark, **settings_of)
+    if kind == "session":
+        return run_sessions(source.records, gap=SIZE, source_watermark=mark)
+    trigger = triggers.get(kind, ON_CLOSE)
+    return run(source.records, size=SIZE, source_watermark=mark, trigger=trigger)
 
 
 def expected_order(case: Case) -> list[Any]:
