@@ -20,7 +20,7 @@ from pystream.log.topic_file import write_topic_file
 from pystream.log.transaction_rows import OPEN, all_transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pystream._native import Partition
     from pystream.log.log import Log
@@ -92,7 +92,7 @@ def _take_cut(log: Log, path: str) -> tuple[int, dict[bytes, list[Partition]]]:
             topics = topics_in(connection)
         # Opening one asks the catalog, which is not to be had under its lock.
         for topic in topics:
-            if topic.id not in found:
+            if len(found.get(topic.id, ())) != topic.partitions:
                 found[topic.id] = _partitions(log, topic)
         partitions = [partition for group in found.values() for partition in group]
         if log.is_read_only:
@@ -110,11 +110,11 @@ def _take_cut(log: Log, path: str) -> tuple[int, dict[bytes, list[Partition]]]:
     )
 
 
-def _is_whole(log: Log, path: str, found: Collection[bytes]) -> bool:
-    """Return whether the copy has no topic more, and nothing in it was decided since."""
+def _is_whole(log: Log, path: str, found: Mapping[bytes, list[Partition]]) -> bool:
+    """Return whether the copy has no partition more, and nothing in it was decided since."""
     with translated(path), contextlib.closing(sqlite3.connect(path)) as copy:
         upgrade(copy, check_catalog_version(copy, path))  # of a read-only log
-        if any(topic.id not in found for topic in topics_in(copy)):
+        if any(len(found.get(topic.id, ())) != topic.partitions for topic in topics_in(copy)):
             return False
         open_in_copy = [row.id for row in all_transactions(copy) if row.state == OPEN]
     if not log.is_read_only or not open_in_copy:

@@ -192,19 +192,43 @@ def test_topic_that_is_deleted_meanwhile_is_left_out(
     for name in ("a", "b", "c"):
         log.create_topic(name, {"n": "int64"})
         append(log, name, 1)
-    real = log.catalog.copy_to
+    real = backup_module._is_whole
 
-    def copy_and_delete(path: str) -> None:
-        real(path)
+    def look_and_delete(*arguments: Any) -> bool:  # behind the cut
+        is_whole = real(*arguments)
         log.delete_topic("b")
+        return is_whole
 
-    monkeypatch.setattr(log.catalog, "copy_to", copy_and_delete)
+    monkeypatch.setattr(backup_module, "_is_whole", look_and_delete)
     done = log.backup(tmp_path / "copy")
     assert done.topics == 2
     with ps.open(done.directory) as copy:
         assert copy.topics() == ["a", "c"]
         assert numbers(copy, "a") == [1]
     assert len(list((tmp_path / "copy" / "topics").iterdir())) == 2
+
+
+def test_a_topic_and_a_partition_that_come_before_the_copy_are_in_it(
+    log: ps.Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.create_topic("a", {"n": "int64"})
+    real = backup_module._partitions
+    changes = [1]
+
+    def open_and_change(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if changes:
+            changes.pop()
+            log.alter_topic("a", partitions=2)
+            log.create_topic("b", {"n": "int64"})
+            with log.producer() as producer:
+                producer.send_batch("a", {"n": [7]}, partition=1)
+                producer.send_batch("b", {"n": [8]})
+        return found
+
+    monkeypatch.setattr(backup_module, "_partitions", open_and_change)
+    with ps.open(log.backup(tmp_path / "copy").directory) as copy:
+        assert (numbers(copy, "a"), numbers(copy, "b")) == ([7], [8])
 
 
 def test_empty_log_and_empty_topics(log: ps.Log, tmp_path: Path) -> None:
