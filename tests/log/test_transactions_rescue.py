@@ -12,6 +12,7 @@ import pytest
 
 import pystream as ps
 from pystream.errors import InvalidTransactionStateError, UnknownTransactionError
+from pystream.log import transaction_rescue, transaction_rows
 from pystream.log import transactions as transactions_module
 
 SECONDS_MAX = 30
@@ -256,3 +257,20 @@ def test_a_transaction_without_a_row_was_never_decided(path):
             producer.commit_transaction()
         producer.abort_transaction()
         producer.close()
+
+
+def test_a_decision_is_never_taken_back(path):
+    """Somebody who saw the transaction open, and aborts it only after it was committed."""
+    with ps.open(path) as log:
+        producer = log.producer(transactional_id="t", linger="0s")
+        producer.begin_transaction()
+        producer.send("b", {"n": 1}).result()
+        with log.catalog.reading() as connection:
+            (seen,) = transaction_rows.all_transactions(connection)
+        producer.commit_transaction()
+        assert transaction_rescue.abort_orphan(log, seen) == "committed"
+        with log.catalog.reading() as connection:
+            (row,) = transaction_rows.all_transactions(connection)
+        assert row.state == "committed"
+        producer.close()
+        assert values(log, "b") == [1]

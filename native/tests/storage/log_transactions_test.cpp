@@ -1,6 +1,7 @@
 // Transactions in a partition: what readers of each level are given, where they stop, markers that
 // are written once whoever writes them, and how far all is decided.
 
+#include <barrier>
 #include <random>
 #include <set>
 
@@ -8,8 +9,10 @@
 #include "log_crash_testing.hpp"
 #include "log_testing.hpp"
 #include "storage/control_page.hpp"
+#include "storage/partition_state.hpp"
 #include "storage/segment.hpp"
 #include "storage/topic_writer.hpp"
+#include "storage/verify.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -108,19 +111,38 @@ TEST_F(LogTransactionsTest, AMarkerIsWrittenOnceAndOnlyWhereTheTransactionHasRec
 }
 
 TEST_F(LogTransactionsTest, AnyoneWritesTheMarkerAndManyAtOnceWriteOne) {
-  append_in(partition(), 1, 10);
+  constexpr int kThreads = 4;
+  constexpr int64_t kRounds = 200;
+  std::barrier<> together(kThreads);
+  std::atomic<int64_t> written{0};
   std::vector<std::thread> threads;
-  std::atomic<int> written{0};
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
       const auto log = Log::open(directory_.path());
       const auto partition = log->open_partition(test_options(0, 8192));
-      if (partition->end_transaction(commit(1), Acks::kPublished)) ++written;
+      for (int64_t id = 1; id <= kRounds; ++id) {
+        if (i == 0) append_in(*partition, id, id);
+        together.arrive_and_wait();
+        if (partition->end_transaction(commit(id), Acks::kPublished)) ++written;
+        together.arrive_and_wait();
+      }
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_EQ(written, 1);
-  EXPECT_EQ(committed(partition()), Values{10});
+  EXPECT_EQ(written, kRounds);
+  EXPECT_EQ(committed(partition()), iota(1, kRounds));
+}
+
+// Who found it open before he had the lock looks again when he has it.
+TEST_F(LogTransactionsTest, WhoComesTooLateForTheLockWritesNoSecondMarker) {
+  append_in(partition(), 1, 10);
+  partition().end_transaction(commit(1), Acks::kPublished);
+  const TransactionMarker late = abort(1);
+  EncodedBatch batch = encode_values(0, 1);
+  const AppendResult result =
+      PartitionVerifier::state_of(partition()).append(&batch, Acks::kPublished, nullptr, &late);
+  EXPECT_EQ(result.base_offset, -1);
+  EXPECT_EQ(partition().ends().log_end_offset, 2);
 }
 
 TEST_F(LogTransactionsTest, TheLastStableOffsetIsThatOfTheFirstOpenTransaction) {
