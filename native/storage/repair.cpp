@@ -11,6 +11,7 @@
 #include "storage/header_crc.hpp"
 #include "storage/order_file.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/transaction_scan.hpp"
 #include "storage/verify.hpp"
 
 namespace pystream::storage {
@@ -49,12 +50,14 @@ File create_file(const std::shared_ptr<FileLayer>& files, const std::string& pat
 class PartitionRepair {
  public:
   PartitionRepair(std::shared_ptr<FileLayer> files, std::shared_ptr<Partition> partition,
-                  Partition::State& state, std::string quarantine)
+                  Partition::State& state, std::string quarantine,
+                  const std::set<int64_t>& known_transactions)
       : files_(std::move(files)),
         partition_(std::move(partition)),
         state_(state),
         published_(state.control.read()),
-        quarantine_(std::move(quarantine)) {}
+        quarantine_(std::move(quarantine)),
+        known_transactions_(known_transactions) {}
 
   std::vector<std::string> run() {
     const PartitionEnds ends = state_.ends();
@@ -79,6 +82,10 @@ class PartitionRepair {
         const std::optional<LogBatch> batch = reader->next();
         if (!batch) return;
         batch->verify(Verify::kAlways);
+        if (is_undecidable(*batch)) {
+          is_new_run = true;
+          continue;
+        }
         add(*batch, is_new_run);
         is_new_run = false;
       } catch (const Error& error) {
@@ -90,6 +97,25 @@ class PartitionRepair {
         is_new_run = true;
       }
     }
+  }
+
+  // Readers are told that such records are damaged. Without the damage behind them they would take
+  // the transaction for aborted, and leave them out in silence.
+  bool is_undecidable(const LogBatch& batch) {
+    const BatchHeader& header = batch.header();
+    if ((header.flags & kFlagTransactional) == 0 || (header.flags & kFlagControl) != 0)
+      return false;
+    if (known_transactions_.contains(header.transaction_id)) return false;
+    BatchEntry entry;
+    entry.base_offset = batch.base_offset();
+    entry.next_offset = batch.next_offset();
+    entry.transaction_id = header.transaction_id;
+    if (scan_.find(state_, entry) || !scan_.has_damage_behind(entry)) return false;
+    done_.push_back("set aside the records of " + state_.place->name() + " from offset " +
+                    std::to_string(entry.base_offset) + " up to " +
+                    std::to_string(entry.next_offset) + ": whether transaction " +
+                    std::to_string(header.transaction_id) + " was committed is lost");
+    return true;
   }
 
   static std::optional<int64_t> next_offset_of(const Error& error) {
@@ -249,6 +275,8 @@ class PartitionRepair {
   Partition::State& state_;
   const PublishedState published_;
   const std::string quarantine_;
+  const std::set<int64_t>& known_transactions_;
+  TransactionScan scan_;
   std::vector<Run> runs_;
   std::vector<std::string> done_;
 };
@@ -291,7 +319,8 @@ std::vector<std::string> LogRepair::rebuild_order() {
 }
 
 std::vector<std::string> LogRepair::repair_partition(const std::string& topic,
-                                                     const TopicId& topic_id, int32_t partition) {
+                                                     const TopicId& topic_id, int32_t partition,
+                                                     const std::set<int64_t>& known_transactions) {
   const auto opened =
       PartitionVerifier::open_partition(directory_, topic, topic_id, partition, files_);
   Partition::State& state = PartitionVerifier::state_of(*opened);
@@ -302,7 +331,7 @@ std::vector<std::string> LogRepair::repair_partition(const std::string& topic,
     ensure_directory(*files_, quarantine.substr(0, end));
   }
   ensure_directory(*files_, quarantine);
-  return PartitionRepair(files_, opened, state, quarantine).run();
+  return PartitionRepair(files_, opened, state, quarantine, known_transactions).run();
 }
 
 }  // namespace pystream::storage

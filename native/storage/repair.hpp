@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,13 @@ class LogRepair {
   // Sets the order file aside and rebuilds it from the partitions, under a new log id.
   std::vector<std::string> rebuild_order();
   // Keeps every batch that can be read, at its offsets; those that cannot become offsets that were
-  // skipped, and no offset is ever given out again. The control page is made anew.
+  // skipped, and no offset is ever given out again. The control page is made anew. Of a transaction
+  // whose marker may have been lost to damage nobody knows whether it was committed: what it has
+  // here is set aside with the rest, unless it is one of `known_transactions`, which are decided
+  // elsewhere.
   std::vector<std::string> repair_partition(const std::string& topic, const TopicId& topic_id,
-                                            int32_t partition);
+                                            int32_t partition,
+                                            const std::set<int64_t>& known_transactions = {});
 
  private:
   std::string directory_;

@@ -819,7 +819,14 @@ class LogRepair:
         """Raises LogError when another process has the log open."""
 
     def rebuild_order(self) -> list[str]: ...
-    def repair_partition(self, *, topic: str, topic_id: bytes, partition: int) -> list[str]: ...
+    def repair_partition(
+        self,
+        *,
+        topic: str,
+        topic_id: bytes,
+        partition: int,
+        known_transactions: set[int] = ...,
+    ) -> list[str]: ...
 
 @final
 class ColumnEntry:

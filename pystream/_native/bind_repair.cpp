@@ -62,12 +62,13 @@ void bind_log_repair(py::module_& module) {
       .def(
           "repair_partition",
           [](LogRepair& self, const std::string& topic, const py::bytes& topic_id,
-             int32_t partition) {
+             int32_t partition, const std::set<int64_t>& known_transactions) {
             const storage::TopicId id = parse_topic_id(topic_id);
             const py::gil_scoped_release release;
-            return self.repair_partition(topic, id, partition);
+            return self.repair_partition(topic, id, partition, known_transactions);
           },
-          py::kw_only(), py::arg("topic"), py::arg("topic_id"), py::arg("partition"));
+          py::kw_only(), py::arg("topic"), py::arg("topic_id"), py::arg("partition"),
+          py::arg("known_transactions") = std::set<int64_t>{});
 }
 
 }  // namespace

@@ -123,10 +123,11 @@ class _Repair:
             for finding in self._report.problems
             if finding.kind in _OF_PARTITIONS
         }
+        known = set(read_catalog(self._directory).transactions)
         for topic, partition in sorted(key for key in ids if key in concerned):
             topic_id = bytes.fromhex(ids[topic, partition])
             self._done += self._native.repair_partition(
-                topic=topic, topic_id=topic_id, partition=partition
+                topic=topic, topic_id=topic_id, partition=partition, known_transactions=known
             )
         for finding in self._report.problems:
             if finding.kind == "unknown-partition":

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 import pystream as ps
-from pystream.errors import InvalidTransactionStateError
+from pystream._native import OpenTransaction
+from pystream.errors import CorruptRecordError, InvalidTransactionStateError
+from pystream.log.repair import repair_log
 from pystream.log.transactions import Transactions
 from pystream.log.verify import verify_log
+from tests.log.damage import damage_header
 
 
 @pytest.fixture
@@ -83,6 +86,61 @@ def test_a_marker_that_contradicts_the_catalog_is_damage(log: ps.Log) -> None:
     end_in(log, 1, is_commit=False)
     assert kinds(log) == [("transaction-torn", False)]
     producer.close()
+
+
+# -- a marker that is lost to damage ---------------------------------------------------------------
+
+
+def lose_the_marker(directory: Path) -> OpenTransaction:
+    """Make a log with a committed record, its marker, which is damaged, and an ordinary record."""
+    with ps.open(directory) as log:
+        log.create_topic("t", {"n": "int64"})
+        with log.producer(transactional_id="p", linger="0s") as producer, producer.transaction():
+            producer.send_batch("t", {"n": [1]}, partition=0)
+            (found,) = log.topic("t").native_partition(0).open_transactions()
+        with log.producer() as producer:
+            producer.send_batch("t", {"n": [2]}, partition=0)
+        damage_header(log, "t", 1)
+    return found
+
+
+def read(directory: Path, on_corruption: str = "raise") -> list[int]:
+    with (
+        ps.open(directory) as log,
+        log.consumer(
+            "t", auto_offset_reset="earliest", timeout="0s", on_corruption=on_corruption
+        ) as consumer,
+    ):
+        return [record["n"] for record in consumer]
+
+
+def test_repair_sets_aside_what_nobody_knows_to_be_committed(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    lose_the_marker(damaged)
+    with pytest.raises(CorruptRecordError):
+        read(damaged)
+    assert read(damaged, "skip") == [2]
+    done = repair_log(damaged, verify_log(damaged))
+    assert any("was committed is lost" in step for step in done)
+    assert verify_log(damaged).is_clean
+    assert read(damaged) == [2]
+    assert len(list((damaged / "quarantine").rglob("*.seg"))) == 1
+
+
+def test_repair_keeps_records_whose_transaction_the_catalog_knows(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    found = lose_the_marker(damaged)
+    with ps.open(damaged) as log, log.catalog.writing() as connection:
+        connection.execute(
+            "INSERT INTO transactions VALUES (?, 'p', ?, ?, 'committed', 0, 0, 0, 0, 0, 0)",
+            (found.transaction_id, found.producer_id, found.producer_epoch),
+        )
+        connection.execute(
+            "INSERT INTO transaction_partitions VALUES (?, ?, 0)",
+            (found.transaction_id, log.topic("t").description.id),
+        )
+    repair_log(damaged, verify_log(damaged))
+    assert read(damaged) == [1, 2]
 
 
 # -- Ctrl-C behind the decision --------------------------------------------------------------------
