@@ -11,6 +11,7 @@ when anything failed; the command that repeats it is printed.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import threading
 import time
@@ -72,7 +73,10 @@ class Turns:
                 self._running.add(harness.name)
                 seed = self._progress.of(harness.name).next_seed
             started = time.monotonic()
-            outcome = harness.run(seed, min(seconds, left))
+            try:
+                outcome = harness.run(seed, min(seconds, left))
+            except subprocess.TimeoutExpired as error:  # the other harnesses go on
+                outcome = Outcome(0, seed, str(error), " ".join(map(str, error.cmd)))
             with self._lock:
                 self._running.remove(harness.name)
                 self._note(harness, outcome, time.monotonic() - started)

@@ -40,6 +40,7 @@ GROUPS = ("billing", "search")
 SMALL_SEGMENT_BYTES = 16 * 1024
 OPERATIONS_MOST = 24
 VERIFY_EVERY = 5  # lengths of a sequence
+SECONDS_OF_A_PROCESS = 20.0  # making one costs as much as fifty sequences
 KILLED = -signal.SIGKILL
 
 
@@ -448,12 +449,27 @@ def run_sequences(seed: int, sequences: int) -> Outcome:
     return Outcome(said["cases"], seed + said["cases"], said["failure"], repeat)
 
 
-def run(seed: int, seconds: float) -> Outcome:
-    # A process costs as much as fifty sequences.
-    return run_seeds(lambda first: run_sequences(first, 500), seed, seconds)
+class Runs:
+    """Goes through sequences in processes that live for about `SECONDS_OF_A_PROCESS`."""
+
+    def __init__(self) -> None:
+        self._sequences = (
+            50  # at first, of a process; how fast the machine is, is learnt on the way
+        )
+
+    def run(self, seed: int, seconds: float) -> Outcome:
+        """Go through sequences from a seed on for about so long."""
+        return run_seeds(self._run_process, seed, seconds)
+
+    def _run_process(self, seed: int) -> Outcome:
+        began = time.monotonic()
+        outcome = run_sequences(seed, self._sequences)
+        rate = outcome.cases / max(time.monotonic() - began, 0.001)
+        self._sequences = max(10, int(rate * SECONDS_OF_A_PROCESS))
+        return outcome
 
 
-HARNESS = Harness("sequences against the model", "sequences", 1_000_000, run)
+HARNESS = Harness("sequences against the model", "sequences", 1_000_000, Runs().run)
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))

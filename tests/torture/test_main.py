@@ -32,13 +32,13 @@ class Recording:
 @pytest.fixture
 def harnesses(monkeypatch: pytest.MonkeyPatch) -> tuple[Recording, Recording]:
     one, two = Recording(), Recording(fails_at=6)
-    chosen = (Harness("one", "cases", 1000, one.run), Harness("two", "cases", 1000, two.run))
+    chosen = (Harness("one", "cases", 1000, one.run), Harness("two", "cases", 10**9, two.run))
     monkeypatch.setattr(torture, "HARNESSES", chosen)
     return one, two
 
 
 def run(state: Path, *more: str) -> int:
-    return torture.main(["--minutes", "0.0002", "--state", str(state), *more])
+    return torture.main(["--minutes", "0.005", "--state", str(state), *more])
 
 
 def test_harnesses_go_on_where_they_were_left(
@@ -73,6 +73,20 @@ def test_a_harness_that_failed_leaves_its_turns_to_the_others(
     assert run(tmp_path / "state", "--seed", "6") == 1
     assert two.seeds == [6]
     assert one.seeds
+
+
+def test_a_program_that_takes_too_long_has_failed_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hang(seed: int, seconds: float) -> Outcome:
+        raise subprocess.TimeoutExpired(["python", "-m", "some.harness", seed], 280)
+
+    one = Recording()
+    chosen = (Harness("hung", "cases", 9, hang), Harness("one", "cases", 1000, one.run))
+    monkeypatch.setattr(torture, "HARNESSES", chosen)
+    assert run(tmp_path / "state") == 1
+    assert one.seeds
+    assert "Repeat it: python -m some.harness 1" in capsys.readouterr().out
 
 
 def test_a_harness_that_reached_its_aim_leaves_its_turns_to_the_others(
