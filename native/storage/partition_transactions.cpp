@@ -72,8 +72,10 @@ int64_t Partition::State::walk_batches(
 }
 
 void Partition::State::follow_transactions(const PublishedState& published) {
-  const int64_t log_start = control.words().log_start_offset.load(std::memory_order_acquire);
-  transactions.pass(std::max(log_start, control.checked_stable().value_or(log_start)));
+  // In this order: an offset inside a batch is stable only for a log that starts there.
+  const int64_t stable = control.checked_stable().value_or(0);
+  transactions.drop_below(control.words().log_start_offset.load(std::memory_order_acquire));
+  transactions.pass(stable);
   const int64_t end = walk_batches(transactions.next_offset(), published,
                                    [&](Segment* segment, const BatchEntry& entry) {
                                      if (entry.is_corrupt) {

@@ -4,12 +4,19 @@
 
 namespace pystream::storage {
 
+void TransactionTracker::drop_below(int64_t log_start) {
+  std::erase_if(open_, [&](const OpenTransaction& open) { return open.end_offset <= log_start; });
+  for (OpenTransaction& open : open_) open.first_offset = std::max(open.first_offset, log_start);
+  next_offset_ = std::max(next_offset_, log_start);
+}
+
 void TransactionTracker::pass(int64_t stable) {
   std::erase_if(open_, [&](const OpenTransaction& open) { return open.first_offset < stable; });
   next_offset_ = std::max(next_offset_, stable);
 }
 
 void TransactionTracker::see(const BatchHeader& header) {
+  const int64_t first = std::max(next_offset_, header.base_offset);
   next_offset_ = header.base_offset + header.last_offset_delta + 1;
   const auto found = std::find_if(open_.begin(), open_.end(), [&](const OpenTransaction& open) {
     return open.transaction_id == header.transaction_id;
@@ -17,8 +24,10 @@ void TransactionTracker::see(const BatchHeader& header) {
   if ((header.flags & kFlagControl) != 0) {
     if (found != open_.end()) open_.erase(found);
   } else if (found == open_.end()) {
-    open_.push_back({header.transaction_id, header.producer_id, header.producer_epoch,
-                     header.base_offset, false});
+    open_.push_back({header.transaction_id, header.producer_id, header.producer_epoch, first,
+                     next_offset_, false});
+  } else {
+    found->end_offset = next_offset_;
   }
 }
 

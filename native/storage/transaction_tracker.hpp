@@ -26,7 +26,8 @@ struct OpenTransaction {
   int64_t transaction_id = -1;
   int64_t producer_id = -1;
   int32_t producer_epoch = 0;
-  int64_t first_offset = 0;
+  int64_t first_offset = 0;  // of its records, from the log start on
+  int64_t end_offset = 0;    // behind the last of them that was met
   // Its marker may have stood among records that cannot be read. It holds up nobody.
   bool is_doubtful = false;
 };
@@ -36,6 +37,8 @@ class TransactionTracker {
   // The first offset that was not followed.
   int64_t next_offset() const { return next_offset_; }
   void advance(int64_t next_offset) { next_offset_ = next_offset; }
+  // Records below `log_start` were deleted. A transaction that has others stays open.
+  void drop_below(int64_t log_start);
   // Everything below `stable` is decided.
   void pass(int64_t stable);
   // A batch, in offset order, that belongs to a transaction.

@@ -4,6 +4,7 @@ from tests.mutations.mutation import Edit, Mutation
 
 READER = "native/storage/partition_reader.cpp"
 PARTITION = "native/storage/partition_transactions.cpp"
+TRACKER = "native/storage/transaction_tracker.cpp"
 RECOVERY = "native/storage/recovery.cpp"
 APPEND = "native/storage/append.cpp"
 TRANSACTIONS = "pystream/log/transactions.py"
@@ -33,6 +34,16 @@ MUTATIONS = (
     Mutation(
         "transactions: what is stable outlives a cut",
         (Edit(RECOVERY, "  state.control.forget_stable();", "  // kept"),),
+    ),
+    Mutation(
+        "transactions: one ends where its first records are deleted",
+        (
+            Edit(
+                TRACKER,
+                "{ return open.end_offset <= log_start; }",
+                "{ return open.first_offset < log_start; }",
+            ),
+        ),
     ),
     Mutation(
         "transactions: a decision can be taken back",

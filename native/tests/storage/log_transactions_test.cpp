@@ -22,9 +22,10 @@ constexpr int64_t kProducer = 4711;
 TransactionMarker commit(int64_t id) { return {id, kProducer, 1, true}; }
 TransactionMarker abort(int64_t id) { return {id, kProducer, 1, false}; }
 
-AppendResult append_in(Partition& partition, int64_t transaction, int64_t value) {
+AppendResult append_in(Partition& partition, int64_t transaction, int64_t first,
+                       int64_t count = 1) {
   FixedBuilder<int64_t> values(DataType::of(TypeId::kInt64));
-  values.append(value);
+  for (int64_t value = first; value < first + count; ++value) values.append(value);
   EncodeOptions options;
   options.schema_id = 1;
   options.flags = kFlagTransactional;
@@ -32,7 +33,8 @@ AppendResult append_in(Partition& partition, int64_t transaction, int64_t value)
   options.producer_id = kProducer;
   options.producer_epoch = 0;
   options.base_sequence = 0;
-  EncodedBatch batch = encode_batch({test_schema(), 1, {values.finish()}}, {}, nullptr, options);
+  EncodedBatch batch =
+      encode_batch({test_schema(), count, {values.finish()}}, {}, nullptr, options);
   return partition.append(&batch, Acks::kPublished);
 }
 
@@ -239,6 +241,51 @@ TEST_F(LogTransactionsTest, AMarkerThatAFailedSyncTakesAwayIsMissedAgain) {
   ASSERT_EQ(partition().open_transactions().size(), 1u);
   ASSERT_TRUE(partition().end_transaction(commit(1), Acks::kPublished));
   EXPECT_EQ(committed(partition()), Values{1});
+}
+
+TEST_F(LogTransactionsTest, ATransactionStaysOpenWhenItsFirstRecordsAreDeleted) {
+  const auto other = Log::open(directory_.path());
+  const auto theirs = other->open_partition(test_options(0, 8192));
+  append_in(partition(), 1, 10);
+  append_in(partition(), 1, 11);
+  append_values(partition(), 12);
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  partition().delete_records(1);
+  for (Partition* each : {&partition(), theirs.get(), &partition()}) {
+    EXPECT_EQ(each->last_stable_offset(), 1);
+    ASSERT_EQ(each->open_transactions().size(), 1u);
+    EXPECT_EQ(each->open_transactions()[0].first_offset, 1);
+  }
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 3);
+  EXPECT_EQ(committed(partition(), 1), (Values{11, 12}));
+  EXPECT_EQ(theirs->last_stable_offset(), 4);
+}
+
+TEST_F(LogTransactionsTest, ATransactionStaysOpenWhenTheLogStartsInsideItsBatch) {
+  append_in(partition(), 1, 10, 5);
+  append_in(partition(), 2, 20);
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  partition().delete_records(3);
+  partition().end_transaction(commit(2), Acks::kPublished);
+  EXPECT_EQ(partition().last_stable_offset(), 3);
+  const auto other = Log::open(directory_.path());
+  const auto theirs = other->open_partition(test_options(0, 8192));
+  for (int look = 0; look < 2; ++look) EXPECT_EQ(theirs->open_transactions().size(), 1u);
+  EXPECT_EQ(theirs->last_stable_offset(), 3);
+  ASSERT_TRUE(theirs->end_transaction(commit(1), Acks::kPublished));
+  EXPECT_EQ(partition().last_stable_offset(), 8);
+}
+
+TEST_F(LogTransactionsTest, ATransactionWhoseRecordsWereAllDeletedHoldsUpNobody) {
+  append_in(partition(), 1, 10, 5);
+  append_values(partition(), 15);
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  partition().delete_records(5);
+  EXPECT_EQ(partition().last_stable_offset(), 6);
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), std::nullopt);
+  append_in(partition(), 1, 16);
+  EXPECT_EQ(partition().last_stable_offset(), 6);
+  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 7);
 }
 
 TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
