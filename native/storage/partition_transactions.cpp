@@ -126,7 +126,10 @@ std::vector<OpenTransaction> Partition::State::open_transactions() {
 void Partition::State::raise_stable(int64_t stable) {
   if (!is_writable() || stable - control.checked_stable().value_or(0) < kStableLag) return;
   const AppendLock held(*this, 0);
-  if (held.is_held() && stable > control.checked_stable().value_or(0)) control.set_stable(stable);
+  if (!held.is_held()) return;
+  log->require_usable();  // else the lock is of this process only
+  read_published();       // what was found may have been cut back meanwhile
+  if (stable > control.checked_stable().value_or(0)) control.set_stable(stable);
 }
 
 // Under the append lock, behind the publish of a batch that began at `begin`. Never throws: what

@@ -67,6 +67,10 @@ class LogTransactionsTest : public ::testing::Test {
     partition_ = log_->open_partition(test_options(0, 8192));
   }
   Partition& partition() { return *partition_; }
+  ControlPage control_page() const {
+    const std::string path = directory_ / "topics/ab000000000000000000000000000007/0/control";
+    return {File::open(std::make_shared<FileLayer>(), path, O_RDWR), true};
+  }
 
   TemporaryDirectory directory_{Medium::kMemory};
   std::shared_ptr<Log> log_;
@@ -165,13 +169,7 @@ TEST_F(LogTransactionsTest, TheLastStableOffsetIsThatOfTheFirstOpenTransaction) 
 }
 
 TEST_F(LogTransactionsTest, ThePageSaysHowFarAllIsStableWithoutALook) {
-  const auto stable = [&] {
-    return ControlPage(
-               File::open(std::make_shared<FileLayer>(),
-                          directory_ / "topics/ab000000000000000000000000000007/0/control", O_RDWR),
-               true)
-        .checked_stable();
-  };
+  const auto stable = [&] { return control_page().checked_stable(); };
   append_values(partition(), 1, 3);
   EXPECT_EQ(stable(), 3);
   append_in(partition(), 1, 2);
@@ -186,13 +184,7 @@ TEST_F(LogTransactionsTest, ThePageSaysHowFarAllIsStableWithoutALook) {
 TEST_F(LogTransactionsTest, APageThatDoesNotKnowCostsNothingButALook) {
   append_values(partition(), 1);
   append_in(partition(), 1, 2);
-  {
-    ControlPage page(
-        File::open(std::make_shared<FileLayer>(),
-                   directory_ / "topics/ab000000000000000000000000000007/0/control", O_RDWR),
-        true);
-    page.words().stable_check.store(0);
-  }
+  control_page().words().stable_check.store(0);
   EXPECT_EQ(partition().last_stable_offset(), 1);
   partition().end_transaction(commit(1), Acks::kPublished);
   EXPECT_EQ(partition().last_stable_offset(), 3);
@@ -286,6 +278,36 @@ TEST_F(LogTransactionsTest, ATransactionWhoseRecordsWereAllDeletedHoldsUpNobody)
   append_in(partition(), 1, 16);
   EXPECT_EQ(partition().last_stable_offset(), 6);
   EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 7);
+}
+
+// Between the walk and the word of the page that says what it found.
+TEST_F(LogTransactionsTest, WhatWasStableBeforeACutIsNotStoredBehindIt) {
+  append_in(partition(), 1, 0, 5'000);
+  append_in(partition(), 1, 5'000, 5'000);  // in a segment of its own
+  partition().end_transaction(commit(1), Acks::kPublished);
+  control_page().words().durable_offset.store(5'000);
+  control_page().forget_stable();
+  LogOptions options;
+  const auto files = std::make_shared<FakeFiles>();
+  options.files = files;
+  ASSERT_EQ(FileLayer().boot_id(&files->boot), 0);
+  const auto other = Log::open(directory_.path(), options);
+  const auto theirs = other->open_partition(test_options(0, 8192));
+  std::shared_ptr<Log> next;
+  files->set_fail([&](const std::string& call, int) {
+    if (call != "open" || next) return 0;
+    control_page().words().sync_failed.store(EIO);
+    next = Log::open(directory_.path());
+    next->open_partition(test_options(0, 8192));
+    return 0;
+  });
+  expect_error(ErrorCode::kStorage, "was opened anew after a failed sync",
+               [&] { theirs->last_stable_offset(); });
+  ASSERT_TRUE(next);
+  partition_ = next->open_partition(test_options(0, 8192));
+  EXPECT_EQ(partition().last_stable_offset(), 0);
+  EXPECT_TRUE(partition().end_transaction(commit(1), Acks::kPublished));
+  EXPECT_EQ(committed(partition()), iota(0, 5'000));
 }
 
 TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
