@@ -72,14 +72,20 @@ int64_t Partition::State::walk_batches(
 }
 
 void Partition::State::follow_transactions(const PublishedState& published) {
+  const auto log_start = [this] {
+    return control.words().log_start_offset.load(std::memory_order_acquire);
+  };
   // In this order: an offset inside a batch is stable only for a log that starts there.
   const int64_t stable = control.checked_stable().value_or(0);
-  transactions.drop_below(control.words().log_start_offset.load(std::memory_order_acquire));
+  transactions.drop_below(log_start());
   transactions.pass(stable);
   const int64_t end = walk_batches(transactions.next_offset(), published,
                                    [&](Segment* segment, const BatchEntry& entry) {
                                      if (entry.is_corrupt) {
-                                       transactions.see_damage();
+                                       // What was deleted meanwhile is no damage.
+                                       if (entry.next_offset > log_start()) {
+                                         transactions.see_damage();
+                                       }
                                      } else if ((entry.flags & kFlagTransactional) != 0) {
                                        transactions.see(segment->parsed(entry).header);
                                      }

@@ -310,6 +310,30 @@ TEST_F(LogTransactionsTest, WhatWasStableBeforeACutIsNotStoredBehindIt) {
   EXPECT_EQ(committed(partition()), iota(0, 5'000));
 }
 
+// A segment that goes while its neighbour is looked at was deleted, and is no damage.
+TEST_F(LogTransactionsTest, ATransactionDoesNotBecomeDoubtfulWhileRecordsAreDeleted) {
+  append_in(partition(), 1, 0, 1'000);
+  append_values(partition(), 1'000, 1'000);
+  append_in(partition(), 1, 2'000, 1'000);
+  append_values(partition(), 3'000, 1'000);
+  LogOptions options;
+  const auto files = std::make_shared<FakeFiles>();
+  options.files = files;
+  ASSERT_EQ(FileLayer().boot_id(&files->boot), 0);
+  const auto other = Log::open(directory_.path(), options);
+  const auto theirs = other->open_partition(test_options(0, 8192));
+  int opened = 0;
+  files->set_fail([&](const std::string& call, int) {
+    if (call == "open" && ++opened == 2) partition().delete_records(2'000);
+    return 0;
+  });
+  theirs->last_stable_offset();
+  ASSERT_EQ(partition().ends().log_start_offset, 2'000);
+  ASSERT_EQ(theirs->open_transactions().size(), 1u);
+  EXPECT_FALSE(theirs->open_transactions()[0].is_doubtful);
+  EXPECT_EQ(theirs->last_stable_offset(), 2'000);
+}
+
 TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
   append_in(partition(), 1, 1);
   append_in(partition(), 1, 2);
