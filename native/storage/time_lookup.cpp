@@ -90,7 +90,9 @@ void TimeLookup::refresh(const PublishedState& published, int64_t log_start) {
   if (!first) first = partition_.segments->after(-1, active);
   if (!first) return;
   const uint64_t changes = partition_.control.words().segment_changes.load();
-  if (changes_ != changes) {
+  // Segments below the log start offset may be there still.
+  const bool is_deleted = !sealed_.empty() && sealed_.front().end_offset <= log_start;
+  if (changes_ != changes || is_deleted) {
     changes_ = changes;
     sealed_.clear();
     running_.clear();

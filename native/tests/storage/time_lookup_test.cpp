@@ -227,6 +227,21 @@ TEST_F(TimeLookupTest, AFullDiskCostsTheIndexAndNotTheAnswer) {
   EXPECT_TRUE(index_files().empty());
 }
 
+// As when the process that deletes them is killed before it has removed their files.
+TEST_F(TimeLookupTest, DeletedRecordsAreNotFoundWhileTheirFilesAreThere) {
+  open();
+  fill(100, 12);
+  check_all();
+  ASSERT_GE(index_files().size(), 4u);
+  files_->set_fail([](const std::string& call, int) { return call == "unlink" ? EIO : 0; });
+  const auto deleted = static_cast<int64_t>(rows_.size()) * 3 / 4;
+  expect_error(ErrorCode::kStorage, "cannot remove", [&] { partition_->delete_records(deleted); });
+  for (size_t i = 0; i < static_cast<size_t>(deleted); ++i) {
+    rows_[i] = {-1'000'000, std::nullopt, std::nullopt};
+  }
+  check_all();
+}
+
 TEST_F(TimeLookupTest, RecordsThatCannotBeReadAreSteppedOver) {
   open();
   fill(100, 11);
