@@ -130,28 +130,28 @@ std::vector<TimeLookup::Part> TimeLookup::find(uint16_t column, int64_t value, i
   const int64_t active = published.segment_base_offset;
   if (active == kNoSegment || log_start >= published.data_end_offset) return parts;
   refresh(published, log_start);
+  // From its beginning where the entries do not say: they may be younger than its largest values,
+  // and who looks for kNoTime itself is not helped by them.
   const auto look_into = [&](const Sealed& sealed) {
     if (loaded_base_ != sealed.base_offset) {
       loaded_base_ = kNoSegment;
       loaded_ = index_of(sealed);
       loaded_base_ = sealed.base_offset;
     }
-    return loaded_->find(column, value);
+    return loaded_->find(column, value).value_or(sealed.base_offset);
   };
   // Of the first one, batches below the log start may be what reaches the time.
   if (!sealed_.empty() && value_in(sealed_[0].maxima, column) >= value) {
     const Sealed& first = sealed_[0];
-    const auto found = look_into(first);
-    if (found) parts.push_back({std::max(*found, log_start), first.end_offset});
+    const int64_t found = look_into(first);
+    parts.push_back({std::max(found, log_start), first.end_offset});
   }
   const std::vector<int64_t>& running = running_of(column);
   const auto at = std::lower_bound(running.begin(), running.end(), value);
   if (at != running.end()) {
     const Sealed& sealed = sealed_[static_cast<size_t>(at - running.begin()) + 1];
-    if (const auto found = look_into(sealed)) {
-      parts.push_back({*found, INT64_MAX});
-      return parts;
-    }
+    parts.push_back({look_into(sealed), INT64_MAX});
+    return parts;
   }
   extend_active(published);
   if (const auto found = active_.find(column, value)) {

@@ -242,6 +242,18 @@ TEST_F(TimeLookupTest, DeletedRecordsAreNotFoundWhileTheirFilesAreThere) {
   check_all();
 }
 
+TEST_F(TimeLookupTest, TheEarliestTimeIsThatOfTheFirstRecordWithOne) {
+  open();
+  for (int i = 0; i < 60; ++i) append(std::vector<Times>(30, {INT64_MIN, {}, {}}));
+  fill(100, 13);
+  ASSERT_GT(partition_->segment_facts().size(), 5u);
+  for (const uint16_t column : {kTimestampColumn, uint16_t{0}, uint16_t{1}}) {
+    const auto found = partition_->find_time(column, INT64_MIN);
+    ASSERT_TRUE(found) << column;
+    EXPECT_EQ(found->offset, expected(column, INT64_MIN)) << column;
+  }
+}
+
 TEST_F(TimeLookupTest, RecordsThatCannotBeReadAreSteppedOver) {
   open();
   fill(100, 11);
