@@ -14,40 +14,13 @@ constexpr int64_t kWalkAhead = 256;
 }  // namespace
 
 void Partition::State::catch_up(ProducerState& producer, const PublishedState& published) {
-  const int64_t active = published.segment_base_offset;
-  if (producer.next_offset() < published.data_end_offset && active != kNoSegment) {
-    auto base = segments->at_or_below(producer.next_offset(), active);
-    if (!base) base = segments->after(producer.next_offset(), active);
-    for (; base; base = segments->after(*base, active)) {
-      const auto segment = segments->try_get(*base);
-      if (!segment) continue;
-      see_batches(producer, *segment, published);
-      if (*base != active) segment->release_file();
-    }
-  }
-  // What could not be read is lost, or was never written.
-  if (producer.next_offset() < published.log_end_offset) producer.advance(published.log_end_offset);
+  // What cannot be read is lost, or was never written.
+  producer.advance(walk_batches(producer.next_offset(), published,
+                                [&](Segment* segment, const BatchEntry& entry) {
+                                  if (!entry.is_corrupt) producer.see(segment->parsed(entry));
+                                  return true;
+                                }));
   producer.see_incarnation(incarnation);
-}
-
-void Partition::State::see_batches(ProducerState& producer, Segment& segment,
-                                   const PublishedState& published) {
-  const WalkLimit limit = walk_limit(segment, published);
-  const BatchIndex& index = segment.index();
-  int64_t i = index.find(producer.next_offset());
-  for (;; ++i) {
-    // Another thread may be walking too.
-    if (i >= index.count() && !segment.extend_index(limit, kWalkAhead) && i >= index.count()) {
-      return;
-    }
-    const BatchEntry& entry = index.at(i);
-    if (entry.next_offset <= producer.next_offset()) continue;
-    if (entry.is_corrupt) {
-      producer.advance(entry.next_offset);
-    } else {
-      producer.see(segment.parsed(entry));
-    }
-  }
 }
 
 // Whether the records below the position are those that were there when it was taken. After a

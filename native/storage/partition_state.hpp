@@ -51,9 +51,8 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
                        const TransactionMarker* marker);
 
   // --- partition_producer.cpp ---
-  // Shows `producer`, which has a name, what was published since it was last here.
+  // Shows `producer`, which is followed, what was published since it was last here.
   void catch_up(ProducerState& producer, const PublishedState& published);
-  void see_batches(ProducerState& producer, Segment& segment, const PublishedState& published);
   bool holds(const ProducerPosition& position, const PublishedState& published);
 
   // --- partition_transactions.cpp ---
