@@ -80,6 +80,11 @@ TimeIndex TimeLookup::index_of(const Sealed& sealed) {
   const bool is_complete = !made.has_damage() && segment->header().salt == sealed.salt;
   if (is_complete && partition_.is_writable()) {
     made.store(place, sealed.base_offset, sealed.salt, sealed.end_offset);
+    // Who deletes the segment meanwhile may have looked for the file before it was there.
+    const auto& log_start = partition_.control.words().log_start_offset;
+    if (sealed.end_offset <= log_start.load(std::memory_order_seq_cst)) {
+      place.files->unlink(TimeIndex::path_of(place, sealed.base_offset));
+    }
   }
   return made;
 }

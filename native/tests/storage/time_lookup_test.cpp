@@ -242,6 +242,30 @@ TEST_F(TimeLookupTest, DeletedRecordsAreNotFoundWhileTheirFilesAreThere) {
   check_all();
 }
 
+TEST_F(TimeLookupTest, AnIndexFileIsNotMadeForASegmentThatIsDeletedMeanwhile) {
+  open();
+  fill(100, 14);
+  LogOptions options;
+  options.files = std::make_shared<FakeFiles>();
+  const auto other = Log::open(directory_.path(), options);
+  const auto theirs = other->open_partition(partition_->options());
+  const int64_t deleted = partition_->ends().log_end_offset / 2;
+  bool has_deleted = false;
+  files_->set_fail([&](const std::string& call, int) {
+    if (call == "rename" && !std::exchange(has_deleted, true)) theirs->delete_records(deleted);
+    return 0;
+  });
+  for (size_t i = 0; i < static_cast<size_t>(deleted); ++i) {
+    rows_[i] = {-1'000'000, std::nullopt, std::nullopt};
+  }
+  check_all();
+  EXPECT_TRUE(has_deleted);
+  for (const std::string& path : index_files()) {
+    const auto segment = std::filesystem::path(path).replace_extension(".seg");
+    EXPECT_TRUE(std::filesystem::exists(segment)) << path;
+  }
+}
+
 TEST_F(TimeLookupTest, TheEarliestTimeIsThatOfTheFirstRecordWithOne) {
   open();
   for (int i = 0; i < 60; ++i) append(std::vector<Times>(30, {INT64_MIN, {}, {}}));
