@@ -5,77 +5,14 @@
 #include <random>
 #include <set>
 
-#include "format_testing.hpp"
-#include "log_crash_testing.hpp"
-#include "log_testing.hpp"
-#include "storage/control_page.hpp"
 #include "storage/partition_state.hpp"
 #include "storage/segment.hpp"
 #include "storage/topic_writer.hpp"
 #include "storage/verify.hpp"
+#include "transaction_testing.hpp"
 
 namespace pystream::storage {
 namespace {
-
-constexpr int64_t kProducer = 4711;
-
-TransactionMarker commit(int64_t id) { return {id, kProducer, 1, true}; }
-TransactionMarker abort(int64_t id) { return {id, kProducer, 1, false}; }
-
-AppendResult append_in(Partition& partition, int64_t transaction, int64_t first,
-                       int64_t count = 1) {
-  FixedBuilder<int64_t> values(DataType::of(TypeId::kInt64));
-  for (int64_t value = first; value < first + count; ++value) values.append(value);
-  EncodeOptions options;
-  options.schema_id = 1;
-  options.flags = kFlagTransactional;
-  options.transaction_id = transaction;
-  options.producer_id = kProducer;
-  options.producer_epoch = 0;
-  options.base_sequence = 0;
-  EncodedBatch batch =
-      encode_batch({test_schema(), count, {values.finish()}}, {}, nullptr, options);
-  return partition.append(&batch, Acks::kPublished);
-}
-
-std::unique_ptr<PartitionReader> reader_of(Partition& partition, Isolation isolation,
-                                           int64_t offset = 0) {
-  auto reader = partition.reader(offset);
-  reader->set_isolation(isolation);
-  return reader;
-}
-
-std::vector<int64_t> rest_of(PartitionReader& reader) {
-  std::vector<int64_t> result;
-  while (const auto batch = reader.next()) {
-    for (const int64_t value : values_of(*batch)) result.push_back(value);
-  }
-  return result;
-}
-
-std::vector<int64_t> committed(Partition& partition, int64_t offset = 0) {
-  return rest_of(*reader_of(partition, Isolation::kReadCommitted, offset));
-}
-
-using Values = std::vector<int64_t>;
-
-class LogTransactionsTest : public ::testing::Test {
- protected:
-  void SetUp() override { open(); }
-  void open() {
-    log_ = Log::open(directory_.path());
-    partition_ = log_->open_partition(test_options(0, 8192));
-  }
-  Partition& partition() { return *partition_; }
-  ControlPage control_page() const {
-    const std::string path = directory_ / "topics/ab000000000000000000000000000007/0/control";
-    return {File::open(std::make_shared<FileLayer>(), path, O_RDWR), true};
-  }
-
-  TemporaryDirectory directory_{Medium::kMemory};
-  std::shared_ptr<Log> log_;
-  std::shared_ptr<Partition> partition_;
-};
 
 TEST_F(LogTransactionsTest, CommittedRecordsAreGivenAndAbortedOnesLeftOut) {
   append_in(partition(), 1, 10);
@@ -235,51 +172,6 @@ TEST_F(LogTransactionsTest, AMarkerThatAFailedSyncTakesAwayIsMissedAgain) {
   EXPECT_EQ(committed(partition()), Values{1});
 }
 
-TEST_F(LogTransactionsTest, ATransactionStaysOpenWhenItsFirstRecordsAreDeleted) {
-  const auto other = Log::open(directory_.path());
-  const auto theirs = other->open_partition(test_options(0, 8192));
-  append_in(partition(), 1, 10);
-  append_in(partition(), 1, 11);
-  append_values(partition(), 12);
-  EXPECT_EQ(partition().last_stable_offset(), 0);
-  partition().delete_records(1);
-  for (Partition* each : {&partition(), theirs.get(), &partition()}) {
-    EXPECT_EQ(each->last_stable_offset(), 1);
-    ASSERT_EQ(each->open_transactions().size(), 1u);
-    EXPECT_EQ(each->open_transactions()[0].first_offset, 1);
-  }
-  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 3);
-  EXPECT_EQ(committed(partition(), 1), (Values{11, 12}));
-  EXPECT_EQ(theirs->last_stable_offset(), 4);
-}
-
-TEST_F(LogTransactionsTest, ATransactionStaysOpenWhenTheLogStartsInsideItsBatch) {
-  append_in(partition(), 1, 10, 5);
-  append_in(partition(), 2, 20);
-  EXPECT_EQ(partition().last_stable_offset(), 0);
-  partition().delete_records(3);
-  partition().end_transaction(commit(2), Acks::kPublished);
-  EXPECT_EQ(partition().last_stable_offset(), 3);
-  const auto other = Log::open(directory_.path());
-  const auto theirs = other->open_partition(test_options(0, 8192));
-  for (int look = 0; look < 2; ++look) EXPECT_EQ(theirs->open_transactions().size(), 1u);
-  EXPECT_EQ(theirs->last_stable_offset(), 3);
-  ASSERT_TRUE(theirs->end_transaction(commit(1), Acks::kPublished));
-  EXPECT_EQ(partition().last_stable_offset(), 8);
-}
-
-TEST_F(LogTransactionsTest, ATransactionWhoseRecordsWereAllDeletedHoldsUpNobody) {
-  append_in(partition(), 1, 10, 5);
-  append_values(partition(), 15);
-  EXPECT_EQ(partition().last_stable_offset(), 0);
-  partition().delete_records(5);
-  EXPECT_EQ(partition().last_stable_offset(), 6);
-  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), std::nullopt);
-  append_in(partition(), 1, 16);
-  EXPECT_EQ(partition().last_stable_offset(), 6);
-  EXPECT_EQ(partition().end_transaction(commit(1), Acks::kPublished), 7);
-}
-
 // Between the walk and the word of the page that says what it found.
 TEST_F(LogTransactionsTest, WhatWasStableBeforeACutIsNotStoredBehindIt) {
   append_in(partition(), 1, 0, 5'000);
@@ -311,29 +203,6 @@ TEST_F(LogTransactionsTest, WhatWasStableBeforeACutIsNotStoredBehindIt) {
 }
 
 // A segment that goes while its neighbour is looked at was deleted, and is no damage.
-TEST_F(LogTransactionsTest, ATransactionDoesNotBecomeDoubtfulWhileRecordsAreDeleted) {
-  append_in(partition(), 1, 0, 1'000);
-  append_values(partition(), 1'000, 1'000);
-  append_in(partition(), 1, 2'000, 1'000);
-  append_values(partition(), 3'000, 1'000);
-  LogOptions options;
-  const auto files = std::make_shared<FakeFiles>();
-  options.files = files;
-  ASSERT_EQ(FileLayer().boot_id(&files->boot), 0);
-  const auto other = Log::open(directory_.path(), options);
-  const auto theirs = other->open_partition(test_options(0, 8192));
-  int opened = 0;
-  files->set_fail([&](const std::string& call, int) {
-    if (call == "open" && ++opened == 2) partition().delete_records(2'000);
-    return 0;
-  });
-  theirs->last_stable_offset();
-  ASSERT_EQ(partition().ends().log_start_offset, 2'000);
-  ASSERT_EQ(theirs->open_transactions().size(), 1u);
-  EXPECT_FALSE(theirs->open_transactions()[0].is_doubtful);
-  EXPECT_EQ(theirs->last_stable_offset(), 2'000);
-}
-
 TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
   append_in(partition(), 1, 1);
   append_in(partition(), 1, 2);
@@ -464,5 +333,6 @@ TEST_F(LogTransactionsTest, RandomInterleavingsAreReadAsAModelSays) {
   }
 }
 
+// Whoever deletes records and whoever looks: what is open has records from the log start on.
 }  // namespace
 }  // namespace pystream::storage
