@@ -18,12 +18,18 @@ void TransactionTracker::pass(int64_t stable) {
 void TransactionTracker::see(const BatchHeader& header) {
   const int64_t first = std::max(next_offset_, header.base_offset);
   next_offset_ = header.base_offset + header.last_offset_delta + 1;
-  const auto found = std::find_if(open_.begin(), open_.end(), [&](const OpenTransaction& open) {
+  auto found = std::find_if(open_.begin(), open_.end(), [&](const OpenTransaction& open) {
     return open.transaction_id == header.transaction_id;
   });
-  if ((header.flags & kFlagControl) != 0) {
-    if (found != open_.end()) open_.erase(found);
-  } else if (found == open_.end()) {
+  const bool is_marker = (header.flags & kFlagControl) != 0;
+  // A marker stands behind all batches: that of a doubtful one with another batch is yet to come.
+  // What was passed stays passed.
+  if (found != open_.end() && (is_marker || found->is_doubtful)) {
+    open_.erase(found);
+    found = open_.end();
+  }
+  if (is_marker) return;
+  if (found == open_.end()) {
     open_.push_back({header.transaction_id, header.producer_id, header.producer_epoch, first,
                      next_offset_, false});
   } else {

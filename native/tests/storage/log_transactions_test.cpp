@@ -6,7 +6,6 @@
 #include <set>
 
 #include "storage/partition_state.hpp"
-#include "storage/segment.hpp"
 #include "storage/topic_writer.hpp"
 #include "storage/verify.hpp"
 #include "transaction_testing.hpp"
@@ -212,24 +211,27 @@ TEST_F(LogTransactionsTest, AReaderThatBeginsInsideATransactionFindsItsMarker) {
   EXPECT_EQ(committed(partition(), 2), Values{3});
 }
 
+// Its marker stands behind all of its records, and so was not among what was damaged.
+TEST_F(LogTransactionsTest, ATransactionWithRecordsBehindDamageIsOpenAndIsDecided) {
+  append_in(partition(), 1, 1);
+  append_values(partition(), 2);
+  append_in(partition(), 1, 3);
+  damage_second_of_three();
+  EXPECT_EQ(partition().last_stable_offset(), 2);
+  append_in(partition(), 2, 4);
+  partition().end_transaction(commit(2), Acks::kPublished);
+  EXPECT_EQ(partition().last_stable_offset(), 2);
+  EXPECT_TRUE(partition().end_transaction(commit(1), Acks::kPublished));
+  const auto reader = reader_of(partition(), Isolation::kReadCommitted);
+  reader->set_on_corruption(OnCorruption::kSkip);
+  EXPECT_EQ(rest_of(*reader), (Values{1, 3, 4}));
+}
+
 TEST_F(LogTransactionsTest, ADecisionAmongDamagedRecordsIsDamage) {
   append_in(partition(), 1, 1);
   partition().end_transaction(commit(1), Acks::kPublished);
   append_values(partition(), 3);
-  partition().sync();
-  log_->close();
-  const std::string path =
-      directory_ / "topics/ab000000000000000000000000000007/0/00000000000000000000.seg";
-  const auto files = std::make_shared<FileLayer>();
-  int64_t position = 0;
-  {
-    const auto segment = Segment::open_file(files, path);
-    segment->extend_index({segment->file_size(), 3}, 3);
-    position = segment->index().at(1).position;
-  }
-  const uint8_t rubbish[4] = {1, 2, 3, 4};
-  File::open(files, path, O_RDWR).write(std::span<const uint8_t>(rubbish), position + 8);
-  open();
+  damage_second_of_three();
   const auto reader = reader_of(partition(), Isolation::kReadCommitted);
   try {
     reader->next();

@@ -5,6 +5,7 @@
 #include "log_crash_testing.hpp"
 #include "log_testing.hpp"
 #include "storage/control_page.hpp"
+#include "storage/segment.hpp"
 
 namespace pystream::storage {
 
@@ -58,6 +59,22 @@ class LogTransactionsTest : public ::testing::Test {
     partition_ = log_->open_partition(test_options(0, 8192));
   }
   Partition& partition() { return *partition_; }
+  // Of three batches, the records of the second; and opens the log again.
+  void damage_second_of_three() {
+    partition().sync();
+    log_->close();
+    const std::string path = segment_file(directory_.path(), 0);
+    const auto files = std::make_shared<FileLayer>();
+    int64_t position = 0;
+    {
+      const auto segment = Segment::open_file(files, path);
+      segment->extend_index({segment->file_size(), 3}, 3);
+      position = segment->index().at(1).position;
+    }
+    const uint8_t rubbish[4] = {1, 2, 3, 4};
+    File::open(files, path, O_RDWR).write(std::span<const uint8_t>(rubbish), position + 8);
+    open();
+  }
   ControlPage control_page() const {
     const std::string path = directory_ / "topics/ab000000000000000000000000000007/0/control";
     return {File::open(std::make_shared<FileLayer>(), path, O_RDWR), true};
