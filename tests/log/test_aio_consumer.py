@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import signal
 import threading
 import time
 
@@ -305,3 +307,32 @@ def test_records_are_found_by_time(log: ps.Log, topic: ps.Topic) -> None:
             assert await take(consumer, 1) == [4]
 
     asyncio.run(main())
+
+
+def test_forked_child_is_told_that_the_consumer_is_the_parents(
+    log: ps.Log, topic: ps.Topic
+) -> None:
+    async def begin() -> ps.AsyncConsumer:
+        consumer = log.async_consumer("t", group_id="g")
+        await consumer.start()
+        return consumer
+
+    async def use_and_close(consumer: ps.AsyncConsumer) -> None:
+        with pytest.raises(errors.LogError, match="before a fork"):
+            await consumer.commit()
+        await consumer.close()
+
+    consumer = asyncio.run(begin())
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(int(LONG))  # ends a child that hangs
+        status = 1
+        try:
+            asyncio.run(use_and_close(consumer))
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(log.describe_group("g").members) == 1
+    asyncio.run(consumer.close())

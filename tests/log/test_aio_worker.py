@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -164,3 +166,14 @@ def test_worker_serves_one_loop_after_another(worker: Worker) -> None:
         return await asyncio.gather(*(worker.run(lambda n=n: n) for n in range(3)))
 
     assert asyncio.run(main()) == asyncio.run(main()) == [0, 1, 2]
+
+
+def test_forked_child_makes_calls_in_a_thread_of_its_own(worker: Worker) -> None:
+    asyncio.run(worker.run(threading.get_ident))
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(int(LONG))  # ends a child that hangs
+        os._exit(asyncio.run(worker.run(lambda: 7)))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert asyncio.run(worker.run(lambda: 8)) == 8

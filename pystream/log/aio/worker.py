@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TypeVar
 
+from pystream.log import fork
+
 __all__ = ["Worker"]
 
 _Result = TypeVar("_Result")
@@ -28,11 +30,16 @@ class Worker:
     -----
     A call that has begun is always made to its end: a task that is cancelled meanwhile waits for
     it, so that nothing else is done with the client before. What a call calls back (see
-    :meth:`call_back`) may ask for calls itself: the thread makes them while it waits.
+    :meth:`call_back`) may ask for calls itself: the thread makes them while it waits. A forked
+    child has no thread; it starts its own, in which the parent's client says whose it is.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._begin()
+        fork.on_child(self)
+
+    def _begin(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
         self._lock = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,6 +100,10 @@ class Worker:
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
+
+    def forget_in_child(self) -> None:
+        """Abandon the parent's thread."""
+        self._begin()
 
     def _calls_of_callback(self) -> _Calls | None:
         calls = _calls_of_callback.get()
