@@ -85,6 +85,23 @@ def test_tasks_that_send_at_once_keep_the_order_of_their_calls(
     asyncio.run(main())
 
 
+def test_no_call_overtakes_one_that_waits_for_its_turn(log: ps.Log, topic: ps.Topic) -> None:
+    log.create_topic("other")
+
+    async def main() -> None:
+        async with log.async_producer() as producer:
+            await producer.send("t", {"n": 0})
+
+            async def one_after_another() -> None:
+                await producer.send("other", b"x")  # looks the topic up, in the thread
+                await producer.send("t", {"n": 2})
+
+            await asyncio.gather(one_after_another(), producer.send("t", {"n": 1}))
+
+    asyncio.run(main())
+    assert stored(log) == [0, 1, 2]
+
+
 def test_full_buffer_lets_the_loop_go_on(
     log: ps.Log, topic: ps.Topic, may_append: threading.Event
 ) -> None:

@@ -44,11 +44,12 @@ class Worker:
         self._lock = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._callback: asyncio.Task[object] | None = None  # that the thread waits for
+        self._asked = 0  # calls that are being made, or wait for their turn
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call is being made."""
-        return self._lock.locked()
+        """Whether a call is being made, or waits for its turn."""
+        return self._asked > 0
 
     def turn(self) -> AbstractAsyncContextManager[object]:
         """Return what to hold (``async with``) while the client is used, here or by `make`."""
@@ -62,8 +63,12 @@ class Worker:
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
         """Make a call when it is its turn, and return what it returns or raise what it raises."""
-        async with self.turn():
-            return await self.make(function)
+        self._asked += 1
+        try:
+            async with self.turn():
+                return await self.make(function)
+        finally:
+            self._asked -= 1
 
     async def make(self, function: Callable[[], _Result]) -> _Result:
         """Make a call; whoever asks has its turn."""
