@@ -15,6 +15,7 @@ import pystream as ps
 from pystream import errors
 from pystream.log.aio.producer import ProducerSettings
 from pystream.log.producer_topics import ProducerTopics
+from pystream.types import BatchMetadata
 
 LONG = 60.0  # seconds that bound what ends much sooner
 
@@ -269,3 +270,34 @@ def test_transactions_are_whole_or_absent(log: ps.Log, topic: ps.Topic) -> None:
     asyncio.run(main())
     with log.consumer("out", auto_offset_reset="earliest", timeout="0s") as consumer:
         assert [record["n"] for record in consumer] == [10, 20, 30, 40]
+
+
+def test_block_whose_task_is_cancelled_at_its_end_leaves_no_open_transaction(
+    log: ps.Log, topic: ps.Topic, may_append: threading.Event
+) -> None:
+    async def main() -> None:
+        async with log.async_producer(transactional_id="t") as producer:
+            at_the_end = asyncio.Event()
+
+            async def send_one() -> None:
+                async with producer.transaction():
+                    await producer.send("t", {"n": 1})
+                    tables.append(asyncio.create_task(producer.send_batch("t", {"n": [2]})))
+                    await asyncio.sleep(0)  # the table has its turn
+                    at_the_end.set()
+
+            tables: list[asyncio.Task[list[BatchMetadata]]] = []
+            task = asyncio.create_task(send_one())
+            await at_the_end.wait()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+            may_append.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await tables[0]
+            assert stored(log) == [1, 2]
+            await producer.begin_transaction()
+            await producer.abort_transaction()
+
+    asyncio.run(main())

@@ -73,6 +73,28 @@ def test_cancelled_task_waits_for_its_call_and_others_for_their_turn(worker: Wor
     assert steps == ["slow", "other"]
 
 
+def test_what_ends_something_is_done_also_when_cancelled_before_its_turn(worker: Worker) -> None:
+    may_end = threading.Event()
+    steps: list[str] = []
+
+    async def main() -> None:
+        slow = asyncio.create_task(worker.run(lambda: may_end.wait(LONG)))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(worker.end(lambda: steps.append("ended")))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            ending.cancel()
+        other = asyncio.create_task(worker.run(lambda: steps.append("other")))
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        await asyncio.gather(slow, other)
+        assert not worker.is_busy
+
+    asyncio.run(main())
+    assert sorted(steps) == ["ended", "other"]
+
+
 def test_callback_runs_in_the_loop_and_may_ask_for_calls(worker: Worker) -> None:
     async def callback(number: int) -> int:
         assert threading.current_thread() is threading.main_thread()

@@ -286,7 +286,7 @@ class AsyncConsumer:
         if self._consumer is None:
             return
         try:
-            await self._worker.run(partial(self._consumer._close, is_processed=is_processed))
+            await self._worker.end(partial(self._consumer._close, is_processed=is_processed))
         finally:
             self._consumer._fetcher.interrupt()  # whoever waits for records, learns of it
             self._worker.close()

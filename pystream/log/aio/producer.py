@@ -184,7 +184,7 @@ class AsyncProducer(AsyncProducerTransactions):
         if self._producer is None:
             return
         try:
-            await self._worker.run(self._producer.close)
+            await self._worker.end(self._producer.close)
         finally:
             self._worker.close()
 

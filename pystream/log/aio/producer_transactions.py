@@ -61,6 +61,8 @@ class AsyncProducerTransactions:
     def transaction(self) -> AsyncTransactionBlock:
         """Return an ``async with`` block: committed at its end, aborted by an exception.
 
+        Cancelled when it has come to its end, it is ended all the same.
+
         Examples
         --------
         >>> import asyncio, tempfile, pystream as ps
@@ -102,4 +104,4 @@ class AsyncTransactionBlock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._worker.run(partial(self._block.__exit__, kind, error, trace))
+        await self._worker.end(partial(self._block.__exit__, kind, error, trace))

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TypeVar
@@ -69,6 +69,24 @@ class Worker:
                 return await self.make(function)
         finally:
             self._asked -= 1
+
+    async def end(self, function: Callable[[], object]) -> None:
+        """Make a call that ends something, also when the task is cancelled before its turn."""
+        cancelled: asyncio.CancelledError | None = None
+        self._asked += 1
+        try:
+            async with AsyncExitStack() as turn:
+                while True:
+                    try:
+                        await turn.enter_async_context(self.turn())
+                        break
+                    except asyncio.CancelledError as error:
+                        cancelled = error
+                await self.make(function)
+        finally:
+            self._asked -= 1
+        if cancelled is not None:
+            raise cancelled
 
     async def make(self, function: Callable[[], _Result]) -> _Result:
         """Make a call; whoever asks has its turn."""
