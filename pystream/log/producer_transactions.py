@@ -334,8 +334,12 @@ class _Ending:
     def __enter__(self) -> None:
         self._transactions.is_ending = True
         self._accumulator.refusal = self._transactions.refusal
-        with self._tables:  # what another thread is appending belongs to it
-            pass
+        try:
+            with self._tables:  # what another thread is appending belongs to it
+                pass
+        except BaseException:  # Ctrl-C
+            self._go_on()
+            raise
 
     def __exit__(
         self,
@@ -343,6 +347,9 @@ class _Ending:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._transactions.is_ending = False
         if self._transactions.is_open and self._transactions.failure is None:
             self._accumulator.refusal = None  # it goes on

@@ -321,3 +321,26 @@ def test_a_topic_that_is_deleted_meanwhile_fails_the_transaction(log):
         producer.send("a", {"n": 2}, partition=0)
         producer.commit_transaction()
     assert values(log, "a") == [1, 2]
+
+
+# -- cut short -------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_the_end_waits_for_a_table_leaves_the_transaction_as_it_was(log, monkeypatch):
+    class Interrupted:
+        def __enter__(self):
+            raise KeyboardInterrupt
+
+        def __exit__(self, *error):
+            raise AssertionError
+
+    with log.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        producer.send("b", {"n": 1})
+        with monkeypatch.context() as patch:
+            patch.setattr(producer, "_tables", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                producer.commit_transaction()
+        producer.send("b", {"n": 2})
+        producer.commit_transaction()
+    assert values(log, "b") == [1, 2]
