@@ -83,8 +83,8 @@ class Transactions:
 
     Notes
     -----
-    Threads: one begins, commits and aborts; the producer's background thread calls
-    :meth:`before_append`.
+    Threads: one begins, commits and aborts, and another may close the producer meanwhile, which
+    aborts; the producer's background thread calls :meth:`before_append`.
     """
 
     def __init__(self, log: Log, name: str, timeout_us: int) -> None:
@@ -98,6 +98,7 @@ class Transactions:
         self._begun_us = self._begun_monotonic_us = 0
         self._registered: set[tuple[bytes, int]] = set()
         self._registering = threading.Lock()
+        self._deciding = threading.Lock()
         self._is_entered = False  # in the catalog
         self._offsets: dict[GroupMetadata, dict[tuple[bytes, int], int]] = {}
         self._ended: list[_Ended] = []
@@ -208,49 +209,15 @@ class Transactions:
 
     def commit(self) -> None:
         """Make what was appended durable, and decide; all was appended before."""
-        self._raise_failure()
-        touched = self._touched()
-        errors = _native.sync_partitions(
-            [partition for partition, _ in touched], [end for _, end in touched]
-        )
-        for error in errors:
-            if error is not None:
-                failure = _native.to_stream_error(error)
-                self.note_failure(failure)
-                raise failure
-        try:
-            if self._is_entered or self._offsets:
-                with self._log.catalog.writing() as connection:
-                    self._decide_to_commit(connection)
-                self._is_entered = True
-        except (FencedError, InvalidTransactionStateError, UnknownGroupError) as error:
-            self.note_failure(error)
-            raise
-        self._end(COMMITTED)
+        with self._deciding:
+            self._require_not_ended("commit_transaction")
+            self._commit()
 
     def abort(self) -> None:
         """Decide that nothing of it counts."""
-        with self._log.catalog.reading() as connection:
-            # Also when Ctrl-C hid from this producer that it is there.
-            self._is_entered |= find_transaction(connection, self.transaction_id) is not None
-        if self._is_entered:
-            with self._log.catalog.writing() as connection:
-                state = decide(connection, self.transaction_id, ABORTED)
-                raise_epoch(connection, self.producer_id, self.epoch)  # also without a row
-                epoch = epoch_of(connection, self.producer_id)
-            self._log.catalog.note_change()
-            if epoch != self.epoch + 1:
-                self._end(state, is_fenced=True)
-                raise self._fenced(epoch)
-            if state == COMMITTED:
-                transaction_id = self.transaction_id
-                self._end(COMMITTED)
-                raise InvalidTransactionStateError(
-                    f"transaction {transaction_id} was committed: the commit that did not return "
-                    "had been decided. Begin the next transaction.",
-                    transaction_id=transaction_id,
-                )
-        self._end(ABORTED)
+        with self._deciding:
+            self._require_not_ended("abort_transaction")
+            self._abort()
 
     def close(self) -> None:
         """Give the place up; what is not ended is aborted by whoever finds it."""
@@ -279,6 +246,57 @@ class Transactions:
                 complete(self._log, row, is_owned=False)
 
     # -- helpers -------------------------------------------------------------------------------
+
+    def _require_not_ended(self, method: str) -> None:
+        if not self.is_open:
+            raise self._misplaced(
+                f"{method}() came when another thread had ended the transaction, as close() does. "
+                "What that thread did, holds."
+            )
+
+    def _commit(self) -> None:
+        self._raise_failure()
+        touched = self._touched()
+        errors = _native.sync_partitions(
+            [partition for partition, _ in touched], [end for _, end in touched]
+        )
+        for error in errors:
+            if error is not None:
+                failure = _native.to_stream_error(error)
+                self.note_failure(failure)
+                raise failure
+        try:
+            if self._is_entered or self._offsets:
+                with self._log.catalog.writing() as connection:
+                    self._decide_to_commit(connection)
+                self._is_entered = True
+        except (FencedError, InvalidTransactionStateError, UnknownGroupError) as error:
+            self.note_failure(error)
+            raise
+        self._end(COMMITTED)
+
+    def _abort(self) -> None:
+        with self._log.catalog.reading() as connection:
+            # Also when Ctrl-C hid from this producer that it is there.
+            self._is_entered |= find_transaction(connection, self.transaction_id) is not None
+        if self._is_entered:
+            with self._log.catalog.writing() as connection:
+                state = decide(connection, self.transaction_id, ABORTED)
+                raise_epoch(connection, self.producer_id, self.epoch)  # also without a row
+                epoch = epoch_of(connection, self.producer_id)
+            self._log.catalog.note_change()
+            if epoch != self.epoch + 1:
+                self._end(state, is_fenced=True)
+                raise self._fenced(epoch)
+            if state == COMMITTED:
+                transaction_id = self.transaction_id
+                self._end(COMMITTED)
+                raise InvalidTransactionStateError(
+                    f"transaction {transaction_id} was committed: the commit that did not return "
+                    "had been decided. Begin the next transaction.",
+                    transaction_id=transaction_id,
+                )
+        self._end(ABORTED)
 
     def _enter(self, connection: sqlite3.Connection) -> None:
         epoch = epoch_of(connection, self.producer_id)

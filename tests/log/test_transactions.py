@@ -326,6 +326,22 @@ def test_a_topic_that_is_deleted_meanwhile_fails_the_transaction(log):
 # -- cut short -------------------------------------------------------------------------------------
 
 
+def test_commit_that_close_came_before_does_not_pretend(log, monkeypatch):
+    producer = log.producer(transactional_id="t")
+    producer.begin_transaction()
+    producer.send("b", {"n": 1})
+    drain = producer._sender.drain
+
+    def drain_and_close(timeout_us):
+        drain(timeout_us)
+        producer.close()
+
+    monkeypatch.setattr(producer._sender, "drain", drain_and_close)
+    with pytest.raises(InvalidTransactionStateError, match="another thread had ended"):
+        producer.commit_transaction()
+    assert values(log, "b") == []
+
+
 def test_ctrl_c_while_the_end_waits_for_a_table_leaves_the_transaction_as_it_was(log, monkeypatch):
     class Interrupted:
         def __enter__(self):
