@@ -183,6 +183,28 @@ def test_cancelling_a_task_cancels_the_callback_it_waits_for(worker: Worker) -> 
     assert steps == ["callback ended"]
 
 
+def test_cancelling_a_task_cancels_the_callback_around_one_that_has_ended(worker: Worker) -> None:
+    async def outer(inner_ended: asyncio.Event) -> None:
+        await worker.run(lambda: worker.call_back(lambda: None))
+        inner_ended.set()
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        inner_ended = asyncio.Event()
+        task = asyncio.create_task(worker.run(lambda: worker.call_back(outer, inner_ended)))
+        await inner_ended.wait()
+        callback = next(
+            its for its in asyncio.all_tasks() if its not in (task, asyncio.current_task())
+        )
+        task.cancel()
+        _, pending = await asyncio.wait([task], timeout=LONG)
+        callback.cancel()  # or the test would never end
+        assert not pending
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
 def test_worker_serves_one_loop_after_another(worker: Worker) -> None:
     async def main() -> list[int]:
         return await asyncio.gather(*(worker.run(lambda n=n: n) for n in range(3)))

@@ -102,7 +102,7 @@ class Worker:
         """In the thread: call a function or coroutine function in the loop, and wait for it."""
         loop = self._loop
         assert loop is not None  # a call is being made
-        calls = _Calls(self)
+        calls, outer = _Calls(self), self._callback
 
         async def run() -> object:
             _calls_of_callback.set(calls)
@@ -115,7 +115,7 @@ class Worker:
 
         loop.call_soon_threadsafe(begin)
         task = calls.make_all()
-        self._callback = None
+        self._callback = outer  # in which the call was asked for that called this back
         return task.result()
 
     def close(self) -> None:
