@@ -301,3 +301,36 @@ def test_block_whose_task_is_cancelled_at_its_end_leaves_no_open_transaction(
             await producer.abort_transaction()
 
     asyncio.run(main())
+
+
+def test_block_whose_task_is_cancelled_while_it_begins_leaves_no_open_transaction(
+    log: ps.Log, topic: ps.Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_beginning, may_begin = threading.Event(), threading.Event()
+    begin = ps.Producer.begin_transaction
+
+    def wait_and_begin(producer: ps.Producer) -> None:
+        is_beginning.set()
+        assert may_begin.wait(LONG)
+        begin(producer)
+
+    monkeypatch.setattr(ps.Producer, "begin_transaction", wait_and_begin)
+
+    async def main() -> None:
+        async with log.async_producer(transactional_id="t") as producer:
+
+            async def do_nothing() -> None:
+                async with producer.transaction():
+                    pass
+
+            task = asyncio.create_task(do_nothing())
+            await asyncio.to_thread(is_beginning.wait, LONG)
+            task.cancel()
+            await asyncio.sleep(0)
+            may_begin.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await producer.begin_transaction()
+            await producer.abort_transaction()
+
+    asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -93,9 +94,15 @@ class AsyncTransactionBlock:
     def __init__(self, block: TransactionBlock, worker: Worker) -> None:
         self._block = block
         self._worker = worker
+        self._has_begun = False
 
     async def __aenter__(self) -> Self:
-        await self._worker.run(self._block.__enter__)
+        try:
+            await self._worker.run(self._begin)
+        except asyncio.CancelledError as error:
+            if self._has_begun:  # and nobody would end it
+                await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     async def __aexit__(
@@ -105,3 +112,7 @@ class AsyncTransactionBlock:
         trace: TracebackType | None,
     ) -> None:
         await self._worker.end(partial(self._block.__exit__, kind, error, trace))
+
+    def _begin(self) -> None:
+        self._block.__enter__()
+        self._has_begun = True
