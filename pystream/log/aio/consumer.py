@@ -121,7 +121,8 @@ class AsyncConsumer:
         pattern : str or re.Pattern, optional
         on_assign, on_revoke, on_lost : callable, optional
             Functions or coroutine functions, called in the loop with this consumer and a list of
-            TopicPartition. A partition is given up when `on_revoke` has returned.
+            TopicPartition. A partition is given up when `on_revoke` has returned. Other tasks'
+            calls wait until then: do not wait for them.
         """
         await self._worker.run(
             partial(
