@@ -24,13 +24,12 @@ from rich.table import Table
 from tests.torture import (
     calls,
     fuzz,
+    kills,
     members,
     native,
     power_loss,
     sequences,
     soak,
-    transactions,
-    writers,
 )
 from tests.torture.harness import Harness, Outcome
 from tests.torture.progress import Progress
@@ -39,9 +38,9 @@ from tests.torture.progress import Progress
 TURN_SECONDS = 120.0
 STATE = Path(__file__).resolve().parents[2] / "build" / "torture" / "progress.json"
 HARNESSES: tuple[Harness, ...] = (
-    writers.HARNESS,
+    kills.WRITERS,
     members.HARNESS,
-    transactions.HARNESS,
+    kills.TRANSACTIONS,
     *native.HARNESSES,
     power_loss.HARNESS,
     *calls.HARNESSES,
