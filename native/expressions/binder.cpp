@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "expressions/detail/families.hpp"
 #include "expressions/detail/literal.hpp"
@@ -95,17 +96,20 @@ class Binding {
   void count(const Expression& root) {
     std::vector<const Expression*> open = {&root};
     parts_[&root].uses = 1;
-    std::set<const Expression*> entered;
+    std::unordered_set<const Expression*> entered;
+    std::unordered_set<const Expression*> finished;
     while (!open.empty()) {
       const Expression* at = open.back();
       if (entered.insert(at).second) {
         for (const ExpressionPtr& argument : at->arguments) {
-          if (parts_[argument.get()].uses++ == 0) open.push_back(argument.get());
+          ++parts_[argument.get()].uses;
+          // Also what waits further down: this one needs it first.
+          if (!entered.contains(argument.get())) open.push_back(argument.get());
         }
         continue;
       }
       open.pop_back();
-      finish(*at);
+      if (finished.insert(at).second) finish(*at);
     }
   }
 

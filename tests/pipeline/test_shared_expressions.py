@@ -78,6 +78,23 @@ def test_a_shared_part_of_a_choice_is_computed_in_its_rows_alone() -> None:
         stream(n=[3, 0, 4]).select(v=share + share + value).to_arrow()
 
 
+def test_a_choice_reads_the_columns_of_what_is_shared_with_its_other_parts() -> None:
+    # The part is in the argument before it, too, and so is known before the choice is.
+    part = col("n") + 1
+    value = ps.when(col("n") < 2).then(part).otherwise(part * 10)
+    assert stream(n=[1, 2, None]).select(v=value).to_arrow()["v"].to_pylist() == [2, 30, None]
+    either = ps.coalesce((col("n") + 1).null_if(2), part, part * 10)
+    assert stream(n=[1, 2, 3]).select(v=either).to_arrow()["v"].to_pylist() == [2, 3, 4]
+
+
+def test_the_depth_of_an_expression_counts_parts_that_are_shared() -> None:
+    value = col("n")
+    for _ in range(550):
+        value = value + (value + 1)
+    with pytest.raises(errors.SchemaError, match="nested"):
+        stream(n=[1]).select(v=value)
+
+
 def test_texts_of_such_expressions_end() -> None:
     value = doubled(col("n"))
     assert str(value).endswith("...)")
