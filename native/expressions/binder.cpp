@@ -20,7 +20,7 @@ class ColumnNode final : public Node {
       : Node(field.type, field.nullable, std::move(text)), index_(index) {}
 
   Array compute(const Input& batch) const override {
-    const Array& column = batch.columns[static_cast<size_t>(index_)];
+    const Array& column = batch.column(static_cast<size_t>(index_));
     // Kernels of fixed-width types read values; those of strings read either encoding.
     if (column.is_encoded() && !type().is_var_binary()) return decode_dictionary(column);
     return column;
@@ -81,14 +81,11 @@ class Binding {
   int depth() const { return depth_; }
   bool is_shared(const Expression& part) const { return parts_.at(&part).uses > 1; }
   NodePtr& node_of(const Expression& part) { return parts_.at(&part).node; }
-  // Indexes of the columns that the part reads; -1 of one that does not exist.
-  const std::set<int>& columns_of(const Expression& part) { return parts_.at(&part).columns; }
 
  private:
   struct Part {
     int uses = 0;
     int depth = 1;
-    std::set<int> columns = {};
     NodePtr node = nullptr;
   };
 
@@ -115,13 +112,8 @@ class Binding {
 
   void finish(const Expression& expression) {
     Part& part = parts_.at(&expression);
-    if (expression.kind == Expression::Kind::kColumn) {
-      part.columns.insert(schema.index_of(expression.column));
-    }
     for (const ExpressionPtr& argument : expression.arguments) {
-      const Part& below = parts_.at(argument.get());
-      part.depth = std::max(part.depth, below.depth + 1);
-      part.columns.insert(below.columns.begin(), below.columns.end());
+      part.depth = std::max(part.depth, parts_.at(argument.get()).depth + 1);
     }
     depth_ = std::max(depth_, part.depth);
   }
@@ -145,34 +137,24 @@ NodePtr bind_as(const Expression& expression, Binding& binding, TypeId id) {
   return bind_node(expression, binding);
 }
 
-PartOperand bind_part(const Expression& expression, Binding& binding) {
-  Operand operand = bind_operand(expression, binding);  // so that every column exists
-  const std::set<int>& columns = binding.columns_of(expression);
-  return {std::move(operand), {columns.begin(), columns.end()}};
-}
-
-std::vector<PartOperand> bind_parts(const std::vector<ExpressionPtr>& expressions,
-                                    Binding& binding) {
-  std::vector<PartOperand> parts;
+std::vector<Operand> bind_operands(const std::vector<ExpressionPtr>& expressions,
+                                   Binding& binding) {
+  std::vector<Operand> operands;
   for (const ExpressionPtr& expression : expressions) {
-    parts.push_back(bind_part(*expression, binding));
+    operands.push_back(bind_operand(*expression, binding));
   }
-  return parts;
+  return operands;
 }
 
 NodePtr bind_case_call(const Expression& call, Binding& binding, std::string text) {
-  std::vector<Part> conditions;
-  std::vector<PartOperand> values;
+  std::vector<NodePtr> conditions;
+  std::vector<Operand> values;
   const auto& arguments = call.arguments;
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
-    PartOperand condition = bind_part(*arguments[i], binding);
-    if (condition.operand.literal) {
-      condition.operand.node = bind_as(*arguments[i], binding, TypeId::kBool);
-    }
-    conditions.push_back({std::move(condition.operand.node), std::move(condition.columns)});
-    values.push_back(bind_part(*arguments[i + 1], binding));
+    conditions.push_back(bind_as(*arguments[i], binding, TypeId::kBool));
+    values.push_back(bind_operand(*arguments[i + 1], binding));
   }
-  if (arguments.size() % 2 == 1) values.push_back(bind_part(*arguments.back(), binding));
+  if (arguments.size() % 2 == 1) values.push_back(bind_operand(*arguments.back(), binding));
   return bind_case(std::move(conditions), std::move(values), std::move(text));
 }
 
@@ -230,7 +212,7 @@ NodePtr bind_call(const Expression& call, Binding& binding) {
                        std::span(call.arguments).subspan(1), text);
     case Function::kGreatest:
     case Function::kLeast:
-      return bind_extreme(call.function, bind_parts(call.arguments, binding), text);
+      return bind_extreme(call.function, bind_operands(call.arguments, binding), text);
     case Function::kHash:
       return bind_hash(bind_node(first, binding), text);
     case Function::kEqual:
@@ -260,7 +242,7 @@ NodePtr bind_call(const Expression& call, Binding& binding) {
     case Function::kCase:
       return bind_case_call(call, binding, text);
     case Function::kCoalesce:
-      return bind_coalesce(bind_parts(call.arguments, binding), text);
+      return bind_coalesce(bind_operands(call.arguments, binding), text);
     case Function::kIsNaN:
       return bind_is_nan(bind_as(first, binding, TypeId::kFloat64), text);
     case Function::kIsIn:

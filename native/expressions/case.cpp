@@ -1,6 +1,7 @@
 // Case and coalesce: a row takes one of several values. A part is evaluated only over the rows that
 // ask for it, as in SQL, so that it cannot fail in others.
 
+#include <forward_list>
 #include <numeric>
 
 #include "expressions/detail/bitmap_words.hpp"
@@ -10,23 +11,46 @@
 namespace pystream::expressions::detail {
 namespace {
 
-using Rows = std::vector<int32_t>;
+using Rows = Input::Rows;
 
-// `part` over some rows of `batch`, ascending; one value per row of these.
-Array evaluate_at(const Part& part, const Input& batch, const Rows& rows) {
-  const auto count = static_cast<int64_t>(rows.size());
-  if (count == batch.num_rows) return part.node->evaluate(batch);
-  RecordBatch some{batch.schema, count, std::vector<Array>(batch.columns.size())};
-  for (const int column : part.columns) {
-    const auto i = static_cast<size_t>(column);
-    some.columns[i] = take(batch.columns[i], rows);
+// The rows of a batch that no part has given a value yet, and what has been computed of them.
+class Remaining {
+ public:
+  explicit Remaining(const Input& batch)
+      : batch_(batch), at_(&batch), rows_(static_cast<size_t>(batch.num_rows)) {
+    std::iota(rows_.begin(), rows_.end(), 0);
   }
-  try {
-    return part.node->evaluate(some);
-  } catch (const RowError& error) {
-    throw error.at_row(rows[static_cast<size_t>(error.row())]);
+
+  Rows& rows() { return rows_; }
+
+  // `part` over all of them; one value per row of these.
+  Array evaluate(const Node& part) {
+    if (rows_.size() != static_cast<size_t>(at_->num_rows)) {
+      narrowed_.emplace_front(*at_, batch_.rows_of_batch(rows_));
+      at_ = &narrowed_.front();
+    }
+    return evaluate_in(part, *at_, rows_);
   }
-}
+  // Over `some` of those for which a part was evaluated last; ascending.
+  Array evaluate(const Node& part, const Rows& some) const {
+    if (some.size() == static_cast<size_t>(at_->num_rows)) return evaluate_in(part, *at_, some);
+    return evaluate_in(part, Input(*at_, batch_.rows_of_batch(some)), some);
+  }
+
+ private:
+  static Array evaluate_in(const Node& part, const Input& input, const Rows& rows) {
+    try {
+      return part.evaluate(input);
+    } catch (const RowError& error) {
+      throw error.at_row(rows[static_cast<size_t>(error.row())]);
+    }
+  }
+
+  const Input& batch_;
+  const Input* at_;
+  std::forward_list<Input> narrowed_;
+  Rows rows_;  // ascending
+};
 
 // Moves the rows where `condition`, which has a value for each of `rows`, is true to `taken`.
 void split(const Array& condition, Rows* rows, Rows* taken) {
@@ -113,60 +137,54 @@ class Assembly {
   bool only_constants_ = true;
 };
 
-Rows all_rows(const Input& batch) {
-  Rows rows(static_cast<size_t>(batch.num_rows));
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
-
 // Values for `rows`, each of which takes `part`.
-void take_part(const Part& part, const Input& batch, const Rows& rows, Assembly* out) {
+void take_part(const Node& part, const Remaining& remaining, const Rows& rows, Assembly* out) {
   if (rows.empty()) return;
-  if (const Constant* constant = part.node->constant()) {
+  if (const Constant* constant = part.constant()) {
     out->add(*constant, rows);
   } else {
-    out->add(evaluate_at(part, batch, rows), rows);
+    out->add(remaining.evaluate(part, rows), rows);
   }
 }
 
 class CaseNode final : public Node {
  public:
   // A condition for each value but the last.
-  CaseNode(DataType type, bool nullable, std::vector<Part> conditions, std::vector<Part> values,
-           std::string text)
+  CaseNode(DataType type, bool nullable, std::vector<NodePtr> conditions,
+           std::vector<NodePtr> values, std::string text)
       : Node(std::move(type), nullable, std::move(text)),
         conditions_(std::move(conditions)),
         values_(std::move(values)) {}
 
   Array compute(const Input& batch) const override {
     Assembly out(type(), batch.num_rows);
-    Rows rows = all_rows(batch);
+    Remaining remaining(batch);
     Rows taken;
-    for (size_t i = 0; i < conditions_.size() && !rows.empty(); ++i) {
-      split(evaluate_at(conditions_[i], batch, rows), &rows, &taken);
-      take_part(values_[i], batch, taken, &out);
+    for (size_t i = 0; i < conditions_.size() && !remaining.rows().empty(); ++i) {
+      split(remaining.evaluate(*conditions_[i]), &remaining.rows(), &taken);
+      take_part(*values_[i], remaining, taken, &out);
     }
-    take_part(values_.back(), batch, rows, &out);
+    take_part(*values_.back(), remaining, remaining.rows(), &out);
     return out.finish();
   }
 
  private:
-  std::vector<Part> conditions_;
-  std::vector<Part> values_;
+  std::vector<NodePtr> conditions_;
+  std::vector<NodePtr> values_;
 };
 
 class CoalesceNode final : public Node {
  public:
-  CoalesceNode(DataType type, bool nullable, std::vector<Part> parts, std::string text)
+  CoalesceNode(DataType type, bool nullable, std::vector<NodePtr> parts, std::string text)
       : Node(std::move(type), nullable, std::move(text)), parts_(std::move(parts)) {}
 
   Array compute(const Input& batch) const override {
     Assembly out(type(), batch.num_rows);
-    Rows rows = all_rows(batch);
-    for (size_t i = 0; i + 1 < parts_.size() && !rows.empty(); ++i) {
-      add_valid(evaluate_at(parts_[i], batch, rows), &rows, &out);
+    Remaining remaining(batch);
+    for (size_t i = 0; i + 1 < parts_.size() && !remaining.rows().empty(); ++i) {
+      add_valid(remaining.evaluate(*parts_[i]), &remaining.rows(), &out);
     }
-    take_part(parts_.back(), batch, rows, &out);
+    take_part(*parts_.back(), remaining, remaining.rows(), &out);
     return out.finish();
   }
 
@@ -186,26 +204,25 @@ class CoalesceNode final : public Node {
     if (!taken.empty()) out->add(take(values, positions), taken);
   }
 
-  std::vector<Part> parts_;
+  std::vector<NodePtr> parts_;
 };
 
 // The one type of all values: that of the first which has one of its own, else of the first
 // literal.
-DataType common_type(const std::vector<PartOperand>& values) {
-  const Operand* first = &values.front().operand;
-  for (const PartOperand& value : values) {
-    if (value.operand.node) return value.operand.node->type();
-    if (is_null_literal(*first->literal)) first = &value.operand;
+DataType common_type(const std::vector<Operand>& values) {
+  const Operand* first = &values.front();
+  for (const Operand& value : values) {
+    if (value.node) return value.node->type();
+    if (is_null_literal(*first->literal)) first = &value;
   }
   return natural_type(*first->literal);
 }
 
-std::vector<Part> bind_values(std::vector<PartOperand> values, const DataType& type,
-                              const std::string& text) {
+std::vector<NodePtr> bind_values(std::vector<Operand> values, const DataType& type,
+                                 const std::string& text) {
   const Operand* first = nullptr;
-  std::vector<Part> parts;
-  for (PartOperand& value : values) {
-    Operand& operand = value.operand;
+  std::vector<NodePtr> parts;
+  for (Operand& operand : values) {
     if (operand.literal) {
       operand.node = literal_as(*operand.literal, type, text);
     } else if (first == nullptr) {
@@ -218,43 +235,42 @@ std::vector<Part> bind_values(std::vector<PartOperand> values, const DataType& t
                            operand.node->type().to_string(),
                        "Cast one side to the type of the other");
     }
-    parts.push_back({operand.node, std::move(value.columns)});
+    parts.push_back(operand.node);
   }
   return parts;
 }
 
 }  // namespace
 
-std::vector<Part> bind_alike(std::vector<PartOperand> values, const std::string& text,
-                             DataType* type) {
+std::vector<NodePtr> bind_alike(std::vector<Operand> values, const std::string& text,
+                                DataType* type) {
   *type = common_type(values);
   return bind_values(std::move(values), *type, text);
 }
 
-NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text) {
-  for (const Part& condition : conditions) {
-    if (condition.node->type().is_bool()) continue;
-    throw_type_error(text,
-                     "when takes bool, but " + condition.node->text() + " is " +
-                         condition.node->type().to_string(),
-                     "Compare first, for example when(col(\"n\") > 0)");
+NodePtr bind_case(std::vector<NodePtr> conditions, std::vector<Operand> values, std::string text) {
+  for (const NodePtr& condition : conditions) {
+    if (condition->type().is_bool()) continue;
+    throw_type_error(
+        text, "when takes bool, but " + condition->text() + " is " + condition->type().to_string(),
+        "Compare first, for example when(col(\"n\") > 0)");
   }
   const DataType type = common_type(values);
-  std::vector<Part> parts = bind_values(std::move(values), type, text);
+  std::vector<NodePtr> parts = bind_values(std::move(values), type, text);
   if (parts.size() == conditions.size()) {
-    parts.push_back({make_constant(type, {}, "None"), {}});
+    parts.push_back(make_constant(type, {}, "None"));
   }
-  const bool nullable = std::any_of(parts.begin(), parts.end(),
-                                    [](const Part& part) { return part.node->nullable(); });
+  const bool nullable =
+      std::any_of(parts.begin(), parts.end(), [](const NodePtr& part) { return part->nullable(); });
   return std::make_shared<CaseNode>(type, nullable, std::move(conditions), std::move(parts),
                                     std::move(text));
 }
 
-NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text) {
+NodePtr bind_coalesce(std::vector<Operand> values, std::string text) {
   const DataType type = common_type(values);
-  std::vector<Part> parts = bind_values(std::move(values), type, text);
-  const bool nullable = std::all_of(parts.begin(), parts.end(),
-                                    [](const Part& part) { return part.node->nullable(); });
+  std::vector<NodePtr> parts = bind_values(std::move(values), type, text);
+  const bool nullable =
+      std::all_of(parts.begin(), parts.end(), [](const NodePtr& part) { return part->nullable(); });
   return std::make_shared<CoalesceNode>(type, nullable, std::move(parts), std::move(text));
 }
 

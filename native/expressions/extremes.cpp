@@ -13,7 +13,7 @@ class InputNode final : public Node {
  public:
   InputNode(size_t index, const Node& node)
       : Node(node.type(), node.nullable(), node.text()), index_(index) {}
-  Array compute(const Input& batch) const override { return batch.columns[index_]; }
+  Array compute(const Input& batch) const override { return batch.column(index_); }
 
  private:
   size_t index_;
@@ -82,15 +82,15 @@ class ExtremeNode final : public Node {
 
 }  // namespace
 
-NodePtr bind_extreme(Function function, std::vector<PartOperand> values, std::string text) {
+NodePtr bind_extreme(Function function, std::vector<Operand> values, std::string text) {
   DataType type;
-  std::vector<Part> parts = bind_alike(std::move(values), text, &type);
+  std::vector<NodePtr> parts = bind_alike(std::move(values), text, &type);
   type.is_dictionary = false;
-  NodePtr best = std::move(parts[0].node);
+  NodePtr best = std::move(parts[0]);
   const Function keeps =
       function == Function::kGreatest ? Function::kGreaterEqual : Function::kLessEqual;
   for (size_t i = 1; i < parts.size(); ++i) {
-    NodePtr next = std::move(parts[i].node);
+    NodePtr next = std::move(parts[i]);
     NodePtr compare = bind_comparison(keeps, {std::make_shared<InputNode>(0, *best), nullptr},
                                       {std::make_shared<InputNode>(1, *next), nullptr}, text);
     best = std::make_shared<ExtremeNode>(function, type, std::move(best), std::move(next),

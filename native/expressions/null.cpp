@@ -188,7 +188,7 @@ class InputNode final : public Node {
  public:
   InputNode(size_t index, const Node& of)
       : Node(of.type(), of.nullable(), of.text()), index_(index) {}
-  Array compute(const Input& batch) const override { return batch.columns[index_]; }
+  Array compute(const Input& batch) const override { return batch.column(index_); }
 
  private:
   size_t index_;

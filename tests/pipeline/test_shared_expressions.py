@@ -87,6 +87,49 @@ def test_a_choice_reads_the_columns_of_what_is_shared_with_its_other_parts() -> 
     assert stream(n=[1, 2, 3]).select(v=either).to_arrow()["v"].to_pylist() == [2, 3, 4]
 
 
+def choices(value: Any, kind: str) -> Any:
+    if kind == "one condition":
+        return ps.when(value > 50).then(value - 1).otherwise(value + 1)
+    if kind == "several conditions":
+        is_rare = ps.when(col("n") < 3).then(value)
+        return is_rare.when(value > 50).then(value - 1).otherwise(value + 1)
+    return ps.coalesce(col("n").null_if(7), (value - 1).null_if(8), value, value + 1)
+
+
+def chosen(start: int, value: int, kind: str) -> int:
+    if kind == "one condition":
+        return value - 1 if value > 50 else value + 1
+    if kind == "several conditions":
+        return value if start < 3 else value - 1 if value > 50 else value + 1
+    if start != 7:
+        return start
+    return value - 1 if value - 1 != 8 else value
+
+
+@pytest.mark.parametrize("kind", ["one condition", "several conditions", "coalesce"])
+def test_choices_within_choices_compute_what_they_share_once(kind: str) -> None:
+    starts = list(range(200))
+    expression, expected = col("n"), list(starts)
+    for _ in range(DOUBLINGS):
+        expression = choices(expression, kind)
+        pairs = zip(starts, expected, strict=True)
+        expected = [chosen(start, value, kind) for start, value in pairs]
+    assert stream(n=starts).select(v=expression).to_arrow()["v"].to_pylist() == expected
+
+
+def test_an_error_in_choices_within_choices_names_the_row_of_the_batch() -> None:
+    share = 12 // col("d")
+    inner = ps.when(col("n") > 6).then(share).when(col("n") > 4).then(share + share).otherwise(0)
+    outer = ps.when(col("n") % 2 == 0).then(0).when(col("n") > 1).then(inner).otherwise(1)
+    numbers = list(range(10))
+    divisors = [0, 0, 0, 0, 0, 3, 0, 2, 0, 4]
+    values = stream(n=numbers, d=divisors).select(v=outer).to_arrow()["v"].to_pylist()
+    assert values == [0, 1, 0, 0, 0, 8, 0, 6, 0, 3]
+    divisors[7] = 0
+    with pytest.raises(errors.OperatorError, match="row 7"):
+        stream(n=numbers, d=divisors).select(v=outer).to_arrow()
+
+
 def test_the_depth_of_an_expression_counts_parts_that_are_shared() -> None:
     value = col("n")
     for _ in range(550):

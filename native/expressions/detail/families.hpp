@@ -12,17 +12,6 @@
 
 namespace pystream::expressions::detail {
 
-// One of several values, and the columns it reads, ascending: it may meet a batch of these alone.
-struct Part {
-  NodePtr node;
-  std::vector<int> columns;
-};
-// The same before its type is known.
-struct PartOperand {
-  Operand operand;
-  std::vector<int> columns;
-};
-
 NodePtr bind_arithmetic(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_negate(NodePtr child, std::string text);
 NodePtr bind_absolute(NodePtr child, std::string text);
@@ -31,7 +20,7 @@ NodePtr bind_math(Function function, NodePtr child, std::span<const ExpressionPt
                   std::string text);
 NodePtr bind_power(Operand base, Operand exponent, std::string text);
 // kGreatest or kLeast.
-NodePtr bind_extreme(Function function, std::vector<PartOperand> values, std::string text);
+NodePtr bind_extreme(Function function, std::vector<Operand> values, std::string text);
 NodePtr bind_hash(NodePtr child, std::string text);
 NodePtr bind_comparison(Function function, Operand left, Operand right, std::string text);
 NodePtr bind_logic(Function function, NodePtr left, NodePtr right, std::string text);
@@ -42,8 +31,8 @@ NodePtr bind_null_if(NodePtr child, Operand value, std::string text);
 NodePtr bind_is_nan(NodePtr child, std::string text);
 NodePtr bind_is_in(NodePtr child, std::span<const ExpressionPtr> members, std::string text);
 // As many values as conditions, or one more, for the rows where none is true.
-NodePtr bind_case(std::vector<Part> conditions, std::vector<PartOperand> values, std::string text);
-NodePtr bind_coalesce(std::vector<PartOperand> values, std::string text);
+NodePtr bind_case(std::vector<NodePtr> conditions, std::vector<Operand> values, std::string text);
+NodePtr bind_coalesce(std::vector<Operand> values, std::string text);
 NodePtr bind_truncate(NodePtr child, const Expression& duration, std::string text);
 // Down to the first day of a week, month, quarter or year; null when `unit` is none of them.
 NodePtr bind_calendar_truncate(NodePtr child, std::string_view unit, const std::string& text);
@@ -73,8 +62,8 @@ NodePtr bind_cast(NodePtr child, const DataType& target, OnFailure on_failure, s
 // a declared dictionary encoding alone.
 bool is_same_kind(const DataType& type, const DataType& other);
 // Values that may stand in one column, and its type.
-std::vector<Part> bind_alike(std::vector<PartOperand> values, const std::string& text,
-                             DataType* type);
+std::vector<NodePtr> bind_alike(std::vector<Operand> values, const std::string& text,
+                                DataType* type);
 // Arithmetic where an operand is a decimal; negation and absolute value of one.
 NodePtr bind_decimal_arithmetic(Function function, const Operand& left, const Operand& right,
                                 std::string text);

@@ -4,32 +4,15 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "expressions/detail/constant.hpp"
+#include "expressions/detail/input.hpp"
 #include "expressions/expression.hpp"
 
 namespace pystream::expressions::detail {
-
-class Node;
-
-// A batch on its way through the nodes of an expression, and what those have computed of it that
-// stand in several places.
-class Input {
- public:
-  explicit Input(const RecordBatch& batch)
-      : schema(batch.schema), num_rows(batch.num_rows), columns(batch.columns) {}
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
-
-  const SchemaPtr& schema;
-  const int64_t num_rows;
-  const std::vector<Array>& columns;
-  mutable std::unordered_map<const Node*, Array> shared = {};
-};
 
 class Node : public BoundExpression {
  public:
@@ -55,8 +38,7 @@ class Node : public BoundExpression {
 };
 using NodePtr = std::shared_ptr<const Node>;
 
-// One that stands in several places of an expression: computed once for a batch. (A part of a
-// batch, as choices make them, is another batch.)
+// One that stands in several places of an expression: computed once for a batch.
 class SharedNode final : public Node {
  public:
   explicit SharedNode(NodePtr node)
@@ -65,9 +47,8 @@ class SharedNode final : public Node {
 
  protected:
   Array compute(const Input& batch) const override {
-    const auto known = batch.shared.find(this);
-    if (known != batch.shared.end()) return known->second;
-    return batch.shared.emplace(this, node_->evaluate(batch)).first->second;
+    const Array* known = batch.find(this);
+    return known != nullptr ? *known : batch.keep(this, node_->evaluate(batch));
   }
 
  private:
