@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import index
 
+from pystream import config
 from pystream.errors import ConfigError, NotSupportedError
 from pystream.plan import nodes
 
-__all__ = ["check_files_end", "check_mode", "check_start", "check_topics"]
+__all__ = ["check_end", "check_options", "check_start", "check_topics"]
 
 
 def check_topics(topic: str | Sequence[str]) -> tuple[str, ...]:
@@ -46,7 +47,24 @@ def check_start(
     return offsets
 
 
-def check_mode(mode: str, sinks: tuple[nodes.Node, ...]) -> None:
+def check_options(until: str | None, mode: str, runner: str) -> None:
+    """Refuse what execute() does not take."""
+    if runner != "local":
+        raise NotSupportedError(
+            f'runner {runner!r} does not exist yet. Leave it out, or pass runner="local".'
+        )
+    config.check_choice(mode, ("replay", "perfect"), name="mode")
+    if until not in (None, "latest"):
+        raise ConfigError(f'until is {until!r}. Pass "latest" or leave it out.')
+
+
+def check_end(mode: str, sinks: tuple[nodes.Node, ...]) -> None:
+    """Refuse what waits for an end of the input, where there is none."""
+    _check_files_end(sinks)
+    _check_mode(mode, sinks)
+
+
+def _check_mode(mode: str, sinks: tuple[nodes.Node, ...]) -> None:
     """Refuse windows that wait for the end of an input that has none."""
     topics = nodes.unbounded_sources(sinks) if mode == "perfect" else []
     if topics:
@@ -57,7 +75,7 @@ def check_mode(mode: str, sinks: tuple[nodes.Node, ...]) -> None:
         )
 
 
-def check_files_end(sinks: tuple[nodes.Node, ...]) -> None:
+def _check_files_end(sinks: tuple[nodes.Node, ...]) -> None:
     """Refuse files of a job without end: they would never be complete."""
     for sink in sinks:
         topics = nodes.unbounded_sources((sink,)) if isinstance(sink, nodes.FileSink) else []

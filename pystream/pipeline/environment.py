@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pystream import config
 from pystream.engines.local import LocalEngine
-from pystream.errors import ConfigError, NotSupportedError, PipelineError
+from pystream.errors import ConfigError, PipelineError
 from pystream.log._optional import require
-from pystream.pipeline.checks import check_files_end, check_mode, check_start, check_topics
+from pystream.pipeline.checks import check_end, check_options, check_start, check_topics
 from pystream.pipeline.event_time import plan_watermark
 from pystream.pipeline.explain import check_format, explain
 from pystream.pipeline.explain_graph import explain_graph
@@ -439,13 +439,7 @@ class Environment:
         return self._explain(tuple(self._sinks), format)
 
     def _prepare(self, until: str | None, mode: str, runner: str) -> Job:
-        if runner != "local":
-            raise NotSupportedError(
-                f'runner {runner!r} does not exist yet. Leave it out, or pass runner="local".'
-            )
-        config.check_choice(mode, ("replay", "perfect"), name="mode")
-        if until not in (None, "latest"):
-            raise ConfigError(f'until is {until!r}. Pass "latest" or leave it out.')
+        check_options(until, mode, runner)
         if not self._sinks:
             raise PipelineError(
                 "the environment has no sink, so there is nothing to execute. End a stream with "
@@ -457,8 +451,7 @@ class Environment:
             until = until or context.until
         sinks = tuple(self._sinks)
         if until is None:
-            check_files_end(sinks)
-            check_mode(mode, sinks)
+            check_end(mode, sinks)
         return self._engine.prepare(sinks, bounded=until == "latest", is_perfect=mode == "perfect")
 
     def _files(

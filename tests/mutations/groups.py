@@ -45,6 +45,7 @@ GROUPS = {
             "tests/pipeline/test_counts_oracle.py",
             "tests/pipeline/test_triggers_oracle.py",
             "tests/pipeline/test_own_triggers.py",
+            "tests/pipeline/test_own_trigger_errors.py",
             "tests/pipeline/test_unions_oracle.py",
             "tests/pipeline/test_aggregates_oracle.py",
             "tests/pipeline/test_user_aggregates.py",
