@@ -161,7 +161,9 @@ class Stream(StreamEnds):
         ----------
         function : callable
             Gets a :class:`pystream.RecordBatch`; returns anything tabular (a pyarrow, pandas or
-            polars table, a dict of numpy arrays, a RecordBatch) with any number of rows.
+            polars table, a dict of numpy arrays, a RecordBatch) with any number of rows. All
+            but a RecordBatch is copied, unless nobody can write to it: a function may use its
+            arrays again.
         schema : dict, Arrow schema or Schema, optional
             Of the result. Default: that of the input.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -377,6 +378,44 @@ def test_a_function_may_use_its_array_again(kind: str) -> None:
     found = rows.to_arrow()["d"].to_pylist()
     room[:] = -1
     assert found == [2 * (value + start) for start in (0, 10, 20) for value in range(4)]
+
+
+def as_frame(table: dict[str, Any]) -> Any:
+    return pytest.importorskip("pandas").DataFrame(table, copy=False)
+
+
+def as_records(table: dict[str, Any]) -> Any:
+    return pa.RecordBatch.from_pydict({name: pa.array(array) for name, array in table.items()})
+
+
+def as_list(table: dict[str, Any]) -> Any:
+    return pa.table({name: pa.chunked_array([pa.array(a)]) for name, a in table.items()})
+
+
+@pytest.mark.parametrize("make", [dict, as_frame, as_records, as_list])
+def test_a_function_over_batches_may_use_its_arrays_again(make: Callable[..., Any]) -> None:
+    room = np.zeros(4)
+
+    def doubled(batch: Any) -> Any:
+        np.multiply(batch["v"], 2, out=room)
+        return make({"v": room})
+
+    tables = [pa.table({"v": np.arange(4.0) + start}) for start in (0, 10, 20)]
+    found = Environment().from_arrow(tables).map_batches(doubled).to_arrow()["v"].to_pylist()
+    room[:] = -1
+    assert found == [2 * (value + start) for start in (0, 10, 20) for value in range(4)]
+
+
+def test_what_was_lent_to_a_function_and_comes_back_is_not_copied() -> None:
+    table = pa.table({"v": np.arange(4.0)})
+    address = table["v"].chunk(0).buffers()[1].address
+
+    def same(batch: Any) -> Any:
+        return {"v": batch["v"]}
+
+    for function in (lambda batch: batch, same):
+        result = Environment().from_arrow(table).map_batches(function).to_arrow()
+        assert result["v"].chunk(0).buffers()[1].address == address
 
 
 def test_what_views_an_array_of_the_function_is_copied_as_well() -> None:

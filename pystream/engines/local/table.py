@@ -9,6 +9,7 @@ import numpy as np
 
 from pystream._native import RecordBatch as NativeBatch
 from pystream._native import Schema, export_stream
+from pystream.engines.local.returned import own_arrays, own_batches
 from pystream.errors import ConfigError, SchemaError
 from pystream.log._optional import require
 from pystream.log.masked import separate_masks
@@ -96,9 +97,9 @@ def stage_output(output: Any, schema: Schema, name: str) -> list[NativeBatch]:
         return _all_columns([output.to_native()], schema, name)
     if isinstance(output, Mapping):
         _check_columns(output, schema, name)
-        return [NativeBatch.from_numpy(schema, *separate_masks(output))]
+        return [own_arrays(schema, *separate_masks(output))]
     if hasattr(output, "__arrow_c_stream__") or hasattr(output, "__arrow_c_array__"):
-        return _all_columns(NativeBatch.from_arrow(output), schema, name)
+        return _all_columns(own_batches(NativeBatch.from_arrow(output), output), schema, name)
     raise SchemaError(
         f"map_batches({name}) returned {type(output).__name__}, which is no table. Return a "
         "pyarrow, pandas or polars table, a dict of numpy arrays, or a RecordBatch."

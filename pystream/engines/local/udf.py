@@ -9,6 +9,7 @@ import numpy as np
 
 from pystream._native import Array, DataType, Expression, Schema
 from pystream._native import RecordBatch as NativeBatch
+from pystream.engines.local.returned import own_arrays, own_batches
 from pystream.errors import NotSupportedError, SchemaError
 from pystream.log._optional import require
 from pystream.log.array import Array as PublicArray
@@ -69,19 +70,8 @@ def _over_numpy(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) ->
     if returned.ndim != 1 or len(returned) != expected:
         shape = f"of shape {returned.shape}" if returned.ndim != 1 else f"of {len(returned)} values"
         raise _wrong(udf, f"an array {shape}, but got {expected} rows. Return one value per row.")
-    if _may_change(returned):
-        columns = {name: returned.copy()}
-    values = _converted(udf, lambda: NativeBatch.from_numpy(schema, columns, masks))
+    values = _converted(udf, lambda: own_arrays(schema, columns, masks))
     return _spread(values, nulls, schema) if some else values
-
-
-def _may_change(array: Any) -> bool:
-    """Return whether the function may have kept the array, or what it shows, and write to it."""
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return True
-        array = array.base
-    return False  # what the core has lent, or bytes
 
 
 def _spread(values: Array, nulls: Any, schema: Schema) -> Array:
@@ -107,16 +97,9 @@ def _over_arrow(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) ->
     if rows == 0 or pyarrow.types.is_null(returned.type):  # no value: nulls of any type
         return _one_null(schema.fields[0][1]).take(np.zeros(rows, np.int32))
     table = pyarrow.record_batch([returned], names=schema.names)
-    values = _converted(udf, lambda: NativeBatch.from_arrow(table)[0].cast_to(schema))
-    # As in _may_change(): pyarrow shares the memory of numpy arrays.
-    if any(buffer is not None and buffer.is_mutable for buffer in _buffers(returned)):
-        values = values.take(np.arange(rows, dtype=np.int32))
-    return values
-
-
-def _buffers(array: Any) -> list[Any]:
-    dictionary = getattr(array, "dictionary", None)
-    return [*array.buffers(), *([] if dictionary is None else dictionary.buffers())]
+    return _converted(
+        udf, lambda: own_batches(NativeBatch.from_arrow(table), table)[0].cast_to(schema)
+    )
 
 
 def _converted(udf: UdfNode, convert: Callable[[], NativeBatch]) -> Array:
