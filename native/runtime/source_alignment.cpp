@@ -61,7 +61,7 @@ bool SourceAlignment::is_ahead(size_t group, const std::vector<Member>& of,
   int64_t drift = INT64_MAX;
   for (const Member& member : of) {
     if (done[member.source]) continue;
-    if (member.group != group && !is_active_[member.group]) continue;
+    if (member.group != group && (!is_active_[member.group] || is_held_[member.group])) continue;
     std::optional<Nanoseconds>& least = member.group == group ? own : others;
     if (!least || watermark(member) < *least) least = watermark(member);
     if (member.group == group) drift = std::min(drift, member.max_drift_ns);

@@ -5,8 +5,9 @@
 // Sources that meet below are read in one order, which alignment leaves alone; it looks at how far
 // they are together, that is at the least of their watermarks. A reading group is held while
 // another one of the same alignment, which has not ended and gave something when it was read last,
-// is behind it by more than the drift. So the one that is farthest behind is never held, and one
-// with nothing to read holds nobody: there is no deadlock, and no speed is capped.
+// is behind it by more than the drift. One that is held itself, by a group of another alignment,
+// holds nobody, nor does one with nothing to read: there is always one that goes on, so there is no
+// deadlock, and no speed is capped.
 //
 // Which of several independent groups is read first changes no result.
 //

@@ -33,6 +33,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a source that waits has others wait for it",
+        (
+            Edit(
+                "native/runtime/source_alignment.cpp",
+                "(!is_active_[member.group] || is_held_[member.group])",
+                "!is_active_[member.group]",
+            ),
+        ),
+    ),
+    Mutation(
         "a clock that is set back opens windows that are over",
         (
             Edit(

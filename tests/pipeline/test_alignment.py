@@ -188,6 +188,64 @@ def test_late_rows_and_unions_are_the_same_with_and_without(
     assert sum(table.num_rows for table in alone) > 1000
 
 
+class Unions:
+    """Unions of tables of the core, each of which is aligned under a name of its own."""
+
+    def __init__(self, unions: list[list[tuple[str, list[int]]]], drift_ms: int | None) -> None:
+        graph = Graph()
+        self.collects = []
+        for number, tables in enumerate(unions):
+            ports = [
+                graph.add_batch_source(
+                    f"{number}-{part}",
+                    [batch(times[at : at + ROWS]) for at in range(0, len(times), ROWS)],
+                    SCHEMA,
+                    event_time="ts",
+                    alignment=None if drift_ms is None else (alignment, drift_ms * 10**6),
+                )
+                for part, (alignment, times) in enumerate(tables)
+            ]
+            union = graph.add_union(f"union-{number}", ports)
+            self.collects.append(graph.add_collect(f"rows-{number}", union))
+        self.executor = Executor(graph, turn_rows=ROWS, round_rows=ROWS)
+
+    def rows(self) -> list[list[int]]:
+        found: list[list[int]] = [[] for _ in self.collects]
+        for _ in range(10_000):
+            status = self.executor.run(0)
+            for number, node in enumerate(self.collects):
+                for part in self.executor.take_collected(node):
+                    found[number] += part.column(0).to_numpy().tolist()
+            if status == "finished":
+                return found
+        raise AssertionError("the job stands still")
+
+
+def test_unions_that_are_ahead_of_each_other_in_different_alignments_do_not_stand_still() -> None:
+    early, late = list(range(100)), list(range(1000, 1100))
+    unions = [[("a", early), ("b", late)], [("a", late), ("b", early)]]
+    assert Unions(unions, 10).rows() == Unions(unions, None).rows()
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from("abc"), st.lists(st.integers(0, 300), max_size=40)),
+            min_size=1,
+            max_size=3,
+        ),
+        min_size=2,
+        max_size=4,
+    ),
+    st.integers(0, 50),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_unions_give_the_same_rows_however_they_are_aligned(
+    unions: list[list[tuple[str, list[int]]]], drift: int
+) -> None:
+    assert Unions(unions, drift).rows() == Unions(unions, None).rows()
+
+
 def test_explain_and_settings() -> None:
     aligned = TIMES.with_watermark_alignment("clicks", "5s").with_idleness("1m")
     stream = ps.Environment().from_arrow({"ts": np.array([1])}, watermark=aligned)
