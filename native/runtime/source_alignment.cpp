@@ -13,19 +13,10 @@ const std::optional<WatermarkSpec>& watermark_of(const Node& node) {
 }
 
 int64_t tick_ns(const DataType& type) {
-  if (type.id == TypeId::kDate32) return int64_t{86'400} * 1'000'000'000;
-  if (type.id == TypeId::kInt64) return 1'000'000;  // counts milliseconds
-  switch (type.unit) {
-    case TimeUnit::kSecond:
-      return 1'000'000'000;
-    case TimeUnit::kMilli:
-      return 1'000'000;
-    case TimeUnit::kMicro:
-      return 1'000;
-    case TimeUnit::kNano:
-      return 1;
-  }
-  return 1;
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  if (type.id == TypeId::kDate32) return 86'400 * kNanosPerSecond;
+  const TimeUnit unit = type.id == TypeId::kInt64 ? TimeUnit::kMilli : type.unit;
+  return kNanosPerSecond / ticks_per_second(unit);
 }
 
 }  // namespace
