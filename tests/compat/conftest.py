@@ -58,6 +58,12 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Library]:
 
 
 @pytest.fixture
+def place(tmp_path: Path) -> dict[str, Any]:
+    """Settings of a client of `pystream.compat.confluent_kafka`."""
+    return {"log.directory": str(tmp_path / "data")}
+
+
+@pytest.fixture
 def topic(request: pytest.FixtureRequest) -> str:
     """A name that no other test uses: the simulated broker lives through all of them."""
     return "".join(c if c.isalnum() else "-" for c in request.node.name)

@@ -98,6 +98,7 @@ GROUPS = {
             "tests/log/test_groups_life.py",
             "tests/log/test_groups_crash.py",
             "tests/compat/test_confluent.py",
+            "tests/compat/test_confluent_groups.py",
             "tests/compat/test_python.py",
         ),
     ),
