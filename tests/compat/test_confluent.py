@@ -120,6 +120,12 @@ def test_poll_waits_for_a_message_of_another_thread(place: dict[str, Any]) -> No
         assert producer.poll(0.001) == 0
 
 
+def test_queue_without_a_limit_is_never_full(place: dict[str, Any]) -> None:
+    with ck.Producer({**place, "queue.buffering.max.messages": 0}) as producer:
+        producer.produce("t", b"v")
+        assert producer.flush(SECONDS) == 0
+
+
 def test_batch_of_messages_names_those_that_were_refused(place: dict[str, Any]) -> None:
     with ck.Producer(place) as producer:
         messages: list[dict[str, Any]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -75,7 +76,8 @@ class Producer(ProducerTransactions):
         self._partitions: int | None = None
         if settings.flag("auto.create.topics.enable", True):
             self._partitions = settings.whole("num.partitions", default=1, least=1)
-        self._most = settings.whole("queue.buffering.max.messages", default=100_000)
+        most = settings.whole("queue.buffering.max.messages", default=100_000)
+        self._most = most or sys.maxsize  # 0: no limit
         self._only_errors = settings.flag("delivery.report.only.error", False)
         self._on_delivery = settings.callback("on_delivery")
         self._choose = settings.partitioner()
