@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import queue
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,32 @@ def test_poll_waits_for_a_message_of_another_thread(place: dict[str, Any]) -> No
         thread.join(SECONDS)
         assert heard == [None]
         assert producer.poll(0.001) == 0
+
+
+def test_every_thread_that_polls_hears_of_a_message_and_of_the_end(place: dict[str, Any]) -> None:
+    producer = ck.Producer(place)
+    woken: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def poll() -> None:
+        try:
+            woken.put(producer.poll())
+        except RuntimeError as error:
+            woken.put(str(error))
+
+    threads = [threading.Thread(target=poll, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + SECONDS
+    while len(producer._waiters) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    for _ in range(2):
+        producer.produce("t", b"v", callback=lambda e, m: None)
+        assert woken.get(timeout=SECONDS) == 1
+    producer.close()
+    assert woken.get(timeout=SECONDS) == "Producer has been closed"
+    for thread in threads:
+        thread.join(SECONDS)
 
 
 def test_queue_without_a_limit_is_never_full(place: dict[str, Any]) -> None:

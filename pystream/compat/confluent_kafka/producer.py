@@ -109,7 +109,7 @@ class Producer(ProducerTransactions):
         self._stamps = TimestampTypes(self._log)
         self._pending: deque[Delivery | _Reported] = deque()
         self._serving = threading.Lock()
-        self._waiter: threading.Event | None = None
+        self._waiters: set[threading.Event] = set()  # of threads that poll an empty queue
         self._is_closed = False
 
     def _start(self) -> None:
@@ -178,8 +178,8 @@ class Producer(ProducerTransactions):
             self._pending.append(delivery)
         else:
             self._pending.append((delivery, report, time.monotonic(), topic, value, key))
-        if self._waiter is not None:
-            self._waiter.set()
+        if self._waiters:
+            self._wake()
 
     def produce_batch(
         self,
@@ -233,8 +233,7 @@ class Producer(ProducerTransactions):
         int
             How many were given.
         """
-        if self._is_closed:
-            raise RuntimeError("Producer has been closed")
+        self._check_open()
         if timeout == 0 and not self._is_report_due():
             return 0
         served = self._serve()
@@ -247,6 +246,8 @@ class Producer(ProducerTransactions):
                 return 0
             self._wait_for_report(left)
             served = self._serve()
+            if not served:
+                self._check_open()
         return served
 
     def flush(self, timeout: float | None = -1) -> int:
@@ -257,8 +258,7 @@ class Producer(ProducerTransactions):
         int
             How many messages are left after so many seconds.
         """
-        if self._is_closed:
-            raise RuntimeError("Producer has been closed")
+        self._check_open()
         deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         while self._pending:
             left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
@@ -313,6 +313,7 @@ class Producer(ProducerTransactions):
                 self.flush()
             finally:
                 self._is_closed = True
+                self._wake()
                 try:
                     if self._native is not None:
                         self._native.close()
@@ -468,13 +469,18 @@ class Producer(ProducerTransactions):
             return
 
     def _wait_for_message(self, seconds: float | None) -> None:
-        """Wait until another thread sends something."""
-        waiter = self._waiter = threading.Event()
+        """Wait until another thread sends something, or closes the producer."""
+        waiter = threading.Event()
+        self._waiters.add(waiter)
         try:
-            if not self._pending:
+            if not (self._pending or self._is_closed):
                 waiter.wait(seconds)
         finally:
-            self._waiter = None
+            self._waiters.discard(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters.copy():
+            waiter.set()
 
 
 def _note_silent_error(delivery: Delivery) -> None:

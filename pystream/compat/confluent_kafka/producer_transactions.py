@@ -79,9 +79,12 @@ class ProducerTransactions:
             self._is_in_transaction = False
         self._serve()
 
-    def _require_id(self) -> None:
+    def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("Producer has been closed")
+
+    def _require_id(self) -> None:
+        self._check_open()
         if self._transactional_id is None:
             raise raised(
                 errors.ConfigError(
