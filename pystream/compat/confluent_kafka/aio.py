@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import queue
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Self
 
@@ -34,24 +36,72 @@ class _Calls:
             self.executor.shutdown(wait=True)
 
 
+class _Aside:
+    """Does what a callback asks of its client in the thread that waits for the callback.
+
+    The client is in the middle of a call then, so that nobody else may enter; the event loop goes
+    on, and runs the callback.
+    """
+
+    def __init__(self, client: _Client) -> None:
+        self.client = client
+        self.is_over = False
+        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+
+    def wait_for(self, callback: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Run a callback, a function or a coroutine, in the event loop, to its end."""
+        done = asyncio.run_coroutine_threadsafe(self._called(callback), loop)
+        done.add_done_callback(lambda _: self._asked.put(None))
+        while (asked := self._asked.get()) is not None:
+            future, call = asked
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+        done.result()
+
+    async def _called(self, callback: Callable[[], Any]) -> None:
+        _ASIDE.set(self)  # for this task, and for those that it makes
+        try:
+            outcome = callback()
+            if asyncio.iscoroutine(outcome):
+                await outcome
+        finally:
+            self.is_over = True
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future.set_running_or_notify_cancel()
+        self._asked.put((future, call))
+        return await asyncio.wrap_future(future)
+
+
+_Asked = tuple[concurrent.futures.Future[Any], Callable[[], Any]]
+_ASIDE: ContextVar[_Aside | None] = ContextVar("_ASIDE", default=None)
+
+
 class _Client:
     _calls: _Calls
     _client: Any
     _is_closed: bool
 
     async def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        call = partial(getattr(self._client, name), *args, **kwargs)
+        aside = _ASIDE.get()
+        if aside is not None and aside.client is self and not aside.is_over:
+            return await aside.run(call)  # also while it is closed
         if self._is_closed:
             raise RuntimeError(f"{type(self._client).__name__} closed")
-        return await self._calls.run(getattr(self._client, name), *args, **kwargs)
+        return await self._calls.run(call)
 
     async def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client and its thread."""
         if self._is_closed:
             return None
+        self._is_closed = True  # calls that came before are done before it
         try:
-            return await self._call("close", *args, **kwargs)
+            return await self._calls.run(self._client.close, *args, **kwargs)
         finally:
-            self._is_closed = True
             await self._calls.end()
 
     async def __aenter__(self) -> Self:
@@ -73,7 +123,8 @@ def _awaited(name: str) -> Callable[..., Any]:
 class AIOConsumer(_Client):
     """A consumer whose methods are coroutines.
 
-    Callbacks of a rebalance may be functions or coroutines; the latter run in the event loop.
+    Callbacks of a rebalance may be functions or coroutines. They run in the event loop, and may
+    call the consumer.
 
     Examples
     --------
@@ -111,12 +162,7 @@ class AIOConsumer(_Client):
     def _tell(
         self, loop: asyncio.AbstractEventLoop, callback: Callable[..., Any], _: Any, places: Any
     ) -> None:
-        async def told() -> None:
-            outcome = callback(self, places)
-            if asyncio.iscoroutine(outcome):
-                await outcome
-
-        asyncio.run_coroutine_threadsafe(told(), loop).result()
+        _Aside(self).wait_for(partial(callback, self, places), loop)
 
     poll = _awaited("poll")
     consume = _awaited("consume")
