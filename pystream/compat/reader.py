@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -185,16 +185,21 @@ class Reader:
         self.begun = {}
         self.nowhere = set()
 
-    def assign(self, places: Mapping[TopicPartition, int | None]) -> None:
-        """Read exactly these partitions, from an offset or from the committed one."""
+    def assign(
+        self, places: Mapping[TopicPartition, int | None], *, kept: Collection[TopicPartition] = ()
+    ) -> None:
+        """Read exactly these partitions, from an offset or from the committed one.
+
+        Also those that are `kept`: assigned already, they go on where they are.
+        """
         self.store_late()
         self.wanted = None
         self._is_open_ended = False
         self.missing = frozenset()
         self._moved()
-        self.consumer.assign(places)
+        self.consumer.assign([*kept, *places])
         self.consumer.resume(*self.nowhere & places.keys())
-        self.nowhere = set()
+        self.nowhere.intersection_update(kept)
         self._begin(places)
 
     def start(self, places: Mapping[TopicPartition, int | None]) -> None:

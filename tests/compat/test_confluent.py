@@ -209,6 +209,23 @@ def test_damaged_records_are_an_event_and_reading_goes_on(
     consumer.close()
 
 
+def test_partitions_that_stay_assigned_are_committed_still(place: dict[str, Any]) -> None:
+    zero, one = ck.TopicPartition("t", 0), ck.TopicPartition("t", 1)
+    with ck.Producer({**place, "num.partitions": 2}) as producer:
+        for number in range(3):
+            producer.produce("t", str(number), partition=0)
+    with reader(place, **{"enable.auto.commit": False}) as consumer:
+        consumer.assign([zero, one])
+        assert len(consumer.consume(2, SECONDS)) == 2
+        consumer.incremental_unassign([one])
+        consumer.incremental_assign([one])
+        assert [each.offset for each in consumer.position([zero, one])] == [2, ck.OFFSET_INVALID]
+        committed = consumer.commit(asynchronous=False)
+        assert committed is not None
+        assert [(each.partition, each.offset) for each in committed] == [(0, 2)]
+        assert [message.value() for message in consumer.consume(1, SECONDS)] == [b"2"]
+
+
 def test_typed_topic_takes_and_gives_dicts(place: dict[str, Any]) -> None:
     with open_log(place) as log:
         log.create_topic("pay", {"user": "string", "amount": "float64"}, key="user")

@@ -322,15 +322,14 @@ class Consumer(ConsumerOffsets):
         if self._in_callback == "assign":
             self._start(partitions)
             return
-        consumer = self._reader.consumer
-        places = {name: consumer.position(name) for name in consumer.assignment()}
+        present = self._reader.consumer.assignment()
         fresh = {self._known(each): self._offset_of(each) for each in partitions}
         for name in fresh:
-            if name in places:
+            if name in present:
                 raise KafkaException(
                     KafkaError(KafkaError._CONFLICT, f"{name.topic} [{name.partition}] is assigned")
                 )
-        self._reader.assign({**places, **fresh})
+        self._reader.assign(fresh, kept=present)
 
     @translated
     def unassign(self) -> None:
@@ -345,10 +344,8 @@ class Consumer(ConsumerOffsets):
         self._check_open()
         if self._in_callback is not None:
             return
-        consumer = self._reader.consumer
         gone = {self._name(partition) for partition in partitions}
-        kept = consumer.assignment() - gone
-        self._reader.assign({name: consumer.position(name) for name in kept})
+        self._reader.assign({}, kept=self._reader.consumer.assignment() - gone)
 
     @translated
     def assignment(self) -> list[TopicPartition]:
