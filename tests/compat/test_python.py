@@ -234,6 +234,24 @@ def test_damaged_records_cost_themselves_alone(place: dict[str, Any], tmp_path: 
         assert found == [b"first" * 100, 1, b"third" * 100]
 
 
+def test_record_that_cannot_be_deserialized_is_lost_no_more_than_others(
+    place: dict[str, Any],
+) -> None:
+    sent(place, "t", b"1", b"x", b"3")
+    zero = kafka.TopicPartition("t", 0)
+    with reader(place, "t", value_deserializer=int) as consumer:
+        polled = consumer.poll(1000)
+        assert [record.value for record in polled[zero]] == [1]
+        for _ in range(2):
+            with pytest.raises(ValueError, match="invalid literal"):
+                consumer.poll(1000)
+            with pytest.raises(ValueError, match="invalid literal"):
+                next(consumer)
+            assert consumer.position(zero) == 1
+        consumer.seek(zero, 2)
+        assert next(consumer).value == 3
+
+
 def test_admin_client_creates_describes_and_deletes(place: dict[str, Any]) -> None:
     with kafka.KafkaAdminClient(**place) as admin:
         options = {"num_partitions": 2, "configs": {"compression.type": "lz4"}}

@@ -203,7 +203,7 @@ class KafkaConsumer(ConsumerOffsets):
                 made = polled[name] = []
                 for record in records:
                     made.append(self._record(record))
-        except errors.CorruptRecordError as error:
+        except Exception as error:
             # Nothing else is lost by it: what was not made into records yet is read again.
             for name, records in found.items():
                 made = polled.get(name, [])
@@ -211,7 +211,9 @@ class KafkaConsumer(ConsumerOffsets):
                     reader.seek(name, records[len(made)].offset)
             polled = {name: made for name, made in polled.items() if made}
             if not polled:
-                raise self._behind(error) from error
+                if isinstance(error, errors.CorruptRecordError):
+                    raise self._behind(error) from error
+                raise
         return polled
 
     # -- what is read ----------------------------------------------------------------------------
@@ -389,10 +391,14 @@ class KafkaConsumer(ConsumerOffsets):
         header_size = -1
         if headers:
             header_size = sum(len(name.encode()) + len(held or b"") for name, held in headers)
-        if self._key_deserializer is not None:
-            key = self._key_deserializer(topic, headers, key)
-        if self._value_deserializer is not None:
-            value = self._value_deserializer(topic, headers, value)
+        try:
+            if self._key_deserializer is not None:
+                key = self._key_deserializer(topic, headers, key)
+            if self._value_deserializer is not None:
+                value = self._value_deserializer(topic, headers, value)
+        except BaseException:  # the program may know better, and read it again
+            self._reader.seek(TopicPartition(topic, record.partition), record.offset)
+            raise
         return ConsumerRecord(
             topic,
             record.partition,
