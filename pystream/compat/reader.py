@@ -283,8 +283,9 @@ class Reader:
             self.consumer.commit(offsets)
         except StreamError as error:
             failed = error
-        for asked, callback in callbacks:
-            callback(asked, failed)
+        with contextlib.ExitStack() as told:  # all of them, also when one raises
+            for asked, callback in reversed(callbacks):
+                told.callback(callback, asked, failed)
 
     # -- life ------------------------------------------------------------------------------------
 

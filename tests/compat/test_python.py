@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +232,33 @@ def test_damaged_records_cost_themselves_alone(place: dict[str, Any], tmp_path: 
                     assert isinstance(error, ps.errors.CorruptRecordError)
                     found.append(error.offset)
         assert found == [b"first" * 100, 1, b"third" * 100]
+
+
+def test_future_of_a_commit_tells_when_it_is_stored(place: dict[str, Any]) -> None:
+    sent(place, "t", b"v")
+    heard: list[Any] = []
+    with reader(place, "t", group_id="g", enable_auto_commit=False) as consumer:
+        zero = kafka.TopicPartition("t", 0)
+        assert next(consumer).value == b"v"
+        stored = {zero: kafka.OffsetAndMetadata(1)}
+        future = consumer.commit_async(callback=lambda *_: 1 // 0)
+        later = consumer.commit_async().add_callback(heard.append)
+        future.add_callback(heard.append).add_errback(heard.append)
+        assert (heard, future.is_done) == ([], False)
+        with pytest.raises(ZeroDivisionError):  # and nobody else misses anything
+            consumer.committed(zero)
+        assert heard == [stored, stored]
+        assert later.get() == consumer.commit_async().get() == stored
+        assert asyncio.run(_done(consumer.commit_async())) == stored
+        failed = consumer.commit_async({zero: kafka.OffsetAndMetadata(9)})
+        failed.add_errback(heard.append)
+        with pytest.raises(errors.OffsetOutOfRangeError):
+            failed.get()
+        assert heard[2:] == [failed.exception]
+
+
+async def _done(future: Awaitable[Any]) -> Any:
+    return await future
 
 
 def test_record_that_cannot_be_deserialized_is_lost_no_more_than_others(

@@ -113,7 +113,7 @@ class ConsumerOffsets:
     ) -> Future:
         """Store offsets soon; ``callback(offsets, error or None)`` is called by :meth:`poll`."""
         self._check_group()
-        future = Future()
+        future = Future(self._reader.store_late)
         rows = self._offsets(offsets)
         told = {name: OffsetAndMetadata(offset) for name, offset in rows.items()}
         report = callback or self._on_commit

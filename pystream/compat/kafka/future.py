@@ -21,14 +21,22 @@ _LOGGER = logging.getLogger("pystream.compat")
 
 
 class Future:
-    """Something that is done, or failed: kept where the library hands out a future."""
+    """Something that is done, or failed, or will be.
+
+    Parameters
+    ----------
+    finish : callable, optional
+        Does it, for those who wait.
+    """
 
     error_on_callbacks = False
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Callable[[], object] | None = None) -> None:
         self.is_done = False
         self.value: Any = None
         self.exception: BaseException | None = None
+        self._finish = finish
+        self._callbacks: list[tuple[bool, Callback]] = []  # and whether each is for an error
 
     def succeeded(self) -> bool:
         """Return whether it is done without an error."""
@@ -45,25 +53,21 @@ class Future:
     def success(self, value: Any) -> Self:
         """Say that it is done."""
         self.value, self.is_done = value, True
-        return self
+        return self._settled()
 
     def failure(self, error: BaseException | type[BaseException]) -> Self:
         """Say that it failed."""
         self.exception = error() if isinstance(error, type) else error
         self.is_done = True
-        return self
+        return self._settled()
 
     def add_callback(self, f: Callback, *args: Any, **kwargs: Any) -> Self:
         """Call ``f(*args, value)`` when it is done."""
-        if self.succeeded():
-            self._call(partial(f, *args, **kwargs), self.value)
-        return self
+        return self._add(partial(f, *args, **kwargs), is_for_error=False)
 
     def add_errback(self, f: Callback, *args: Any, **kwargs: Any) -> Self:
         """Call ``f(*args, exception)`` when it failed."""
-        if self.failed():
-            self._call(partial(f, *args, **kwargs), self.exception)
-        return self
+        return self._add(partial(f, *args, **kwargs), is_for_error=True)
 
     def add_both(self, f: Callback, *args: Any, **kwargs: Any) -> Self:
         """Call ``f`` either way."""
@@ -75,6 +79,10 @@ class Future:
 
     def get(self, timeout: float | None = None) -> Any:
         """Return the value, or raise the error."""
+        if self._finish is not None:
+            self._finish()
+        if not self.is_done:
+            raise KafkaTimeoutError("the future is not done")
         if self.exception is not None:
             raise self.exception
         return self.value
@@ -82,6 +90,19 @@ class Future:
     def __await__(self) -> Generator[Any, None, Any]:
         yield from ()
         return self.get()
+
+    def _add(self, callback: Callback, *, is_for_error: bool) -> Self:
+        self._callbacks.append((is_for_error, callback))
+        return self._settled() if self.is_done else self
+
+    def _settled(self) -> Self:
+        """Call who asked for it."""
+        self._finish = None
+        callbacks, self._callbacks = self._callbacks, []
+        for is_for_error, callback in callbacks:
+            if is_for_error == self.failed():
+                self._call(callback, self.exception if is_for_error else self.value)
+        return self
 
     def _call(self, callback: Callback, argument: object) -> None:
         try:
