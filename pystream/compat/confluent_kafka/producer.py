@@ -29,6 +29,7 @@ from pystream.compat.confluent_kafka.message import (
 from pystream.compat.confluent_kafka.metadata import ClusterMetadata, cluster_id, cluster_metadata
 from pystream.compat.confluent_kafka.producer_transactions import ProducerTransactions
 from pystream.compat.confluent_kafka.settings import LOGGER, Settings
+from pystream.compat.confluent_kafka.translated import translated
 from pystream.compat.reader import create_topic
 
 if TYPE_CHECKING:
@@ -293,8 +294,10 @@ class Producer(ProducerTransactions):
 
     # -- the log ---------------------------------------------------------------------------------
 
+    @translated
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> ClusterMetadata:
         """Return the topics of the log, or one of them."""
+        self._check_open()
         return cluster_metadata(self._log, topic)
 
     def cluster_id(self, timeout: float = -1) -> str:

@@ -270,6 +270,7 @@ class KafkaConsumer(ConsumerOffsets):
         self._choose_way("assign")
         self._reader.assign(dict.fromkeys(names))
 
+    @translated
     def subscription(self) -> set[str] | None:
         """Return the topics subscribed to, or None."""
         wanted = self._reader.wanted
@@ -293,6 +294,7 @@ class KafkaConsumer(ConsumerOffsets):
 
     # -- the group -------------------------------------------------------------------------------
 
+    @translated
     def group_metadata(self) -> ConsumerGroupMetadata:
         """Return what ``KafkaProducer.send_offsets_to_transaction`` needs to know."""
         member_id = self._reader.member_id()
@@ -312,10 +314,12 @@ class KafkaConsumer(ConsumerOffsets):
 
     # -- the log ---------------------------------------------------------------------------------
 
+    @translated
     def topics(self) -> set[str]:
         """Return the names of all topics."""
         return set(self._log.topics())
 
+    @translated
     def partitions_for_topic(self, topic: str) -> set[int]:
         """Return the partitions of a topic; empty when it does not exist."""
         try:

@@ -21,6 +21,7 @@ from pystream.compat.kafka.partitioner import ClusterView, DefaultPartitioner
 from pystream.compat.kafka.serializer import serializing
 from pystream.compat.kafka.settings import LOGGER, PRODUCER, Settings
 from pystream.compat.kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+from pystream.compat.kafka.translated import translated
 from pystream.compat.reader import create_topic
 from pystream.types import TopicPartition
 
@@ -196,6 +197,7 @@ class KafkaProducer:
             if not isinstance(error, errors.InvalidTransactionStateError):  # aborted, on purpose
                 LOGGER.error("a record was not appended: %s", error)
 
+    @translated
     def partitions_for(self, topic: str) -> set[int]:
         """Return the partitions of a topic, which is created if need be."""
         try:

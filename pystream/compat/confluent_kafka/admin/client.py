@@ -278,6 +278,7 @@ class AdminClient(NotHere):
 
     # -- groups ----------------------------------------------------------------------------------
 
+    @translated
     def list_groups(self, group: str | None = None, timeout: float = -1) -> list[GroupMetadata]:
         """Return groups in short."""
         found = []

@@ -130,6 +130,7 @@ class TopicAdmin:
             return raised(error)
         return None
 
+    @translated
     def wait_for_topics(self, topic_names: Iterable[str], timeout_ms: float = 10_000) -> None:
         """Wait until topics exist."""
         deadline = time.monotonic() + timeout_ms / 1000
