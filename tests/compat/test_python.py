@@ -185,6 +185,8 @@ def test_future_of_a_record_that_fails_has_the_error(place: dict[str, Any]) -> N
         assert future.failed()
         with pytest.raises(errors.UnknownTopicOrPartitionError):
             future.get()
+        with pytest.raises(errors.UnknownTopicOrPartitionError):
+            asyncio.run(_done(future))
         assert heard == [("why", future.exception)]
         assert asyncio.run(_awaited(producer)) == 0
 

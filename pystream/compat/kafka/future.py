@@ -188,7 +188,10 @@ class FutureRecordMetadata(Future):
         raise errors.NotSupportedError("a record's future is settled by the log alone.")
 
     def __await__(self) -> Generator[Any, None, RecordMetadata]:
-        yield from self._delivery.__await__()
+        try:
+            yield from self._delivery.__await__()
+        except errors.StreamError as error:
+            raise raised(error) from error
         return self._metadata()
 
     def _metadata(self) -> RecordMetadata:
