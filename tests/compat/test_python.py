@@ -358,6 +358,15 @@ def test_offsets_are_committed_with_a_transaction(place: dict[str, Any]) -> None
         assert [record.value for record in copies] == [b"A", b"B"]
 
 
+def test_admin_client_validates_what_it_does_not_create(place: dict[str, Any]) -> None:
+    with kafka.KafkaAdminClient(**place) as admin:
+        admin.create_topics(["t"], validate_only=True)
+        assert admin.list_topics() == []
+        admin.create_topics(["t"])
+        with pytest.raises(errors.TopicAlreadyExistsError):
+            admin.create_topics(["t"], validate_only=True)
+
+
 def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -> None:
     with kafka.KafkaAdminClient(**place) as admin:
         admin.create_topics({"t": {"configs": {"retention.ms": 86_400_000}}})

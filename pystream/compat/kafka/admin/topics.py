@@ -118,6 +118,8 @@ class TopicAdmin:
                     class_of("InvalidPartitionsError"),
                 )
             settings = settings_of(new.topic_configs)
+            if validate_only and new.name in self._log.topics():
+                return class_of("TopicAlreadyExistsError")(f"Topic '{new.name}' already exists.")
             if not validate_only:
                 self._log.create_topic(new.name, partitions=1 if count == -1 else count, **settings)
         except KafkaError as error:
