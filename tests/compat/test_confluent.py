@@ -148,6 +148,20 @@ def test_every_thread_that_polls_hears_of_a_message_and_of_the_end(place: dict[s
         thread.join(SECONDS)
 
 
+def test_pattern_that_is_no_regular_expression_is_refused(place: dict[str, Any]) -> None:
+    with reader(place) as consumer, pytest.raises(ck.KafkaException, match="subpattern") as caught:
+        consumer.subscribe(["^a("])
+    assert caught.value.args[0] == ck.KafkaError._INVALID_ARG
+
+
+def test_number_without_an_end_is_refused(place: dict[str, Any]) -> None:
+    for value in ("inf", "nan", "1e30"):
+        with pytest.raises(ck.KafkaException, match="outside allowed range"):
+            ck.Producer({**place, "linger.ms": value})
+        with pytest.raises(ck.KafkaException, match="outside allowed range"):
+            ck.Producer({**place, "batch.size": value})
+
+
 def test_queue_without_a_limit_is_never_full(place: dict[str, Any]) -> None:
     with ck.Producer({**place, "queue.buffering.max.messages": 0}) as producer:
         producer.produce("t", b"v")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -275,7 +276,7 @@ class Consumer(ConsumerOffsets):
         names = [topic for topic in topics if not topic.startswith("^")]
         try:
             wanted = WantedTopics(names, patterns)
-        except ValueError as error:
+        except re.error as error:
             raise self._invalid(str(error)) from error
         self._callbacks = (on_assign, on_revoke, on_lost)
         self._told_missing = frozenset()

@@ -60,6 +60,7 @@ IGNORED = frozenset(
     """.split()
 )
 _IGNORED_FAMILIES = ("ssl.", "sasl.", "https.", "socket.")
+_MOST = 2_147_483_647  # of any number
 
 
 class Settings:
@@ -131,10 +132,10 @@ class Settings:
                     value = float(self._values[name])
                 except (TypeError, ValueError):
                     raise _invalid(f'Invalid value for configuration property "{name}"') from None
-                if not value >= least:
+                if not least <= value <= _MOST:
                     raise _invalid(
                         f'Configuration property "{name}" value {value:g} is outside allowed range '
-                        f"{least:g}.."
+                        f"{least:g}..{_MOST}"
                     )
                 return value
         return default
