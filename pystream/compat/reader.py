@@ -272,6 +272,10 @@ class Reader:
         self._late.update(offsets)
         self._late_callbacks.append((offsets, callback))
 
+    def late_seconds(self) -> float | None:
+        """Return in how many seconds offsets are stored that nobody waits for; None: no such."""
+        return self._commit_at - time.monotonic() if self._late_callbacks else None
+
     def store_late(self) -> None:
         """Store the offsets that nobody waited for."""
         if not self._late_callbacks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 
 import pytest
@@ -84,6 +85,26 @@ def test_asynchronous_commits_are_stored_together(
     assert len(commits) == 1
     assert list(commits[0].values()) == [50]
     assert [places[0].offset for _, places in heard] == list(range(1, 51))
+
+
+@pytest.mark.parametrize("way", ["store_offsets", "commit"])
+def test_poll_commits_and_tells_of_it_while_it_waits(place: dict[str, Any], way: str) -> None:
+    heard = threading.Event()
+    settings: dict[str, Any] = {"on_commit": lambda error, places: heard.set()}
+    if way == "store_offsets":
+        settings |= {"enable.auto.offset.store": False, "auto.commit.interval.ms": 20}
+    else:
+        settings["enable.auto.commit"] = False
+    with ck.Producer(place) as producer, reader(place, "t", **settings) as consumer:
+        producer.produce("t", b"a")
+        getattr(consumer, way)(message=consumer.poll(SECONDS))
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(consumer.poll()), daemon=True)
+        thread.start()
+        assert heard.wait(SECONDS)
+        producer.produce("t", b"b")
+        thread.join(SECONDS)
+        assert [message.value() for message in found] == [b"b"]
 
 
 def test_leaving_a_block_by_an_exception_commits_nothing(place: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@ class Consumer(ConsumerOffsets):
                 event = self._next_event()
                 if event is not None:
                     return event
-                record = reader.next(wait)
+                record = self._next(wait)
         except errors.StreamError as error:
             return self._event_of(error)
         if record is not None:
@@ -199,7 +199,7 @@ class Consumer(ConsumerOffsets):
                 event = self._next_event() or self._next_end()
                 if event is not None or wait == 0.0:
                     return event
-                record = self._reader.next(wait)
+                record = self._next(wait)
         except errors.StreamError as error:
             return self._event_of(error)
         self._report_commits()

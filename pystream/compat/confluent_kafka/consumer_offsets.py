@@ -23,8 +23,10 @@ from pystream.compat.confluent_kafka.message import (
     TopicPartition,
 )
 from pystream.compat.confluent_kafka.translated import translated
+from pystream.compat.reader import COMMIT_SECONDS
 
 if TYPE_CHECKING:
+    from pystream._native import Record
     from pystream.compat.reader import Reader
     from pystream.log import Log
 
@@ -233,6 +235,28 @@ class ConsumerOffsets:
         if rows:
             self._reader.commit_late(rows, self._told_of_commit)
             self._reader.store_late()
+
+    def _next(self, wait: float | None) -> Record | None:
+        """Wait for a record; commits that fall due meanwhile are stored and told of."""
+        left = wait
+        deadline = None if wait is None else time.monotonic() + wait
+        while (due := self._due_seconds()) is not None and (left is None or due < left):
+            record = self._reader.next(due)
+            if record is not None:
+                return record
+            self._reader.settle()
+            if self._auto_seconds is not None and time.monotonic() >= self._auto_at:
+                self._commit_stored()
+            self._report_commits()
+            left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        return self._reader.next(left)
+
+    def _due_seconds(self) -> float | None:
+        """Return how long nothing must be committed; None: as long as nothing is read."""
+        due = self._reader.late_seconds()
+        if due is None and self._auto_seconds is not None and self._uncommitted():
+            due = self._auto_at - time.monotonic()
+        return None if due is None else max(due, COMMIT_SECONDS)
 
     def _told_of_commit(
         self, rows: dict[types.TopicPartition, int], error: errors.StreamError | None
