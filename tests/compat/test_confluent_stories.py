@@ -34,7 +34,12 @@ def sent(library: Library, topic: str, *values: bytes) -> None:
 
 
 def consumer_of(library: Library, **more: Any) -> Any:
-    settings = {"group.id": "readers", "auto.offset.reset": "earliest", **more}
+    settings = {
+        "group.id": "readers",
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 10,  # the broker answers late when there is nothing
+        **more,
+    }
     return library.module.Consumer({**library.settings, **settings})
 
 

@@ -32,13 +32,18 @@ def sent(library: Library, topic: str, *values: bytes) -> None:
 
 
 def consumer_of(library: Library, *topics: str, **more: Any) -> Any:
-    settings = {**library.settings, "auto_offset_reset": "earliest", **more}
+    settings = {
+        **library.settings,
+        "auto_offset_reset": "earliest",
+        "fetch_max_wait_ms": 50,
+        **more,
+    }
     return library.module.KafkaConsumer(*topics, **settings)
 
 
 def idle_ms(library: Library) -> int:
-    """Return after what time nothing more comes: a fetch over the network may wait for 500 ms."""
-    return 50 if library.is_ours else 2000
+    """Return after what time nothing more comes: a fetch over the network may wait for 50 ms."""
+    return 50 if library.is_ours else 1000
 
 
 def polled(consumer: Any, count: int) -> list[Any]:
