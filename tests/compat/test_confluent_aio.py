@@ -86,6 +86,28 @@ def test_callbacks_of_a_rebalance_call_their_consumer(place: dict[str, Any]) -> 
     assert told == [True, b"2", 3, 1]
 
 
+def test_coroutine_hears_of_commits(place: dict[str, Any]) -> None:
+    told: list[Any] = []
+
+    async def story() -> None:
+        async def committed(error: Any, partitions: list[ck.TopicPartition]) -> None:
+            stored = await consumer.committed(partitions)
+            told.append((error, [each.offset for each in stored]))
+
+        async with aio.AIOProducer(place) as producer:
+            await producer.produce("t", b"v")
+        settings = {**place, "group.id": "g", "auto.offset.reset": "earliest"}
+        consumer = aio.AIOConsumer({**settings, "on_commit": committed})
+        await consumer.subscribe(["t"])
+        await consumer.commit(message=await consumer.poll(SECONDS))
+        assert told == []
+        await consumer.poll(0.2)
+        assert told == [(None, [1])]
+        await consumer.close()
+
+    ran(story())
+
+
 def test_error_of_a_callback_is_raised_by_poll(place: dict[str, Any]) -> None:
     with ck.Producer(place) as producer:
         producer.produce("t", b"v")

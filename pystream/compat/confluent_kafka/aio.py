@@ -123,8 +123,8 @@ def _awaited(name: str) -> Callable[..., Any]:
 class AIOConsumer(_Client):
     """A consumer whose methods are coroutines.
 
-    Callbacks of a rebalance may be functions or coroutines. They run in the event loop, and may
-    call the consumer.
+    Callbacks of a rebalance, and ``on_commit``, may be functions or coroutines. They run in the
+    event loop, and may call the consumer.
 
     Examples
     --------
@@ -148,7 +148,11 @@ class AIOConsumer(_Client):
         executor: concurrent.futures.Executor | None = None,
     ) -> None:
         self._is_closed = False
-        self._client = Consumer(consumer_conf)
+        conf = dict(consumer_conf)
+        if callable(conf.get("on_commit")):
+            loop = asyncio.get_running_loop()
+            conf["on_commit"] = partial(self._tell, loop, conf["on_commit"])
+        self._client = Consumer(conf)
         self._calls = _Calls(executor)
 
     async def subscribe(self, *args: Any, **kwargs: Any) -> Any:
@@ -156,13 +160,18 @@ class AIOConsumer(_Client):
         loop = asyncio.get_running_loop()
         for name in ("on_assign", "on_revoke", "on_lost"):
             if kwargs.get(name) is not None:
-                kwargs[name] = partial(self._tell, loop, kwargs[name])
+                kwargs[name] = partial(self._rebalanced, loop, kwargs[name])
         return await self._call("subscribe", *args, **kwargs)
 
-    def _tell(
+    def _rebalanced(
         self, loop: asyncio.AbstractEventLoop, callback: Callable[..., Any], _: Any, places: Any
     ) -> None:
-        _Aside(self).wait_for(partial(callback, self, places), loop)
+        self._tell(loop, callback, self, places)
+
+    def _tell(
+        self, loop: asyncio.AbstractEventLoop, callback: Callable[..., Any], *args: Any
+    ) -> None:
+        _Aside(self).wait_for(partial(callback, *args), loop)
 
     poll = _awaited("poll")
     consume = _awaited("consume")
