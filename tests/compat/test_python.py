@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import pickle
 from collections.abc import Awaitable, Iterable
 from pathlib import Path
@@ -356,6 +357,18 @@ def test_offsets_are_committed_with_a_transaction(place: dict[str, Any]) -> None
     consumer.close()
     with reader(place, "out", isolation_level="read_committed") as copies:
         assert [record.value for record in copies] == [b"A", b"B"]
+
+
+def test_admin_client_tells_of_kafkas_numbers_and_not_of_the_systems(
+    place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: str) -> None:
+        raise ps.errors.StorageError("No space left on device", errno=errno.ENOSPC)
+
+    with kafka.KafkaAdminClient(**place) as admin:
+        monkeypatch.setattr(admin._log, "delete_topic", full)
+        (told,) = admin.delete_topics(["t"], raise_errors=False)["topics"]
+        assert told["error_code"] == errors.class_of("KafkaStorageError").errno == 56
 
 
 def test_admin_client_validates_what_it_does_not_create(place: dict[str, Any]) -> None:

@@ -362,7 +362,11 @@ def _new_topics(given: NewTopics) -> Iterator[NewTopic]:
 
 
 def _told(name: str, failed: KafkaError | None) -> dict[str, Any]:
-    number = 0 if failed is None else getattr(failed, "errno", None) or -1
+    number = 0
+    if failed is not None:
+        # The class has Kafka's number; an error of the system has that one's in itself.
+        kafkas = getattr(type(failed), "errno", None)
+        number = kafkas if isinstance(kafkas, int) else -1
     return {
         "name": name,
         "error_code": number,
