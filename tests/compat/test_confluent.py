@@ -294,6 +294,7 @@ def test_second_owner_of_a_transactional_id_fences_the_first(place: dict[str, An
     first.init_transactions()
     first.begin_transaction()
     first.produce("t", b"never")
+    first.flush()
     second = ck.Producer(settings)
     second.init_transactions()
     with pytest.raises(ck.KafkaException) as caught:

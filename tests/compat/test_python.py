@@ -380,6 +380,20 @@ def test_admin_client_validates_what_it_does_not_create(place: dict[str, Any]) -
             admin.create_topics(["t"], validate_only=True)
 
 
+def test_fenced_producer_is_closed_in_peace(place: dict[str, Any]) -> None:
+    first = kafka.KafkaProducer(**place, transactional_id="copier")
+    first.init_transactions()
+    first.begin_transaction()
+    first.send("t", b"never").get(SECONDS)
+    with kafka.KafkaProducer(**place, transactional_id="copier") as second:
+        second.init_transactions()
+        with pytest.raises(errors.ProducerFencedError):
+            first.commit_transaction()
+        first.close()  # nothing is left to abort
+    with pytest.raises(errors.IllegalStateError, match="closed"):
+        first.begin_transaction()
+
+
 def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -> None:
     with kafka.KafkaAdminClient(**place) as admin:
         admin.create_topics({"t": {"configs": {"retention.ms": 86_400_000}}})

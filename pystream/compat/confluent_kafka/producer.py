@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -312,7 +313,8 @@ class Producer(ProducerTransactions):
         if not self._is_closed:
             try:
                 if self._is_in_transaction:
-                    self.abort_transaction()
+                    with contextlib.suppress(errors.FencedError):  # who fenced it has aborted it
+                        self.abort_transaction()
                 self.flush()
             finally:
                 self._is_closed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -296,7 +296,8 @@ class KafkaProducer:
             raise ValueError(f"Invalid timeout: {timeout}")
         try:
             if self._is_in_transaction:
-                self.abort_transaction()
+                with suppress(errors.FencedError):  # who fenced it has aborted it
+                    self.abort_transaction()
             self._flush(timeout)
         finally:
             self._is_closed = True
