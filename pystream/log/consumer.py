@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -22,7 +21,7 @@ from pystream.log.consumer_group import (
 from pystream.log.consumer_reading import ConsumerReading
 from pystream.log.fetcher import AssignedPartition
 from pystream.log.group_state import Subscription
-from pystream.log.offsets import AUTO_OFFSET_RESETS, check_committable, reset_offset
+from pystream.log.offsets import AUTO_OFFSET_RESETS, committable_rows, reset_offset
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -264,7 +263,7 @@ class Consumer(ConsumerReading):
             offsets = {a.name: self._position(a) for a in self._assigned.values()}
         rows = None
         if offsets is not None:
-            rows = dict(self._offset_row(TopicPartition(*n), at) for n, at in offsets.items())
+            rows = committable_rows(self._log.topic, offsets)
         group.commit(rows)
 
     def consumer_group_metadata(self) -> GroupMetadata:
@@ -402,12 +401,6 @@ class Consumer(ConsumerReading):
             on_corruption=self._on_corruption,
             isolation_level="read_committed" if self._is_committed_only else "read_uncommitted",
         )
-
-    def _offset_row(self, name: TopicPartition, offset: int) -> tuple[tuple[bytes, int], int]:
-        topic = self._log.topic(name.topic)
-        end = topic.native_partition(name.partition).ends().log_end_offset
-        row = topic.description.id, operator.index(name.partition)
-        return row, check_committable(name, offset, end)
 
     def _require_group(self, method: str) -> ConsumerGroup:
         self._log.check_writable(f"use {method}()")

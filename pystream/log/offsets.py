@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from pystream.errors import ConfigError, OffsetOutOfRangeError
 from pystream.types import TopicPartition
 
-__all__ = ["AUTO_OFFSET_RESETS", "check_committable", "check_whole", "reset_offset"]
+if TYPE_CHECKING:
+    from pystream.log.topic import Topic
+
+__all__ = [
+    "AUTO_OFFSET_RESETS",
+    "check_committable",
+    "check_whole",
+    "committable_rows",
+    "reset_offset",
+]
 
 AUTO_OFFSET_RESETS = ("earliest", "latest", "none")
 
@@ -32,6 +43,27 @@ def reset_offset(
             offset=committed,
         )
     return start if policy == "earliest" else end
+
+
+def committable_rows(
+    find_topic: Callable[[str], Topic],
+    offsets: Mapping[TopicPartition, int] | Mapping[tuple[str, int], int],
+) -> dict[tuple[bytes, int], int]:
+    """Return offsets by topic id and partition, or raise what speaks against committing one.
+
+    Each topic is looked up once, however many of its partitions there are.
+    """
+    topics: dict[str, Topic] = {}
+    rows = {}
+    for partition, offset in offsets.items():
+        name = TopicPartition(*partition)
+        topic = topics.get(name.topic)
+        if topic is None:
+            topic = topics[name.topic] = find_topic(name.topic)
+        end = topic.native_partition(name.partition).ends().log_end_offset
+        row = topic.description.id, operator.index(name.partition)
+        rows[row] = check_committable(name, offset, end)
+    return rows
 
 
 def check_committable(name: TopicPartition, offset: int, end: int) -> int:

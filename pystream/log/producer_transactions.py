@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import operator
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -18,7 +17,7 @@ from pystream.errors import (
     InvalidTransactionStateError,
     StreamError,
 )
-from pystream.log.offsets import check_committable
+from pystream.log.offsets import committable_rows
 from pystream.log.transaction_offsets import GroupMetadata, group_metadata
 from pystream.types import BatchMetadata, TopicPartition
 
@@ -159,13 +158,7 @@ class ProducerTransactions:
         self._check_usable()
         transactions = self._require_transactional("send_offsets_to_transaction")
         transactions.require_open("send_offsets_to_transaction")
-        rows = {}
-        for partition, offset in offsets.items():
-            name = TopicPartition(*partition)
-            topic = self._log.topic(name.topic)
-            end = topic.native_partition(name.partition).ends().log_end_offset
-            row = topic.description.id, operator.index(name.partition)
-            rows[row] = check_committable(name, offset, end)
+        rows = committable_rows(self._log.topic, offsets)
         transactions.add_offsets(rows, group_metadata(self._log, group))
 
     def commit_transaction(self, timeout: str | timedelta | None = None) -> None:
