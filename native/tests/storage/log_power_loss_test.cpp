@@ -73,7 +73,6 @@ class History {
     if (acks == Acks::kDurable) durable_ = values_.size();
     given_up_.clear();
     given_up_offsets_.clear();
-    given_up_offsets_.clear();
   }
 
   void add(int64_t count, int64_t base_offset) {
@@ -96,6 +95,7 @@ class History {
     kept_from_ = std::max(kept_from_, end);
     log_start_ = std::max(log_start_, offset);
     ASSERT_EQ(partition_->ends().log_start_offset, log_start_);
+    note_synced();
     disk_->observe();
     check(values_.size());
   }
@@ -108,10 +108,16 @@ class History {
 
   void prewrite() {
     partition_->prewrite(kSegmentBytes / 2);
+    note_synced();
     disk_->observe();
-    // Its sync is one for all that was published.
-    const PartitionEnds ends = partition_->ends();
-    if (ends.durable_offset == ends.log_end_offset) durable_ = values_.size();
+  }
+
+  // What the partition says to be durable is held against it: ending a segment and writing zeros
+  // ahead sync all that was published.
+  void note_synced() {
+    const int64_t synced = partition_->ends().durable_offset;
+    const auto end = std::lower_bound(offsets_.begin(), offsets_.end(), synced);
+    durable_ = std::max(durable_, static_cast<size_t>(end - offsets_.begin()));
   }
 
   // What was not durable counts as unwritten once the log is opened anew.
