@@ -4,6 +4,8 @@
 // Random bytes never pass a checksum, so checksums are put right first, where the tables they
 // stand in can be found: what lies behind them must hold on its own.
 
+#include <sanitizer/asan_interface.h>
+
 #include <cstring>
 #include <string_view>
 
@@ -62,10 +64,15 @@ SchemaPtr schema_of(const ParsedHeader& parsed) {
   return schema;
 }
 
-// Each byte is read by code that the address sanitizer watches, and whose branches do not steer the
-// fuzzer: they took half of its time.
+// As if each byte were read: the address sanitizer is asked whether it may be, and reports the
+// first that may not. Both ends are read, which memory that is not there does not survive.
 uint64_t touch(const uint8_t* data, int64_t bytes) {
-  return crc32c(0, data, static_cast<size_t>(bytes));
+  if (bytes == 0) return 0;
+  const volatile uint8_t* begin = data;
+  auto* range = const_cast<uint8_t*>(data);
+  const void* forbidden = __asan_region_is_poisoned(range, static_cast<size_t>(bytes));
+  if (forbidden != nullptr) return *static_cast<const volatile uint8_t*>(forbidden);
+  return uint64_t{begin[0]} + begin[bytes - 1];
 }
 
 __attribute__((no_sanitize("coverage"))) uint64_t touch(const Array& array) {
@@ -88,9 +95,19 @@ __attribute__((no_sanitize("coverage"))) uint64_t touch(const Array& array) {
   return sum;
 }
 
-uint64_t read_everything(const LogBatch& batch, const ParsedHeader& parsed, Verify verify) {
+bool has_buffers(const LogBatch& batch, uint16_t id) {
+  for (const ColumnEntry& column : batch.column_entries()) {
+    if (column.id == id) return column.buffer_count > 0;
+  }
+  return false;
+}
+
+// Where nothing is stored, nothing depends on what was verified: such columns are read once.
+uint64_t read_everything(const LogBatch& batch, const ParsedHeader& parsed, Verify verify,
+                         bool is_first) {
   uint64_t sum = 0;
   const auto read = [&](uint16_t id) {
+    if (!is_first && !has_buffers(batch, id)) return;
     try {
       sum += touch(batch.column(id, verify));
     } catch (const Error& error) {
@@ -115,9 +132,9 @@ void parse_and_read(const uint8_t* data, size_t size) {
   const LogBatch batch({data, size}, parsed, nullptr, schema_of(parsed), place, kPosition,
                        &verified, nullptr);
   // Twice, for the second pass trusts what the first has verified.
-  volatile uint64_t sink = read_everything(batch, parsed, Verify::kFirst);
-  sink = sink + read_everything(batch, parsed, Verify::kFirst);
-  sink = sink + read_everything(batch, parsed, Verify::kNever);
+  volatile uint64_t sink = read_everything(batch, parsed, Verify::kFirst, true);
+  sink = sink + read_everything(batch, parsed, Verify::kFirst, false);
+  sink = sink + read_everything(batch, parsed, Verify::kNever, false);
 }
 
 }  // namespace
