@@ -15,12 +15,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
-#include <unordered_set>
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "columns/builder.hpp"
+#include "remembered_files.hpp"
 #include "storage/control_page.hpp"
 #include "storage/verify.hpp"
 
@@ -33,7 +34,7 @@ constexpr int64_t kRecords = 60;
 constexpr size_t kWordsBegin = 1216;
 constexpr size_t kWordsEnd = 1616;
 constexpr uint64_t kOpenedAnyway = 1024;  // one page of so many
-constexpr size_t kKnownMost = 20'000'000;
+constexpr size_t kKnown = size_t{1} << 24;
 
 PartitionOptions options() {
   PartitionOptions options;
@@ -64,12 +65,13 @@ class Fixture {
       partition->append(&batch, Acks::kPublished);
     }
     log->close();
-    control_ =
-        File::open(std::make_shared<FileLayer>(),
-                   directory_ + "/topics/00000000000000000000000000000000/0/control", O_RDWR);
+    const std::string path = directory_ + "/topics/00000000000000000000000000000000/0/control";
+    const File control = File::open(std::make_shared<FileLayer>(), path, O_RDWR);
     page_.resize(kControlPageBytes);
-    control_.read(page_, 0);
-    mapped_ = ControlPage(control_, true);
+    control.read(page_, 0);
+    mapped_ = ControlPage(control, true);
+    bytes_ = Mapping(control, kControlPageBytes, true);
+    files_ = std::make_shared<RememberedFiles>(path);
   }
   ~Fixture() {
     std::error_code ignored;
@@ -77,13 +79,16 @@ class Fixture {
   }
 
   const std::string& directory() const { return directory_; }
-  const File& control() const { return control_; }
+  const std::shared_ptr<RememberedFiles>& files() const { return files_; }
+  // The file as it is, in two ways.
+  std::span<uint8_t> bytes() const { return {bytes_.data(), bytes_.length()}; }
   ControlPage& mapped() { return mapped_; }
-  const std::vector<uint8_t>& page() const { return page_; }
+  const std::vector<uint8_t>& page() const { return page_; }  // as it was
 
  private:
   std::string directory_;
-  File control_;
+  std::shared_ptr<RememberedFiles> files_;
+  Mapping bytes_;
   ControlPage mapped_;
   std::vector<uint8_t> page_;
 };
@@ -94,11 +99,11 @@ Fixture& fixture() {
 }
 
 // Publishes what stands in the selected slot, so that its check is right.
-void put_slot_right(std::vector<uint8_t>* page) {
+void put_slot_right(std::span<uint8_t> page) {
   PublishedState state;
   uint64_t words[8];
-  const uint64_t version = (*page)[1024] & 1;
-  std::memcpy(words, page->data() + 1088 + 64 * version, sizeof(words));
+  const uint64_t version = page[1024] & 1;
+  std::memcpy(words, page.data() + 1088 + 64 * version, sizeof(words));
   state.segment_base_offset = static_cast<int64_t>(words[0]);
   state.end_position = static_cast<int64_t>(words[1]);
   state.log_end_offset = static_cast<int64_t>(words[2]);
@@ -107,21 +112,27 @@ void put_slot_right(std::vector<uint8_t>* page) {
   state.last_append_sequence = words[5];
   state.last_header_crc = static_cast<uint32_t>(words[6]);
   state.must_roll = (words[6] >> 32 & 1) != 0;
-  fixture().control().write(std::span<const uint8_t>(*page), 0);
   fixture().mapped().publish(state);
-  fixture().control().read(*page, 0);
 }
 
-void put_identity_right(std::vector<uint8_t>* page) {
-  ControlIdentity identity;
-  std::memcpy(&identity, fixture().page().data(), sizeof(identity));
-  std::memcpy(page->data(), &identity, sizeof(identity));
+void put_identity_right(std::span<uint8_t> page) {
+  std::memcpy(page.data(), fixture().page().data(), sizeof(ControlIdentity));
+}
+
+// Of a record that begins with a magic number and the checksum of all that follows.
+template <typename Record>
+void put_record_right(uint8_t* at, uint32_t magic) {
+  Record record;
+  std::memcpy(&record, at, sizeof(record));
+  record.magic = magic;
+  record.crc = crc32c(0, reinterpret_cast<const uint8_t*>(&record) + 8, sizeof(record) - 8);
+  std::memcpy(at, &record, sizeof(record));
 }
 
 // Gives what a program that believes the page would read.
 void open_and_read() {
   try {
-    PartitionVerifier verifier(fixture().directory(), "fuzz", TopicId{}, 0);
+    PartitionVerifier verifier(fixture().directory(), "fuzz", TopicId{}, 0, fixture().files());
     while (verifier.step(1 << 20)) {
     }
     const int64_t seen = verifier.summary().records;
@@ -134,14 +145,6 @@ void open_and_read() {
   }
 }
 
-void put_lease_right(std::vector<uint8_t>* page) {
-  LeaseRecord lease;
-  std::memcpy(&lease, page->data() + kLeaseSector, sizeof(lease));
-  lease.magic = kLeaseMagic;
-  lease.crc = crc32c(0, reinterpret_cast<const uint8_t*>(&lease) + 8, sizeof(lease) - 8);
-  std::memcpy(page->data() + kLeaseSector, &lease, sizeof(lease));
-}
-
 template <typename Value>
 void add(const Value& value, std::string* out) {
   static_assert(std::has_unique_object_representations_v<Value>);
@@ -149,7 +152,7 @@ void add(const Value& value, std::string* out) {
 }
 
 // All that a program takes from the page; pages of which this is equal are the same to it.
-std::string what_it_says(const ControlPage& page, const std::vector<uint8_t>& bytes) {
+std::string what_it_says(const ControlPage& page, std::span<const uint8_t> bytes) {
   std::string said;
   const auto identity = page.identity();
   said += identity ? 'I' : '-';
@@ -157,9 +160,11 @@ std::string what_it_says(const ControlPage& page, const std::vector<uint8_t>& by
   const auto lease = page.lease();
   said += lease ? 'L' : '-';
   if (lease) add(*lease, &said);
-  const auto log_start = page.checked_log_start();
-  said += log_start ? 'S' : '-';
-  if (log_start) add(*log_start, &said);
+  for (const auto& offset :
+       {page.checked_log_start(), page.stored_log_start(), page.checked_stable()}) {
+    said += offset ? 'O' : '-';
+    if (offset) add(*offset, &said);
+  }
   const auto published = page.try_read();
   said += published ? 'P' : '-';
   if (published) {
@@ -181,12 +186,15 @@ std::string what_it_says(const ControlPage& page, const std::vector<uint8_t>& by
   return said;
 }
 
-bool is_to_be_opened(const std::vector<uint8_t>& bytes) {
-  static std::unordered_set<size_t> known;
+// Remembers the last page of each kind. One that was forgotten is opened again, which does no harm.
+// Zeroed memory is not there before it is used, and a known page does not look like a leak, for
+// which libFuzzer would run it again.
+bool is_to_be_opened(std::span<const uint8_t> bytes) {
+  static auto* const known = static_cast<size_t*>(std::calloc(kKnown, sizeof(size_t)));
   static uint64_t executions = 0;
   const size_t said = std::hash<std::string>{}(what_it_says(fixture().mapped(), bytes));
-  const bool is_new = known.size() < kKnownMost && known.insert(said).second;
-  return is_new || ++executions % kOpenedAnyway == 0;
+  const bool is_new = std::exchange(known[said % kKnown], said) != said;
+  return ++executions % kOpenedAnyway == 0 || is_new;
 }
 
 }  // namespace
@@ -197,12 +205,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   // the second byte chooses, so that short inputs reach everything.
   const uint8_t mode = input[0];
   const size_t at = input[1] * size_t{16};
-  std::vector<uint8_t> page = fixture().page();
+  const std::span<uint8_t> page = fixture().bytes();
+  std::memcpy(page.data(), fixture().page().data(), page.size());
   std::memcpy(page.data() + at, input + 2, std::min(size - 2, page.size() - at));
-  if ((mode & 1) != 0) put_identity_right(&page);
-  if ((mode & 4) != 0) put_lease_right(&page);
-  if ((mode & 2) != 0) put_slot_right(&page);
-  fixture().control().write(std::span<const uint8_t>(page), 0);
+  if ((mode & 1) != 0) put_identity_right(page);
+  if ((mode & 4) != 0) put_record_right<LeaseRecord>(page.data() + kLeaseSector, kLeaseMagic);
+  if ((mode & 8) != 0) put_record_right<StartRecord>(page.data() + kStartRecord, kStartMagic);
+  if ((mode & 2) != 0) put_slot_right(page);
   if (is_to_be_opened(page)) open_and_read();
   return 0;
 }
