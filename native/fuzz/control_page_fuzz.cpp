@@ -46,6 +46,21 @@ PartitionOptions options() {
   return options;
 }
 
+// What a batch of ten belongs to, by its number: to nobody, to a producer with a name, or to one of
+// three transactions. The first is committed, the second aborted, the third stays open.
+EncodeOptions belongings(int64_t number) {
+  EncodeOptions encode;
+  encode.schema_id = 1;
+  if (number % 2 == 0 && number != 4) return encode;
+  encode.producer_id = number == 4 ? 4712 : 4711;
+  encode.producer_epoch = 0;
+  encode.base_sequence = 0;
+  if (number == 4) return encode;
+  encode.flags = kFlagTransactional;
+  encode.transaction_id = number / 2;
+  return encode;
+}
+
 // A log of a few records in two segments, closed; removed at exit.
 class Fixture {
  public:
@@ -58,11 +73,14 @@ class Fixture {
     for (int64_t first = 0; first < kRecords; first += 10) {
       FixedBuilder<int64_t> values(DataType::of(TypeId::kInt64));
       for (int64_t i = first; i < first + 10; ++i) values.append(i);
-      EncodeOptions encode;
-      encode.schema_id = 1;
+      const EncodeOptions encode = belongings(first / 10);
       EncodedBatch batch =
           encode_batch({options().schema, 10, {values.finish()}}, {}, nullptr, encode);
       partition->append(&batch, Acks::kPublished);
+      const int64_t transaction = encode.transaction_id;
+      if (transaction != 0 && transaction != 1) continue;
+      const TransactionMarker marker{transaction, encode.producer_id, 1, transaction == 0};
+      if (!partition->end_transaction(marker, Acks::kPublished)) std::abort();
     }
     log->close();
     const std::string path = directory_ + "/topics/00000000000000000000000000000000/0/control";
