@@ -1,7 +1,7 @@
-// The address sanitizer, tuned for millions of short executions. It finds what it found before:
+// The address sanitizer, tuned for millions of short executions:
 //
-//   - the quarantine holds all that one execution frees. Far more only costs cache misses and page
-//     faults, as nothing outlives an execution
+//   - the quarantine holds what an execution frees, but for the largest columns. Far more only
+//     costs cache misses and page faults, as nothing outlives an execution
 //   - blocks do not remember where they were allocated. A finding is repeated with
 //     ASAN_OPTIONS=malloc_context_size=30, which is stronger than what is said here
 //   - at each throw it asks the kernel for the signal stack, which only changes through this
