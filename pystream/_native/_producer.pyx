@@ -16,8 +16,8 @@ from pystream._native._delivery cimport Delivery, ProducerBatch
 from pystream._native._encoder cimport TopicEncoder
 from pystream._native._open_batch cimport RowCells, steady_clock_us, wall_clock_us
 
-from asyncio import _get_running_loop
 from collections import deque
+from sys import modules
 
 from pystream._native._core import TopicAppendResult
 from pystream._native._delivery import append_records, to_stream_error
@@ -222,7 +222,7 @@ cdef class RecordAccumulator:
 
     cdef bint _take_lone(self, ProducerBatch batch) except -1:
         """Close a batch whose only record is to be appended here and now; return whether it is."""
-        cdef bint is_in_loop = _get_running_loop() is not None
+        cdef bint is_in_loop = _is_in_event_loop()
         cdef int64_t since_us = batch._opened_us - self._last_us
         self._last_us = batch._opened_us
         # From here on no other thread runs before the batch is closed to all.
@@ -418,3 +418,12 @@ def encode_rows(TopicEncoder encoder, rows):
             raise
         batch._rows.append(row.cells())
     return batch.take()[0]
+
+
+cdef bint _is_in_event_loop():
+    """Return whether an event loop runs in this thread.
+
+    Only where asyncio was loaded, which takes longer and more memory than all of this package.
+    """
+    asked = getattr(modules.get("asyncio"), "_get_running_loop", None)
+    return asked is not None and asked() is not None
