@@ -4,8 +4,8 @@ Usage: python -m tests.torture.sequences SEED [SEQUENCES]
 
 A sequence is lived by several processes, one after another: each opens the log, does some of the
 operations and compares every answer, and is killed; the last one, which is this, closes the log.
-What the model says does not depend on that. A sequence that goes wrong is shortened as long as it
-still does.
+What the model says does not depend on that. Sequences that follow each other have these processes
+in common, and each its own log. One that goes wrong is shortened as long as it still does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import gc
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ SMALL_SEGMENT_BYTES = 16 * 1024
 OPERATIONS_MOST = 24
 VERIFY_EVERY = 5  # lengths of a sequence
 SECONDS_OF_A_PROCESS = 20.0  # making one costs as much as fifty sequences
+TOGETHER = 64  # sequences, whose killed lives share processes: a fork costs as much as a sequence
 KILLED = -signal.SIGKILL
 
 
@@ -338,25 +340,58 @@ def lives_of(operations: list[Operation]) -> Iterator[list[Operation]]:
 
 def go_through(operations: list[Operation]) -> str | None:
     """Let the processes live; return what went wrong."""
+    return next(iter(go_through_together([operations]).values()), None)
+
+
+class _Going:
+    """A sequence on its way: its log and model, and which of its lives comes next."""
+
+    def __init__(self, operations: list[Operation], scratch: Path) -> None:
+        self.scratch = scratch
+        self.pair = Pair(scratch / "log")
+        self.said = scratch / "said"
+        *self.killed, self.last = lives_of(operations)
+        self.is_verified = len(operations) % VERIFY_EVERY == 0
+        scratch.mkdir()
+
+
+def go_through_together(sequences: Sequence[list[Operation]]) -> dict[int, str]:
+    """Let each sequence live on a log of its own; return what went wrong, by place.
+
+    Processes that are killed are shared: one has the first of these lives of every sequence, in
+    their order, and with all their logs open it dies; the next has the second ones. The first thing
+    that goes wrong ends it.
+    """
     with scratch_directory() as scratch:
-        pair = Pair(Path(scratch) / "log")
-        *killed, last = lives_of(operations)
-        for number, life in enumerate(killed):
-            said = Path(scratch) / "said"
-            child = os.fork()
-            if child == 0:
-                _live_and_die(pair, life, said)
-            _, status = os.waitpid(child, 0)
-            ended = os.waitstatus_to_exitcode(status)
-            if ended != KILLED:
-                return said.read_text() if said.exists() else f"life {number} ended with {ended}"
-            for operation in life:  # the same on the model alone
-                pair.do(operation)
-        try:
-            _live_to_the_end(pair, last, is_verified=len(operations) % VERIFY_EVERY == 0)
-        except Exception:
-            return traceback.format_exc(limit=-3)
-        return None
+        going = [_Going(its, Path(scratch) / str(at)) for at, its in enumerate(sequences)]
+        for number in range(max(len(its.killed) for its in going)):
+            wrong = _kill_together(dict(enumerate(going)), number)
+            if wrong:
+                return wrong
+        for at, its in enumerate(going):
+            try:
+                _live_to_the_end(its.pair, its.last, is_verified=its.is_verified)
+            except Exception:
+                return {at: traceback.format_exc(limit=-3)}
+            shutil.rmtree(its.scratch)
+    return {}
+
+
+def _kill_together(going: dict[int, _Going], number: int) -> dict[int, str]:
+    """Let those that have a life of this number to be killed live it, in one process."""
+    going = {at: its for at, its in going.items() if number < len(its.killed)}
+    child = os.fork()
+    if child == 0:
+        _live_and_die(list(going.values()), number)
+    _, status = os.waitpid(child, 0)
+    ended = os.waitstatus_to_exitcode(status)
+    if ended != KILLED:
+        said = {at: its.said.read_text() for at, its in going.items() if its.said.exists()}
+        return said or dict.fromkeys(going, f"life {number} ended with {ended}")
+    for its in going.values():
+        for operation in its.killed[number]:  # the same on the model alone
+            its.pair.do(operation)
+    return {}
 
 
 def _live(pair: Pair, life: list[Operation]) -> None:
@@ -368,13 +403,14 @@ def _live(pair: Pair, life: list[Operation]) -> None:
             raise AssertionError(f"{operation}: {error}") from None
 
 
-def _live_and_die(pair: Pair, life: list[Operation], said: Path) -> None:
-    try:
-        _live(pair, life)
-        os.kill(os.getpid(), signal.SIGKILL)
-    except BaseException:
-        said.write_text(traceback.format_exc(limit=-3))
-    os._exit(1)
+def _live_and_die(going: list[_Going], number: int) -> None:
+    for its in going:
+        try:
+            _live(its.pair, its.killed[number])
+        except BaseException:
+            its.said.write_text(traceback.format_exc(limit=-3))
+            os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _live_to_the_end(pair: Pair, life: list[Operation], *, is_verified: bool) -> None:
@@ -420,20 +456,32 @@ def warm_up() -> None:
 def main(seed: str, sequences: str = "1") -> int:
     allow_small_segments()
     warm_up()
-    failure, done = None, 0
+    done, failure = 0, None
+    repeat = [0, 0]
     with contextlib.suppress(KeyboardInterrupt):
-        for number in range(int(seed), int(seed) + int(sequences)):
-            operations = draw(random.Random(number))
-            wrong = go_through(operations)
-            done += 1
-            if wrong is not None:
-                short = shorten(operations)
-                again = go_through(short) or wrong
-                steps = "\n".join(f"  {operation}" for operation in short)
-                failure = f"seed {number}:\n{steps}\n{again}"
+        for first in range(int(seed), int(seed) + int(sequences), TOGETHER):
+            seeds = range(first, min(first + TOGETHER, int(seed) + int(sequences)))
+            wrong = go_through_together([draw(random.Random(number)) for number in seeds])
+            if wrong:
+                failure, repeat = _told(seeds, wrong)
+                done += repeat[0] - first + 1
                 break
-    print(json.dumps({"cases": done, "failure": failure}), flush=True)
+            done += len(seeds)
+    print(json.dumps({"cases": done, "failure": failure, "repeat": repeat}), flush=True)
     return 1 if failure else 0
+
+
+def _told(seeds: range, wrong: dict[int, str]) -> tuple[str, list[int]]:
+    """Return what to say of sequences that went wrong together, and what repeats it."""
+    for number in seeds:  # also those behind: they were left out
+        operations = draw(random.Random(number))
+        if (alone := go_through(operations)) is None:
+            continue
+        short = shorten(operations)
+        steps = "\n".join(f"  {operation}" for operation in short)
+        return f"seed {number}:\n{steps}\n{go_through(short) or alone}", [number, 1]
+    said = "\n".join(f"seed {seeds[at]}: {text}" for at, text in wrong.items())
+    return f"only beside other sequences:\n{said}", [seeds[0], len(seeds)]
 
 
 def run_sequences(seed: int, sequences: int) -> Outcome:
@@ -445,7 +493,8 @@ def run_sequences(seed: int, sequences: int) -> Outcome:
     if "cases" not in said:
         repeat = f"python -m tests.torture.sequences {seed} {sequences}"
         return Outcome(0, seed + 1, said["failure"], repeat)
-    repeat = f"python -m tests.torture.sequences {seed + said['cases'] - 1}"
+    first, count = said["repeat"]
+    repeat = f"python -m tests.torture.sequences {first} {count}"
     return Outcome(said["cases"], seed + said["cases"], said["failure"], repeat)
 
 

@@ -54,6 +54,24 @@ def test_a_difference_is_told_and_its_sequence_shortened(
     assert [operation.verb for operation in short] == ["create", *["append"] * 3, "ends"]
 
 
+def test_of_sequences_that_go_together_the_wrong_one_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = ps.Topic.ends
+
+    def wrong_ends(topic: ps.Topic) -> list[object]:
+        return [type(end)(end.start, min(end.end, 300)) for end in ends(topic)]
+
+    monkeypatch.setattr(ps.Topic, "ends", wrong_ends)
+    monkeypatch.setattr(sequences, "SMALL_SEGMENT_BYTES", 1 << 20)
+    appends = [Operation("append", count=150) for _ in range(3)]
+    good = [Operation("create", count=1), *appends[:2], Operation("ends")]
+    bad = [Operation("create", count=1), *appends, Operation("ends")]
+    wrong = sequences.go_through_together([good, bad, good])
+    assert list(wrong) == [1]
+    assert "found (0, 300), expected (0, 450)" in wrong[1]
+
+
 def test_sequences_do_everything() -> None:
     drawn = [o.verb for seed in range(50) for o in sequences.draw(random.Random(seed))]
     assert set(drawn) == set(sequences.WEIGHTS)
