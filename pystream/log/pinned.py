@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 __all__ = ["pinned_bytes"]
 
-_DELETED = " (deleted)"
+_DELETED = b" (deleted)"
+_READ_BYTES = 1 << 16
 
 
 def pinned_bytes(partition_directory: str) -> int:
@@ -16,14 +17,19 @@ def pinned_bytes(partition_directory: str) -> int:
 
     Each file counts once. A process of another user is seen where the system allows it.
     """
-    prefix = os.path.realpath(partition_directory) + os.sep
-    sizes: dict[tuple[str, int], int] = {}
+    prefix = os.fsencode(os.path.realpath(partition_directory) + os.sep)
+    sizes: dict[tuple[bytes, int], int] = {}
     for process in _processes():
         with contextlib.suppress(OSError, ValueError):
-            for line in _maps(process):
+            maps = _maps(process)
+            if prefix not in maps:  # most processes: nothing of them becomes a line
+                continue
+            for line in maps.split(b"\n"):
+                if not line.endswith(b".seg" + _DELETED):
+                    continue
                 place, _, _, device, inode, path = line.split(maxsplit=5)
-                if path.startswith(prefix) and path.endswith(".seg" + _DELETED):
-                    sizes[device, int(inode)] = _size(process, place)
+                if path.startswith(prefix):
+                    sizes[device, int(inode)] = _size(process, place.decode())
     return sum(sizes.values())
 
 
@@ -32,9 +38,13 @@ def _processes() -> Iterator[str]:
         yield from (name for name in os.listdir("/proc") if name.isdecimal())
 
 
-def _maps(process: str) -> list[str]:
-    with open(f"/proc/{process}/maps", encoding="utf-8", errors="replace") as lines:
-        return [line.rstrip("\n") for line in lines if line.endswith(_DELETED + "\n")]
+def _maps(process: str) -> bytes:
+    descriptor = os.open(f"/proc/{process}/maps", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Straight from the system: it gives a page at a time, and a file object asks thrice more.
+        return b"".join(iter(lambda: os.read(descriptor, _READ_BYTES), b""))
+    finally:
+        os.close(descriptor)
 
 
 def _size(process: str, place: str) -> int:

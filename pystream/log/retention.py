@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -96,9 +95,18 @@ def apply_retention(
     try:
         if not lock.try_acquire():
             lock.acquire(config.parse_duration_us(config.LOCK_TIMEOUT))
-        return look_after(log, found, now_us=now_us)
+        done = look_after(log, found, now_us=now_us)
     finally:
         lock.close()
+    return [its._replace(pinned_bytes=_pinned_bytes(log, its)) for its in done]
+
+
+def _pinned_bytes(log: LogTopics, removed: RemovedRecords) -> int:
+    topic = log.topic_if_exists(removed.topic)
+    if topic is None:
+        return 0
+    name = topic.description.id.hex()
+    return pinned_bytes(os.path.join(log.directory, "topics", name, str(removed.partition)))
 
 
 def look_after(
@@ -106,7 +114,8 @@ def look_after(
 ) -> list[RemovedRecords]:
     """Remove what topics need not keep; the caller has the lock.
 
-    Partitions of topics that are deleted meanwhile are left out.
+    Partitions of topics that are deleted meanwhile are left out. What is pinned is not looked for:
+    the maps of all processes of the machine are long.
     """
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     done = []
@@ -132,9 +141,6 @@ def _look_after_partition(log: LogTopics, topic: Topic, number: int, now_us: int
         # All of the active segment is old: the next append begins another, and then it can go.
         partition.end_segment()
     result = _delete(log, topic, number, partition, max(start, before))
-    place = os.path.join(
-        log.directory, "topics", topic.description.id.hex(), str(operator.index(number))
-    )
     return RemovedRecords(
         topic.name,
         number,
@@ -142,7 +148,7 @@ def _look_after_partition(log: LogTopics, topic: Topic, number: int, now_us: int
         result.log_start_offset - before,
         result.segments,
         result.bytes,
-        pinned_bytes(place),
+        0,
     )
 
 

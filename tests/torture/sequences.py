@@ -29,7 +29,7 @@ import numpy as np
 
 import pystream as ps
 from pystream.errors import StreamError
-from pystream.log.retention import apply_retention
+from pystream.log.retention import look_after, retention_lock
 from pystream.log.verify import verify_log
 from tests.oracle.log import LogModel, Row, outcome_of
 from tests.torture import recorder
@@ -287,7 +287,9 @@ class Pair:
         def expire(log: ps.Log) -> None:
             log.alter_topic(o.topic, retention="1h")
             in_a_day_us = time.time_ns() // 1000 + 86_400 * 10**6
-            apply_retention(log, o.topic, now_us=in_a_day_us)
+            with retention_lock(log.directory) as lock:
+                lock.acquire(10**7)
+                look_after(log, [log.topic(o.topic)], now_us=in_a_day_us)
             log.alter_topic(o.topic, retention=None)
 
         self._compare(expected, expire)
