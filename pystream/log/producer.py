@@ -388,9 +388,8 @@ class Producer(ProducerTables):
     # -- called by the accumulator and the sender ------------------------------------------------
 
     def _make_encoder(self, topic: str) -> TopicEncoder:
-        """Look a topic up for its first record, with which the background thread starts."""
+        """Look a topic up for its first record."""
         encoder = self._topics.make_encoder(topic)
-        self._sender.start()
         atexit.unregister(self.close)
         atexit.register(self.close)
         return encoder

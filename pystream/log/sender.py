@@ -34,9 +34,10 @@ class Sender:
 
     Notes
     -----
-    The thread starts with the first record and ends with :meth:`stop`. It sleeps while no batch is
-    open. Other threads call :meth:`wake`, :meth:`drain` and :meth:`stop`. With ``acks="durable"``
-    all batches that have closed are appended, and then each partition is synced once for them.
+    The thread starts when it is first woken, which tables of a producer without a name never do,
+    and ends with :meth:`stop`. It sleeps while no batch is open. Other threads call :meth:`wake`,
+    :meth:`drain` and :meth:`stop`. With ``acks="durable"`` all batches that have closed are
+    appended, and then each partition is synced once for them.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Sender:
         self._is_stopping = False
         self._life = threading.Lock()  # of the thread: held while it starts
         self._thread: threading.Thread | None = None
+        accumulator.is_idle = True  # so that the first record wakes the thread
 
     def start(self) -> None:
         """Start the thread; nothing happens when it runs or was stopped."""
@@ -76,9 +78,11 @@ class Sender:
                     raise
 
     def wake(self) -> None:
-        """Make the thread look for work."""
+        """Make the thread look for work; it starts with that."""
         if self._bell.empty():
             self._bell.put(None)
+        if self._thread is None:
+            self.start()
 
     def wait_for_progress(self, seconds: float) -> None:
         """Wait until a batch is done, or that long."""
@@ -135,6 +139,8 @@ class Sender:
 
     def stop(self) -> None:
         """End the thread after what was sent is done; Ctrl-C ends the wait, but not the thread."""
+        if self._thread is None and self._accumulator.has_work():
+            self.start()  # Ctrl-C came between a record and the wake
         with self._life:
             self._is_stopping = True
             thread = self._thread

@@ -120,6 +120,29 @@ def test_wait_begins_while_the_batch_is_done(log: ps.Log, monkeypatch: pytest.Mo
     assert delivery.result(timeout="5s").offset == 7
 
 
+def test_a_table_takes_no_thread_and_a_record_behind_it_does(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="1ms") as producer:
+        producer.send_batch("t", {"n": [0, 1]})
+        producer.flush()
+        assert not producer._sender.is_running
+        assert producer.send("t", {"n": 2}).result(timeout="30s").offset == 2
+        assert producer._sender.is_running
+    assert topic.ends()[0].end == 3
+
+
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_a_first_record_that_woke_nobody_is_appended_at_the_end(log: ps.Log, end: str) -> None:
+    """Ctrl-C may come between a record and the wake."""
+    topic = log.create_topic("t", {"n": "int64"})
+    with log.producer(linger="1ms") as producer:
+        producer._accumulator.is_idle = False  # then it wakes nobody
+        producer.send("t", {"n": 0})
+        assert not producer._sender.is_running
+        getattr(producer, end)()
+        assert topic.ends()[0].end == 1
+
+
 def test_row_that_cannot_be_added_leaves_no_empty_batch(log: ps.Log) -> None:
     topic = log.create_topic("t", {"n": "int64"}, partitions=2)
     writer = FakeWriter(lambda: None, topic)
