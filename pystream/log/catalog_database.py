@@ -11,7 +11,6 @@ import contextlib
 import os
 import sqlite3
 import weakref
-from pathlib import Path
 
 from pystream import config
 from pystream._native import Guard
@@ -213,9 +212,8 @@ class CatalogDatabase:
             raise translation(error, self._path) from error
 
     def _write_back(self, connection: sqlite3.Connection) -> None:
-        wal = Path(self._path + "-wal")
         with contextlib.suppress(FileNotFoundError):
-            if wal.stat().st_size > config.WAL_CHECKPOINT_BYTES:
+            if os.path.getsize(self._path + "-wal") > config.WAL_CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
 
 from pystream.log.catalog_format import FIND_TOPICS, TABLES_OF_TOPIC
 from pystream.log.topic_description import TopicDescription
@@ -21,16 +23,25 @@ __all__ = [
 ]
 
 
+_KNOWN_ROWS = 256
+
+
+@functools.lru_cache(_KNOWN_ROWS)
+def _described(row: tuple[Any, ...]) -> TopicDescription:
+    """Return the topic of a row. Looked up before each batch after a change: mostly as it was."""
+    return TopicDescription.from_row(row)
+
+
 def find_topic(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
     """Return a topic, or None."""
     row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
-    return None if row is None else TopicDescription.from_row(row)
+    return None if row is None else _described(row)
 
 
 def topic_of_id(connection: sqlite3.Connection, topic_id: bytes) -> TopicDescription | None:
     """Return the topic of an id, or None."""
     row = connection.execute(f"{FIND_TOPICS} WHERE t.id = ?", (topic_id,)).fetchone()
-    return None if row is None else TopicDescription.from_row(row)
+    return None if row is None else _described(row)
 
 
 def find_topics(
@@ -44,7 +55,7 @@ def find_topics(
 def topics_in(connection: sqlite3.Connection) -> list[TopicDescription]:
     """Return all topics, by name."""
     rows = connection.execute(f"{FIND_TOPICS} ORDER BY t.name").fetchall()
-    return [TopicDescription.from_row(row) for row in rows]
+    return [_described(row) for row in rows]
 
 
 def created_us(connection: sqlite3.Connection, topic_id: bytes) -> int:
