@@ -138,11 +138,8 @@ class LogModel:
         if not topic.starts[partition] <= offset <= len(records):
             raise Refused("OffsetOutOfRangeError")
         last = None if most is None else offset + most
-        return [
-            {name: row.get(name) for name in topic.columns}
-            for row in records[offset:last]
-            if not isinstance(row, Hidden)
-        ]
+        empty: Row = dict.fromkeys(topic.columns)
+        return [empty | row for row in records[offset:last] if not isinstance(row, Hidden)]
 
     def offset_for_time(self, name: str, partition: int, column: str, time: int) -> int | None:
         """Return the first offset with a value of at least `time`; nulls are no time.
