@@ -122,22 +122,33 @@ def parse_duration_ns(value: str | timedelta, *, name: str = "duration") -> int:
     """
     if isinstance(value, timedelta):
         return (value.days * 86_400 + value.seconds) * 10**9 + value.microseconds * 10**3
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    found = _written_ns(value) if isinstance(value, str) else None
+    if found is None:
         raise ConfigError(
             f'{name} is {value!r}, which is not a duration. Write it as a string such as "200ms", '
             '"5s", "1m" or "24h", or pass a timedelta.'
         )
-    total = 0
+    total, is_whole = found
+    if not is_whole:
+        raise ConfigError(
+            f"{name} is {value!r}, which is not a whole number of nanoseconds. Round it."
+        )
+    return total
+
+
+@functools.lru_cache(256)  # a program has few, and each producer and consumer reads its defaults
+def _written_ns(text: str) -> tuple[int, bool] | None:
+    """Return a duration in nanoseconds, cut, and whether that is all; None when it is none."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    total, is_whole = 0, True
     for whole, fraction, unit in _DURATION_PART.findall(match[2]):
         scale = _NANOSECONDS[unit]
         part, rest = divmod(int(fraction or 0) * scale, 10 ** len(fraction))
-        if rest:
-            raise ConfigError(
-                f"{name} is {value!r}, which is not a whole number of nanoseconds. Round it."
-            )
+        is_whole = is_whole and not rest
         total += int(whole) * scale + part
-    return -total if match[1] == "-" else total
+    return (-total if match[1] == "-" else total), is_whole
 
 
 def parse_duration_us(value: str | timedelta, *, name: str = "duration") -> int:
