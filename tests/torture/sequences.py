@@ -170,14 +170,15 @@ class Pair:
     def _append(self, o: Operation) -> None:
         numbers = range(self._numbers, self._numbers + o.count)
         self._numbers += o.count
-        rows: list[Row] = [{"number": n, "text": f"{n:06d}" * (n % 5)} for n in numbers]
+        texts = [f"{n:06d}" * (n % 5) for n in numbers]
+        rows: list[Row] = [{"number": n, "text": t} for n, t in zip(numbers, texts, strict=True)]
         partition = self._partition_of(o)
         expected = outcome_of(lambda: self.model.append(o.topic, partition, rows))
 
         def append(_: ps.Log) -> int:
             table: dict[str, Any] = {
-                "number": np.array([row["number"] for row in rows]),
-                "text": np.array([row["text"] for row in rows], dtype=object),
+                "number": np.arange(numbers.start, numbers.stop),
+                "text": np.array(texts, dtype=object),
             }
             added = self.model.topics[o.topic].columns[2:] if o.topic in self.model.topics else []
             table |= {name: np.array([None] * o.count, dtype=object) for name in added}
