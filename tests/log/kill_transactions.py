@@ -25,7 +25,7 @@ import time
 import numpy as np
 
 import pystream as ps
-from tests.log.forked import start
+from tests.log.forked import start, warm_up
 
 WRITERS = 3
 READERS = 2
@@ -129,6 +129,7 @@ def check_log(directory: str, shared: Shared) -> tuple[int, list[str]]:
 
 
 def main(directory: str, kills: int, seed: int) -> int:
+    warm_up()
     choose = random.Random(seed)
     shared = Shared()
     with ps.open(directory) as log:

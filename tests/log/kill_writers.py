@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pystream as ps
-from tests.log.forked import start
+from tests.log.forked import start, warm_up
 
 WRITERS = 3
 READERS = 2
@@ -195,6 +195,7 @@ def check_log(directory: str, shared: Shared) -> tuple[int, list[str]]:
 
 
 def main(directory: str, kills: int, seed: int) -> int:
+    warm_up()
     choose = random.Random(seed)
     shared = Shared()
     wrong: list[str] = []
