@@ -35,6 +35,8 @@ PARTITIONS_MAX: Final = 10_000
 WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
 CATALOG_SETTLE_SECONDS: Final = 0.1  # between a commit's two steps; see CatalogWatch
 CATALOG_ASK_SECONDS: Final = 1.0  # the catalog is asked for changes at least so often
+MIN_CLEANABLE_RATIO: Final = 0.5  # of a partition's bytes; with less it is not compacted
+DELETE_RETENTION: Final = "24h"  # how long tombstones are kept once they are compact
 RETENTION_CHECK_INTERVAL: Final = "60s"  # between two looks of whoever looks after retention
 
 # -- producer ----------------------------------------------------------------------------------

@@ -240,13 +240,7 @@ SourceBatch TopicReader::hand_out(int partition, Input* input) {
   batch.partition = partition;
   batch.stored = std::move(input->head);
   input->head.reset();
-  batch.skip_rows = std::max<int64_t>(0, input->position - batch.stored->base_offset());
-  if (batch.skip_rows > 0 && (batch.stored->header().flags & storage::kFlagExplicitOffsets) != 0) {
-    throw Error(ErrorCode::kNotSupported,
-                "a source cannot start inside a compacted batch of " + place_of(*batch.stored) +
-                    " yet. Start at offset " + std::to_string(batch.stored->base_offset()) + ".",
-                facts_of(name_, *batch.stored, input->position));
-  }
+  batch.skip_rows = batch.stored->row_from(input->position);
   batch.num_rows = batch.stored->record_count() - batch.skip_rows;
   batch.marks = observe(&batch);
   input->position = batch.stored->next_offset();
@@ -314,7 +308,7 @@ Extremes TopicReader::time_extremes(const SourceBatch& batch) const {
 void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& time) const {
   int64_t row = 0;
   while (time.is_valid(row)) ++row;
-  const int64_t offset = batch.stored->base_offset() + batch.skip_rows + row;
+  const int64_t offset = batch.stored->offset_of(batch.skip_rows + row);
   throw Error(ErrorCode::kOperator,
               "the event time of " + place_of(*batch.stored) + " at offset " +
                   std::to_string(offset) + " is null: column '" +

@@ -52,6 +52,11 @@ std::optional<CutEnd> end_in_segment(State& state, int64_t base, int64_t next_ba
     end = {base, entry.position, entry.base_offset, entry.base_offset};
   }
   if (kept == 0 && index.count() > 0) return std::nullopt;
+  if (kept < index.count() && segment->is_compacted()) {
+    throw Error(ErrorCode::kLog,
+                state.place->name() + " was compacted while it was copied. Back it up again.",
+                {{"path", segment->path()}});
+  }
   return end;
 }
 
@@ -158,11 +163,12 @@ BackupResult Partition::backup(const std::string& directory, uint64_t cut) {
   const CutEnd end = find_end(state, bases, published, cut);
   BackupResult result;
   result.log_end_offset = end.log_end_offset;
-  for (const int64_t base : bases) {
-    if (base >= end.base_offset) break;
-    keep_segment(state, base, directory, may_link, &result);
-  }
+  // From the last one back. A compaction, which goes the other way, takes a tombstone or a marker
+  // only after the records that it is about: so what is in the backup has both, or neither.
   if (end.base_offset != kNoSegment) copy_segment(state, end, directory, &result);
+  for (auto base = bases.rbegin(); base != bases.rend(); ++base) {
+    if (*base < end.base_offset) keep_segment(state, *base, directory, may_link, &result);
+  }
   write_control(state, end, directory);
   checked(state.place->files->sync_directory(directory), "cannot sync the directory", directory);
   return result;

@@ -150,6 +150,15 @@ void add_timestamps(BatchAssembler* assembler, const Timestamps& timestamps, uin
   header->max_timestamp = static_cast<int64_t>(entry->maximum);
 }
 
+// Offsets that do not simply follow the first one.
+void add_offset_deltas(BatchAssembler* assembler, const Array& deltas, BatchHeader* header) {
+  assert(deltas.length == header->record_count && deltas.type.id == TypeId::kInt32 &&
+         deltas.null_count == 0);
+  add_plain(assembler, kOffsetDeltaColumn, deltas);
+  header->last_offset_delta = static_cast<uint32_t>(deltas.data<int32_t>()[deltas.length - 1]);
+  header->flags |= kFlagExplicitOffsets;
+}
+
 // Sequences that do not simply follow base_sequence.
 void add_sequences(BatchAssembler* assembler, const Array& sequences, BatchHeader* header) {
   assert(sequences.length == header->record_count && sequences.type.id == TypeId::kInt64 &&
@@ -197,7 +206,7 @@ void check_nulls(const RecordBatch& batch) {
 
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
                           const Array* headers, const EncodeOptions& options,
-                          const Array* sequences) {
+                          const Array* sequences, const Array* offset_deltas) {
   check_shape(batch);
   check_nulls(batch);
   BatchAssembler assembler(options.codec);
@@ -213,6 +222,7 @@ EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps
     assert(headers->length == batch.num_rows && headers->type.id == TypeId::kBinary);
     add_column(&assembler, kHeadersColumn, *headers, DictionaryUse::kWhenItPays);
   }
+  if (offset_deltas != nullptr) add_offset_deltas(&assembler, *offset_deltas, &header);
   if (sequences != nullptr) add_sequences(&assembler, *sequences, &header);
   EncodedBatch encoded = assembler.finish(header);
   if (encoded.total_length > kMaxBatchBytes) {

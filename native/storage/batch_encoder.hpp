@@ -49,13 +49,14 @@ void check_nulls(const RecordBatch& batch);
 
 // Encodes `batch`, of the types of its schema. `headers` is the optional binary column of record
 // headers, `sequences` the optional column of rising int64 sequences, for those that do not simply
-// follow base_sequence. Plain buffers are referenced, not copied. Throws kRecordTooLarge when the
+// follow base_sequence, `offset_deltas` the optional int32 column of offsets above the first, for
+// those that have gaps. Plain buffers are referenced, not copied. Throws kRecordTooLarge when the
 // batch would pass kMaxRecordsPerBatch or kMaxBatchBytes (the caller splits), kSchema on a null in
 // a non-nullable field or among the timestamps, kNotSupported with too many columns, kConfig
 // without a row.
 EncodedBatch encode_batch(const RecordBatch& batch, const Timestamps& timestamps,
                           const Array* headers, const EncodeOptions& options,
-                          const Array* sequences = nullptr);
+                          const Array* sequences = nullptr, const Array* offset_deltas = nullptr);
 
 // What is known only under the partition's lock.
 struct Stamp {

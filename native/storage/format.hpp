@@ -21,6 +21,10 @@ inline constexpr uint32_t kBatchMagic = 0x48425350;    // "PSBH"
 inline constexpr int64_t kSegmentHeaderBytes = 4096;
 inline constexpr int64_t kBatchAlignment = 64;
 
+// Incompatible features of a segment.
+inline constexpr uint32_t kFeatureCompacted = 1u << 0;  // offsets of removed records are missing
+inline constexpr uint32_t kKnownFeatures = kFeatureCompacted;
+
 struct SegmentHeader {
   uint32_t magic;
   uint32_t crc;  // CRC32C of bytes 8..4096 with this field left out, then of the schema blob
@@ -42,8 +46,27 @@ struct SegmentHeader {
   // Where the log ended before this segment. Less than base_offset only when offsets were skipped
   // on purpose (after power loss, so that none is reused); any other hole between segments is loss.
   int64_t previous_end_offset;
+  // Of a compacted segment; zero in others.
+  int64_t compacted_end_offset;    // up to which it holds all that is left
+  int64_t compacted_end_position;  // behind its last batch; there stand the producers
+  int64_t first_compacted_us;      // tombstones in it are kept for so long after
+  uint64_t last_append_sequence;   // of the batches that were ever in it
+  uint64_t tombstone_count;
+  uint32_t producer_count;
+  uint32_t producers_crc;
 };
-static_assert(sizeof(SegmentHeader) == 104);
+static_assert(sizeof(SegmentHeader) == 152);
+
+// What the batches that were ever in a compacted segment say of a producer.
+struct CompactedProducer {
+  int64_t producer_id;
+  int64_t last_sequence;      // -1: none
+  int64_t complete_sequence;  // see BatchHeader::sequence_lag; -1: none
+  int32_t epoch;              // the largest, of batches and of markers
+  uint32_t reserved;
+};
+static_assert(sizeof(CompactedProducer) == 32);
+inline constexpr uint32_t kMaxCompactedProducers = 1u << 20;
 
 // Flags of a batch.
 inline constexpr uint16_t kFlagTransactional = 1u << 0;

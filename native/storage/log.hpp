@@ -102,6 +102,25 @@ struct RemovalResult {
   int64_t bytes = 0;  // of their files
 };
 
+struct CompactionOptions {
+  std::vector<int> key_columns;  // indexes of fields; at least one
+  int64_t now_us = 0;
+  int64_t delete_retention_us = 0;    // how long tombstones are kept once their segment is compact
+  int64_t min_compaction_lag_us = 0;  // how long after its append a record is surely kept
+  // Nothing is done while less of the bytes than this is in segments that were never compacted.
+  double min_cleanable_ratio = 0;
+  // About so much memory for keys; with more of them it takes several passes.
+  int64_t most_key_bytes = int64_t{128} << 20;
+};
+
+// What a compaction did.
+struct CompactionResult {
+  int64_t segments = 0;         // files that were replaced
+  int64_t removed_records = 0;  // superseded, aborted and deleted ones, and markers
+  int64_t bytes_before = 0;     // of the files that were replaced
+  int64_t bytes_after = 0;
+};
+
 // A record that was looked for by time.
 struct OffsetAndTime {
   int64_t offset = 0;
@@ -247,6 +266,11 @@ class Partition : public std::enable_shared_from_this<Partition> {
   bool end_segment();
   // Of segments that are made from now on, by this object.
   void set_segment_bytes(int64_t bytes);
+  // Replaces sealed segments whose records are durable and decided by ones that have the last
+  // record of each key (compaction.cpp). One caller at a time, of all processes. Readers, views and
+  // appends may go on. Throws kCorruptRecord when records in these segments cannot be read, and
+  // then nothing was replaced; kStorage.
+  CompactionResult compact(const CompactionOptions& options);
   // Bytes of files that were removed and that views, readers or caches in this process keep.
   int64_t pinned_bytes();
 

@@ -96,6 +96,7 @@ void LogBatch::verify(Verify verify) const {
       is_pending |= verify != Verify::kFirst || !is_verified(b);
     }
     if (is_pending) column(entry.id, verify);
+    if (entry.id == kOffsetDeltaColumn) offset_deltas(verify);
   }
 }
 
@@ -178,6 +179,34 @@ Array LogBatch::sequences(Verify verify) const {
     builder.append(header_.producer_id < 0 ? -1 : header_.base_sequence + row);
   }
   return builder.finish();
+}
+
+Array LogBatch::offset_deltas(Verify verify) const {
+  if (!has_gaps()) {
+    FixedBuilder<int32_t> builder(DataType::of(TypeId::kInt32));
+    for (int64_t row = 0; row < record_count(); ++row) builder.append(static_cast<int32_t>(row));
+    return builder.finish();
+  }
+  Array deltas = decode_dictionary(column(kOffsetDeltaColumn, verify));
+  const int32_t* values = deltas.data<int32_t>();
+  bool is_sound = values[0] == 0 &&
+                  values[deltas.length - 1] == static_cast<int32_t>(header_.last_offset_delta);
+  for (int64_t row = 1; row < deltas.length; ++row) is_sound &= values[row] > values[row - 1];
+  if (!is_sound) throw_corrupt(kOffsetDeltaColumn, "has offsets that do not rise to the last one");
+  return deltas;
+}
+
+int64_t LogBatch::offset_of(int64_t row) const {
+  if (!has_gaps()) return base_offset() + row;
+  return base_offset() + offset_deltas().data<int32_t>()[row];
+}
+
+int64_t LogBatch::row_from(int64_t offset) const {
+  const int64_t delta = std::max<int64_t>(0, offset - base_offset());
+  if (!has_gaps()) return std::min(delta, record_count());
+  const Array deltas = offset_deltas();
+  const int32_t* begin = deltas.data<int32_t>();
+  return std::lower_bound(begin, begin + deltas.length, delta) - begin;
 }
 
 LogBatch::Loaded LogBatch::load(const ColumnEntry& column, uint32_t buffer, Verify verify) const {

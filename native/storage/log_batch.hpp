@@ -115,6 +115,15 @@ class LogBatch {
   Array sequences(Verify verify = Verify::kFirst) const;
   int64_t last_sequence() const;
 
+  // --- Offsets, which have gaps where compaction removed records. Throw as column() does ---
+
+  bool has_gaps() const { return (header_.flags & kFlagExplicitOffsets) != 0; }
+  // Of each record, above base_offset(): int32, rising from 0.
+  Array offset_deltas(Verify verify = Verify::kFirst) const;
+  int64_t offset_of(int64_t row) const;
+  // The first row whose offset is not below `offset`; record_count() when there is none.
+  int64_t row_from(int64_t offset) const;
+
   // Checks all that reading every stored column would check; throws as column() does.
   void verify(Verify verify = Verify::kFirst) const;
 

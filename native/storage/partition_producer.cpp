@@ -11,15 +11,26 @@ namespace {
 // Headers walked at a time.
 constexpr int64_t kWalkAhead = 256;
 
+// What a compacted segment's batches said, of those that are gone too.
+void see_compacted(ProducerState& producer, Segment& segment) {
+  if (!segment.is_compacted()) return;
+  try {
+    for (const CompactedProducer& known : segment.producers()) producer.see_compacted(known);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptRecord) throw;  // lost, as batches that are damaged
+  }
+}
+
 }  // namespace
 
 void Partition::State::catch_up(ProducerState& producer, const PublishedState& published) {
   // What cannot be read is lost, or was never written.
-  producer.advance(walk_batches(producer.next_offset(), published,
-                                [&](Segment* segment, const BatchEntry& entry) {
-                                  if (!entry.is_corrupt) producer.see(segment->parsed(entry));
-                                  return true;
-                                }));
+  const auto see = [&](Segment* segment, const BatchEntry& entry) {
+    if (!entry.is_corrupt) producer.see(segment->parsed(entry));
+    return true;
+  };
+  const auto leave = [&](Segment& segment) { see_compacted(producer, segment); };
+  producer.advance(walk_batches(producer.next_offset(), published, see, leave));
   producer.see_incarnation(incarnation);
 }
 
@@ -35,6 +46,9 @@ bool Partition::State::holds(const ProducerPosition& position, const PublishedSt
   const auto base = segments->at_or_below(position.next_offset - 1, active);
   const auto segment = base ? segments->try_get(*base) : nullptr;
   if (!segment) return false;
+  // All of it was durable, whatever of it is left.
+  if (segment->is_compacted())
+    return position.next_offset <= segment->header().compacted_end_offset;
   const BatchIndex& index = segment->index();
   const WalkLimit limit = walk_limit(*segment, published);
   int64_t i = index.find(position.next_offset - 1);
@@ -70,14 +84,19 @@ std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
                                                std::span<const int64_t> sequences) {
   std::vector<int64_t> offsets(sequences.size(), -1);
   const ProducerState::RememberedBatch* batch = nullptr;
-  Array stored;  // the sequences of `batch`, unless they are dense
+  std::optional<LogBatch> found;  // as stored, unless its sequences are dense
+  Array stored;                   // its sequences
   for (size_t i = 0; i < sequences.size(); ++i) {
     const int64_t sequence = sequences[i];
     if (batch == nullptr || sequence < batch->first_sequence || sequence > batch->last_sequence) {
       batch = producer.find(sequence);
       if (batch != nullptr && batch->base_offset < ends().log_start_offset) batch = nullptr;
       if (batch != nullptr && !batch->is_dense()) {
-        stored = reader(batch->base_offset)->next().value().sequences();
+        found = reader(batch->base_offset)->next();
+        // Compaction may have taken it, or some of its records.
+        const bool is_left = found && found->header().producer_id == producer.identity().id;
+        if (is_left) stored = found->sequences();
+        if (!is_left) batch = nullptr;
       }
     }
     if (batch == nullptr) continue;
@@ -87,8 +106,8 @@ std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
     }
     const int64_t* begin = stored.data<int64_t>();
     const int64_t* end = begin + stored.length;
-    const int64_t* found = std::lower_bound(begin, end, sequence);
-    if (found != end && *found == sequence) offsets[i] = batch->base_offset + (found - begin);
+    const int64_t* at = std::lower_bound(begin, end, sequence);
+    if (at != end && *at == sequence) offsets[i] = found->offset_of(at - begin);
   }
   return offsets;
 }

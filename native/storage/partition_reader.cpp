@@ -107,7 +107,8 @@ struct PartitionReader::State {
   std::shared_ptr<Partition::State> source;
   int64_t position = 0;              // next offset to be read
   std::shared_ptr<Segment> segment;  // null until the first batch is looked for
-  int64_t entry = 0;  // in its index: the first not known to end at or below position
+  int64_t entry = 0;          // in its index: the first not known to end at or below position
+  uint64_t seen_changes = 0;  // of the partition's segments, from before `segment` was opened
   OnCorruption on_corruption = OnCorruption::kRaise;
   std::vector<SkippedRange> skipped;
   Isolation isolation = Isolation::kEverything;
@@ -123,6 +124,10 @@ struct PartitionReader::State {
   std::optional<LogBatch> read();
   // Throws kOffsetOutOfRange behind the log start: records there are gone, or will be.
   void require_kept();
+  // Lets go of a segment that may have been replaced since it was opened, so that the position is
+  // looked up anew; false when it is what it was. A marker may be gone from the segments behind it
+  // once the records are gone from the one that took its place.
+  bool leave_if_replaced();
   // Moves behind what `error` says is damaged; throws it again when it does not say.
   void step_over(const Error& error);
 
@@ -175,6 +180,7 @@ std::shared_ptr<Segment> PartitionReader::State::open(int64_t base_offset,
 
 void PartitionReader::State::enter_first_segment(const PublishedState& published) {
   const int64_t active = published.segment_base_offset;
+  seen_changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
   if (const auto base = source->segments->at_or_below(position, active)) {
     segment = open(*base, published);
   } else {
@@ -201,6 +207,7 @@ void PartitionReader::State::enter_next_segment(const PublishedState& published)
   const int64_t active = published.segment_base_offset;
   const auto next = source->segments->after(segment->base_offset(), active);
   if (!next) throw_missing(*source->place, active, published.data_end_offset);
+  seen_changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
   std::shared_ptr<Segment> following = open(*next, published);
   segment->release_file();
   segment = std::move(following);
@@ -249,6 +256,7 @@ std::optional<LogBatch> PartitionReader::State::read() {
     constexpr uint16_t kOfTransactions = kFlagTransactional | kFlagControl;
     if ((found->flags & kOfTransactions) != 0 && isolation != Isolation::kEverything) {
       const Visibility visibility = visibility_of(*found);
+      if (visibility == Visibility::kUndecided && leave_if_replaced()) continue;
       if (visibility == Visibility::kUndecided) return std::nullopt;
       if (visibility == Visibility::kLeftOut) {
         position = std::max(position, found->next_offset);
@@ -258,6 +266,15 @@ std::optional<LogBatch> PartitionReader::State::read() {
     }
     return batch(*found);
   }
+}
+
+bool PartitionReader::State::leave_if_replaced() {
+  const uint64_t changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
+  if (!segment || changes == seen_changes) return false;
+  segment = nullptr;
+  entry = 0;
+  undecided.reset();
+  return true;
 }
 
 PartitionReader::State::Visibility PartitionReader::State::visibility_of(const BatchEntry& found) {
@@ -301,6 +318,7 @@ std::optional<LogBatch> PartitionReader::peek() {
     } catch (const Error& error) {
       state_->source->read_published();  // a segment may be gone because of an open anew
       state_->require_kept();            // or because it was removed on purpose
+      if (state_->leave_if_replaced()) continue;
       const bool is_damage = error.code() == ErrorCode::kCorruptRecord;
       if (!is_damage || state_->on_corruption == OnCorruption::kRaise) throw;
       state_->step_over(error);

@@ -58,9 +58,10 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // --- partition_transactions.cpp ---
   // Visits the batches from `offset` on, and damage (without a segment where that is missing),
   // until `visit` says false; returns the offset behind the last one, or the end of what is
-  // published.
+  // published. `leave` is called at the end of each segment.
   int64_t walk_batches(int64_t offset, const PublishedState& published,
-                       const std::function<bool(Segment*, const BatchEntry&)>& visit);
+                       const std::function<bool(Segment*, const BatchEntry&)>& visit,
+                       const std::function<void(Segment&)>& leave = nullptr);
   // Whether the transaction has batches here and no marker behind them.
   bool has_open_transaction(int64_t transaction_id, const PublishedState& published);
   int64_t last_stable_offset();
@@ -159,8 +160,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
 
   std::atomic<bool> has_appended{false};
 
-  std::mutex transactions_mutex;    // taken after the append lock
-  TransactionTracker transactions;  // guarded by it
+  std::mutex transactions_mutex;      // taken after the append lock
+  TransactionTracker transactions;    // guarded by it
+  uint64_t transactions_changes = 0;  // guarded by it: of the segments that were followed
 
   std::atomic<bool> is_sync_requested{false};
   std::atomic<bool> is_prewrite_requested{false};
@@ -169,6 +171,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
 
  private:
   void follow_transactions(const PublishedState& published);
+  void follow_segments(const PublishedState& published);
   bool is_all_stable(const PublishedState& published) const;
   void raise_stable(int64_t stable);
   bool is_durable(int64_t end_offset) const;

@@ -35,7 +35,8 @@ EncodedBatch encode_marker(const TransactionMarker& marker, uint32_t schema_id) 
 
 int64_t Partition::State::walk_batches(
     int64_t offset, const PublishedState& published,
-    const std::function<bool(Segment*, const BatchEntry&)>& visit) {
+    const std::function<bool(Segment*, const BatchEntry&)>& visit,
+    const std::function<void(Segment&)>& leave) {
   const int64_t active = published.segment_base_offset;
   if (offset >= published.data_end_offset || active == kNoSegment) {
     return std::max(offset, published.log_end_offset);
@@ -66,12 +67,28 @@ int64_t Partition::State::walk_batches(
       offset = entry.next_offset;
       if (!visit(segment.get(), entry)) return offset;
     }
+    if (leave) leave(*segment);
     if (*base != active) segment->release_file();
   }
   return std::max(offset, published.log_end_offset);
 }
 
 void Partition::State::follow_transactions(const PublishedState& published) {
+  const std::atomic<uint64_t>& changes = control.words().segment_changes;
+  // Of a transaction that was met, the marker may be removed, with all of its records, before it
+  // is come to: then those records are gone where they were read.
+  for (uint64_t seen = changes.load(std::memory_order_seq_cst);;) {
+    segments->follow(seen);
+    if (seen != transactions_changes) transactions = TransactionTracker();
+    transactions_changes = seen;
+    follow_segments(published);
+    const uint64_t now = changes.load(std::memory_order_seq_cst);
+    if (now == seen) return;
+    seen = now;
+  }
+}
+
+void Partition::State::follow_segments(const PublishedState& published) {
   const auto log_start = [this] {
     return control.words().log_start_offset.load(std::memory_order_acquire);
   };

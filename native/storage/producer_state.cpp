@@ -77,6 +77,14 @@ void ProducerState::see(const ParsedHeader& parsed) {
   remember(SequenceRange::of(parsed), header.base_offset, header.record_count);
 }
 
+void ProducerState::see_compacted(const CompactedProducer& producer) {
+  if (producer.producer_id != identity_.id) return;
+  largest_epoch_ = std::max(largest_epoch_, producer.epoch);
+  if (!identity_.is_named()) return;
+  last_sequence_ = std::max(last_sequence_, producer.last_sequence);
+  complete_sequence_ = std::max(complete_sequence_, producer.complete_sequence);
+}
+
 void ProducerState::set_epoch(int32_t epoch) {
   identity_.epoch = epoch;
   largest_epoch_ = std::max(largest_epoch_, epoch);

@@ -84,6 +84,8 @@ class ProducerState {
   void advance(int64_t next_offset) { next_offset_ = next_offset; }
   // A batch of any producer, in offset order.
   void see(const ParsedHeader& parsed);
+  // What a compacted segment says of producers whose batches may be gone from it.
+  void see_compacted(const CompactedProducer& producer);
   // The partition has this incarnation now. When it rises, the partition was recovered, and what
   // was not durable may be gone.
   void see_incarnation(uint32_t incarnation);

@@ -151,6 +151,9 @@ class Recovery {
         continue;
       }
       unsynced_.insert(unsynced_.begin(), {*base, limit});
+      if (segment && segment->is_compacted()) {
+        durable_ = std::max(durable_, segment->header().compacted_end_offset);
+      }
       if (segment) {
         visit_headers(*segment, [this](const BatchHeader& header) {
           durable_ = std::max(durable_, header.durable_offset);
@@ -217,6 +220,9 @@ void recover(State& state, const FileIdentity& self, std::optional<ControlIdenti
   Recovery recovery(state, known_durable, Tail::kKept);
   PublishedState published = recovery.run();
   recovery.set_aside();
+  if (state.is_writable()) {
+    state.place->files->unlink(state.place->directory + "/" + kCompactionName);
+  }
   state.report = recovery.report();
   const bool is_empty = published.segment_base_offset == kNoSegment;
   // After a power loss readers may have seen more than was found; without a lease, no one knows.
@@ -464,6 +470,9 @@ uint64_t next_sequence_of(std::shared_ptr<const PartitionPlace> place) {
   for (auto base = bases.rbegin(); base != bases.rend() && next == 1; ++base) {
     const auto segment = segments.try_get(*base);
     if (!segment) continue;
+    if (segment->is_compacted()) {
+      next = std::max(next, segment->header().last_append_sequence + 1);
+    }
     visit_headers(*segment, [&next](const BatchHeader& header) {
       next = std::max(next, header.append_sequence + 1);
     });

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/clock.hpp"
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "storage/header_crc.hpp"
 #include "storage/order_file.hpp"
@@ -62,6 +63,7 @@ class PartitionRepair {
   std::vector<std::string> run() {
     const PartitionEnds ends = state_.ends();
     find_runs(ends.log_start_offset);
+    find_whole_compacted(ends.log_start_offset);
     rewrite(ends.log_start_offset);
     set_aside_unpublished();
     replace_control_page(ends);
@@ -116,6 +118,39 @@ class PartitionRepair {
                     std::to_string(entry.next_offset) + ": whether transaction " +
                     std::to_string(header.transaction_id) + " was committed is lost");
     return true;
+  }
+
+  // Compacted segments of which every batch is sound, and those without any: they hold what they
+  // say, from their own offset on, whatever was removed at their ends.
+  void find_whole_compacted(int64_t log_start) {
+    for (const int64_t base : state_.segments->list()) {
+      if (base > published_.segment_base_offset) break;
+      const auto segment = state_.segments->try_get(base);
+      if (!segment || !segment->is_compacted()) continue;
+      const SegmentHeader& header = segment->header();
+      if (header.compacted_end_offset <= log_start) continue;
+      while (
+          segment->extend_index({segment->file_size(), header.compacted_end_offset}, INT64_MAX)) {
+      }
+      size_t batches = 0;
+      for (int64_t i = 0; i < segment->index().count(); ++i) {
+        const BatchEntry& entry = segment->index().at(i);
+        if (entry.next_offset <= log_start) continue;
+        batches += entry.is_corrupt ? segment->index().count() + 1 : 1;
+      }
+      auto run = std::find_if(runs_.begin(), runs_.end(),
+                              [&](const Run& other) { return other.base_offset >= base; });
+      const bool is_own = run != runs_.end() && run->source->base_offset() == base;
+      if ((is_own ? run->batches.size() : 0) != batches) continue;
+      if (!is_own) {
+        run = runs_.emplace(run);
+        run->source = segment;
+      }
+      run->base_offset = base;
+      run->next_offset = header.compacted_end_offset;
+      run->end_position = header.compacted_end_position;
+      run->last_append_sequence = header.last_append_sequence;
+    }
   }
 
   static std::optional<int64_t> next_offset_of(const Error& error) {
@@ -177,6 +212,25 @@ class PartitionRepair {
     }
   }
 
+  // What the header of a compacted segment says of the batches of a run, and what stands behind
+  // them.
+  static std::vector<CompactedProducer> describe_compacted(const Run& run, SegmentHeader* header) {
+    if (!run.source->is_compacted()) return {};
+    header->compacted_end_offset = run.next_offset;
+    header->compacted_end_position = header->data_offset;
+    for (const Place& place : run.batches) header->compacted_end_position += place.length;
+    std::vector<CompactedProducer> producers;
+    try {
+      producers = run.source->producers();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCorruptRecord && error.code() != ErrorCode::kStorage) throw;
+    }
+    header->producer_count = static_cast<uint32_t>(producers.size());
+    header->producers_crc = crc32c(0, reinterpret_cast<const uint8_t*>(producers.data()),
+                                   producers.size() * sizeof(CompactedProducer));
+    return producers;
+  }
+
   // The batches of a run under a new head: a batch knows its file and place only by the checksum of
   // its header, and the batch before it.
   void write_segment(Run* run, int64_t previous_end) {
@@ -185,6 +239,7 @@ class PartitionRepair {
     header.base_offset = run->base_offset;
     header.previous_end_offset = previous_end;
     header.salt = random_salt();
+    const std::vector<CompactedProducer> producers = describe_compacted(*run, &header);
     const std::vector<uint8_t> blob = run->source->schema()->serialize();
     const std::vector<uint8_t> head = encode_segment_head(&header, blob);
     const File file = create_file(files_, path);
@@ -205,7 +260,10 @@ class PartitionRepair {
       position += place.length;
     }
     const uint8_t zeros[kTerminatorBytes] = {};
-    file.write(std::span<const uint8_t>(zeros), position);
+    const auto* rest = reinterpret_cast<const uint8_t*>(producers.data());
+    const size_t rest_bytes = producers.size() * sizeof(CompactedProducer);
+    if (rest_bytes > 0) file.write(std::span<const uint8_t>(rest, rest_bytes), position);
+    file.write(std::span<const uint8_t>(zeros), position + static_cast<int64_t>(rest_bytes));
     file.sync_data();
     run->end_position = position;
     done_.push_back("wrote the records of " + state_.place->name() + " from offset " +

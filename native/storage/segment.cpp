@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/crc32c.hpp"
 #include "base/error.hpp"
 #include "storage/format_version.hpp"
 
@@ -46,7 +47,7 @@ void Segment::read_head() {
   if (!is_readable_version(header_.version)) {
     throw_other_version(what, segment_place_.path, header_.version);
   }
-  if (header_.incompatible_features != 0) {
+  if ((header_.incompatible_features & ~kKnownFeatures) != 0) {
     throw_unknown_features(what, segment_place_.path, header_.version);
   }
   if (auto reason = check_segment_header(header_)) fail(*reason);
@@ -121,6 +122,21 @@ std::shared_ptr<Segment> Segment::create(std::shared_ptr<const PartitionPlace> p
   segment->walk_position_ = header.data_offset;
   segment->walk_offset_ = header.base_offset;
   return segment;
+}
+
+std::vector<CompactedProducer> Segment::producers() {
+  std::vector<CompactedProducer> result(header_.producer_count);
+  if (result.empty()) return result;
+  const int64_t begin = header_.compacted_end_position;
+  const auto length = static_cast<int64_t>(result.size() * sizeof(CompactedProducer));
+  const std::span<const uint8_t> stored = bytes(begin, begin + length);
+  prefault(stored.data(), stored.size());
+  if (crc32c(0, stored.data(), stored.size()) != header_.producers_crc) {
+    throw_bad_segment(*place_, segment_place_.path, header_.base_offset,
+                      "the checksum of its producers is wrong");
+  }
+  std::memcpy(result.data(), stored.data(), stored.size());
+  return result;
 }
 
 void Segment::grow(int64_t end) {

@@ -45,6 +45,9 @@ struct PartitionPlace {
   }
 };
 
+// A segment that a compaction is writing.
+inline constexpr const char* kCompactionName = "compaction.new";
+
 inline std::string control_path(const PartitionPlace& place) {
   return place.directory + "/control";
 }
@@ -74,6 +77,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const SchemaPtr& schema() const { return schema_; }
   void set_schema(SchemaPtr schema) { schema_ = std::move(schema); }  // before it is shared
   const std::string& path() const { return segment_place_.path; }
+  // Whether records between its batches, before and behind them, may have been removed.
+  bool is_compacted() const { return (header_.incompatible_features & kFeatureCompacted) != 0; }
+  // Of a compacted segment. Throws kCorruptRecord.
+  std::vector<CompactedProducer> producers();
 
   // --- Writing, under the partition's lock ---
 
@@ -139,6 +146,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   void read_through(int64_t begin, int64_t end);
   void add_damage(int64_t end_offset, int64_t end_position);
   bool resync(const WalkLimit& limit, ParsedHeader* out, int64_t* position);
+  // The part of a walk's limit that is in the file.
+  WalkLimit own_limit(const WalkLimit& limit) const;
 
   // Constant once shared.
   std::shared_ptr<const PartitionPlace> place_;

@@ -18,8 +18,9 @@ SegmentFile::SegmentFile(const std::string& path, std::shared_ptr<FileLayer> fil
 
 std::optional<SegmentFile::Item> SegmentFile::next() {
   const int64_t size = segment_->file_size();
+  const int64_t end_offset = segment_->is_compacted() ? header().compacted_end_offset : kNoOffset;
   if (entry_ >= segment_->index().count()) {
-    segment_->extend_index({size, kNoOffset}, kWalkAhead);
+    segment_->extend_index({size, end_offset}, kWalkAhead);
     if (entry_ >= segment_->index().count()) return std::nullopt;
   }
   const BatchEntry& entry = segment_->index().at(entry_++);

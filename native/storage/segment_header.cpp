@@ -56,6 +56,16 @@ std::optional<std::string> check_segment_header(const SegmentHeader& header) {
       header.previous_end_offset >= 0 && header.previous_end_offset <= header.base_offset &&
       header.max_bytes > header.data_offset && header.max_bytes <= kMaxSegmentBytes;
   if (!is_plausible) return kDamaged;
+  if ((header.incompatible_features & kFeatureCompacted) == 0) return std::nullopt;
+  const bool is_sound =
+      header.compacted_end_offset >= header.base_offset &&
+      header.compacted_end_position >= header.data_offset &&
+      header.compacted_end_position % kBatchAlignment == 0 &&
+      header.producer_count <= kMaxCompactedProducers &&
+      header.compacted_end_position +
+              int64_t{header.producer_count} * static_cast<int64_t>(sizeof(CompactedProducer)) <=
+          header.max_bytes;
+  if (!is_sound) return kDamaged;
   return std::nullopt;
 }
 

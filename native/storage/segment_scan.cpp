@@ -52,7 +52,36 @@ void visit_headers(Segment& segment, const std::function<void(const BatchHeader&
   }
 }
 
+namespace {
+
+// All of it was on the disk before it got its name.
+ScanResult scan_compacted(Segment& segment, int64_t limit_offset) {
+  const SegmentHeader& header = segment.header();
+  const int64_t end = std::min(header.compacted_end_offset, limit_offset);
+  while (segment.extend_index({segment.file_size(), end}, INT64_MAX)) {
+  }
+  ScanResult result;
+  result.end_position = header.compacted_end_position;
+  result.end_offset = end;
+  result.last_append_sequence = header.last_append_sequence;
+  const BatchIndex& index = segment.index();
+  for (int64_t i = 0; i < index.count(); ++i) {
+    const BatchEntry& entry = index.at(i);
+    if (entry.is_corrupt) {
+      result.lost_records += entry.next_offset - entry.base_offset;
+      result.last_batch_position = 0;
+      continue;
+    }
+    result.last_batch_position = entry.position;
+    result.last_header_crc = segment.parsed(entry).header.header_crc;
+  }
+  return result;
+}
+
+}  // namespace
+
 ScanResult scan_segment(Segment& segment, int64_t durable_offset, int64_t limit_offset) {
+  if (segment.is_compacted()) return scan_compacted(segment, limit_offset);
   const int64_t size = segment.file_size();
   ScanResult result;
   result.end_position = segment.header().data_offset;

@@ -63,10 +63,23 @@ bool Segment::resync(const WalkLimit& limit, ParsedHeader* out, int64_t* positio
   return false;
 }
 
-bool Segment::extend_index(const WalkLimit& limit, int64_t count) {
+WalkLimit Segment::own_limit(const WalkLimit& limit) const {
+  if (!is_compacted()) return limit;
+  return {std::min(limit.position, header_.compacted_end_position),
+          std::min(limit.offset, header_.compacted_end_offset)};
+}
+
+// In a compacted segment, batches that touch have nothing missing between them but what was
+// removed: only bytes in which no batch can be read are damage.
+bool Segment::extend_index(const WalkLimit& wanted, int64_t count) {
   std::lock_guard guard(walk_mutex_);
+  const WalkLimit limit = own_limit(wanted);
   const int64_t before = index_.count();
   while (walk_offset_ < limit.offset && index_.count() - before < count) {
+    if (is_compacted() && walk_position_ == header_.compacted_end_position) {
+      walk_offset_ = limit.offset;
+      break;
+    }
     ParsedHeader parsed;
     int64_t position = walk_position_;
     const HeaderStatus status = parse_at(position, limit.position, &parsed);
@@ -77,13 +90,20 @@ bool Segment::extend_index(const WalkLimit& limit, int64_t count) {
       add_damage(limit.offset, limit.position);
       break;
     }
-    if (header.base_offset > walk_offset_) add_damage(header.base_offset, position);
+    const bool is_removed = is_compacted() && position == walk_position_;
+    if (header.base_offset > walk_offset_ && !is_removed) add_damage(header.base_offset, position);
     const int64_t next_offset = header.base_offset + header.last_offset_delta + 1;
     const int64_t length = static_cast<int64_t>(header.total_length);
     index_.append(header.base_offset, next_offset, position, length, false, header.flags,
                   header.transaction_id);
     walk_position_ = position + length;
     walk_offset_ = next_offset;
+  }
+  // What a compacted segment never held stood in another file, which is gone.
+  if (walk_offset_ >= limit.offset && walk_offset_ < wanted.offset &&
+      index_.count() - before < count) {
+    walk_position_ = std::max(walk_position_, wanted.position);
+    add_damage(wanted.offset, walk_position_);
   }
   return index_.count() > before;
 }

@@ -43,13 +43,13 @@ std::optional<OffsetAndTime> first_in(const LogBatch& batch, uint16_t column, in
   if (!may_reach) return std::nullopt;
   const Array array =
       decode_dictionary(column == kTimestampColumn ? batch.timestamps() : batch.column(column));
-  const int64_t begin = std::max<int64_t>(0, log_start - batch.base_offset());
+  const int64_t begin = batch.row_from(log_start);
   const bool is_date = array.type.id == TypeId::kDate32;
   const int64_t row =
       is_date ? first_row<int32_t>(array, begin, value) : first_row<int64_t>(array, begin, value);
   if (row < 0) return std::nullopt;
   const int64_t time = is_date ? array.data<int32_t>()[row] : array.data<int64_t>()[row];
-  return OffsetAndTime{batch.base_offset() + row, time};
+  return OffsetAndTime{batch.offset_of(row), time};
 }
 
 }  // namespace

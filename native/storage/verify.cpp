@@ -143,6 +143,11 @@ void PartitionVerifier::look_at_files() {
     const std::string path = directory_ + "/" + name;
     const auto base_offset = parse_segment_name(name);
     if (!base_offset) {
+      if (name == kCompactionName) {
+        add({"unfinished-compaction",
+             "a compaction is under way or was killed; whoever compacts next removes the file", "",
+             path, -1, -1, -1, true});
+      }
       if (!name.ends_with(".torn")) continue;
       add({"set-aside", "recovery set this file aside: nothing in it was ever durable", "", path,
            -1, -1, -1, true});
@@ -153,7 +158,22 @@ void PartitionVerifier::look_at_files() {
       ++summary_.segments;
       const bool is_active = *base_offset == published_.segment_base_offset;
       bytes_total_ += is_active ? std::min(file.size(), published_.end_position) : file.size();
+      check_producers(*base_offset, path);
     }
+  }
+}
+
+// What a compacted segment says of producers; damage elsewhere in the file is met by reading.
+void PartitionVerifier::check_producers(int64_t base_offset, const std::string& path) {
+  try {
+    const auto segment = state_of(*partition_).segments->try_get(base_offset);
+    if (segment) segment->producers();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptRecord && error.code() != ErrorCode::kStorage) throw;
+    add({"producers", first_sentence(error.what()),
+         "Producers with a name that write to the topic may store a record twice. " +
+             std::string(kRepair),
+         path});
   }
 }
 
@@ -227,7 +247,7 @@ void PartitionVerifier::check_batch(const LogBatch& batch) {
   }
   ++summary_.batches;
   if ((batch.header().flags & kFlagTransactional) != 0) check_transaction(batch);
-  const int64_t deleted = std::max<int64_t>(0, summary_.log_start_offset - batch.base_offset());
+  const int64_t deleted = batch.row_from(summary_.log_start_offset);
   if ((batch.header().flags & kFlagControl) == 0) {
     summary_.records += batch.record_count() - deleted;
   }

@@ -83,6 +83,7 @@ class PartitionVerifier {
  private:
   void look_at_control_page();
   void look_at_files();
+  void check_producers(int64_t base_offset, const std::string& path);
   void take_batch();
   void check_batch(const LogBatch& batch);
   void check_place_in_log(const LogBatch& batch);

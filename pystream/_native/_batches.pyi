@@ -1,7 +1,7 @@
 """Handing out what was read ahead: batch by batch, column by column."""
 
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -62,9 +62,7 @@ class BatchQueue(Generic[_Position, _Rows]):
     @property
     def records_taken(self) -> int: ...
     is_held: bool
-    def __init__(
-        self, batch_type: type[_Rows], refuse_compacted: Callable[[LogBatch], NoReturn]
-    ) -> None: ...
+    def __init__(self, batch_type: type[_Rows]) -> None: ...
     @property
     def epoch(self) -> int:
         """Rises when what is there, or on its way, is to be forgotten."""

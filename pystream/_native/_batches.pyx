@@ -104,8 +104,6 @@ cdef class BatchQueue:
     ----------
     batch_type : type of BatchRows
         What is handed out.
-    refuse_compacted : callable
-        Called with a stored batch whose offsets have gaps; raises.
 
     Attributes
     ----------
@@ -119,7 +117,6 @@ cdef class BatchQueue:
     """
 
     cdef object _batch_type
-    cdef object _refuse_compacted
     cdef list _partitions
     cdef list _batches
     cdef list _schemas
@@ -130,9 +127,8 @@ cdef class BatchQueue:
     cdef readonly int64_t epoch
     cdef public bint is_held
 
-    def __init__(self, batch_type, refuse_compacted):
+    def __init__(self, batch_type):
         self._batch_type = batch_type
-        self._refuse_compacted = refuse_compacted
         self.clear()
 
     def clear(self):
@@ -186,19 +182,26 @@ cdef class BatchQueue:
             return None
         cdef FetchedNumbers* numbers = (<FetchedNumbers*>PyBytes_AS_STRING(self._numbers)) + self._next
         stored = self._batches[self._next]
-        cdef int64_t count = numbers.next_offset - numbers.base_offset
-        if count != numbers.record_count:
-            self._refuse_compacted(stored)
-        self._taken = self._partitions[numbers.reader]
-        cdef int64_t begin = max(self._taken.position - numbers.base_offset, 0)
+        cdef int64_t count = numbers.record_count
+        cdef bint has_gaps = count != numbers.next_offset - numbers.base_offset
+        cdef PartitionPosition taken = self._partitions[numbers.reader]
+        cdef int64_t begin = max(taken.position - numbers.base_offset, 0)
+        cdef int64_t epoch = self.epoch
+        if has_gaps and begin > 0:
+            begin = stored.row_from(taken.position)
         cdef int64_t end = count
         if max_records is not None and end - begin > max_records:
             end = begin + <int64_t>max_records
-        cdef int64_t epoch = self.epoch
+        cdef int64_t position = numbers.base_offset + end
+        if has_gaps:
+            position = numbers.next_offset if end == count else stored.offset_of(end)
+        if epoch != self.epoch:
+            return None  # asking let another thread move something
         batch = self._batch_type(self._schemas[self._next], end - begin, {}, stored, begin)
         if epoch != self.epoch:
             return None  # making it let another thread move something
-        self._taken.position = numbers.base_offset + end
+        self._taken = taken
+        taken.position = position
         self.records_taken += end - begin
         if end == count:
             self._batches[self._next] = None  # the caller alone keeps it

@@ -362,6 +362,23 @@ class RemovalResult:
         """Of their files."""
 
 @final
+class CompactionResult:
+    """What a compaction did."""
+
+    @property
+    def segments(self) -> int:
+        """Files that were replaced."""
+
+    @property
+    def removed_records(self) -> int: ...
+    @property
+    def bytes_before(self) -> int:
+        """Of the files that were replaced."""
+
+    @property
+    def bytes_after(self) -> int: ...
+
+@final
 class BackupResult:
     """What the backup of a partition holds."""
 
@@ -544,6 +561,21 @@ class Partition:
         """Raise the log start offset, durably, and remove segments that lie below it as a whole.
 
         Raises OffsetOutOfRangeError above the log end offset, StorageError. Views stay valid.
+        """
+
+    def compact(
+        self,
+        key_columns: list[int],
+        *,
+        now_us: int,
+        delete_retention_us: int,
+        min_compaction_lag_us: int = 0,
+        min_cleanable_ratio: float = 0.0,
+    ) -> CompactionResult:
+        """Keep the last record of each key in sealed segments that are durable and decided.
+
+        One caller at a time, of all processes. Raises CorruptRecordError when some of their records
+        cannot be read, StorageError. Views, readers and appends are not disturbed.
         """
 
     def end_segment(self) -> bool:
@@ -902,6 +934,17 @@ class LogBatch:
     def path(self) -> str: ...
     @property
     def file_position(self) -> int: ...
+    @property
+    def has_gaps(self) -> bool:
+        """Whether compaction has removed records between the first and the last."""
+
+    def offset_deltas(self) -> Array:
+        """Return the records' offsets above `base_offset`, as int32."""
+
+    def offset_of(self, row: int) -> int: ...
+    def row_from(self, offset: int) -> int:
+        """Return the first row with at least that offset; `record_count` when there is none."""
+
     def column(self, index: int, begin: int = 0, length: int | None = None) -> Array:
         """Return rows ``[begin, begin + length)``, by default all.
 

@@ -16,6 +16,7 @@ cdef class TopicEncoder:
     cdef readonly str topic
     cdef readonly int32_t partitions
     cdef readonly bint is_typed
+    cdef readonly bint needs_key  # its topic is compacted
     cdef tuple _names
     cdef tuple _types
     cdef list _open  # ProducerBatch or None, by partition

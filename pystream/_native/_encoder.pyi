@@ -36,7 +36,12 @@ class TopicEncoder:
         target: Any,
         writer: TopicWriter,
         sequences: TopicSequences | None = None,
+        needs_key: bool = False,
     ) -> Self: ...
+    @property
+    def needs_key(self) -> bool:
+        """Whether its topic is compacted, so that records without a key are refused."""
+
     @property
     def topic(self) -> str: ...
     @property

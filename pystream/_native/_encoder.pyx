@@ -62,13 +62,14 @@ cdef class TopicEncoder:
 
     def __cinit__(self, str topic, bytes schema_blob, tuple names, tuple types, list key_columns,
                   int32_t partitions, bint is_typed, int32_t sticky, target, writer,
-                  TopicSequences sequences=None):
+                  TopicSequences sequences=None, bint needs_key=False):
         self._layout = new TopicLayout(
             PyBytes_AS_STRING(schema_blob), PyBytes_GET_SIZE(schema_blob), key_columns
         )
         self.topic = topic
         self.partitions = partitions
         self.is_typed = is_typed
+        self.needs_key = needs_key
         # Interned, as the keys of dict displays are: a lookup then compares addresses.
         self._names = tuple([intern(name) for name in names])
         self._types = types

@@ -174,6 +174,12 @@ cdef class RecordAccumulator:
                 )
         else:
             size = encoder._fill_bytes(key, value, &row)
+        if encoder.needs_key and encoder._layout.partition_of(cells, 1) < 0:
+            raise SchemaError(
+                f"topic {encoder.topic!r} is compacted, and the record has no key. Send it with "
+                "one: compaction keeps the last record of each key.",
+                topic=encoder.topic,
+            )
         if timestamp is None:
             cells[count].integer = wall_clock_us()
         else:

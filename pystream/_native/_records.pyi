@@ -51,7 +51,11 @@ class RecordRows:
         key: tuple[int, ...],
         is_typed: bool,
         load: Callable[[int], tuple[object, Array] | None],
+        offsets: bytes | None = None,
     ) -> None: ...
+    def position(self, row: int) -> int:
+        """Return the offset behind so many rows."""
+
     @property
     def topic(self) -> str: ...
     @property

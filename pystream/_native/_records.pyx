@@ -1,7 +1,7 @@
 """Yielding single records of a batch: each field is decoded when it is asked for."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.float cimport PyFloat_FromDouble
 from cpython.object cimport PyObject
@@ -84,8 +84,11 @@ cdef class RecordRows:
     load : callable
         ``load(i)`` returns column i as (capsule of a one-column batch, the core's array). Column
         ``len(names)`` holds the record timestamps, the one after it headers, or is None.
+    offsets : bytes, optional
+        An int64 for each row, where they do not follow `base_offset`.
     """
 
+    cdef bytes _offsets
     cdef readonly str topic
     cdef readonly int32_t partition
     cdef readonly int64_t base_offset
@@ -104,12 +107,15 @@ cdef class RecordRows:
     cdef Py_ssize_t _last_index
 
     def __init__(self, str topic, int32_t partition, int64_t base_offset, int64_t length,
-                 tuple names, tuple key, bint is_typed, load):
+                 tuple names, tuple key, bint is_typed, load, bytes offsets=None):
         cdef Py_ssize_t i
         self.topic = topic
         self.partition = partition
         self.base_offset = base_offset
         self.length = length
+        self._offsets = offsets
+        if offsets is not None and PyBytes_GET_SIZE(offsets) != length * <int64_t>sizeof(int64_t):
+            raise ValueError("offsets are not one for each row")
         self._names = names
         self._key = key
         self.is_typed = is_typed
@@ -131,6 +137,17 @@ cdef class RecordRows:
         if begin < 0 or end > self.length:
             raise IndexError(f"[{begin}, {end}) is not within {self.length} records")
         return [_record(self, row) for row in range(begin, end)]
+
+    cdef inline int64_t _offset(self, int64_t row):
+        if self._offsets is None:
+            return self.base_offset + row
+        return (<const int64_t*>PyBytes_AS_STRING(self._offsets))[row]
+
+    def position(self, int64_t row):
+        """Return the offset behind so many rows."""
+        if not 0 <= row <= self.length:
+            raise IndexError(f"{row} is not within {self.length} records")
+        return self.base_offset if row == 0 else self._offset(row - 1) + 1
 
     cdef ColumnReader* _open(self, Py_ssize_t i) except? NULL:
         """Load a column on first use; NULL without an exception for absent headers."""
@@ -295,7 +312,7 @@ cdef class Record:
     @property
     def offset(self):
         """Offset in the partition."""
-        return self._rows.base_offset + self._row
+        return self._rows._offset(self._row)
 
     @property
     def timestamp(self):
@@ -330,7 +347,7 @@ cdef class Record:
     def __repr__(self):
         rows = self._rows
         return (
-            f"<Record {rows.topic}-{rows.partition} offset {rows.base_offset + self._row}: "
+            f"<Record {rows.topic}-{rows.partition} offset {rows._offset(self._row)}: "
             f"{self.value!r}>"
         )
 

@@ -57,6 +57,11 @@ void bind_results(py::module_& module) {
       .def_readonly("log_start_offset", &storage::RemovalResult::log_start_offset)
       .def_readonly("segments", &storage::RemovalResult::segments)
       .def_readonly("bytes", &storage::RemovalResult::bytes);
+  py::class_<storage::CompactionResult>(module, "CompactionResult")
+      .def_readonly("segments", &storage::CompactionResult::segments)
+      .def_readonly("removed_records", &storage::CompactionResult::removed_records)
+      .def_readonly("bytes_before", &storage::CompactionResult::bytes_before)
+      .def_readonly("bytes_after", &storage::CompactionResult::bytes_after);
   py::class_<storage::BackupResult>(module, "BackupResult")
       .def_readonly("log_end_offset", &storage::BackupResult::log_end_offset)
       .def_readonly("linked_bytes", &storage::BackupResult::linked_bytes)
@@ -265,6 +270,22 @@ void bind_partition(py::module_& module) {
       .def("segment_facts", &Partition::segment_facts, Unlocked())
       .def("delete_records", &Partition::delete_records, py::arg("offset"), Unlocked())
       .def("end_segment", &Partition::end_segment, Unlocked())
+      .def(
+          "compact",
+          [](Partition& self, std::vector<int> key_columns, int64_t now_us,
+             int64_t delete_retention_us, int64_t min_compaction_lag_us,
+             double min_cleanable_ratio) {
+            storage::CompactionOptions options;
+            options.key_columns = std::move(key_columns);
+            options.now_us = now_us;
+            options.delete_retention_us = delete_retention_us;
+            options.min_compaction_lag_us = min_compaction_lag_us;
+            options.min_cleanable_ratio = min_cleanable_ratio;
+            return self.compact(options);
+          },
+          py::arg("key_columns"), py::kw_only(), py::arg("now_us"),
+          py::arg("delete_retention_us"), py::arg("min_compaction_lag_us") = 0,
+          py::arg("min_cleanable_ratio") = 0.0, Unlocked())
       .def("set_segment_bytes", &Partition::set_segment_bytes, py::arg("bytes"))
       .def("pinned_bytes", &Partition::pinned_bytes, Unlocked())
       .def("sync", &Partition::sync, Unlocked())
@@ -301,6 +322,12 @@ Array column(const LogBatch& self, int64_t index, int64_t begin, std::optional<i
   if (!self.is_at_hand(id)) release.emplace();
   Array whole = self.column(id);
   return length == whole.length ? whole : slice(whole, begin, length);
+}
+
+int64_t offset_of(const LogBatch& self, int64_t row) {
+  check_range(row, 1, self.record_count());
+  const py::gil_scoped_release release;
+  return self.offset_of(row);
 }
 
 py::object statistics(const LogBatch& self, int64_t index) {
@@ -397,6 +424,11 @@ void bind_log_batch(py::module_& module) {
           "verify", [](const LogBatch& self) { self.verify(storage::Verify::kAlways); }, Unlocked())
       .def(
           "sequences", [](const LogBatch& self) { return self.sequences(); }, Unlocked())
+      .def_property_readonly("has_gaps", &LogBatch::has_gaps)
+      .def(
+          "offset_deltas", [](const LogBatch& self) { return self.offset_deltas(); }, Unlocked())
+      .def("offset_of", &offset_of, py::arg("row"))
+      .def("row_from", &LogBatch::row_from, py::arg("offset"), Unlocked())
       .def("statistics", &statistics, py::arg("index"));
 }
 

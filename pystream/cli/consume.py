@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 
 import pystream as ps
@@ -271,7 +272,7 @@ class _Consumption:
     def _left_of(self, batch: RecordBatch) -> int:
         """Return how many records of a batch were there when the command began."""
         name = ps.TopicPartition(str(batch.topic), int(batch.partition or 0))
-        left = self._end_of(name) - batch.base_offset
+        left = int(np.searchsorted(batch.offsets, self._end_of(name)))
         if left < len(batch):
             self._consumer.seek(name, self._end_of(name))
         return left
@@ -313,7 +314,7 @@ class _Consumption:
     def _go_behind(self, batch: RecordBatch, rows: Rows) -> None:
         """Let the position be behind the last row that is written."""
         name = ps.TopicPartition(str(batch.topic), int(batch.partition or 0))
-        self._consumer.seek(name, batch.base_offset + rows.place(len(rows) - 1) + 1)
+        self._consumer.seek(name, int(batch.offsets[rows.place(len(rows) - 1)]) + 1)
 
     def _settle(self, *, is_idle: bool) -> None:
         """Hand on what was written, when readers wait for it, and then commit, now and then."""

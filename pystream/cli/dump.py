@@ -64,11 +64,11 @@ class Range:
             raise ConfigError(f'offsets are {text!r}. Write "begin:end", such as "1000:2000".')
         return cls(*(int(part) if part else None for part in parts))
 
-    def rows(self, base_offset: int, next_offset: int) -> tuple[int, int]:
+    def rows(self, batch: LogBatch) -> tuple[int, int]:
         """Return which rows of a batch lie within, as begin and end."""
-        begin = base_offset if self.begin is None else max(base_offset, self.begin)
-        end = next_offset if self.end is None else min(next_offset, self.end)
-        return begin - base_offset, max(begin, end) - base_offset
+        begin = 0 if self.begin is None else batch.row_from(self.begin)
+        end = batch.record_count if self.end is None else batch.row_from(self.end)
+        return begin, max(begin, end)
 
 
 def segment_paths(place: Path) -> list[Path]:
@@ -163,10 +163,10 @@ def dump(
                 writer.damage(segment, item, "no batch can be read here")
                 is_whole = False
                 continue
-            begin, end = offsets.rows(item.base_offset, item.next_offset)
-            if begin >= end:
-                continue
             try:
+                begin, end = offsets.rows(item)
+                if begin >= end:
+                    continue
                 item.verify()
                 writer.batch(item, begin, end)
             except CorruptRecordError as error:
@@ -207,6 +207,7 @@ def _marker_text(batch: LogBatch) -> str:
 
 def _records(batch: LogBatch, begin: int, end: int) -> Iterator[dict[str, Any]]:
     columns = RecordBatch.from_stored(batch, begin, end)
+    offsets = columns.offsets
     values = columns.to_pydict()
     times = columns.native_timestamps().to_pylist()
     headers = columns.native_headers()
@@ -215,7 +216,7 @@ def _records(batch: LogBatch, begin: int, end: int) -> Iterator[dict[str, Any]]:
         encoded = headers.to_pylist()
     for row in range(end - begin):
         yield {
-            "offset": batch.base_offset + begin + row,
+            "offset": int(offsets[row]),
             "timestamp": times[row],
             "headers": decode_headers(encoded[row] or b"\x00"),
             "value": {name: column[row] for name, column in values.items()},

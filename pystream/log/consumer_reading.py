@@ -434,7 +434,7 @@ class ConsumerReading:
         rows = None if self._records is None else self._records.rows
         if rows is None or assigned is not self._reading or self._records is None:
             return assigned.position
-        return rows.base_offset + self._records.row
+        return rows.position(self._records.row)
 
     def _leave_record(self) -> None:
         """Stop iterating over records where it is: the rest of the batch is read again."""

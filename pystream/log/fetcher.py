@@ -102,7 +102,7 @@ class Fetcher:
         self._fetch_batches = 1 if self._is_skipping else config.FETCH_BATCHES
         # What was fetched and not handed out.
         self.queue: BatchQueue[AssignedPartition, RecordBatch] = BatchQueue(
-            RecordBatch, RecordBatch.refuse_compacted
+            RecordBatch
         )
         self.metrics = FetchMetrics(self.queue)
         self._is_closed = False

@@ -14,7 +14,11 @@ from pystream.log import fork
 from pystream.log.open_log import OpenLog
 from pystream.log.schema_evolution import evolved
 from pystream.log.topic import Topic
-from pystream.log.topic_description import TopicConfig, TopicDescription, check_cleanup_policy
+from pystream.log.topic_description import (
+    TopicConfig,
+    TopicDescription,
+    check_key_of_compacted,
+)
 from pystream.log.topic_file import remove_topic_files
 from pystream.log.topic_settings import described, more_partitions, some_topics
 
@@ -43,6 +47,9 @@ class LogTopics(OpenLog):
         retention: str | timedelta | None = None,
         retention_bytes: int | str | None = None,
         cleanup_policy: str = "delete",
+        delete_retention: str | timedelta = config.DELETE_RETENTION,
+        min_compaction_lag: str | timedelta = "0s",
+        min_cleanable_ratio: float = config.MIN_CLEANABLE_RATIO,
         replication_factor: int = 1,
     ) -> Topic:
         """Create a topic.
@@ -70,8 +77,17 @@ class LogTopics(OpenLog):
         retention_bytes : int or str, optional
             How much each partition keeps; at least `segment_bytes`. Default: everything. Segments
             are removed as a whole, so that a little more is there.
-        cleanup_policy : {"delete"}, default "delete"
-            Compaction is not built yet.
+        cleanup_policy : {"delete", "compact", "compact,delete"}, default "delete"
+            ``"compact"`` keeps the last record of each key, and a record whose other columns are
+            all null (without a schema: whose value is None) deletes its key. ``"compact,delete"``
+            applies `retention` and `retention_bytes` besides.
+        delete_retention : str or timedelta, default "24h"
+            How long a record that deletes its key is kept itself, once it is compacted: so that
+            whoever reads on from then sees it.
+        min_compaction_lag : str or timedelta, default "0s"
+            How long after its append a record is surely kept.
+        min_cleanable_ratio : float, default 0.5
+            A partition is compacted when so much of its bytes was not before.
         replication_factor : int, default 1
             More needs a Kafka cluster.
 
@@ -107,6 +123,9 @@ class LogTopics(OpenLog):
             retention=retention,
             retention_bytes=retention_bytes,
             cleanup_policy=cleanup_policy,
+            delete_retention=delete_retention,
+            min_compaction_lag=min_compaction_lag,
+            min_cleanable_ratio=min_cleanable_ratio,
             replication_factor=replication_factor,
         )
         return topic
@@ -126,6 +145,9 @@ class LogTopics(OpenLog):
         retention: str | timedelta | None = None,
         retention_bytes: int | str | None = None,
         cleanup_policy: str = "delete",
+        delete_retention: str | timedelta = config.DELETE_RETENTION,
+        min_compaction_lag: str | timedelta = "0s",
+        min_cleanable_ratio: float = config.MIN_CLEANABLE_RATIO,
         replication_factor: int = 1,
     ) -> list[Topic]:
         """Create topics that differ in nothing but their names: all of them, or none.
@@ -165,7 +187,6 @@ retention_bytes, cleanup_policy, replication_factor
                 f"replication_factor is {replication_factor!r}, but a log in a directory has one "
                 'copy. Replication is Kafka\'s: open "kafka://host:9092" for it.'
             )
-        check_cleanup_policy(cleanup_policy)
         wanted = described(
             names,
             schema,
@@ -175,7 +196,16 @@ retention_bytes, cleanup_policy, replication_factor
                 compression=compression,
                 segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
                 timestamp_type=timestamp_type,
-            ).altered({"retention": retention, "retention_bytes": retention_bytes}),
+            ).altered(
+                {
+                    "retention": retention,
+                    "retention_bytes": retention_bytes,
+                    "cleanup_policy": cleanup_policy,
+                    "delete_retention": delete_retention,
+                    "min_compaction_lag": min_compaction_lag,
+                    "min_cleanable_ratio": min_cleanable_ratio,
+                }
+            ),
         )
         self.check_writable("create a topic")
         found = self._open_catalog().create_topics(wanted, exist_ok=exist_ok)
@@ -196,6 +226,9 @@ retention_bytes, cleanup_policy, replication_factor
         retention: str | timedelta | config.Unchanged | None = config.UNCHANGED,
         retention_bytes: int | str | config.Unchanged | None = config.UNCHANGED,
         cleanup_policy: str | None = None,
+        delete_retention: str | timedelta | None = None,
+        min_compaction_lag: str | timedelta | None = None,
+        min_cleanable_ratio: float | None = None,
     ) -> Topic:
         """Give a topic more columns or partitions, or other settings, while it is in use.
 
@@ -215,7 +248,8 @@ retention_bytes, cleanup_policy, replication_factor
             in Kafka; what is stored stays where it is.
         compression, segment_bytes, timestamp_type : optional
             Of what is appended from now on; as in :meth:`create_topic`.
-        cleanup_policy : {"delete"}, optional
+        cleanup_policy, delete_retention, min_compaction_lag, min_cleanable_ratio : optional
+            As in :meth:`create_topic`.
         retention, retention_bytes : optional
             As in :meth:`create_topic`; None keeps everything. Default: as it is.
 
@@ -256,12 +290,14 @@ retention_bytes, cleanup_policy, replication_factor
         [{'page': '/old', 'country': None}, {'page': '/new', 'country': 'SE'}]
         """
         self.check_writable("alter a topic")
-        if cleanup_policy is not None:
-            check_cleanup_policy(cleanup_policy)
         settings: dict[str, object] = {
             "compression": compression,
             "segment_bytes": segment_bytes,
             "timestamp_type": timestamp_type,
+            "cleanup_policy": cleanup_policy,
+            "delete_retention": delete_retention,
+            "min_compaction_lag": min_compaction_lag,
+            "min_cleanable_ratio": min_cleanable_ratio,
         }
         settings = {name: value for name, value in settings.items() if value is not None}
         if not isinstance(retention, config.Unchanged):
@@ -269,7 +305,7 @@ retention_bytes, cleanup_policy, replication_factor
         if not isinstance(retention_bytes, config.Unchanged):
             settings["retention_bytes"] = retention_bytes
         is_evolved = schema is not None or add_columns is not None or key is not None
-        is_empty = not settings and partitions is None and cleanup_policy is None
+        is_empty = not settings and partitions is None
 
         def change(topic: TopicDescription) -> TopicDescription:
             if is_evolved or is_empty:
@@ -277,7 +313,9 @@ retention_bytes, cleanup_policy, replication_factor
                 topic = replace(topic, schema_blob=blob)
             if partitions is not None:
                 topic = topic.with_partitions(more_partitions(topic, partitions))
-            return replace(topic, config=topic.config.altered(settings))
+            topic = replace(topic, config=topic.config.altered(settings))
+            check_key_of_compacted(topic)
+            return topic
 
         altered = self._open_catalog().alter_topic(name, change)
         topic = Topic(self, altered)
@@ -388,7 +426,7 @@ retention_bytes, cleanup_policy, replication_factor
         return delete_records(self, offsets)
 
     def apply_retention(self, topics: str | Iterable[str] | None = None) -> list[RemovedRecords]:
-        """Remove now what topics need not keep by their `retention` and `retention_bytes`.
+        """Remove now what topics need not keep: by age, by size, and by key.
 
         Parameters
         ----------
@@ -398,7 +436,8 @@ retention_bytes, cleanup_policy, replication_factor
         Returns
         -------
         list of RemovedRecords
-            One for each partition of topics that have such settings.
+            One for each partition of topics that have a `retention` or `retention_bytes`, or are
+            compacted.
 
         Raises
         ------
@@ -408,10 +447,15 @@ retention_bytes, cleanup_policy, replication_factor
             If another process is at it for longer than 30 s.
         StorageError
             If the system refuses.
+        CorruptRecordError
+            If a partition that is to be compacted has records that cannot be read: it stays as it
+            is.
 
         Notes
         -----
-        A process that uses such a topic does the same every minute, one process at a time.
+        A process that uses such a topic does the same every minute, one process at a time; then
+        partitions are compacted by their `min_cleanable_ratio`, and here whenever there is
+        something to remove.
 
         Examples
         --------

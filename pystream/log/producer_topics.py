@@ -108,6 +108,7 @@ class ProducerTopics:
             known,
             writer,
             sequences,
+            known.description.config.is_compacted,
         )
 
     def save_positions(self) -> None:

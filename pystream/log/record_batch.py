@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -113,18 +113,8 @@ class RecordBatch(_native.BatchRows):
         cls, stored: _native.LogBatch, begin: int = 0, end: int | None = None
     ) -> RecordBatch:
         """Wrap rows ``[begin, end)`` of a stored batch. For pystream's own modules."""
-        if stored.next_offset - stored.base_offset != stored.record_count:
-            cls.refuse_compacted(stored)
         end = stored.record_count if end is None else end
         return cls(stored.schema, end - begin, {}, stored, begin)
-
-    @staticmethod
-    def refuse_compacted(stored: _native.LogBatch) -> NoReturn:
-        """Raise NotSupportedError for a batch whose offsets have gaps."""
-        raise NotSupportedError(
-            f"the batch at offset {stored.base_offset} of {stored.topic}-{stored.partition} is "
-            "compacted, and this pystream cannot read it. Update pystream."
-        )
 
     def to_native(self) -> _native.RecordBatch:
         """Return the batch as the core has it, all columns read. For pystream's own modules."""
@@ -178,12 +168,28 @@ class RecordBatch(_native.BatchRows):
         NotSupportedError
             The batch was made in memory.
         """
-        return self._from_topic("offsets").base_offset + self._begin
+        stored = self._from_topic("offsets")
+        if not stored.has_gaps:
+            return stored.base_offset + self._begin
+        if self._begin == stored.record_count:  # none of its records
+            return stored.next_offset
+        return stored.offset_of(self._begin)
 
     @property
     def next_offset(self) -> int:
         """The offset after the last record."""
-        return self.base_offset + self._num_rows
+        stored = self._from_topic("offsets")
+        if not stored.has_gaps or not self._num_rows:
+            return self.base_offset + self._num_rows
+        return stored.offset_of(self._begin + self._num_rows - 1) + 1
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether offsets between the first and the last record are missing.
+
+        Compaction removes records and lets the others keep their offsets.
+        """
+        return self._stored is not None and self.next_offset - self.base_offset != self._num_rows
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
@@ -194,7 +200,11 @@ class RecordBatch(_native.BatchRows):
         NotSupportedError
             The batch was made in memory.
         """
-        return np.arange(self.base_offset, self.next_offset, dtype=np.int64)
+        stored = self._from_topic("offsets")
+        if not stored.has_gaps:
+            return np.arange(self.base_offset, self.next_offset, dtype=np.int64)
+        deltas = stored.offset_deltas().to_numpy()[self._begin : self._begin + self._num_rows]
+        return stored.base_offset + deltas.astype(np.int64)
 
     @property
     def timestamps(self) -> npt.NDArray[np.datetime64]:

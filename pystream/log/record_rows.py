@@ -51,4 +51,5 @@ def record_rows(batch: RecordBatch, key: tuple[str, ...], *, is_typed: bool) -> 
         tuple(names.index(name) for name in key),
         is_typed,
         load,
+        batch.offsets.tobytes() if batch.has_gaps else None,
     )

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pystream import _native, config
+from pystream import _native
+from pystream import config as settings
 from pystream.errors import ConfigError, UnknownTopicError
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.offsets import check_whole
@@ -36,6 +37,10 @@ class RemovedRecords(NamedTuple):
         Files that were removed.
     removed_bytes : int
         Of those files.
+    compacted_records : int
+        That compaction removed: their offsets are missing between others.
+    compacted_bytes : int
+        By which files of segments became smaller.
     pinned_bytes : int
         Of files of the partition, removed now or before, which batches, arrays and readers of any
         process still hold, so that the disk has them until the last is gone. Processes of other
@@ -49,6 +54,8 @@ class RemovedRecords(NamedTuple):
     removed_segments: int
     removed_bytes: int
     pinned_bytes: int
+    compacted_records: int = 0
+    compacted_bytes: int = 0
 
 
 def retention_lock(directory: str) -> KernelLock:
@@ -94,8 +101,8 @@ def apply_retention(
     lock = retention_lock(log.directory)
     try:
         if not lock.try_acquire():
-            lock.acquire(config.parse_duration_us(config.LOCK_TIMEOUT))
-        done = look_after(log, found, now_us=now_us)
+            lock.acquire(settings.parse_duration_us(settings.LOCK_TIMEOUT))
+        done = look_after(log, found, now_us=now_us, at_once=True)
     finally:
         lock.close()
     return [its._replace(pinned_bytes=_pinned_bytes(log, its)) for its in done]
@@ -110,29 +117,61 @@ def _pinned_bytes(log: LogTopics, removed: RemovedRecords) -> int:
 
 
 def look_after(
-    log: LogTopics, topics: Iterable[Topic], *, now_us: int | None = None
+    log: LogTopics,
+    topics: Iterable[Topic],
+    *,
+    now_us: int | None = None,
+    at_once: bool = False,
 ) -> list[RemovedRecords]:
     """Remove what topics need not keep; the caller has the lock.
 
     Partitions of topics that are deleted meanwhile are left out. What is pinned is not looked for:
     the maps of all processes of the machine are long.
+
+    Parameters
+    ----------
+    at_once : bool
+        Compact whatever can be, not only partitions with much that is new.
     """
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     done = []
     for topic in topics:
-        if topic.retention is None and topic.retention_bytes is None:
+        if not topic.description.config.needs_upkeep:
             continue
         for number in range(topic.partitions):
             try:
-                done.append(_look_after_partition(log, topic, number, now_us))
+                removed = _look_after_partition(log, topic, number, now_us)
+                if topic.description.config.is_compacted:
+                    removed = _compact(topic, number, removed, now_us, at_once=at_once)
+                done.append(removed)
             except UnknownTopicError:
                 break
     return done
 
 
+def _compact(
+    topic: Topic, number: int, removed: RemovedRecords, now_us: int, *, at_once: bool
+) -> RemovedRecords:
+    config = topic.description.config
+    result = topic.native_partition(number).compact(
+        [topic.schema.index_of(name) for name in topic.key],
+        now_us=now_us,
+        delete_retention_us=config.delete_retention_us,
+        min_compaction_lag_us=config.min_compaction_lag_us,
+        min_cleanable_ratio=0.0 if at_once else config.min_cleanable_ratio,
+    )
+    return removed._replace(
+        compacted_records=result.removed_records,
+        compacted_bytes=result.bytes_before - result.bytes_after,
+    )
+
+
 def _look_after_partition(log: LogTopics, topic: Topic, number: int, now_us: int) -> RemovedRecords:
     partition = topic.native_partition(number)
     before = partition.ends().log_start_offset
+    if not topic.description.config.is_deleted:
+        result = partition.delete_records(before)  # removes what a crash left
+        return RemovedRecords(topic.name, number, before, 0, result.segments, result.bytes, 0)
     facts = partition.segment_facts()
     start = max(_start_by_age(topic, facts, now_us), _start_by_size(topic, facts))
     # Records of a transaction that is open have been seen by nobody.

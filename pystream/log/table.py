@@ -34,7 +34,30 @@ def import_table(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]
             error.topic = encoder.topic
             error.args = (f"topic {encoder.topic!r}: {error}",)
         raise
+    if encoder.needs_key:
+        _refuse_keyless(batches, encoder)
     return [batch for batch in batches if len(batch) > 0]
+
+
+def _refuse_keyless(batches: list[_native.RecordBatch], encoder: TopicEncoder) -> None:
+    key = encoder.target.key
+    if len(key) > 1:
+        return  # one of whose parts some are null is a key
+    index = encoder.target.schema.index_of(key[0])
+    before = 0
+    for batch in batches:
+        column = batch.column(index)
+        if column.null_count:
+            row = before + next(i for i, v in enumerate(column.to_pylist()) if v is None)
+            raise SchemaError(
+                f"topic {encoder.topic!r} is compacted, and row {row} has no key: column "
+                f"{key[0]!r} is null. Nothing was appended; send rows with a key, because "
+                "compaction keeps the last record of each.",
+                topic=encoder.topic,
+                column=key[0],
+                row=row,
+            )
+        before += len(batch)
 
 
 def _import(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:

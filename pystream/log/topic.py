@@ -103,6 +103,26 @@ class Topic:
         """How much each partition keeps at least; None: everything."""
         return self._description.config.retention_bytes
 
+    @property
+    def cleanup_policy(self) -> str:
+        """``"delete"``, ``"compact"`` or ``"compact,delete"``."""
+        return self._description.config.cleanup_policy
+
+    @property
+    def delete_retention(self) -> timedelta:
+        """How long a record that deletes its key is kept once it is compacted."""
+        return timedelta(microseconds=self._description.config.delete_retention_us)
+
+    @property
+    def min_compaction_lag(self) -> timedelta:
+        """How long after its append a record is surely kept."""
+        return timedelta(microseconds=self._description.config.min_compaction_lag_us)
+
+    @property
+    def min_cleanable_ratio(self) -> float:
+        """How much of a partition's bytes must be new for it to be compacted."""
+        return self._description.config.min_cleanable_ratio
+
     def ends(self) -> list[PartitionEnds]:
         """Return the offsets that each partition holds now, by partition."""
         found = []

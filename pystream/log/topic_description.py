@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pystream import config
-from pystream.errors import ConfigError, LogError, NotSupportedError
+from pystream.errors import ConfigError, LogError
 
 __all__ = [
     "TopicConfig",
     "TopicDescription",
     "check_cleanup_policy",
+    "check_cleanable_ratio",
+    "check_key_of_compacted",
     "check_compression",
     "check_topic_name",
     "parse_retention_us",
@@ -22,6 +24,10 @@ __all__ = [
 
 COMPRESSIONS = ("none", "lz4")
 TIMESTAMP_TYPES = ("create_time", "append_time")
+CLEANUP_POLICIES = ("delete", "compact", "compact,delete")
+_OF_COMPACTION = frozenset(
+    ("cleanup_policy", "delete_retention_us", "min_compaction_lag_us", "min_cleanable_ratio")
+)
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -41,6 +47,14 @@ class TopicConfig:
         How long after its append a record is kept; None: for ever.
     retention_bytes : int or None
         How much a partition may hold; None: any number.
+    cleanup_policy : {"delete", "compact", "compact,delete"}
+        Whether only the last record of each key is kept, and whether the limits above hold.
+    delete_retention_us : int
+        How long tombstones are kept once the segment that they are in was compacted.
+    min_compaction_lag_us : int
+        How long after its append a record is surely kept.
+    min_cleanable_ratio : float
+        The part of a partition's bytes that was never compacted, with less than which it is not.
     """
 
     compression: str = "none"
@@ -48,8 +62,14 @@ class TopicConfig:
     timestamp_type: str = "create_time"
     retention_us: int | None = None
     retention_bytes: int | None = None
+    cleanup_policy: str = "delete"
+    delete_retention_us: int = config.parse_duration_us(config.DELETE_RETENTION)
+    min_compaction_lag_us: int = 0
+    min_cleanable_ratio: float = config.MIN_CLEANABLE_RATIO
 
     def __post_init__(self) -> None:
+        check_cleanup_policy(self.cleanup_policy)
+        check_cleanable_ratio(self.min_cleanable_ratio)
         check_compression(self.compression)
         config.check_choice(self.timestamp_type, TIMESTAMP_TYPES, name="timestamp_type")
         config.parse_size(
@@ -65,7 +85,30 @@ class TopicConfig:
     @property
     def needs_upkeep(self) -> bool:
         """Whether somebody has to look after what is kept."""
-        return self.retention_us is not None or self.retention_bytes is not None
+        is_limited = self.retention_us is not None or self.retention_bytes is not None
+        return self.is_compacted or is_limited
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether only the last record of each key is kept."""
+        return self.cleanup_policy != "delete"
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether old records are removed by age and size."""
+        return self.cleanup_policy != "compact"
+
+    def stored(self) -> dict[str, Any]:
+        """Return what is stored: settings of compaction only where they differ.
+
+        So programs from before compaction go on reading topics that have none.
+        """
+        plain = TopicConfig()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _OF_COMPACTION or value != getattr(plain, name)
+        }
 
     def altered(self, changes: Mapping[str, object]) -> TopicConfig:
         """Return the settings with some of them changed, as they are written by users.
@@ -82,6 +125,10 @@ class TopicConfig:
         }
         if "retention" in fields:
             fields["retention_us"] = parse_retention_us(fields.pop("retention"))
+        for name in ("delete_retention", "min_compaction_lag"):
+            if name in fields:
+                value = fields.pop(name)
+                fields[f"{name}_us"] = config.parse_duration_us(value, name=name)  # type: ignore[arg-type]
         for name in ("segment_bytes", "retention_bytes"):
             if fields.get(name) is not None:
                 fields[name] = config.parse_size(fields[name], name=name)  # type: ignore[arg-type]
@@ -143,7 +190,7 @@ class TopicDescription:
             self.schema_id,
             self.is_typed,
             json.dumps(self.key_columns),
-            json.dumps(asdict(self.config)),
+            json.dumps(self.config.stored()),
         )
 
     @classmethod
@@ -176,21 +223,30 @@ class TopicDescription:
 
 
 def check_cleanup_policy(policy: str) -> None:
-    """Raise NotSupportedError for what Kafka has and this has not, ConfigError for what nobody has.
+    """Raise ConfigError for what is no cleanup policy.
 
     Raises
     ------
-    ConfigError, NotSupportedError
-        Unless it is ``"delete"``.
+    ConfigError
+        Unless it is ``"delete"``, ``"compact"`` or ``"compact,delete"``.
     """
-    if policy == "delete":
-        return
-    if isinstance(policy, str) and set(policy.split(",")) <= {"compact", "delete"}:
-        raise NotSupportedError(
-            f"cleanup_policy is {policy!r}, but compaction is not built yet. Use "
-            '"delete", and read the last record of each key with a pipeline.'
+    config.check_choice(policy, CLEANUP_POLICIES, name="cleanup_policy")
+
+
+def check_cleanable_ratio(ratio: float) -> None:
+    """Raise ConfigError unless it is a number from 0 to 1."""
+    is_number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
+    if not is_number or not 0 <= ratio <= 1:
+        raise ConfigError(f"min_cleanable_ratio is {ratio!r}. Pass a number from 0 to 1.")
+
+
+def check_key_of_compacted(topic: TopicDescription) -> None:
+    """Raise ConfigError for a topic that is to be compacted and has no key."""
+    if topic.config.is_compacted and not topic.key_columns:
+        raise ConfigError(
+            f"cleanup_policy is {topic.config.cleanup_policy!r}, but topic {topic.name!r} has no "
+            'key. Compaction keeps the last record of each key: pass key="column".'
         )
-    config.check_choice(policy, ("delete",), name="cleanup_policy")
 
 
 def parse_retention_us(value: object) -> int | None:

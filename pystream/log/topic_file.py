@@ -15,7 +15,6 @@ import re
 import shutil
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from pystream._native import crc32c
@@ -68,7 +67,7 @@ def write_topic_file(log_directory: str, topic: TopicDescription, created_us: in
             "partitions": topic.partitions,
             "is_typed": topic.is_typed,
             "key_columns": topic.key_columns,
-            "configs": asdict(topic.config),
+            "configs": topic.config.stored(),
             "schema_id": topic.schema_id,
             "schema": topic.schema_blob.hex(),
             "created_us": created_us,

@@ -10,7 +10,12 @@ from pystream import _native
 from pystream import config as settings
 from pystream.errors import ConfigError, TopicExistsError
 from pystream.log.schema import KAFKA_SHAPED, to_schema
-from pystream.log.topic_description import TopicConfig, TopicDescription, check_topic_name
+from pystream.log.topic_description import (
+    TopicConfig,
+    TopicDescription,
+    check_key_of_compacted,
+    check_topic_name,
+)
 
 __all__ = ["check_same", "described", "key_columns", "more_partitions", "some_topics"]
 
@@ -44,7 +49,10 @@ def described(
         key_columns=key_columns(key, native_schema, is_typed=is_typed),
         config=config,
     )
-    return [replace(first, name=name) for name in names]
+    topics = [replace(first, name=name) for name in names]
+    for topic in topics:
+        check_key_of_compacted(topic)
+    return topics
 
 
 def key_columns(

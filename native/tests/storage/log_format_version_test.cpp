@@ -225,7 +225,7 @@ using LogFeaturesTest = LogFormatVersionTest;
 INSTANTIATE_TEST_SUITE_P(Written, LogFeaturesTest, ::testing::Values(kFormatVersion));
 
 TEST_P(LogFeaturesTest, OfASegmentThatAreNotKnownAreRefusedAndTheFileStays) {
-  falsify_segment(offsetof(SegmentHeader, incompatible_features), uint32_t{1});
+  falsify_segment(offsetof(SegmentHeader, incompatible_features), uint32_t{1} << 31);
   expect_segment_refused("the segment " + segment() + " uses features that this pystream does not");
 }
 
