@@ -34,6 +34,14 @@ class Compression(StrEnum):
     LZ4 = "lz4"
 
 
+class CleanupPolicy(StrEnum):
+    """What of a topic goes."""
+
+    DELETE = "delete"
+    COMPACT = "compact"
+    BOTH = "compact,delete"
+
+
 class TimestampType(StrEnum):
     """Whose time a record has."""
 
@@ -81,6 +89,18 @@ def create(  # noqa: PLR0917  each is an option
         str | None,
         typer.Option(metavar="SIZE", help="How much a partition keeps. Default: everything."),
     ] = None,
+    cleanup_policy: Annotated[
+        CleanupPolicy, typer.Option(help="Compact: the last record of each key stays.")
+    ] = CleanupPolicy.DELETE,
+    delete_retention: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a deleted key is told of.")
+    ] = "24h",
+    min_compaction_lag: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a record surely stays.")
+    ] = "0s",
+    min_cleanable_ratio: Annotated[
+        float, typer.Option(help="How much must be new for a partition to be compacted.")
+    ] = 0.5,
     if_not_exists: Annotated[
         bool, typer.Option("--if-not-exists", help="Leave a topic that is the same as it is.")
     ] = False,
@@ -108,6 +128,10 @@ def create(  # noqa: PLR0917  each is an option
                 timestamp_type=timestamp_type.value,
                 retention=retention,
                 retention_bytes=retention_bytes,
+                cleanup_policy=cleanup_policy.value,
+                delete_retention=delete_retention,
+                min_compaction_lag=min_compaction_lag,
+                min_cleanable_ratio=min_cleanable_ratio,
             )
         console = result_console()
         for topic in created:
@@ -157,6 +181,18 @@ def alter(  # noqa: PLR0917  each is an option
         str | None,
         typer.Option(metavar="SIZE", help='How much a partition keeps; or "unlimited".'),
     ] = None,
+    cleanup_policy: Annotated[
+        CleanupPolicy | None, typer.Option(help="Compact: the last record of each key stays.")
+    ] = None,
+    delete_retention: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long a deleted key is told of.")
+    ] = None,
+    min_compaction_lag: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long a record surely stays.")
+    ] = None,
+    min_cleanable_ratio: Annotated[
+        float | None, typer.Option(help="How much must be new for a partition to be compacted.")
+    ] = None,
     compression: Annotated[Compression | None, typer.Option(help="Of values.")] = None,
     segment_bytes: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Where a segment file ends.")
@@ -187,6 +223,10 @@ def alter(  # noqa: PLR0917  each is an option
                 compression=None if compression is None else compression.value,
                 segment_bytes=segment_bytes,
                 timestamp_type=None if timestamp_type is None else timestamp_type.value,
+                cleanup_policy=None if cleanup_policy is None else cleanup_policy.value,
+                delete_retention=delete_retention,
+                min_compaction_lag=min_compaction_lag,
+                min_cleanable_ratio=min_cleanable_ratio,
                 **altered_settings(retention, retention_bytes),
             )
         result_console().print(
@@ -205,9 +245,10 @@ def clean(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove now what topics need not keep, by age and by size.
+    """Remove now what topics need not keep, by age, by size and by key.
 
-    Processes that use the topics do so every minute. Segments are removed as a whole. What batches
+    Processes that use the topics do so every minute. Segments are removed as a whole, or replaced
+    by ones with the last record of each key. What batches
     and readers of any process still hold is told as pinned: the disk has it until they are gone.
     """
     from pystream.cli.topics import clean_topics  # noqa: PLC0415  --help stays fast

@@ -165,7 +165,10 @@ def _kept(topic: ps.Topic) -> str:
         limits.append(str(topic.retention).removesuffix(", 0:00:00"))
     if topic.retention_bytes is not None:
         limits.append(f"{size_text(topic.retention_bytes)} per partition")
-    return f"kept {' or '.join(limits)}" if limits else "kept for ever"
+    if not topic.description.config.is_deleted:
+        limits = []
+    kept = f"kept {' or '.join(limits)}" if limits else "kept for ever"
+    return f"{kept}, compacted" if topic.description.config.is_compacted else kept
 
 
 def _summary(facts: Facts) -> dict[str, Any]:
@@ -197,6 +200,10 @@ def _description(facts: Facts) -> dict[str, Any]:
         "timestamp_type": topic.timestamp_type,
         "retention_us": topic.description.config.retention_us,
         "retention_bytes": topic.retention_bytes,
+        "cleanup_policy": topic.cleanup_policy,
+        "delete_retention_us": topic.description.config.delete_retention_us,
+        "min_compaction_lag_us": topic.description.config.min_compaction_lag_us,
+        "min_cleanable_ratio": topic.min_cleanable_ratio,
         "partitions": partitions,
     }
 
@@ -241,7 +248,7 @@ def clean_topics(
         return
     print_table(
         console,
-        ["topic", "partition", "start", "removed", "segments", "size", "pinned"],
+        ["topic", "partition", "start", "removed", "segments", "size", "compacted", "pinned"],
         [
             (
                 its.topic,
@@ -250,11 +257,12 @@ def clean_topics(
                 f"{its.removed_records:,}",
                 f"{its.removed_segments:,}",
                 size_text(its.removed_bytes),
+                f"{its.compacted_records:,}",
                 size_text(its.pinned_bytes),
             )
             for its in done
         ],
-        numbers=("partition", "start", "removed", "segments", "size", "pinned"),
+        numbers=("partition", "start", "removed", "segments", "size", "compacted", "pinned"),
     )
 
 

@@ -29,7 +29,10 @@ _LOGGER = logging.getLogger("pystream.compat")
 DEFAULTS: dict[str, dict[str, Any]] = {
     "cleanup.policy": {"cleanup_policy": "delete"},
     "compression.type": {"compression": "none"},
+    "delete.retention.ms": {"delete_retention": config.DELETE_RETENTION},
     "message.timestamp.type": {"timestamp_type": "create_time"},
+    "min.cleanable.dirty.ratio": {"min_cleanable_ratio": config.MIN_CLEANABLE_RATIO},
+    "min.compaction.lag.ms": {"min_compaction_lag": "0s"},
     "retention.bytes": {"retention_bytes": None},
     "retention.ms": {"retention": None},
     "segment.bytes": {"segment_bytes": config.SEGMENT_BYTES},
@@ -51,15 +54,18 @@ IGNORED = frozenset(
 # A value that asks for nothing is taken.
 NOT_BUILT = {
     "segment.ms": "-1",
-    "delete.retention.ms": None,
-    "min.compaction.lag.ms": "0",
     "max.compaction.lag.ms": None,
-    "min.cleanable.dirty.ratio": None,
     "remote.storage.enable": "false",
     "local.retention.ms": "-2",
     "local.retention.bytes": "-2",
 }
 
+_POLICIES = {
+    "delete": "delete",
+    "compact": "compact",
+    "compact,delete": "compact,delete",
+    "delete,compact": "compact,delete",
+}
 _CODECS = {"none": "none", "uncompressed": "none", "producer": "none", "lz4": "lz4"}
 _STAMPS = {"CreateTime": "create_time", "LogAppendTime": "append_time"}
 
@@ -100,7 +106,13 @@ def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
             size = _whole(name, value)
             settings["retention_bytes"] = None if size == -1 else size
         elif name == "cleanup.policy":
-            settings["cleanup_policy"] = value
+            settings["cleanup_policy"] = _choice(name, value, _POLICIES)
+        elif name == "delete.retention.ms":
+            settings["delete_retention"] = timedelta(milliseconds=_whole(name, value))
+        elif name == "min.compaction.lag.ms":
+            settings["min_compaction_lag"] = timedelta(milliseconds=_whole(name, value))
+        elif name == "min.cleanable.dirty.ratio":
+            settings["min_cleanable_ratio"] = _part(name, value)
         elif name in IGNORED:
             _LOGGER.debug("topic configuration %s has no meaning for a log", name)
         elif name in NOT_BUILT:
@@ -115,8 +127,15 @@ def topic_configs(topic: Topic) -> dict[str, TopicConfig]:
     """Return a topic's configuration under Kafka's names."""
     stamps = {ours: theirs for theirs, ours in _STAMPS.items()}
     return {
-        "cleanup.policy": TopicConfig("delete", True),
+        "cleanup.policy": TopicConfig(topic.cleanup_policy, topic.cleanup_policy == "delete"),
         "compression.type": TopicConfig(topic.compression, topic.compression == "none"),
+        "delete.retention.ms": _milliseconds(
+            topic.delete_retention, config.parse_duration_us(config.DELETE_RETENTION)
+        ),
+        "min.cleanable.dirty.ratio": TopicConfig(
+            str(topic.min_cleanable_ratio), topic.min_cleanable_ratio == config.MIN_CLEANABLE_RATIO
+        ),
+        "min.compaction.lag.ms": _milliseconds(topic.min_compaction_lag, 0),
         "message.timestamp.type": TopicConfig(
             stamps[topic.timestamp_type], topic.timestamp_type == "create_time"
         ),
@@ -128,6 +147,18 @@ def topic_configs(topic: Topic) -> dict[str, TopicConfig]:
             str(topic.segment_bytes), topic.segment_bytes == config.SEGMENT_BYTES
         ),
     }
+
+
+def _milliseconds(value: timedelta, default_us: int) -> TopicConfig:
+    is_default = value == timedelta(microseconds=default_us)
+    return TopicConfig(str(value // timedelta(milliseconds=1)), is_default)
+
+
+def _part(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"{name} is {value!r}. Pass a number from 0 to 1.") from None
 
 
 def _limit(value: int | None) -> TopicConfig:

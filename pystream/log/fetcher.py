@@ -101,9 +101,7 @@ class Fetcher:
         # Reading a batch ahead costs next to nothing, unless it is verified for that.
         self._fetch_batches = 1 if self._is_skipping else config.FETCH_BATCHES
         # What was fetched and not handed out.
-        self.queue: BatchQueue[AssignedPartition, RecordBatch] = BatchQueue(
-            RecordBatch
-        )
+        self.queue: BatchQueue[AssignedPartition, RecordBatch] = BatchQueue(RecordBatch)
         self.metrics = FetchMetrics(self.queue)
         self._is_closed = False
         self._assigned: list[AssignedPartition] = []

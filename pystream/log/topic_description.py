@@ -14,10 +14,10 @@ from pystream.errors import ConfigError, LogError
 __all__ = [
     "TopicConfig",
     "TopicDescription",
-    "check_cleanup_policy",
     "check_cleanable_ratio",
-    "check_key_of_compacted",
+    "check_cleanup_policy",
     "check_compression",
+    "check_key_of_compacted",
     "check_topic_name",
     "parse_retention_us",
 ]

@@ -206,7 +206,7 @@ def test_alter_changes_settings_and_adds_partitions(filled: Path) -> None:
 
 def test_clean_removes_what_need_not_be_kept(filled: Path) -> None:
     assert succeed("clean", filled).split() == [
-        *("topic", "partition", "start", "removed", "segments", "size", "pinned")
+        *("topic", "partition", "start", "removed", "segments", "size", "compacted", "pinned")
     ]
     succeed("alter", filled, "orders", "--retention", "1us")
     end = ends_of(filled, "orders")[1].end

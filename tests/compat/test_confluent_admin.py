@@ -104,8 +104,12 @@ def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -
         assert isinstance(appended, ps.errors.NotSupportedError)
         wrong = changed("retention.ms", "soon", AlterConfigOpType.SET)
         assert code_of(wrong) == "INVALID_CONFIG"
-        compacted = changed("cleanup.policy", "compact", AlterConfigOpType.SET)
-        assert isinstance(compacted, ps.errors.NotSupportedError)
+        assert changed("cleanup.policy", "compact,delete", AlterConfigOpType.SET) is None
+        assert changed("delete.retention.ms", "1000", AlterConfigOpType.SET) is None
+        assert described()["cleanup.policy"] == "compact,delete"
+        assert described()["delete.retention.ms"] == "1000"
+        tiered = changed("max.compaction.lag.ms", "1", AlterConfigOpType.SET)
+        assert isinstance(tiered, ps.errors.NotSupportedError)
         whole = ConfigResource("topic", "t", set_config={"retention.ms": "1000"})
         assert admin.alter_configs([whole])[whole].result() is None
         assert described() == {"retention.ms": "1000"}

@@ -412,7 +412,14 @@ def test_admin_client_alters_topics_and_deletes_records(place: dict[str, Any]) -
         assert altered({"compression.type": "lz4", "retention.ms": ("DELETE", None)}) == "OK"
         assert described() == {"compression.type": "lz4"}
         assert altered({"retention.ms": "soon"}).startswith("InvalidConfigurationError")
-        assert altered({"cleanup.policy": "compact"}).startswith("UnsupportedVersionError")
+        assert altered({"cleanup.policy": "compact", "min.cleanable.dirty.ratio": 0.1}) == "OK"
+        assert described() == {
+            "compression.type": "lz4",
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.1",
+        }
+        assert altered({"cleanup.policy": "keep"}).startswith("InvalidConfigurationError")
+        assert altered({"max.compaction.lag.ms": 1}).startswith("UnsupportedVersionError")
         assert altered({"retention.ms": (AlterConfigOp.APPEND, 1)}).startswith("UnsupportedVersion")
         with pytest.raises(ValueError, match=r"no\.such"):
             altered({"no.such": 1})

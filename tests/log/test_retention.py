@@ -147,17 +147,6 @@ def test_settings_that_cannot_be_are_refused(
             log.create_topic("other", **wanted)  # type: ignore[arg-type]
 
 
-def test_compaction_is_refused_by_name(log: ps.Log) -> None:
-    for policy in ("compact", "compact,delete"):
-        with pytest.raises(errors.NotSupportedError, match="compaction is not built"):
-            log.create_topic("other", cleanup_policy=policy)
-        with pytest.raises(errors.NotSupportedError, match="compaction is not built"):
-            log.alter_topic("events", cleanup_policy=policy)
-    with pytest.raises(errors.ConfigError, match='Pass one of "delete"'):
-        log.alter_topic("events", cleanup_policy="keep")
-    assert log.alter_topic("events", cleanup_policy="delete").name == "events"
-
-
 def test_retention_stops_at_an_open_transaction(log: ps.Log) -> None:
     log.alter_topic("events", retention="1h")
     tomorrow_us = time.time_ns() // 1000 + 24 * HOUR_US

@@ -3,6 +3,7 @@
 from tests.mutations import (
     aggregate_rules,
     clock_rules,
+    compaction_rules,
     compat_rules,
     count_rules,
     group_rules,
@@ -59,7 +60,10 @@ GROUPS = {
         ),
     ),
     "log": Group(
-        log_rules.MUTATIONS + retention_rules.MUTATIONS + transaction_rules.MUTATIONS,
+        log_rules.MUTATIONS
+        + retention_rules.MUTATIONS
+        + compaction_rules.MUTATIONS
+        + transaction_rules.MUTATIONS,
         # Harnesses first: the cheap ones before the thorough ones.
         native_tests=(
             "storage_log_power_loss_test",

@@ -459,7 +459,8 @@ TEST_F(LogCompactionTest, ABackupHasTheGapsToo) {
   const std::string place = partition_directory(copy.path());
   std::filesystem::create_directories(place);
   partition_->backup(place, UINT64_MAX);
-  const auto restored = Log::open(copy.path())->open_partition(keyed_options());
+  const auto other = Log::open(copy.path());
+  const auto restored = other->open_partition(keyed_options());
   EXPECT_EQ(read_from(*restored, 0), read_from(*partition_, 0));
 }
 

@@ -1,0 +1,100 @@
+"""Compaction, broken one rule at a time."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Edit, Mutation
+
+COMPACTION = "native/storage/compaction.cpp"
+COMPACTED = "native/storage/compacted_segment.cpp"
+LATEST = "native/storage/latest_offsets.cpp"
+READER = "native/storage/partition_reader.cpp"
+PRODUCER = "native/storage/partition_producer.cpp"
+WALK = "native/storage/segment_walk.cpp"
+
+MUTATIONS = (
+    Mutation(
+        "compaction compares keys by a hash",
+        (
+            Edit(
+                LATEST,
+                "slot.hash == hash && std::string_view(keys_).substr(slot.at, slot.size) == key",
+                "(slot.hash & 63) == (hash & 63)",
+            ),
+        ),
+    ),
+    Mutation(
+        "compaction lets aborted records supersede others",
+        (
+            Edit(
+                COMPACTION,
+                "(entry.flags & kFlagControl) != 0 || is_aborted(entry) ||",
+                "(entry.flags & kFlagControl) != 0 ||",
+            ),
+        ),
+    ),
+    Mutation(
+        "compaction removes tombstones at once",
+        (
+            Edit(
+                COMPACTION,
+                "options_.now_us - part.first_compacted_us >= options_.delete_retention_us;",
+                "options_.now_us >= part.first_compacted_us;",
+            ),
+        ),
+    ),
+    Mutation(
+        "compaction removes the markers of transactions that have records left",
+        (
+            Edit(
+                COMPACTION,
+                "kept_transactions_.contains(entry.transaction_id) ? kAll : 0",
+                "kept_transactions_.empty() ? kAll : 0",
+            ),
+        ),
+    ),
+    Mutation(
+        "compaction goes beyond the last stable offset",
+        (
+            Edit(
+                COMPACTION,
+                "!facts.is_active && facts.end_offset <= stable &&",
+                "!facts.is_active &&",
+            ),
+        ),
+    ),
+    Mutation(
+        "a reader does not notice that segments were compacted",
+        (
+            Edit(
+                READER,
+                "if (!segment || changes == seen_changes) return false;",
+                "if (!segment || changes >= seen_changes) return false;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a compacted segment forgets its producers",
+        (
+            Edit(
+                PRODUCER,
+                "for (const CompactedProducer& known : segment.producers()) "
+                "producer.see_compacted(known);",
+                "segment.producers();",
+            ),
+        ),
+    ),
+    Mutation(
+        "what compaction removed reads as damage",
+        (
+            Edit(
+                WALK,
+                "const bool is_removed = is_compacted() && position == walk_position_;",
+                "const bool is_removed = is_compacted() && position < walk_position_;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a compacted segment gets its name before it is on the disk",
+        (Edit(COMPACTED, "  file_.sync_data();\n", ""),),
+    ),
+)
