@@ -283,9 +283,8 @@ void bind_partition(py::module_& module) {
             options.min_cleanable_ratio = min_cleanable_ratio;
             return self.compact(options);
           },
-          py::arg("key_columns"), py::kw_only(), py::arg("now_us"),
-          py::arg("delete_retention_us"), py::arg("min_compaction_lag_us") = 0,
-          py::arg("min_cleanable_ratio") = 0.0, Unlocked())
+          py::arg("key_columns"), py::kw_only(), py::arg("now_us"), py::arg("delete_retention_us"),
+          py::arg("min_compaction_lag_us") = 0, py::arg("min_cleanable_ratio") = 0.0, Unlocked())
       .def("set_segment_bytes", &Partition::set_segment_bytes, py::arg("bytes"))
       .def("pinned_bytes", &Partition::pinned_bytes, Unlocked())
       .def("sync", &Partition::sync, Unlocked())

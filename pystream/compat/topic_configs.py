@@ -68,6 +68,11 @@ _POLICIES = {
 }
 _CODECS = {"none": "none", "uncompressed": "none", "producer": "none", "lz4": "lz4"}
 _STAMPS = {"CreateTime": "create_time", "LogAppendTime": "append_time"}
+_CHOICES = {
+    "cleanup.policy": _POLICIES,
+    "compression.type": _CODECS,
+    "message.timestamp.type": _STAMPS,
+}
 
 
 class TopicConfig(NamedTuple):
@@ -90,29 +95,8 @@ def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, given in configs.items():
         value = str(given)
-        if name == "compression.type":
-            if value in ("gzip", "snappy", "zstd"):
-                raise NotSupportedError(f'compression.type "{value}" is not built. Use "lz4".')
-            settings["compression"] = _choice(name, value, _CODECS)
-        elif name == "message.timestamp.type":
-            settings["timestamp_type"] = _choice(name, value, _STAMPS)
-        elif name == "segment.bytes":
-            settings["segment_bytes"] = _whole(name, value)
-        elif name == "retention.ms":
-            milliseconds = _whole(name, value)
-            limit = None if milliseconds == -1 else timedelta(milliseconds=milliseconds)
-            settings["retention"] = limit
-        elif name == "retention.bytes":
-            size = _whole(name, value)
-            settings["retention_bytes"] = None if size == -1 else size
-        elif name == "cleanup.policy":
-            settings["cleanup_policy"] = _choice(name, value, _POLICIES)
-        elif name == "delete.retention.ms":
-            settings["delete_retention"] = timedelta(milliseconds=_whole(name, value))
-        elif name == "min.compaction.lag.ms":
-            settings["min_compaction_lag"] = timedelta(milliseconds=_whole(name, value))
-        elif name == "min.cleanable.dirty.ratio":
-            settings["min_cleanable_ratio"] = _part(name, value)
+        if name in DEFAULTS:
+            settings |= _translated(name, value)
         elif name in IGNORED:
             _LOGGER.debug("topic configuration %s has no meaning for a log", name)
         elif name in NOT_BUILT:
@@ -121,6 +105,21 @@ def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
         else:
             raise ConfigError(f"Unknown topic config name: {name}")
     return settings
+
+
+def _translated(name: str, value: str) -> dict[str, Any]:
+    """Return a setting that a log has."""
+    (ours,) = DEFAULTS[name]
+    if name == "compression.type" and value in ("gzip", "snappy", "zstd"):
+        raise NotSupportedError(f'compression.type "{value}" is not built. Use "lz4".')
+    if name in _CHOICES:
+        return {ours: _choice(name, value, _CHOICES[name])}
+    if name == "min.cleanable.dirty.ratio":
+        return {ours: _part(name, value)}
+    number = _whole(name, value)
+    if name in ("retention.ms", "retention.bytes") and number == -1:
+        return {ours: None}
+    return {ours: timedelta(milliseconds=number) if name.endswith(".ms") else number}
 
 
 def topic_configs(topic: Topic) -> dict[str, TopicConfig]:
