@@ -97,4 +97,14 @@ MUTATIONS = (
         "a compacted segment gets its name before it is on the disk",
         (Edit(COMPACTED, "  file_.sync_data();\n", ""),),
     ),
+    Mutation(
+        "compaction goes on before the name of a segment is on the disk",
+        (
+            Edit(
+                COMPACTED,
+                "checked(place_.files->sync_directory(place_.directory),",
+                "checked(0 * static_cast<int>(place_.directory.size()),",
+            ),
+        ),
+    ),
 )

@@ -14,6 +14,7 @@
 #include "storage/segment.hpp"
 #include "storage/verify.hpp"
 #include "torture.hpp"
+#include "volatile_disk.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -727,6 +728,119 @@ TEST(LogCompactionCrashTest, AnyCallOfACompactionMayFailAndTheNextOneGoesOn) {
       check(directory.path(), progress, options);
       if (::testing::Test::HasFailure()) return;
     }
+  }
+}
+
+// --- Power losses ---
+
+// A story that is appended, compacted and cut off, on a disk that keeps any mixture of what was not
+// synced. The record timestamp says which sentence a record is.
+class PowerLosses {
+ public:
+  explicit PowerLosses(uint64_t seed) : random_(seed) { start(); }
+
+  void run(int steps) {
+    for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
+      const uint64_t action = random_() % 100;
+      try {
+        if (action < 55) append();
+        if (action >= 55 && action < 75) partition_->end_segment();
+        if (action >= 75 && action < 90) compact();
+      } catch (const Error& error) {
+        EXPECT_TRUE(error.code() == ErrorCode::kStorage) << error.what();
+        lose_power();
+      }
+      disk_->observe();
+      if (action >= 90) lose_power();
+      check();
+    }
+  }
+
+ private:
+  void start() {
+    disk_->restart();
+    LogOptions options;
+    options.files = disk_;
+    options.sync_interval_us = 3'600'000'000;
+    log_ = Log::open(directory_.path(), options);
+    partition_ = log_->open_partition(keyed_options());
+    disk_->observe();
+  }
+
+  void append() {
+    const auto count = static_cast<int64_t>(1 + random_() % 8);
+    const std::vector<Row> all = story(told_ + count);
+    EncodedBatch batch = encode({all.begin() + told_, all.end()}, -1, told_);
+    const bool is_durable = random_() % 4 == 0;
+    const int64_t end = told_ + count;
+    attempted_ = end;
+    partition_->append(&batch, is_durable ? Acks::kDurable : Acks::kPublished);
+    told_ = end;
+    if (is_durable) durable_ = end;
+  }
+
+  // What is compacted is durable; what comes first is a sync of all.
+  void compact() {
+    if (random_() % 2 == 0) disk_->die_at_call(static_cast<int64_t>(1 + random_() % 30));
+    now_us_ += 100;
+    partition_->compact(at(now_us_, 150));
+  }
+
+  void lose_power() {
+    disk_->die();
+    partition_.reset();
+    log_.reset();
+    disk_->lose(directory_.path(), partition_directory(directory_.path()));
+    disk_->restart();
+    start();
+    int64_t last = 0;
+    for (const Row& row : read()) last = std::max(last, row.offset + 1);
+    EXPECT_GE(std::max(last, compacted_), durable_);
+    EXPECT_LE(last, std::max(told_, attempted_));
+    attempted_ = 0;
+    told_ = durable_ = std::max({last, durable_, compacted_});
+  }
+
+  // With the numbers of sentences for offsets.
+  std::vector<Row> read() {
+    std::vector<Row> rows;
+    const auto reader = partition_->reader(0);
+    while (const auto batch = reader->next()) {
+      const Array keys = decode_dictionary(batch->column(0));
+      const Array values = decode_dictionary(batch->column(1));
+      const Array times = decode_dictionary(batch->timestamps());
+      for (int64_t row = 0; row < batch->record_count(); ++row) {
+        Row found{times.data<int64_t>()[row] / 10, std::string(keys.view(row)), std::nullopt};
+        if (values.is_valid(row)) found.value = values.data<int64_t>()[row];
+        rows.push_back(found);
+      }
+    }
+    return rows;
+  }
+
+  void check() {
+    EXPECT_EQ(table_of(read()), table_of(story(told_)));
+    if (partition_->ends().durable_offset == partition_->ends().log_end_offset) compacted_ = told_;
+  }
+
+  std::mt19937_64 random_;
+  const TemporaryDirectory directory_{Medium::kMemory};
+  std::shared_ptr<VolatileDisk> disk_ = std::make_shared<VolatileDisk>(&random_);
+  std::shared_ptr<Log> log_;
+  std::shared_ptr<Partition> partition_;
+  int64_t told_ = 0;
+  int64_t attempted_ = 0;  // what failed may be there
+  int64_t durable_ = 0;
+  int64_t compacted_ = 0;  // all below was durable at some moment
+  int64_t now_us_ = 1'000;
+};
+
+TEST(LogCompactionCrashTest, PowerLossesLoseNoKeyAndBringNoneBack) {
+  for (Torture torture(150); torture.goes_on(); torture.count()) {
+    const uint64_t seed = torture.next_seed();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    PowerLosses(seed).run(60);
+    if (::testing::Test::HasFailure()) return;
   }
 }
 

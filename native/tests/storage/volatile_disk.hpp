@@ -8,7 +8,8 @@
 // * After a sync that failed, the kernel forgets that there was anything to write: what it should
 //   have synced stays at risk whatever is synced later, until it is written again.
 // * Sectors of mapped pages (control, order) are of any version since the last sync.
-// * New names are there, up to one of them, in the order in which they were made.
+// * New names are there, up to one of them, in the order in which they were made. A name that was
+//   taken from another file is that one's again.
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,7 +31,7 @@ class VolatileDisk : public FileLayer {
 
   int64_t pwritev(int fd, const iovec* parts, int count, int64_t position) override {
     std::lock_guard guard(mutex_);
-    if (is_dead_) return -EIO;
+    if (is_dead()) return -EIO;
     File& file = file_of(fd);
     int64_t length = 0;
     for (int i = 0; i < count; ++i) length += static_cast<int64_t>(parts[i].iov_len);
@@ -50,7 +51,7 @@ class VolatileDisk : public FileLayer {
   }
   int sync_data(int fd) override {
     std::lock_guard guard(mutex_);
-    if (is_dead_) return -EIO;
+    if (is_dead()) return -EIO;
     ++syncs;
     File& file = file_of(fd);
     if (std::exchange(fails_next_sync_, false)) {
@@ -67,14 +68,25 @@ class VolatileDisk : public FileLayer {
   }
   int sync_directory(const std::string& directory) override {
     std::lock_guard guard(mutex_);
-    if (is_dead_) return -EIO;
-    std::erase_if(renames_, [&](const std::string& to) { return to.starts_with(directory + "/"); });
+    if (is_dead()) return -EIO;
+    std::erase_if(renames_, [&](const Rename& name) {
+      const bool is_there = name.to.starts_with(directory + "/");
+      if (is_there && !name.replaced.empty()) std::filesystem::remove(name.replaced);
+      return is_there;
+    });
     return 0;
   }
   int rename(const std::string& from, const std::string& to) override {
     std::lock_guard guard(mutex_);
-    if (is_dead_) return -EIO;
-    if (to.ends_with(".seg")) renames_.push_back(to);
+    if (is_dead()) return -EIO;
+    if (to.ends_with(".seg")) {
+      Rename name{to, ""};
+      if (std::filesystem::exists(to)) {
+        name.replaced = to + ".replaced" + std::to_string(++replaced_);
+        std::filesystem::create_hard_link(to, name.replaced);
+      }
+      renames_.push_back(name);
+    }
     return FileLayer::rename(from, to);
   }
   int map_shared(int fd, size_t length, bool writable, void** out) override {
@@ -99,7 +111,11 @@ class VolatileDisk : public FileLayer {
   void restart() {
     ++boot_[0];
     is_dead_ = false;
+    calls_left_ = 0;
     files_.clear();
+    for (const Rename& name : renames_) {
+      if (!name.replaced.empty()) std::filesystem::remove(name.replaced);
+    }
     renames_.clear();
     forget_pages();
   }
@@ -112,6 +128,8 @@ class VolatileDisk : public FileLayer {
     observe_pages();
   }
 
+  // As die(), at the call of that number from now on.
+  void die_at_call(int64_t number) { calls_left_ = number; }
   // From now on nothing reaches the disk any more.
   void die() {
     observe();
@@ -139,7 +157,14 @@ class VolatileDisk : public FileLayer {
     }
     if (!renames_.empty() && draw(3) == 0) {
       const size_t kept = draw(renames_.size());
-      for (size_t i = kept; i < renames_.size(); ++i) std::filesystem::remove(renames_[i]);
+      for (size_t i = renames_.size(); i-- > kept;) {
+        if (renames_[i].replaced.empty()) {
+          std::filesystem::remove(renames_[i].to);
+        } else {
+          std::filesystem::rename(renames_[i].replaced, renames_[i].to);
+        }
+      }
+      renames_.resize(kept);
     }
   }
 
@@ -153,6 +178,10 @@ class VolatileDisk : public FileLayer {
     std::map<int64_t, std::string> synced;  // of the sectors in `versions`
     std::map<int64_t, std::vector<std::string>> versions;
     std::set<int64_t> forgotten;  // sectors whose sync failed
+  };
+  struct Rename {
+    std::string to;
+    std::string replaced;  // another name of the file that had it; empty: none
   };
   struct Page {
     uint64_t inode;
@@ -170,6 +199,13 @@ class VolatileDisk : public FileLayer {
     struct stat status;
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
     return status.st_ino;
+  }
+  bool is_dead() {
+    if (calls_left_ > 0 && --calls_left_ == 0) {
+      observe_pages();
+      is_dead_ = true;
+    }
+    return is_dead_;
   }
   File& file_of(int fd) { return files_[inode(fd)]; }
   std::string read_sector(int fd, int64_t sector) {
@@ -230,7 +266,9 @@ class VolatileDisk : public FileLayer {
   int kept_ = 0;  // percent of the sectors that hold their newest content
   std::map<uint64_t, File> files_;
   std::vector<Page> pages_;
-  std::vector<std::string> renames_;
+  std::vector<Rename> renames_;
+  int replaced_ = 0;
+  int64_t calls_left_ = 0;
   std::vector<std::string> stale_;
 };
 
