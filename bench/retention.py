@@ -103,7 +103,8 @@ def speed(who: str, count: int, begin: float) -> dict[str, Any]:
     return {"who": who, "bytes": count, "seconds": round(seconds, 2), "mb_per_s": rate}
 
 
-def _run(role: Any, arguments: tuple[Any, ...], results: Any) -> None:
+def run_role(role: Any, arguments: tuple[Any, ...], results: Any) -> None:
+    """Put what a role says; its last argument lets the others end."""
     try:
         results.put(role(*arguments))
     except BaseException as error:
@@ -128,7 +129,7 @@ def run(directory: str, size: int, keep: int, segment: int, readers: int) -> lis
         (clean, (directory, is_over)),
         (append, (directory, size, is_over)),
     ]
-    processes = [context.Process(target=_run, args=(*role, results)) for role in roles]
+    processes = [context.Process(target=run_role, args=(*role, results)) for role in roles]
     for process in processes:
         process.start()
     said = [results.get(timeout=3_600) for _ in processes]

@@ -18,7 +18,7 @@ MUTATIONS = (
             Edit(
                 LATEST,
                 "slot.hash == hash && std::string_view(keys_).substr(slot.at, slot.size) == key",
-                "(slot.hash & 63) == (hash & 63)",
+                "(slot.hash & 15) == (hash & 15) && slot.size == key.size()",
             ),
         ),
     ),
@@ -57,8 +57,8 @@ MUTATIONS = (
         (
             Edit(
                 COMPACTION,
-                "!facts.is_active && facts.end_offset <= stable &&",
-                "!facts.is_active &&",
+                "facts.end_offset <= stable &&",
+                "facts.end_offset <= stable + (int64_t{1} << 60) &&",
             ),
         ),
     ),

@@ -310,33 +310,64 @@ TEST_F(LogCompactionTest, ViewsOfTheOldSegmentStayValid) {
 }
 
 TEST_F(LogCompactionTest, AProducerWithANameKnowsItsSequencesWhenItsRecordsAreGone) {
+  const auto append_as = [&](int64_t id, int32_t epoch, const std::string& key, int64_t sequence) {
+    EncodedBatch batch = encode({{end(), key, sequence}}, -1, sequence);
+    BatchHeader header;
+    std::memcpy(&header, batch.head.data(), sizeof(header));
+    header.producer_id = id;
+    header.producer_epoch = epoch;
+    std::memcpy(batch.head.data(), &header, sizeof(header));
+    partition_->append(&batch, Acks::kPublished);
+  };
   ProducerIdentity identity;
   identity.id = kProducer;
   identity.name = "loader";
-  append("a", 1);
-  append("a", 2);
+  append_as(kProducer, 0, "a", 0);
+  append_as(kProducer, 1, "a", 7);  // a newer one of the name
+  append_as(1, 0, "a", 0);
   seal();
-  append("x", 0);
+  append_as(1, 0, "x", 1);
   partition_->compact(at(100));
-  EncodedBatch other = encode({{3, "a", 3}}, -1, 0);  // supersedes what is left, by another one
+  EXPECT_EQ(read_from(*partition_, 0), (std::vector<Row>{{2, "a", 0}, {3, "x", 1}}));
+  EXPECT_EQ(partition_->open_producer(identity, {0, 1, -1, -1})->last_sequence(), 7);
+  append_as(1, 0, "a", 2);
+  seal();
+  append_as(1, 0, "y", 3);
+  partition_->compact(at(200));  // the first segment again
+  EXPECT_EQ(read_from(*partition_, 0), (std::vector<Row>{{3, "x", 1}, {4, "a", 2}, {5, "y", 3}}));
+  EXPECT_EQ(partition_->open_producer(identity, {0, 1, -1, -1})->last_sequence(), 7);
+  expect_clean(directory_.path());
+}
+
+TEST_F(LogCompactionTest, AnIdleProducerIsFencedByRecordsThatAreGone) {
+  append("a", 1);
+  ProducerIdentity identity;
+  identity.id = kProducer;
+  identity.name = "loader";
+  const auto idle = partition_->open_producer(identity, {0, 1, -1, -1});
+  EncodedBatch newer = encode({{1, "a", 2}}, -1, 1);
   BatchHeader header;
+  std::memcpy(&header, newer.head.data(), sizeof(header));
+  header.producer_epoch = 1;
+  std::memcpy(newer.head.data(), &header, sizeof(header));
+  partition_->append(&newer, Acks::kPublished);
+  EncodedBatch other = encode({{2, "a", 3}}, -1, 0);
   std::memcpy(&header, other.head.data(), sizeof(header));
   header.producer_id = 1;
   std::memcpy(other.head.data(), &header, sizeof(header));
   partition_->append(&other, Acks::kPublished);
   seal();
-  append("y", 0);
-  partition_->compact(at(200));
-  EXPECT_EQ(read_from(*partition_, 0), (std::vector<Row>{{2, "x", 0}, {3, "a", 3}, {4, "y", 0}}));
-  // The one that was never removed has the sequence 2; its last one was removed.
-  EXPECT_EQ(partition_->open_producer(identity, {0, 1, -1, -1})->last_sequence(), 3);
-  partition_->delete_records(2);
-  const auto known = partition_->open_producer(identity, {0, 1, -1, -1});
-  EXPECT_EQ(known->last_sequence(), 3);
-  expect_clean(directory_.path());
+  other = encode({{3, "x", 4}}, -1, 1);
+  std::memcpy(other.head.data(), &header, sizeof(header));
+  partition_->append(&other, Acks::kPublished);
+  partition_->compact(at(100));
+  EXPECT_EQ(read_from(*partition_, 0).size(), 2u);
+  EncodedBatch late = encode({{4, "b", 5}}, -1, 9);
+  expect_error(ErrorCode::kFenced, "is fenced",
+               [&] { partition_->append(&late, Acks::kPublished, idle.get()); });
 }
 
-TEST_F(LogCompactionTest, ASegmentOfWhichNothingIsLeftIsStepppedOver) {
+TEST_F(LogCompactionTest, ASegmentOfWhichNothingIsLeftIsSteppedOver) {
   for (int round = 0; round < 3; ++round) {
     append("a", round);
     append("b", round);

@@ -9,7 +9,7 @@
 //   have synced stays at risk whatever is synced later, until it is written again.
 // * Sectors of mapped pages (control, order) are of any version since the last sync.
 // * New names are there, up to one of them, in the order in which they were made. A name that was
-//   taken from another file is that one's again.
+//   taken from another file may be that one's again, each by itself.
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -165,6 +165,14 @@ class VolatileDisk : public FileLayer {
         }
       }
       renames_.resize(kept);
+    }
+    // Names that were another file's keep no order among each other.
+    std::set<std::string> later;
+    for (auto name = renames_.rbegin(); name != renames_.rend(); ++name) {
+      const bool is_last = later.insert(name->to).second;
+      if (!is_last || name->replaced.empty() || draw(2) != 0) continue;
+      std::filesystem::rename(name->replaced, name->to);
+      name->replaced.clear();
     }
   }
 
