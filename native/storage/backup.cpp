@@ -29,7 +29,24 @@ struct CutEnd {
   int64_t position = 0;
   int64_t data_end_offset = 0;
   int64_t log_end_offset = 0;
+  uint64_t salt = 0;         // of that segment; 0: not looked at
+  bool is_outdated = false;  // by a compaction: nobody knows
 };
+
+// Whether a compaction that began behind the cut may have removed records of this file, for ones
+// that are not in the backup. `salt`, unless it is 0, is that of the file that was looked at
+// before.
+bool is_outdated(const State& state, const CutEnd& end, const std::string& copy, uint64_t salt) {
+  const File file = File::open(state.place->files, copy, O_RDONLY);
+  SegmentHeader header;
+  std::vector<uint8_t> bytes(sizeof(header));
+  if (!file.read(bytes, 0)) return false;  // damaged, and kept as it is
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (header.magic != kSegmentMagic) return false;
+  const bool is_compacted = (header.incompatible_features & kFeatureCompacted) != 0;
+  const bool is_other = salt != 0 && header.salt != salt;
+  return is_other || (is_compacted && header.compared_end_offset > end.log_end_offset);
+}
 
 // The end of what a segment has below the cut; nullopt when that is nothing. `next_base` is that of
 // the segment behind it, or the end of the data.
@@ -38,6 +55,12 @@ std::optional<CutEnd> end_in_segment(State& state, int64_t base, int64_t next_ba
   const auto segment = state.segments->try_get(base);
   // A file with a damaged header may hold records from below the cut, and is kept as it is.
   if (!segment) return CutEnd{base, kWholeFile, next_base, next_base};
+  // What is gone from it may have been behind the cut, or before.
+  if (segment->is_compacted() && segment->header().last_append_sequence >= cut) {
+    CutEnd outdated;
+    outdated.is_outdated = true;
+    return outdated;
+  }
   const WalkLimit limit = state.walk_limit(*segment, published);
   while (segment->extend_index(limit, INT64_MAX)) {
   }
@@ -52,11 +75,7 @@ std::optional<CutEnd> end_in_segment(State& state, int64_t base, int64_t next_ba
     end = {base, entry.position, entry.base_offset, entry.base_offset};
   }
   if (kept == 0 && index.count() > 0) return std::nullopt;
-  if (kept < index.count() && segment->is_compacted()) {
-    throw Error(ErrorCode::kLog,
-                state.place->name() + " was compacted while it was copied. Back it up again.",
-                {{"path", segment->path()}});
-  }
+  end.salt = segment->header().salt;
   return end;
 }
 
@@ -76,14 +95,15 @@ CutEnd find_end(State& state, const std::vector<int64_t>& bases, const Published
 }
 
 // The whole file, as a link where that is possible and `may_link`.
-void keep_segment(State& state, int64_t base, const std::string& directory, bool may_link,
+// False when retention has just removed it.
+bool keep_segment(State& state, int64_t base, const std::string& directory, bool may_link,
                   BackupResult* result) {
   FileLayer& files = *state.place->files;
   const std::string from = state.place->segment_path(base);
   const std::string to = directory + "/" + segment_name(base);
   const File source = File::open_if_exists(state.place->files, from, O_RDONLY);
   if (!source.is_open() && base < state.control.words().log_start_offset.load()) {
-    return;  // retention has just removed it
+    return false;
   }
   if (!source.is_open()) throw_storage_error("cannot open", from, ENOENT);
   const int64_t size = source.size();
@@ -91,7 +111,7 @@ void keep_segment(State& state, int64_t base, const std::string& directory, bool
     const int linked = files.link(from, to);
     if (linked == 0) {
       result->linked_bytes += size;
-      return;
+      return true;
     }
     const bool is_unable =
         linked == -EXDEV || linked == -EPERM || linked == -EMLINK || linked == -EOPNOTSUPP;
@@ -102,6 +122,7 @@ void keep_segment(State& state, int64_t base, const std::string& directory, bool
   target.copy_from(source, size);
   target.sync_data();
   result->copied_bytes += size;
+  return true;
 }
 
 // The first `end` bytes of a segment, with zeros behind.
@@ -163,12 +184,23 @@ BackupResult Partition::backup(const std::string& directory, uint64_t cut) {
   const CutEnd end = find_end(state, bases, published, cut);
   BackupResult result;
   result.log_end_offset = end.log_end_offset;
+  result.is_outdated = end.is_outdated;
+  if (result.is_outdated) return result;
   // From the last one back. A compaction, which goes the other way, takes a tombstone or a marker
   // only after the records that it is about: so what is in the backup has both, or neither.
-  if (end.base_offset != kNoSegment) copy_segment(state, end, directory, &result);
-  for (auto base = bases.rbegin(); base != bases.rend(); ++base) {
-    if (*base < end.base_offset) keep_segment(state, *base, directory, may_link, &result);
+  const auto look = [&](int64_t base, uint64_t salt) {
+    const std::string copy = directory + "/" + segment_name(base);
+    if (is_outdated(state, end, copy, salt)) result.is_outdated = true;
+  };
+  if (end.base_offset != kNoSegment) {
+    copy_segment(state, end, directory, &result);
+    look(end.base_offset, end.salt);
   }
+  for (auto base = bases.rbegin(); base != bases.rend() && !result.is_outdated; ++base) {
+    if (*base >= end.base_offset) continue;
+    if (keep_segment(state, *base, directory, may_link, &result)) look(*base, 0);
+  }
+  if (result.is_outdated) return result;
   write_control(state, end, directory);
   checked(state.place->files->sync_directory(directory), "cannot sync the directory", directory);
   return result;

@@ -209,6 +209,7 @@ std::vector<CompactedProducer> CompactedSegment::producers() {
 int64_t CompactedSegment::finish(const Facts& facts) {
   header_.incompatible_features |= kFeatureCompacted;
   header_.compacted_end_offset = facts.end_offset;
+  header_.compared_end_offset = std::max(facts.compared_end_offset, header_.compared_end_offset);
   header_.compacted_end_position = position_;
   header_.first_compacted_us = facts.first_compacted_us;
   header_.tombstone_count = static_cast<uint64_t>(facts.tombstones);

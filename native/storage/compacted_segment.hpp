@@ -40,6 +40,7 @@ class CompactedSegment {
     int64_t end_offset = 0;
     int64_t first_compacted_us = 0;
     int64_t tombstones = 0;
+    int64_t compared_end_offset = 0;
   };
   // Writes the rest, and syncs the file; returns its size.
   int64_t finish(const Facts& facts);

@@ -69,15 +69,18 @@ class Compaction {
       : state_(state), options_(options), log_start_(state.ends().log_start_offset) {}
 
   CompactionResult run() {
-    published_ = state_.read_published();
-    if (published_.segment_base_offset == kNoSegment) return result_;
     find_parts();
     if (parts_.empty() || !is_due()) return result_;
+    // Behind the look at the parts: in what was published before, one of them may not be sealed.
+    published_ = state_.read_published();
     state_.require_durable(published_.segment_base_offset);
     follow_transactions();
     for (size_t begin = first_dirty();;) {
       const size_t end = map_keys(begin);
-      for (size_t i = 0; i < end; ++i) compact_part(&parts_[i]);
+      for (size_t i = 0; i < end; ++i) {
+        if (is_stopped()) return result_;
+        compact_part(&parts_[i]);
+      }
       kept_transactions_.clear();
       latest_ = LatestOffsets();
       if (end == parts_.size()) return result_;
@@ -100,6 +103,10 @@ class Compaction {
     int64_t removed = 0;
     int64_t tombstones = 0;
   };
+
+  bool is_stopped() const {
+    return state_.log->is_compaction_stopped.load(std::memory_order_acquire);
+  }
 
   void find_parts() {
     const int64_t stable = state_.last_stable_offset();
@@ -182,7 +189,8 @@ class Compaction {
   // Enters the keys of the parts from `begin` on, until there are enough; returns the part behind.
   size_t map_keys(size_t begin) {
     for (size_t i = begin; i < parts_.size(); ++i) {
-      if (i > begin && latest_.bytes() >= options_.most_key_bytes) return i;
+      const bool is_full = latest_.bytes() >= options_.most_key_bytes;
+      if (i > begin && (is_full || is_stopped())) return i;
       const auto segment = open(parts_[i]);
       for (int64_t at = 0; at < segment->index().count(); ++at) {
         const BatchEntry& entry = segment->index().at(at);
@@ -279,7 +287,8 @@ class Compaction {
     }
     const int64_t first_us = part->is_compacted ? part->first_compacted_us : options_.now_us;
     const int64_t end = state_.walk_limit(segment, published_).offset;
-    const int64_t size = fresh.finish({end, first_us, choice.tombstones});
+    const int64_t size =
+        fresh.finish({end, first_us, choice.tombstones, published_.log_end_offset});
     fresh.take_place();
     changes.fetch_add(1, std::memory_order_seq_cst);
     state_.read_published();  // lets go of the old one here

@@ -54,8 +54,9 @@ struct SegmentHeader {
   uint64_t tombstone_count;
   uint32_t producer_count;
   uint32_t producers_crc;
+  int64_t compared_end_offset;  // where the log ended then: no record behind made one of here go
 };
-static_assert(sizeof(SegmentHeader) == 152);
+static_assert(sizeof(SegmentHeader) == 160);
 
 // What the batches that were ever in a compacted segment say of a producer.
 struct CompactedProducer {

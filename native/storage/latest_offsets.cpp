@@ -20,7 +20,7 @@ void LatestOffsets::put(std::string_view key, int64_t offset) {
   const uint64_t hash = xxhash64(key);
   Slot* slot = &slots_[slot_of(hash, key)];
   if (slot->offset >= 0) {
-    slot->offset = offset;
+    slot->offset = std::max(slot->offset, offset);
     return;
   }
   if (4 * (used_ + 1) > 3 * slots_.size()) {

@@ -18,7 +18,7 @@ class LatestOffsets {
  public:
   LatestOffsets() : slots_(kFirstSlots) {}
 
-  // Offsets of a key only rise.
+  // The largest offset of a key stays.
   void put(std::string_view key, int64_t offset);
   // -1 for a key that was never put.
   int64_t find(std::string_view key) const;

@@ -224,6 +224,10 @@ void Log::close() {
 
 bool Log::is_closed() const { return state_->shared->is_closed.load(std::memory_order_acquire); }
 
+void Log::stop_compactions() {
+  state_->shared->is_compaction_stopped.store(true, std::memory_order_release);
+}
+
 int64_t Log::clock_us() const { return state_->shared->clock_us(); }
 
 const std::string& Log::directory() const { return state_->shared->directory; }

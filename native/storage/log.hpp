@@ -141,6 +141,9 @@ struct BackupResult {
   int64_t log_end_offset = 0;
   int64_t linked_bytes = 0;  // of segments that both logs share on disk
   int64_t copied_bytes = 0;
+  // A compaction that began behind the cut may have removed records for others that are not in the
+  // backup: it is to be made again, with a new cut.
+  bool is_outdated = false;
 };
 
 class Log;
@@ -351,6 +354,9 @@ class Log : public std::enable_shared_from_this<Log> {
   // partitions throw kClosed; existing batches stay valid. Idempotent.
   void close();
   bool is_closed() const;
+  // Compactions that are under way end behind the segment that they are at, and no other begins:
+  // the log is about to be closed.
+  void stop_compactions();
   // What an append now would take for its append time; microseconds since 1970.
   int64_t clock_us() const;
   const std::string& directory() const;

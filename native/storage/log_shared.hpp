@@ -28,6 +28,7 @@ struct LogShared {
   OrderFile order;
   const uint64_t fork_generation = storage::fork_generation();
   std::atomic<bool> is_closed{false};
+  std::atomic<bool> is_compaction_stopped{false};
   SyncThread sync_thread;
   const std::shared_ptr<TailThread> tail_thread;  // watches may outlive the log
 

@@ -59,6 +59,7 @@ std::optional<std::string> check_segment_header(const SegmentHeader& header) {
   if ((header.incompatible_features & kFeatureCompacted) == 0) return std::nullopt;
   const bool is_sound =
       header.compacted_end_offset >= header.base_offset &&
+      header.compared_end_offset >= header.compacted_end_offset &&
       header.compacted_end_position >= header.data_offset &&
       header.compacted_end_position % kBatchAlignment == 0 &&
       header.producer_count <= kMaxCompactedProducers &&

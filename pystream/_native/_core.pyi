@@ -388,6 +388,9 @@ class BackupResult:
     def linked_bytes(self) -> int: ...
     @property
     def copied_bytes(self) -> int: ...
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a compaction came in between, so that it must be made again."""
 
 @final
 class RecoveryReport:
@@ -477,6 +480,8 @@ class Log:
         """Return a watch for waiting in an event loop."""
 
     def close(self) -> None: ...
+    def stop_compactions(self) -> None:
+        """End compactions behind the segment that they are at; none begins any more."""
     @property
     def is_closed(self) -> bool: ...
     @property

@@ -65,7 +65,8 @@ void bind_results(py::module_& module) {
   py::class_<storage::BackupResult>(module, "BackupResult")
       .def_readonly("log_end_offset", &storage::BackupResult::log_end_offset)
       .def_readonly("linked_bytes", &storage::BackupResult::linked_bytes)
-      .def_readonly("copied_bytes", &storage::BackupResult::copied_bytes);
+      .def_readonly("copied_bytes", &storage::BackupResult::copied_bytes)
+      .def_readonly("is_outdated", &storage::BackupResult::is_outdated);
   py::class_<storage::RecoveryReport>(module, "RecoveryReport")
       .def_property_readonly("kind",
                              [](const storage::RecoveryReport& self) {
@@ -156,6 +157,7 @@ void bind_log(py::module_& module) {
            py::arg("watch") = nullptr, py::arg("interrupts") = 0)
       .def("tail_watch", &storage::Log::tail_watch, Unlocked())
       .def("close", &storage::Log::close, Unlocked())
+      .def("stop_compactions", &storage::Log::stop_compactions)
       .def_property_readonly("is_closed", &storage::Log::is_closed)
       .def_property_readonly("directory", &storage::Log::directory);
 }

@@ -9,13 +9,21 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pystream import config
 from pystream._native import Schema
-from pystream.errors import ConfigError, LogError, StorageError, StreamError
+from pystream.errors import (
+    ConfigError,
+    LogError,
+    RequestTimeoutError,
+    StorageError,
+    StreamError,
+)
 from pystream.log.catalog_database import copy_database
 from pystream.log.catalog_errors import translated
 from pystream.log.catalog_format import check_catalog_version, upgrade
 from pystream.log.catalog_topics import remove_topic, topics_in
 from pystream.log.directory import sync_path
+from pystream.log.retention import retention_lock
 from pystream.log.topic_file import write_topic_file
 from pystream.log.transaction_rows import OPEN, all_transactions
 
@@ -31,6 +39,7 @@ __all__ = ["Backup", "back_up"]
 # The catalog's copy until all else is there: a log with this file in it is refused.
 _UNFINISHED = "backup.unfinished"
 _CUTS_MAX = 1000
+_ATTEMPTS = 10  # each ends because a compaction began behind the cut
 
 
 class Backup(NamedTuple):
@@ -66,8 +75,8 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
     is_made = _prepare(log.directory, target)
     unfinished = os.path.join(target, _UNFINISHED)
     try:
-        cut, found = _take_cut(log, unfinished)
-        result = _copy_topics(log, target, unfinished, cut, found)
+        with _without_compaction(log):
+            result = _copy(log, target, unfinished)
         with _storage_errors(target):
             sync_path(os.path.join(target, "topics"))
             sync_path(unfinished)
@@ -78,6 +87,35 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
         _remove(target, is_made=is_made)
         raise
     return result
+
+
+@contextlib.contextmanager
+def _without_compaction(log: Log) -> Iterator[None]:
+    """Hold up whoever would compact, if that is possible: else the copy may be made in vain."""
+    if log.is_read_only:
+        yield
+        return
+    lock = retention_lock(log.directory)
+    try:
+        with contextlib.suppress(RequestTimeoutError):  # one that takes long began before the cut
+            lock.acquire(config.parse_duration_us(config.LOCK_TIMEOUT))
+        yield
+    finally:
+        lock.close()
+
+
+def _copy(log: Log, target: str, catalog: str) -> Backup:
+    """Copy all but the names that make it a log; again, when a compaction began in between."""
+    for _ in range(_ATTEMPTS):
+        cut, found = _take_cut(log, catalog)
+        result = _copy_topics(log, target, catalog, cut, found)
+        if result is not None:
+            return result
+        _remove(target, is_made=False)
+    raise LogError(
+        f"a backup of {log.directory} was overtaken by compactions, {_ATTEMPTS} times. Open the "
+        "log for writing, so that it can hold them up."
+    )
 
 
 def _take_cut(log: Log, path: str) -> tuple[int, dict[bytes, list[Partition]]]:
@@ -126,7 +164,8 @@ def _is_whole(log: Log, path: str, found: Mapping[bytes, list[Partition]]) -> bo
 
 def _copy_topics(
     log: Log, target: str, catalog: str, cut: int, found: Mapping[bytes, list[Partition]]
-) -> Backup:
+) -> Backup | None:
+    """Copy the topics; None when a compaction came in between."""
     with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
         topics = topics_in(connection)
         linked = copied = count = kept = 0
@@ -138,6 +177,8 @@ def _copy_topics(
                     with _storage_errors(place):
                         os.makedirs(os.path.join(place, str(number)))
                     part = partition.backup(os.path.join(place, str(number)), cut)
+                    if part.is_outdated:
+                        return None
                     linked += part.linked_bytes
                     copied += part.copied_bytes
                     count += 1

@@ -89,6 +89,8 @@ class OpenLog:
         StorageError
             If a sync fails. It names every partition whose records that may cost.
         """
+        if self._native is not None:
+            self._native.stop_compactions()  # which may take long
         self._upkeep.stop()
         with self._mutex:
             if self._is_closed:

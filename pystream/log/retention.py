@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pystream import _native
 from pystream import config as settings
-from pystream.errors import ConfigError, UnknownTopicError
+from pystream.errors import ClosedError, ConfigError, StreamError
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.offsets import check_whole
 from pystream.log.pinned import pinned_bytes
@@ -125,8 +125,9 @@ def look_after(
 ) -> list[RemovedRecords]:
     """Remove what topics need not keep; the caller has the lock.
 
-    Partitions of topics that are deleted meanwhile are left out. What is pinned is not looked for:
-    the maps of all processes of the machine are long.
+    Partitions of topics that are deleted meanwhile are left out. One that fails costs no other:
+    the first error is raised when all were looked at. What is pinned is not looked for: the maps
+    of all processes of the machine are long.
 
     Parameters
     ----------
@@ -135,6 +136,7 @@ def look_after(
     """
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     done = []
+    failure: StreamError | None = None
     for topic in topics:
         if not topic.description.config.needs_upkeep:
             continue
@@ -144,9 +146,20 @@ def look_after(
                 if topic.description.config.is_compacted:
                     removed = _compact(topic, number, removed, now_us, at_once=at_once)
                 done.append(removed)
-            except UnknownTopicError:
-                break
+            except ClosedError:
+                raise
+            except StreamError as error:
+                if not _exists(log, topic):
+                    break
+                failure = failure or error
+    if failure is not None:
+        raise failure
     return done
+
+
+def _exists(log: LogTopics, topic: Topic) -> bool:
+    found = log.topic_if_exists(topic.name)
+    return found is not None and found.description.id == topic.description.id
 
 
 def _compact(
