@@ -15,7 +15,7 @@ def batches_of(log: ps.Log, topic: str, partition: int) -> list[RecordBatch]:
     reader = native.reader(start)
     batches = []
     while (stored := reader.next()) is not None:
-        batches.append(RecordBatch.from_stored(stored, max(0, start - stored.base_offset)))
+        batches.append(RecordBatch.from_stored(stored, stored.row_from(start)))
     return batches
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.oracle.compaction import CompactedModel, Stored
+
 Row = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """What takes an offset and is shown to no reader: an aborted record, or a marker."""
+    """What takes an offset and is shown to no reader: an aborted record, a marker, or a gap."""
 
-    row: Row | None  # None: a marker
+    row: Row | None  # None: a marker, or what compaction removed
 
     @property
     def is_marker(self) -> bool:
@@ -36,6 +38,8 @@ class TopicModel:
     columns: list[str]
     partitions: list[list[Row | Hidden]]
     starts: list[int] = field(default_factory=list)
+    # When a record was compacted first, by partition and offset.
+    compacted: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.starts += [0] * (len(self.partitions) - len(self.starts))
@@ -114,6 +118,48 @@ class LogModel:
         topic.starts[partition] = max(topic.starts[partition], offset)
         return topic.starts[partition]
 
+    def compact(self, name: str, key: str, *, now: int, delete_retention: int) -> None:
+        """Keep the last record of each key, but leave the last one of each partition alone.
+
+        >>> log = LogModel()
+        >>> log.create("clicks", ["page", "count"], 1)
+        >>> rows = [{"page": page, "count": i} for i, page in enumerate("abaa")]
+        >>> log.append("clicks", 0, rows)
+        0
+        >>> log.compact("clicks", "page", now=0, delete_retention=1)
+        >>> [row["count"] for row in log.read("clicks", 0, 0)]
+        [1, 2, 3]
+        """
+        topic = self._topic(name)
+        aborted = 0
+        for number, records in enumerate(topic.partitions):
+            stored = []
+            for offset in range(topic.starts[number], len(records)):
+                record = records[offset]
+                row = record.row if isinstance(record, Hidden) else record
+                if row is None:
+                    continue
+                is_tombstone = all(row.get(c) is None for c in topic.columns if c != key)
+                transaction = aborted if isinstance(record, Hidden) else None
+                stored.append(
+                    Stored(
+                        offset,
+                        str(row[key]),
+                        None if is_tombstone else 1,
+                        transaction,
+                        topic.compacted.get((number, offset)),
+                    )
+                )
+            model = CompactedModel(stored, {aborted: False})
+            model.compact(len(records) - 1, now=now, delete_retention=delete_retention)
+            left = {its.offset: its.first_compacted for its in model.records}
+            for its in stored:
+                first = left.get(its.offset)
+                if its.offset not in left:
+                    records[its.offset] = Hidden(None)
+                elif first is not None:
+                    topic.compacted[number, its.offset] = first
+
     def expire(self, name: str) -> None:
         """Let all records of a topic become too old."""
         topic = self._topic(name)
@@ -161,6 +207,9 @@ class LogModel:
     def committed(self, group: str, name: str, partition: int) -> int | None:
         self._topic(name)
         return self.commits.get((group, name, partition))
+
+    def partitions_of(self, name: str) -> list[list[Row | Hidden]]:
+        return self._topic(name).partitions
 
     def names(self) -> list[str]:
         return sorted(self.topics)

@@ -76,7 +76,8 @@ def _harness(name: str, unit: str, aim: int, program: str, test: str) -> Harness
 
 def programs() -> list[str]:
     """Return the programs to be built."""
-    return [f"storage_log_{name}_test" for name in ("power_loss", "crash", "damage", "faults")]
+    names = ("power_loss", "crash", "damage", "faults", "compaction_crash", "compaction_model")
+    return [f"storage_log_{name}_test" for name in names]
 
 
 _CRASHES = {
@@ -96,6 +97,20 @@ HARNESSES = (
         900_000,  # and 100,000 of the whole log
         "storage_log_power_loss_test",
         "LogPowerLossTest.*",
+    ),
+    _harness(
+        "power loss, compaction",
+        "losses",
+        100_000,
+        "storage_log_compaction_crash_test",
+        "*.PowerLossesLoseNoKeyAndBringNoneBack",
+    ),
+    _harness(
+        "compaction against the model",
+        "lives",
+        100_000,
+        "storage_log_compaction_model_test",
+        "LogCompactionModelTest.*",
     ),
     *(
         # About 150 to 550 runs visit each point twice: each 100 times.

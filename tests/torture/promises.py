@@ -18,9 +18,12 @@ from pystream.errors import LogError, NotSupportedError
 from pystream.log.findings import VerifyReport
 from pystream.log.verify import verify_log
 from tests.log.reading import batches_of
+from tests.torture import latest
+from tests.torture.latest import LATEST, Latest
 from tests.torture.ledger import LEDGER, Counts, Ledger
 
 SCHEMA = {"number": "int64 not null", "text": "string"}
+OWN_RULES = frozenset((LEDGER, LATEST))  # topics that are not counted record by record
 LEVELS = ("published", "interval", "durable")
 # The producer that has a name, and the number of its record with sequence id 0 in each topic.
 LOADER = "loader"
@@ -95,11 +98,16 @@ class Promises:
     commits: dict[tuple[str, str, int], int] = field(default_factory=dict)
     committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    latest: Latest = field(default_factory=Latest)
 
     def note(self, text: str) -> None:
-        """Take a note of the workload: a JSON object with ``do``."""
+        """Take a note of the workload: a JSON object with ``do``, which may name its part."""
         note = json.loads(text)
-        getattr(self, f"_{note.pop('do')}")(**note)
+        owner, _, name = note.pop("do").rpartition(".")
+        if owner:
+            getattr(getattr(self, owner), name)(**note)
+        else:
+            getattr(self, f"_{name}")(**note)
 
     def _try_create(self, topic: str, partitions: int) -> None:
         self.making, self.making_partitions = topic, partitions
@@ -159,6 +167,17 @@ class Promises:
 
     def _transaction_ended(self, number: int, *, is_committed: bool) -> None:
         self.ledger.ended(number, is_committed=is_committed)
+
+    def _found_latest(
+        self, partition: int, rows: list[Any], durable: int, *, is_new_life: bool
+    ) -> None:
+        self.latest.found(
+            partition,
+            rows,
+            durable,
+            may_be_less=is_new_life or self.is_sync_failed,
+            may_come_back=self.has_sync_just_failed and not is_new_life,
+        )
 
     def _try_delete_records(self, topic: str, partition: int, offset: int) -> None:
         its = self.topics[topic].partitions[partition]
@@ -267,8 +286,8 @@ def check_partition(its: Partition, found: Records, *, is_power_lost: bool) -> N
 
 
 def topics_of(log: ps.Log) -> list[str]:
-    """Return all topics but that of transactions, which has its own rules."""
-    return [name for name in log.topics() if name != LEDGER]
+    """Return all topics but those that have their own rules."""
+    return [name for name in log.topics() if name not in OWN_RULES]
 
 
 def check_catalog(promises: Promises, log: ps.Log) -> None:
@@ -313,7 +332,10 @@ def verified(directory: Path, *, has_failed_calls: bool = False) -> VerifyReport
 
 def check_verified(report: VerifyReport, found: Mapping[tuple[str, int], Records]) -> None:
     """Raise AssertionError when verifying a log and reading it do not agree."""
-    said = {(its.topic, its.partition): its for its in report.partitions if its.topic != LEDGER}
+    said = {(its.topic, its.partition): its for its in report.partitions}
+    for place in [place for place in said if place[0] in OWN_RULES]:
+        its = said.pop(place)
+        assert its.lost_records == 0, f"{place} has lost {its.lost_records} records"
     for name, records in found.items():
         its = said.pop(name, None)
         where = f"{name[0]}-{name[1]}: verify"
@@ -387,7 +409,8 @@ def check(
     is_power_lost : bool
         Whether what was not durable may be lost.
     is_verified : bool
-        Whether ``pystream verify`` is asked too, before and after, and must agree.
+        Whether ``pystream verify`` is asked too, before and after, and must agree; in between,
+        what can be is compacted.
     has_failed_calls : bool
         Whether it may find, before, that a sync failed.
     """
@@ -401,6 +424,7 @@ def check(
     with ps.open(directory) as log, log.producer(acks="published") as producer:
         check_catalog(promises, log)
         transactions = promises.ledger.check(log)
+        promises.latest.check(log, is_power_lost=is_power_lost)
         for name in topics_of(log):
             topic = promises.topics.get(name)
             for number in range(log.topic(name).partitions):
@@ -418,6 +442,7 @@ def check(
         for name in topics_of(log):
             topic = promises.topics.get(name)
             after |= check_resumed(log, name, topic.loaded if topic else 0)
+        tables = latest.go_on(log, 1) if is_verified else latest.tables(log)
     if report is not None:
         check_verified(report, before)
     if is_verified:
@@ -429,6 +454,7 @@ def check(
         check_catalog(promises, log)
         again = promises.ledger.check(log)
         assert again == transactions, f"transactions {transactions} were there, now {again}"
+        assert latest.tables(log) == tables, f"{tables} became {latest.tables(log)}"
         for (name, number), records in after.items():
             where = f"{name}-{number}"
             assert read(log, name, number) == records, f"{where} differs when it is opened again"

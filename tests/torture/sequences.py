@@ -33,6 +33,7 @@ from pystream.log.retention import look_after, retention_lock
 from pystream.log.verify import verify_log
 from tests.oracle.log import LogModel, Row, outcome_of
 from tests.torture import recorder
+from tests.torture.compacting import DELETE_RETENTION_US, compact_model, compact_topic
 from tests.torture.harness import Harness, Outcome, run_seeds, said_by, scratch_directory
 from tests.torture.promises import allow_small_segments
 
@@ -71,6 +72,7 @@ WEIGHTS = {
     "evolve": 3,
     "delete_records": 6,
     "expire": 2,
+    "compact": 4,
     "add_partitions": 2,
     "find_time": 5,
     "reopen": 3,
@@ -96,6 +98,7 @@ class Pair:
         self.model = LogModel()
         self._directory = directory
         self._numbers = 0
+        self._compaction_us = 10**15  # what compactions are told of the time
         self._log: ps.Log | None = None
 
     def open(self) -> None:
@@ -153,6 +156,7 @@ class Pair:
             log.create_topic(
                 o.topic,
                 columns,
+                key="text",
                 partitions=o.count,
                 segment_bytes=SMALL_SEGMENT_BYTES,
                 compression="lz4" if o.share < 0.3 else "none",
@@ -170,18 +174,25 @@ class Pair:
     def _append(self, o: Operation) -> None:
         numbers = range(self._numbers, self._numbers + o.count)
         self._numbers += o.count
-        texts = [f"{n:06d}" * (n % 5) for n in numbers]
-        rows: list[Row] = [{"number": n, "text": t} for n, t in zip(numbers, texts, strict=True)]
+        is_null = [o.count < 300 and n % 6 == 5 for n in numbers]  # deletes its key, if compacted
+        texts = [f"{n % 13:06d}" * (n % 5) for n in numbers]
+        rows: list[Row] = [
+            {"number": None if null else n, "text": text}
+            for n, null, text in zip(numbers, is_null, texts, strict=True)
+        ]
         partition = self._partition_of(o)
         expected = outcome_of(lambda: self.model.append(o.topic, partition, rows))
 
         def append(_: ps.Log) -> int:
-            table: dict[str, Any] = {
-                "number": np.arange(numbers.start, numbers.stop),
-                "text": np.array(texts, dtype=object),
-            }
-            added = self.model.topics[o.topic].columns[2:] if o.topic in self.model.topics else []
-            table |= {name: np.array([None] * o.count, dtype=object) for name in added}
+            table: Any = rows
+            if not any(is_null):  # which columns of numpy cannot be
+                table = {
+                    "number": np.arange(numbers.start, numbers.stop),
+                    "text": np.array(texts, dtype=object),
+                }
+                topic = self.model.topics.get(o.topic)
+                for name in topic.columns[2:] if topic else []:
+                    table[name] = np.array([None] * o.count, dtype=object)
             (sent,) = self._producer.send_batch(o.topic, table, partition=partition)
             return sent.base_offset
 
@@ -294,6 +305,16 @@ class Pair:
             log.alter_topic(o.topic, retention=None)
 
         self._compare(expected, expire)
+
+    def _compact(self, o: Operation) -> None:
+        row: Row = {"number": self._numbers, "text": "sealed"}
+        self._numbers += 1
+        self._compaction_us += int(o.share * 2 * DELETE_RETENTION_US)
+        now_us = self._compaction_us
+        expected = outcome_of(lambda: compact_model(self.model, o.topic, row, now_us))
+        self._compare(
+            expected, lambda log: compact_topic(log, self._producer, o.topic, row, now_us)
+        )
 
     def _add_partitions(self, o: Operation) -> None:
         expected = outcome_of(lambda: self.model.add_partitions(o.topic, o.count))

@@ -80,6 +80,31 @@ def test_a_file_has_a_size_of_its_past() -> None:
     assert {len(file.draw(choose, 0.0, [])) for _ in range(100)} == {512, 1024, 1536}
 
 
+def test_a_rename_over_a_file_leaves_the_one_or_the_other(disk: Disk) -> None:
+    disk.apply(call(trace.SYNC))
+    disk.apply(call(trace.CREATE, inode=8, path="/log/b"))
+    disk.apply(call(trace.WRITE, inode=8, data=THREE))
+    disk.apply(call(trace.SYNC, inode=8))
+    disk.apply(call(trace.RENAME, path="/log/b\0/log/a"))
+    assert states_of(disk) == {(("a", ONE + TWO), ("b", THREE)), (("a", THREE),)}
+    # The old one is mapped still, and may be written: by nobody's name.
+    disk.apply(call(trace.STORE, data=TWO))
+    disk.apply(call(trace.MAKE_DIRECTORY, inode=1, path="/log"))
+    disk.apply(call(trace.SYNC, inode=1))
+    assert states_of(disk) == {(("a", THREE),)}
+    disk.apply(call(trace.CREATE, path="/log/c"))  # its inode is used again
+    disk.apply(call(trace.SYNC))
+    assert states_of(disk) == {(("a", THREE), ("c", b""))}
+
+
+def test_a_rename_that_was_not_synced_may_name_what_was_never_written(disk: Disk) -> None:
+    disk.apply(call(trace.SYNC))
+    disk.apply(call(trace.CREATE, inode=8, path="/log/b"))
+    disk.apply(call(trace.WRITE, inode=8, data=THREE))
+    disk.apply(call(trace.RENAME, path="/log/b\0/log/a"))
+    assert (("a", b""),) in states_of(disk)
+
+
 def test_a_rename_is_atomic_and_may_be_lost(disk: Disk) -> None:
     disk.apply(call(trace.SYNC))
     disk.apply(call(trace.RENAME, path="/log/a\0/log/b"))

@@ -20,7 +20,9 @@ from typing import Any
 
 import pystream as ps
 from pystream.errors import StorageError
-from tests.torture.ledger import LEDGER, transact
+from tests.torture import latest
+from tests.torture.latest import LATEST
+from tests.torture.ledger import transact
 from tests.torture.promises import (
     LOADED,
     LOADER,
@@ -29,6 +31,7 @@ from tests.torture.promises import (
     read,
     supported_levels,
     text_of,
+    topics_of,
 )
 
 SMALL_SEGMENT_BYTES = 16 * 1024
@@ -42,6 +45,7 @@ WEIGHTS = {
     "sync": 8,
     "commit": 12,
     "transact": 10,
+    "edit": 10,
     "create": 6,
     "delete": 3,
     "delete_records": 6,
@@ -123,11 +127,17 @@ class Workload:
                 facts = {"durable": ends.durable_offset, "is_new_life": is_new_life}
                 facts["start"] = ends.log_start_offset
                 self._say("found", **where, **facts, records=records)
+        if LATEST in self._log.topics():
+            for partition in range(latest.PARTITIONS):
+                rows = list(latest.read_latest(self._log, partition).items())
+                ends = self._log.topic(LATEST).native_partition(partition).ends()
+                facts = {"durable": ends.durable_offset, "is_new_life": is_new_life}
+                self._say("found_latest", partition=partition, rows=rows, **facts)
         self._say("found_topics", topics=self._topics(), is_new_life=is_new_life)
 
     def _topics(self) -> list[str]:
-        """Return all topics but that of transactions, which has its own rules."""
-        return [name for name in self._log.topics() if name != LEDGER]
+        """Return all topics but those that have their own rules."""
+        return topics_of(self._log)
 
     def _say(self, do: str, **facts: Any) -> None:
         self._note(json.dumps({"do": do, **facts}))
@@ -266,6 +276,11 @@ class Workload:
         number = self._next
         self._next += 1
         transact(self._log, self._choose, number, self._say)
+
+    def _edit(self) -> None:
+        number = self._next
+        self._next += latest.ROWS_MOST
+        latest.edit(self._log, self._choose, number, self._say)
 
     def _sync(self) -> None:
         topic, partition = self._pick()
