@@ -10,6 +10,9 @@ LATEST = "native/storage/latest_offsets.cpp"
 READER = "native/storage/partition_reader.cpp"
 PRODUCER = "native/storage/partition_producer.cpp"
 WALK = "native/storage/segment_walk.cpp"
+BACKUP = "native/storage/backup.cpp"
+COPYING = "pystream/log/backup.py"
+KEEPING = "pystream/log/retention.py"
 
 MUTATIONS = (
     Mutation(
@@ -90,6 +93,34 @@ MUTATIONS = (
                 WALK,
                 "const bool is_removed = is_compacted() && position == walk_position_;",
                 "const bool is_removed = is_compacted() && position < walk_position_;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a backup takes what a compaction behind its moment left",
+        (
+            Edit(
+                BACKUP,
+                "header.compared_end_offset > end.log_end_offset",
+                "header.compared_end_offset > end.log_end_offset + (int64_t{1} << 60)",
+            ),
+        ),
+    ),
+    Mutation(
+        "a backup that is outdated is kept",
+        (Edit(COPYING, "if part.is_outdated:", "if part.is_outdated and not topics:"),),
+    ),
+    Mutation(
+        "an error in one topic is swallowed",
+        (Edit(KEEPING, "if not _exists(log, topic):", "if topic.name:"),),
+    ),
+    Mutation(
+        "of a key the record that was met last stays, not the last one",
+        (
+            Edit(
+                LATEST,
+                "slot->offset = std::max(slot->offset, offset);",
+                "slot->offset = offset;",
             ),
         ),
     ),

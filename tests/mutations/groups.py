@@ -60,10 +60,7 @@ GROUPS = {
         ),
     ),
     "log": Group(
-        log_rules.MUTATIONS
-        + retention_rules.MUTATIONS
-        + compaction_rules.MUTATIONS
-        + transaction_rules.MUTATIONS,
+        log_rules.MUTATIONS + retention_rules.MUTATIONS + transaction_rules.MUTATIONS,
         # Harnesses first: the cheap ones before the thorough ones.
         native_tests=(
             "storage_log_power_loss_test",
@@ -80,6 +77,16 @@ GROUPS = {
             "tests/log/test_transactions.py",
             "tests/log/test_transactions_rescue.py",
             "tests/log/test_transactions_model.py",
+            "tests/torture/test_power_loss.py",
+        ),
+    ),
+    "compaction": Group(
+        compaction_rules.MUTATIONS,
+        native_tests=("storage_log_compaction_test", "storage_log_compaction_*_test"),
+        python_tests=(
+            "tests/log/test_compaction.py",
+            "tests/log/test_compaction_keys.py",
+            "tests/log/test_compaction_upkeep.py",
             "tests/torture/test_power_loss.py",
         ),
     ),
