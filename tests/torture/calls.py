@@ -30,7 +30,7 @@ from tests.torture.promises import Promises, allow_small_segments, check
 from tests.torture.sequences import warm_up
 from tests.torture.workload import Workload, into_file
 
-STEPS = 25
+STEPS = 20
 LONG = 40  # calls
 VERIFY_EVERY = 4  # runs
 HAS_ENDED = 0
