@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import pystream as ps
-from tests.torture import sequences, soak
-from tests.torture.sequences import Operation, Pair, run_sequences
+from tests.torture import operations, sequences, soak
+from tests.torture.operations import Operation, Pair
+from tests.torture.sequences import run_sequences
 
 SEQUENCES = 2_000
 PARTS = 4
@@ -46,11 +47,11 @@ def test_a_difference_is_told_and_its_sequence_shortened(
         return None
 
     monkeypatch.setattr(ps.Topic, "ends", wrong_ends)
-    monkeypatch.setattr(sequences, "SMALL_SEGMENT_BYTES", 1 << 20)
+    monkeypatch.setattr(operations, "SMALL_SEGMENT_BYTES", 1 << 20)
     appends = [Operation("append", count=150) for _ in range(4)]
-    operations = [Operation("create", count=1), Operation("names"), *appends, Operation("ends")]
-    assert go(operations) == "found (0, 300), expected (0, 600)"
-    short = sequences.shorten(operations, go)
+    steps = [Operation("create", count=1), Operation("names"), *appends, Operation("ends")]
+    assert go(steps) == "found (0, 300), expected (0, 600)"
+    short = sequences.shorten(steps, go)
     assert [operation.verb for operation in short] == ["create", *["append"] * 3, "ends"]
 
 
@@ -63,7 +64,7 @@ def test_of_sequences_that_go_together_the_wrong_one_is_told(
         return [type(end)(end.start, min(end.end, 300)) for end in ends(topic)]
 
     monkeypatch.setattr(ps.Topic, "ends", wrong_ends)
-    monkeypatch.setattr(sequences, "SMALL_SEGMENT_BYTES", 1 << 20)
+    monkeypatch.setattr(operations, "SMALL_SEGMENT_BYTES", 1 << 20)
     appends = [Operation("append", count=150) for _ in range(3)]
     good = [Operation("create", count=1), *appends[:2], Operation("ends")]
     bad = [Operation("create", count=1), *appends, Operation("ends")]
@@ -73,8 +74,8 @@ def test_of_sequences_that_go_together_the_wrong_one_is_told(
 
 
 def test_sequences_do_everything() -> None:
-    drawn = [o.verb for seed in range(50) for o in sequences.draw(random.Random(seed))]
-    assert set(drawn) == set(sequences.WEIGHTS)
+    drawn = [o.verb for seed in range(50) for o in operations.draw(random.Random(seed))]
+    assert set(drawn) == set(operations.WEIGHTS)
 
 
 def test_eight_processes_that_are_killed_at_random_agree() -> None:
