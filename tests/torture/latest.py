@@ -142,8 +142,9 @@ def check_partition(its: LatestPartition, found: Rows, *, is_power_lost: bool) -
     last = max(found, default=-1) + 1
     ends = [max(its.end, last)]
     if is_power_lost:
-        ends = sorted({last, *(at + 1 for at in all_rows if at >= last), *ends})
-        ends = [end for end in ends if end >= min(its.durable, ends[-1])]
+        # The first that can be: behind what is there, and what was durable, markers too.
+        first = min(max(last, its.durable), ends[0])
+        ends = sorted({first, *(at + 1 for at in all_rows if at >= first), *ends})
     wrong = [_loss_below(its, all_rows, found, end) for end in ends]
     assert None in wrong, f"{wrong[0]}; there are {found}"
 

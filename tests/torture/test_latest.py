@@ -53,6 +53,15 @@ def test_power_loss_takes_all_from_some_offset_on(left: tuple[int, ...]) -> None
     check_partition(known(0), rows(*left), is_power_lost=True)
 
 
+def test_a_marker_may_be_the_last_that_was_durable() -> None:
+    its = known(durable=3)
+    its.acknowledged = {0: A1, 1: B2, 4: A3}
+    its.end = 5
+    check_partition(its, rows(0, 1), is_power_lost=True)
+    with pytest.raises(AssertionError, match="lost"):
+        check_partition(its, rows(0), is_power_lost=True)
+
+
 def test_power_loss_takes_nothing_that_was_durable_nor_the_follower_of_what_is_gone() -> None:
     with pytest.raises(AssertionError, match="lost"):
         check_partition(known(0, durable=4), rows(0, 1, 2), is_power_lost=True)
