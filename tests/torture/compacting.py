@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pystream as ps
-from pystream.log.retention import apply_retention
+from pystream.log.retention import look_after, retention_lock
 from tests.oracle.log import LogModel, Row
 
 DELETE_RETENTION_US = 10**8
@@ -28,5 +28,7 @@ def compact_topic(
         producer.send_batch(topic, [row], partition=partition)
     retention = timedelta(microseconds=DELETE_RETENTION_US)
     log.alter_topic(topic, cleanup_policy="compact", delete_retention=retention)
-    apply_retention(log, topic, now_us=now_us)
+    with retention_lock(log.directory) as lock:
+        lock.acquire(10**7)
+        look_after(log, [log.topic(topic)], now_us=now_us, at_once=True)
     log.alter_topic(topic, cleanup_policy="delete")
