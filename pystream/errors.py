@@ -12,6 +12,7 @@
     │  ├─ OffsetOutOfRangeError (LookupError)
     │  ├─ RecordTooLargeError (ValueError)
     │  ├─ CorruptRecordError
+    │  ├─ CorruptCatalogError
     │  ├─ StorageError (OSError)
     │  └─ ClosedError (ValueError)
     ├─ ClientError
@@ -41,6 +42,7 @@ __all__ = [
     "ClientError",
     "ClosedError",
     "ConfigError",
+    "CorruptCatalogError",
     "CorruptRecordError",
     "FencedError",
     "GroupNotEmptyError",
@@ -163,6 +165,19 @@ class CorruptRecordError(LogError):
     offset: int | None = None
     next_offset: int | None = None
     position: int | None = None
+
+
+class CorruptCatalogError(LogError):
+    """A row of the log's catalog holds what pystream did not write there, or is missing.
+
+    What has nothing to do with that row goes on. ``pystream verify`` lists all such rows.
+    """
+
+    table: str | None = None
+    row: str | None = None
+    """Its key, as ``"group_id=1, topic_id=x'...', partition=0"``."""
+    column: str | None = None
+    value: Any = None
 
 
 class StorageError(LogError, OSError):

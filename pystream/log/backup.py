@@ -21,6 +21,7 @@ from pystream.errors import (
 from pystream.log.catalog_database import copy_database
 from pystream.log.catalog_errors import translated
 from pystream.log.catalog_format import check_catalog_version, upgrade
+from pystream.log.catalog_rows import tolerant
 from pystream.log.catalog_topics import remove_topic, topics_in
 from pystream.log.directory import sync_path
 from pystream.log.retention import retention_lock
@@ -150,7 +151,7 @@ def _take_cut(log: Log, path: str) -> tuple[int, dict[bytes, list[Partition]]]:
 
 def _is_whole(log: Log, path: str, found: Mapping[bytes, list[Partition]]) -> bool:
     """Return whether the copy has no partition more, and nothing in it was decided since."""
-    with translated(path), contextlib.closing(sqlite3.connect(path)) as copy:
+    with translated(path), contextlib.closing(tolerant(sqlite3.connect(path))) as copy:
         upgrade(copy, check_catalog_version(copy, path))  # of a read-only log
         if any(len(found.get(topic.id, ())) != topic.partitions for topic in topics_in(copy)):
             return False
@@ -166,7 +167,10 @@ def _copy_topics(
     log: Log, target: str, catalog: str, cut: int, found: Mapping[bytes, list[Partition]]
 ) -> Backup | None:
     """Copy the topics; None when a compaction came in between."""
-    with translated(catalog), contextlib.closing(sqlite3.connect(catalog)) as connection:
+    with (
+        translated(catalog),
+        contextlib.closing(tolerant(sqlite3.connect(catalog))) as connection,
+    ):
         topics = topics_in(connection)
         linked = copied = count = kept = 0
         os.makedirs(os.path.join(target, "topics"), exist_ok=True)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
 from pystream.log.catalog_database import CatalogDatabase, copy_database
+from pystream.log.catalog_rows import Cells, DamagedRow
 from pystream.log.catalog_topics import (
     created_us,
     enter_schema,
@@ -22,6 +23,7 @@ from pystream.log.catalog_topics import (
     find_topics,
     insert_topic,
     remove_topic,
+    topic_names,
     topic_of_id,
     update_topic,
 )
@@ -34,6 +36,13 @@ __all__ = ["Catalog", "ProducerPosition"]
 
 ProducerPosition = tuple[int, int, int, int]
 """Next offset, incarnation of the partition, last sequence, complete sequence."""
+
+_NEXT_OFFSET = Cells("group_offsets", "next_offset")
+_PRODUCER = Cells("producers", "id", "epoch")
+_NAMED_PRODUCER = Cells("producers", "name", "id", "epoch")
+_POSITION = ("partition", "next_offset", "incarnation", "last_sequence", "complete_sequence")
+_POSITIONS = Cells("producer_positions", *_POSITION)
+_FLOORS = Cells("producer_floors", *_POSITION)
 
 
 class Catalog:
@@ -139,11 +148,14 @@ class Catalog:
     def schema_history(self, topic_id: bytes) -> list[tuple[int, bytes]]:
         """Return (id, blob) of every schema that a topic has had, the present one last."""
         with self._database.reading() as connection:
-            return connection.execute(
-                "SELECT s.id, s.blob FROM topic_schemas t JOIN schemas s ON s.id = t.schema_id "
-                "WHERE t.topic_id = ? ORDER BY t.version",
-                (topic_id,),
-            ).fetchall()
+            return Cells("schemas", "id", "blob").all_checked(
+                connection.execute(
+                    "SELECT t.schema_id, s.blob FROM topic_schemas t "
+                    "LEFT JOIN schemas s ON s.id = t.schema_id "
+                    "WHERE t.topic_id = ? ORDER BY t.version",
+                    (topic_id,),
+                )
+            )
 
     def find_topic(self, name: str) -> TopicDescription | None:
         """Return a topic, or None."""
@@ -158,8 +170,7 @@ class Catalog:
     def topic_names(self) -> list[str]:
         """Return the names of all topics, sorted."""
         with self._database.reading() as connection:
-            rows = connection.execute("SELECT name FROM topics ORDER BY name").fetchall()
-        return [name for (name,) in rows]
+            return topic_names(connection)
 
     def delete_topic(self, name: str) -> TopicDescription:
         """Remove a topic and the offsets that groups committed for it; return what it was.
@@ -260,7 +271,10 @@ class Catalog:
                 "WHERE group_id = ? AND topic_id = ? AND partition = ?",
                 (group_id, topic_id, partition),
             ).fetchone()
-        return None if row is None else int(row[0])
+            if row is None:
+                return None
+            known = {"group_id": group_id, "topic_id": topic_id, "partition": partition}
+            return int(_NEXT_OFFSET.checked(row, **known)[0])
 
     # -- producers -----------------------------------------------------------------------------
 
@@ -268,24 +282,24 @@ class Catalog:
         """Return the id of a producer's name, and its next epoch, which fences all before."""
         now = time.time_ns() // 1000
         with self._database.writing() as connection:
+            of_name = "SELECT id, epoch FROM producers WHERE name = ?"
+            found = connection.execute(of_name, (name,)).fetchone()
+            if found is not None:  # a damaged epoch must not count on
+                _PRODUCER.checked(found, name=name)
             connection.execute(
                 "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
                 "DO UPDATE SET epoch = epoch + 1, opened_us = excluded.opened_us",
                 (secrets.randbits(62), name, now),
             )
-            row = connection.execute(
-                "SELECT id, epoch FROM producers WHERE name = ?", (name,)
-            ).fetchone()
+            row = connection.execute(of_name, (name,)).fetchone()
+            number, epoch = _PRODUCER.checked(row, name=name)
         self._own_changes += 1
-        return int(row[0]), int(row[1])
+        return int(number), int(epoch)
 
     def producer_epoch(self, producer_id: int) -> int:
         """Return the epoch of the newest producer of a name."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT epoch FROM producers WHERE id = ?", (producer_id,)
-            ).fetchone()
-        return int(row[0])
+            return _epoch_of(connection, producer_id)
 
     def producer_positions(self, producer_id: int, topic_id: bytes) -> dict[int, ProducerPosition]:
         """Return what was saved for a producer, by partition; a floor where there is one.
@@ -294,16 +308,13 @@ class Catalog:
         what was before are gone: only the floor is sure. Behind it the batches tell all.
         """
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT partition, next_offset, incarnation, last_sequence, complete_sequence "
-                "FROM producer_positions WHERE producer_id = ? AND topic_id = ?",
-                (producer_id, topic_id),
-            ).fetchall()
-            rows += connection.execute(
-                "SELECT partition, next_offset, incarnation, last_sequence, complete_sequence "
-                "FROM producer_floors WHERE producer_id = ? AND topic_id = ?",
-                (producer_id, topic_id),
-            ).fetchall()
+            rows = []
+            for table, cells in (("producer_positions", _POSITIONS), ("producer_floors", _FLOORS)):
+                found = connection.execute(
+                    f"SELECT {cells.names} FROM {table} WHERE producer_id = ? AND topic_id = ?",
+                    (producer_id, topic_id),
+                )
+                rows += cells.all_checked(found, producer_id=producer_id, topic_id=topic_id)
         return {partition: tuple(position) for partition, *position in rows}
 
     def save_producer_positions(
@@ -318,9 +329,7 @@ class Catalog:
         Nothing is stored when that is another, or when the topic is gone.
         """
         with self._database.writing() as connection:
-            (newest,) = connection.execute(
-                "SELECT epoch FROM producers WHERE id = ?", (producer_id,)
-            ).fetchone()
+            newest = _epoch_of(connection, producer_id)
             connection.executemany(
                 "INSERT OR REPLACE INTO producer_positions SELECT ?, id, ?, ?, ?, ?, ? "
                 "FROM topics WHERE id = ? AND ? = ?",
@@ -329,7 +338,7 @@ class Catalog:
                     for partition, position in enumerate(positions)
                 ],
             )
-        return int(newest)
+        return newest
 
     def producers_of(
         self, topic_id: bytes, partition: int
@@ -338,16 +347,26 @@ class Catalog:
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT p.name, p.id, p.epoch, "
-                "coalesce(f.next_offset, o.next_offset), coalesce(f.incarnation, o.incarnation), "
-                "coalesce(f.last_sequence, o.last_sequence), "
-                "max(coalesce(f.complete_sequence, -1), o.complete_sequence) "
+                "o.partition, o.next_offset, o.incarnation, o.last_sequence, o.complete_sequence, "
+                "f.partition, f.next_offset, f.incarnation, f.last_sequence, f.complete_sequence "
                 "FROM producer_positions o JOIN producers p ON p.id = o.producer_id "
                 "LEFT JOIN producer_floors f ON f.producer_id = o.producer_id "
                 "AND f.topic_id = o.topic_id AND f.partition = o.partition "
-                "WHERE o.topic_id = ? AND o.partition = ? AND o.next_offset >= 0",
+                "WHERE o.topic_id = ? AND o.partition = ?",
                 (topic_id, partition),
             ).fetchall()
-        return [(name, number, epoch, tuple(rest)) for name, number, epoch, *rest in rows]
+            found = []
+            for row in rows:
+                name, number, epoch = _NAMED_PRODUCER.checked(row[:3])
+                known = {"producer_id": number, "topic_id": topic_id}
+                _, *position = _POSITIONS.checked(row[3:8], **known)
+                if position[0] < 0:
+                    continue
+                if row[8] is not None:
+                    _, *floor = _FLOORS.checked(row[8:], **known)
+                    position = [*floor[:3], max(floor[3], position[3])]
+                found.append((name, number, epoch, tuple(position)))
+        return found
 
     def save_floors(
         self, topic_id: bytes, partition: int, floors: Iterable[tuple[int, ProducerPosition]]
@@ -365,3 +384,13 @@ class Catalog:
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
         self._database.close()
+
+
+def _epoch_of(connection: sqlite3.Connection, producer_id: int) -> int:
+    """Return the epoch of the newest producer of a name."""
+    row = connection.execute(
+        "SELECT id, epoch FROM producers WHERE id = ?", (producer_id,)
+    ).fetchone()
+    if row is None:
+        raise DamagedRow("producers", f"id={producer_id}", "it is missing, while a producer has it")
+    return int(_PRODUCER.checked(row)[1])

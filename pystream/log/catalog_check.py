@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import re
 import sqlite3
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystream.errors import ConfigError
+from pystream.log.catalog_damage import damages_of_rest, damages_of_topics, unknown_settings
 from pystream.log.catalog_format import (
     FIND_TOPICS,
     FIRST_WITH_TRANSACTIONS,
     check_catalog_version,
 )
 from pystream.log.catalog_reader import connect_read_only
+from pystream.log.catalog_rows import Cells, DamagedRow
+from pystream.log.catalog_topics import UnknownSettings, topic_of_row
 from pystream.log.findings import Finding
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import topics_with_records
@@ -26,6 +28,13 @@ _REBUILD = (
     'Restore the file from a backup, or run "pystream verify --repair", which makes it again from '
     "the topics' own files; what groups have committed is lost then."
 )
+_SET_ASIDE = (
+    'Restore the file from a backup, or run "pystream verify --repair", which sets the row aside; '
+    "docs/formats/catalog.md says what is lost with it."
+)
+# What SQLite says of cells, which are looked at one by one.
+_OF_CELLS = re.compile(r"(NULL|NUMERIC|TEXT|BLOB|non-\w+) value in ")
+_OFFSET = ("topic_id", "partition", "next_offset")
 
 
 class GroupOffset(NamedTuple):
@@ -99,7 +108,7 @@ def read_catalog(directory: str) -> CatalogContent:
                 content.add("catalog-missing", "the catalog is empty", is_note=not is_lost)
                 return content
             _read(connection, content)
-    except (sqlite3.Error, json.JSONDecodeError, ConfigError, TypeError, UnicodeError) as error:
+    except sqlite3.Error as error:
         content.topics.clear()
         content.group_offsets.clear()
         content.transactions.clear()
@@ -111,21 +120,42 @@ def read_catalog(directory: str) -> CatalogContent:
 def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
     version = check_catalog_version(connection, content.path)
     for (message,) in connection.execute("PRAGMA integrity_check").fetchall():
-        if message != "ok":
+        if message != "ok" and not _OF_CELLS.match(message):
             raise sqlite3.DatabaseError(message)
     connection.execute("BEGIN")  # one state of everything
+    _find_damaged_rows(connection, version, content)
     for row in connection.execute(FIND_TOPICS).fetchall():
-        topic = TopicDescription.from_row(row)
-        content.topics[topic.name] = topic
-    content.group_offsets = [
-        GroupOffset(*row)
-        for row in connection.execute(
-            "SELECT g.name, o.topic_id, o.partition, o.next_offset FROM group_offsets o "
-            "JOIN groups g ON g.id = o.group_id"
-        ).fetchall()
-    ]
+        with contextlib.suppress(DamagedRow, UnknownSettings):
+            topic = topic_of_row(row)
+            content.topics[topic.name] = topic
+    name_of, offset_of = Cells("groups", "name"), Cells("group_offsets", *_OFFSET)
+    for name, *offset in connection.execute(
+        f"SELECT g.name, {', '.join(f'o.{column}' for column in _OFFSET)} "
+        "FROM group_offsets o JOIN groups g ON g.id = o.group_id"
+    ).fetchall():
+        with contextlib.suppress(DamagedRow):
+            name_of.checked([name])
+            content.group_offsets.append(GroupOffset(name, *offset_of.checked(offset)))
     if version >= FIRST_WITH_TRANSACTIONS:
-        content.transactions = dict(
-            connection.execute("SELECT id, state FROM transactions").fetchall()
-        )
+        state_of = Cells("transactions", "id", "state")
+        for transaction in connection.execute("SELECT id, state FROM transactions").fetchall():
+            with contextlib.suppress(DamagedRow):
+                number, state = state_of.checked(transaction)
+                content.transactions[number] = state
     content.is_readable = True
+
+
+def _find_damaged_rows(
+    connection: sqlite3.Connection, version: int, content: CatalogContent
+) -> None:
+    """Note every damaged row: what is read afterwards leaves them out."""
+    for error in unknown_settings(connection):
+        what, _, advice = str(error).partition(". ")
+        content.findings.append(
+            Finding("other-format", what, advice, content.path, topic=error.topic)
+        )
+    for damages in (damages_of_topics, damages_of_rest):
+        for damage in damages(connection, version):
+            content.findings.append(
+                Finding("catalog-row", str(damage.error), _SET_ASIDE, content.path)
+            )

@@ -19,6 +19,7 @@ from pystream.log import fork
 from pystream.log.catalog_errors import translated, translation
 from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
+from pystream.log.catalog_rows import tolerant
 from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_file import topics_with_records
@@ -126,8 +127,10 @@ class CatalogDatabase:
         with translated(self._path), self._write_lock:
             self._write_lock.acquire(self._lock_timeout_us)
             self._require_not_lost()
-            connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, timeout=10.0
+            connection = tolerant(
+                sqlite3.connect(
+                    self._path, isolation_level=None, check_same_thread=False, timeout=10.0
+                )
             )
             try:
                 self._prepare(connection)

@@ -8,7 +8,15 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from pystream.errors import LogError, RequestTimeoutError, StorageError, StreamError
+from pystream.errors import (
+    CorruptCatalogError,
+    LogError,
+    RequestTimeoutError,
+    StorageError,
+    StreamError,
+)
+from pystream.log.catalog_rows import DamagedRow
+from pystream.log.catalog_topics import UnknownSettings
 from pystream.log.os_errors import advice_on, is_at_file_limit
 
 __all__ = ["translated", "translation"]
@@ -21,7 +29,11 @@ _ERRNO = {
     sqlite3.SQLITE_IOERR: errno.EIO,
     sqlite3.SQLITE_NOMEM: errno.ENOMEM,
 }
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# An error of the statement itself: a table or column is not there.
+_DAMAGED = (
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR),
+    *(sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_FORMAT),
+)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -36,6 +48,19 @@ def translated(path: str) -> Iterator[None]:
 
 def translation(error: sqlite3.Error, path: str) -> StreamError:
     """Return what :func:`translated` raises for an error."""
+    if isinstance(error, DamagedRow):
+        return CorruptCatalogError(
+            f"the catalog {path} is damaged: row {error.row} of table {error.table}: {error.what}. "
+            f'Restore the file from a backup, or run "pystream verify --repair '
+            f'{os.path.dirname(path)}", which sets the row aside.',
+            path=path,
+            table=error.table,
+            row=error.row,
+            column=error.column,
+            value=error.value,
+        )
+    if isinstance(error, UnknownSettings):
+        return LogError(f"in the catalog {path}, {error}", path=path, topic=error.topic)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGED:
         return LogError(

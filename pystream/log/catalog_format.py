@@ -21,9 +21,12 @@ __all__ = [
 FORMAT_VERSION = 3
 OLDEST_FORMAT_VERSION = 1
 FIRST_WITH_TRANSACTIONS = 3
+# Also those whose schema is missing: they are damaged, and not gone.
 FIND_TOPICS = (
-    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, s.blob "
-    "FROM topics t JOIN schemas s ON s.id = t.schema_id"
+    "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, "
+    "s.blob, EXISTS (SELECT 1 FROM topic_schemas h "
+    "WHERE h.topic_id = t.id AND h.schema_id = t.schema_id) "
+    "FROM topics t LEFT JOIN schemas s ON s.id = t.schema_id"
 )
 _TABLES_1 = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;

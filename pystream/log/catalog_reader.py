@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from pystream.errors import LogError
+from pystream.log.catalog_rows import tolerant
 
 __all__ = ["Signature", "connect_read_only", "signature_of", "stat_of"]
 
@@ -68,18 +69,20 @@ def connect_read_only(path: str) -> tuple[sqlite3.Connection, Signature | None]:
 
 
 def _connect(path: str, options: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(path)}?{options}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=10.0,
+    return tolerant(
+        sqlite3.connect(
+            f"file:{quote(path)}?{options}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=10.0,
+        )
     )
 
 
 def _copy(path: str) -> sqlite3.Connection:
     """Return a copy in memory, made by way of a temporary directory."""
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    copy = tolerant(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
     with tempfile.TemporaryDirectory(prefix="pystream-") as directory:
         target = os.path.join(directory, Path(path).name)
         for suffix in ("", "-wal"):

@@ -17,7 +17,7 @@ from pystream.log.fetcher import AssignedPartition
 from pystream.log.group_assignors import ASSIGNORS, Partition
 from pystream.log.group_liveness import is_member_alive
 from pystream.log.group_member import GroupMember, MemberSettings, Standing
-from pystream.log.group_rows import load_group, write_offsets
+from pystream.log.group_rows import enter_group, load_group, write_offsets
 from pystream.log.group_state import Subscription
 from pystream.log.offsets import reset_offset
 from pystream.log.transaction_offsets import GroupMetadata
@@ -376,13 +376,13 @@ class ConsumerGroup:
     def _commit_from_outside(self, offsets: Mapping[Partition, int]) -> None:
         """Commit as nobody's member, which only a group without members allows."""
         catalog = self._log.catalog
-        number = catalog.group_id(self.group_id)
         with catalog.writing() as connection:
+            number = enter_group(connection, self.group_id)  # others may just have deleted it
             state = load_group(connection, number)
-            living = [] if state is None else list(state.members.values())
+            assert state is not None
             living = [
                 m
-                for m in living
+                for m in state.members.values()
                 if m.away_us is not None or is_member_alive(self._log.directory, m)
             ]
             if living:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pystream import config
 from pystream.errors import FencedError, UnreleasedInstanceIdError
 from pystream.log.catalog import Catalog
+from pystream.log.catalog_rows import Cells
 from pystream.log.group_assignors import Partition
 from pystream.log.group_liveness import Liveness
 from pystream.log.group_rows import (
@@ -34,6 +35,8 @@ from pystream.log.group_rows import (
 from pystream.log.group_state import GroupState, Member, Subscription
 
 __all__ = ["GroupMember", "MemberSettings", "Standing", "monotonic_us"]
+
+_TOPIC_NAME = Cells("topics", "name")
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ class GroupMember:
             }
             for partition in offsets:
                 if partition not in owned:
+                    load_group(connection, self.group_number)  # or its row is damaged
                     self._raise_fenced(connection, name_of(partition))
             rows = [(*name, offset) for name, offset in offsets.items()]
             write_offsets(connection, self.group_number, rows)
@@ -419,5 +423,5 @@ def _names_of(connection: sqlite3.Connection, state: GroupState, number: int) ->
     for topic_id in {topic_id for topic_id, _ in state.owned(number)}:
         row = connection.execute("SELECT name FROM topics WHERE id = ?", (topic_id,)).fetchone()
         if row is not None:
-            names[topic_id] = row[0]
+            (names[topic_id],) = _TOPIC_NAME.checked(row, id=topic_id)
     return names

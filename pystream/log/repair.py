@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,14 +13,19 @@ from pystream import _native, config
 from pystream.errors import CorruptRecordError, LogError, StorageError
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_check import read_catalog
+from pystream.log.catalog_damage import Damage
 from pystream.log.catalog_repair import limit_group_offsets, restore_topic
+from pystream.log.catalog_row_repair import set_aside_rest, set_aside_topics
+from pystream.log.catalog_topics import topics_in
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicConfig, TopicDescription
 from pystream.log.topic_file import (
+    DELETED,
     NAME,
     read_topic_file,
+    topic_directories,
     topics_with_records,
     write_topic_file,
 )
@@ -146,10 +152,21 @@ class _Repair:
         with contextlib.closing(
             Catalog(self._directory, lock_timeout_us, is_rebuilt=is_lost)
         ) as catalog:
-            known = {topic.id for topic in read_catalog(self._directory).topics.values()}
-            for directory in topics_with_records(self._directory):
+            removed: list[Damage] = []
+            if "catalog-row" in kinds:
+                self._keep_catalog(catalog)
+                with catalog.writing() as connection:
+                    removed = set_aside_topics(connection, self._done)
+            with catalog.reading() as connection:
+                known = {topic.id for topic in topics_in(connection)}
+            directories = {*topics_with_records(self._directory)}
+            directories |= set(_directories_of(self._directory, removed))
+            for directory in sorted(directories):
                 if bytes.fromhex(directory.name) not in known:
                     self._enter_topic(catalog, directory)
+            if "catalog-row" in kinds:
+                with catalog.writing() as connection:
+                    set_aside_rest(connection, self._done)
             self._write_topic_files(catalog)
             self._limit_group_offsets(catalog)
 
@@ -176,14 +193,17 @@ class _Repair:
             write_topic_file(self._directory, topic, time.time_ns() // 1000)
             self._done.append(f"wrote {path} from the catalog")
 
-    def _limit_group_offsets(self, catalog: Catalog) -> None:
-        missing = [f for f in self._report.problems if f.kind == "partition-missing"]
-        if not missing and not any(f.kind == "group-offset" for f in self._report.problems):
-            return
+    def _keep_catalog(self, catalog: Catalog) -> None:
         backup = self._quarantine / "catalog.db"
         if not backup.exists():
             catalog.copy_to(str(backup))
             self._done.append(f"copied the catalog, as it was, to {backup}")
+
+    def _limit_group_offsets(self, catalog: Catalog) -> None:
+        missing = [f for f in self._report.problems if f.kind == "partition-missing"]
+        if not missing and not any(f.kind == "group-offset" for f in self._report.problems):
+            return
+        self._keep_catalog(catalog)
         ends = {
             (bytes.fromhex(p.topic_id), p.partition): p.log_end_offset
             for p in self._report.partitions
@@ -192,6 +212,19 @@ class _Repair:
             path = Path(finding.path)
             ends[bytes.fromhex(path.parent.name), int(path.name)] = 0
         self._done += limit_group_offsets(catalog, ends)
+
+
+def _directories_of(directory: str, removed: Sequence[Damage]) -> Iterator[Path]:
+    """Yield the directories of topics whose rows were removed, also those without records."""
+    ids = {damage.values.get("id") for damage in removed if damage.table == "topics"}
+    names = {damage.values.get("name") for damage in removed if damage.table == "topics"}
+    for path in topic_directories(directory):
+        if (path / DELETED).exists() or not (path / NAME).exists():
+            continue
+        with contextlib.suppress(CorruptRecordError):
+            topic, _ = read_topic_file(path / NAME)
+            if topic.id in ids or topic.name in names:
+                yield path
 
 
 def _topic_of(directory: Path) -> tuple[TopicDescription, int]:

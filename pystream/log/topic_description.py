@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pystream import config
-from pystream.errors import ConfigError, LogError
+from pystream.errors import ConfigError
 
 __all__ = [
     "TopicConfig",
@@ -19,6 +19,7 @@ __all__ = [
     "check_compression",
     "check_key_of_compacted",
     "check_topic_name",
+    "is_topic_name",
     "parse_retention_us",
 ]
 
@@ -193,34 +194,6 @@ class TopicDescription:
             json.dumps(self.config.stored()),
         )
 
-    @classmethod
-    def from_row(cls, row: Sequence[Any]) -> TopicDescription:
-        """Return the topic of a catalog row, with the schema's blob as last column.
-
-        Raises
-        ------
-        LogError
-            If a newer pystream gave it settings that this one does not know.
-        """
-        topic_id, name, partitions, schema_id, is_typed, keys, configs, blob = row
-        settings = json.loads(configs)
-        if unknown := set(settings) - set(TopicConfig.__dataclass_fields__):
-            raise LogError(
-                f"topic {name!r} has the settings {', '.join(sorted(unknown))}, which this "
-                "pystream does not know. Use the pystream that wrote them, or a newer one.",
-                topic=name,
-            )
-        return cls(
-            name=name,
-            partitions=partitions,
-            schema_blob=blob,
-            is_typed=bool(is_typed),
-            key_columns=tuple(json.loads(keys)),
-            config=TopicConfig(**settings),
-            id=topic_id,
-            schema_id=schema_id,
-        )
-
 
 def check_cleanup_policy(policy: str) -> None:
     """Raise ConfigError for what is no cleanup policy.
@@ -271,9 +244,14 @@ def check_compression(name: str) -> Literal["none", "lz4"]:
     return "lz4" if name == "lz4" else "none"
 
 
+def is_topic_name(name: object) -> bool:
+    """Return whether something is a legal topic name, by Kafka's rules."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name)) and name not in (".", "..")
+
+
 def check_topic_name(name: str) -> str:
     """Return a legal topic name, by Kafka's rules, or raise ConfigError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in (".", ".."):
+    if not is_topic_name(name):
         raise ConfigError(
             f"topic name {name!r} is not legal. Use 1 to 249 of the characters a-z, A-Z, 0-9, "
             "'.', '_' and '-', and not '.' or '..'."

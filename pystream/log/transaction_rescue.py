@@ -19,11 +19,11 @@ from pystream.log.transaction_rows import (
     COMMITTED,
     OPEN,
     TransactionRow,
-    all_transactions,
     decide,
     find_transaction,
     partitions_of,
     remove_transactions,
+    sound_transactions,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def settle(log: OpenLog, partitions: Iterable[Partition]) -> bool:
 def finish_orphans(log: OpenLog) -> None:
     """Complete the transactions whose producers are dead."""
     with log.catalog.reading() as connection:
-        rows = all_transactions(connection)
+        rows = sound_transactions(connection)
     for row in rows:
         if not is_owner_alive(log, row):
             _finish(log, row)

@@ -5,6 +5,7 @@ A row says what becomes of a transaction, and changes once: from open to committ
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pystream import config
+from pystream.log.catalog_rows import TABLES, Cells, DamagedRow, row_name
 
 __all__ = [
     "ABORTED",
@@ -29,6 +31,7 @@ __all__ = [
     "register_partitions",
     "remove_transactions",
     "slots_of_transactions",
+    "sound_transactions",
     "take_transactional_id",
     "transactions_of",
 ]
@@ -37,10 +40,8 @@ OPEN = "open"
 COMMITTED = "committed"
 ABORTED = "aborted"
 _ID_BITS = 62
-_COLUMNS = (
-    "id, transactional_id, producer_id, producer_epoch, state, slot, process_id, timeout_us, "
-    "begun_us, begun_monotonic_us, decided_us"
-)
+_PRODUCER = Cells("producers", "id", "epoch")
+_PARTITION = Cells("transaction_partitions", "topic_id", "partition")
 
 
 class TransactionRow(NamedTuple):
@@ -59,21 +60,28 @@ class TransactionRow(NamedTuple):
     decided_us: int | None = None
 
 
+_TRANSACTION = Cells("transactions", *TransactionRow._fields)
+_COLUMNS = _TRANSACTION.names
+
+
 def take_transactional_id(connection: sqlite3.Connection, name: str) -> tuple[int, int]:
     """Return the producer id and the epoch of a new producer of the name, which fences all before.
 
     An open transaction of theirs is aborted.
     """
     now = time.time_ns() // 1000
+    of_name = "SELECT id, epoch FROM producers WHERE name = ?"
+    found = connection.execute(of_name, (name,)).fetchone()
+    if found is not None:  # a damaged epoch must not count on
+        _PRODUCER.checked(found, name=name)
     # Two on: the epoch behind that of an open transaction stands for its end alone.
     connection.execute(
         "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
         "DO UPDATE SET epoch = epoch + 2, opened_us = excluded.opened_us",
         (secrets.randbits(_ID_BITS), name, now),
     )
-    producer_id, epoch = connection.execute(
-        "SELECT id, epoch FROM producers WHERE name = ?", (name,)
-    ).fetchone()
+    row = connection.execute(of_name, (name,)).fetchone()
+    producer_id, epoch = _PRODUCER.checked(row, name=name)
     for row in transactions_of(connection, producer_id):
         decide(connection, row.id, ABORTED)
     if epoch > config.PRODUCER_EPOCH_MAX // 2:
@@ -89,8 +97,10 @@ def take_transactional_id(connection: sqlite3.Connection, name: str) -> tuple[in
 
 def epoch_of(connection: sqlite3.Connection, producer_id: int) -> int | None:
     """Return the epoch of a producer; None when its name has another id by now."""
-    row = connection.execute("SELECT epoch FROM producers WHERE id = ?", (producer_id,)).fetchone()
-    return None if row is None else int(row[0])
+    row = connection.execute(
+        "SELECT id, epoch FROM producers WHERE id = ?", (producer_id,)
+    ).fetchone()
+    return None if row is None else int(_PRODUCER.checked(row)[1])
 
 
 def raise_epoch(connection: sqlite3.Connection, producer_id: int, epoch: int) -> None:
@@ -110,10 +120,13 @@ def enter_transaction(connection: sqlite3.Connection, row: TransactionRow) -> No
 def register_partitions(
     connection: sqlite3.Connection, transaction_id: int, partitions: Iterable[tuple[bytes, int]]
 ) -> None:
-    """Note that a transaction may write to partitions (topic id, number), before it does."""
+    """Note that a transaction may write to partitions (topic id, number), before it does.
+
+    Of topics that were deleted there is nothing to note.
+    """
     connection.executemany(
-        "INSERT OR IGNORE INTO transaction_partitions VALUES (?, ?, ?)",
-        [(transaction_id, *partition) for partition in partitions],
+        "INSERT OR IGNORE INTO transaction_partitions SELECT ?, id, ? FROM topics WHERE id = ?",
+        [(transaction_id, number, topic_id) for topic_id, number in partitions],
     )
 
 
@@ -132,17 +145,38 @@ def decide(connection: sqlite3.Connection, transaction_id: int, state: str) -> s
 
 
 def find_transaction(connection: sqlite3.Connection, transaction_id: int) -> TransactionRow | None:
-    """Return a transaction, or None."""
+    """Return a transaction, or None.
+
+    Raises
+    ------
+    DamagedRow
+        If its row is damaged; or missing, which must not count as never decided.
+    """
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM transactions WHERE id = ?", (transaction_id,)
     ).fetchone()
-    return None if found is None else TransactionRow(*found)
+    if found is not None:
+        return TransactionRow(*_TRANSACTION.checked(found))
+    left = "SELECT 1 FROM transaction_partitions WHERE transaction_id = ? LIMIT 1"
+    if connection.execute(left, (transaction_id,)).fetchone() is not None:
+        what = "it is missing, though table transaction_partitions names it"
+        raise DamagedRow("transactions", f"id={transaction_id}", what)
+    return None
 
 
 def all_transactions(connection: sqlite3.Connection) -> list[TransactionRow]:
     """Return all transactions, the oldest first."""
     found = connection.execute(f"SELECT {_COLUMNS} FROM transactions ORDER BY begun_us, id")
-    return [TransactionRow(*row) for row in found]
+    return [TransactionRow(*row) for row in _TRANSACTION.all_checked(found)]
+
+
+def sound_transactions(connection: sqlite3.Connection) -> list[TransactionRow]:
+    """Return those that are not damaged; who needs one of the others is told."""
+    rows = []
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM transactions ORDER BY begun_us, id"):
+        with contextlib.suppress(DamagedRow):
+            rows.append(TransactionRow(*_TRANSACTION.checked(row)))
+    return rows
 
 
 def transactions_of(connection: sqlite3.Connection, producer_id: int) -> list[TransactionRow]:
@@ -150,7 +184,7 @@ def transactions_of(connection: sqlite3.Connection, producer_id: int) -> list[Tr
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM transactions WHERE producer_id = ?", (producer_id,)
     )
-    return [TransactionRow(*row) for row in found]
+    return [TransactionRow(*row) for row in _TRANSACTION.all_checked(found)]
 
 
 def open_count(connection: sqlite3.Connection) -> int:
@@ -165,12 +199,28 @@ def slots_of_transactions(connection: sqlite3.Connection) -> set[int]:
 
 
 def partitions_of(connection: sqlite3.Connection, transaction_id: int) -> list[tuple[bytes, int]]:
-    """Return the partitions (topic id, number) that a transaction may have written to."""
-    return connection.execute(
-        "SELECT topic_id, partition FROM transaction_partitions WHERE transaction_id = ? "
-        "ORDER BY topic_id, partition",
+    """Return the partitions (topic id, number) that a transaction may have written to.
+
+    Raises
+    ------
+    DamagedRow
+        If a row is damaged, or names a partition that there is not: then there is another, which
+        would go without its marker.
+    """
+    found = []
+    for *name, partitions in connection.execute(
+        "SELECT w.topic_id, w.partition, t.partitions FROM transaction_partitions w "
+        "LEFT JOIN topics t ON t.id = w.topic_id WHERE w.transaction_id = ? "
+        "ORDER BY w.topic_id, w.partition",
         (transaction_id,),
-    ).fetchall()
+    ):
+        topic_id, number = _PARTITION.checked(name, transaction_id=transaction_id)
+        if partitions is None or (type(partitions) is int and number >= partitions):
+            key = {"transaction_id": transaction_id, "topic_id": topic_id, "partition": number}
+            where = row_name(key, TABLES["transaction_partitions"].key)
+            raise DamagedRow("transaction_partitions", where, "there is no such partition")
+        found.append((topic_id, number))
+    return found
 
 
 def remove_transactions(connection: sqlite3.Connection, transactions: Sequence[int]) -> None:

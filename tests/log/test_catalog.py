@@ -20,13 +20,18 @@ from pystream.log.catalog import Catalog
 from pystream.log.catalog_watch import CatalogWatch
 from pystream.log.group_rows import load_group, topics_version
 from pystream.log.group_state import GroupState
+from pystream.log.schema import to_schema
 from pystream.log.topic_description import TopicConfig, TopicDescription
 
 TIMEOUT_US = 10_000_000
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
-def topic(name: str = "orders", blob: bytes = b"schema") -> TopicDescription:
+BLOB = to_schema({"user": "string", "country": "string"}).serialize()
+T = b"t" * 16
+
+
+def topic(name: str = "orders", blob: bytes = BLOB) -> TopicDescription:
     return TopicDescription(
         name=name,
         partitions=3,
@@ -56,10 +61,11 @@ def test_topic_comes_back_as_created(catalog: Catalog, tmp_path: Path) -> None:
 
 
 def test_equal_schemas_share_an_id(catalog: Catalog) -> None:
+    wider = to_schema({"user": "string", "country": "string", "n": "int64"}).serialize()
     ids = [
-        catalog.create_topics([topic("a", b"1")])[0].schema_id,
-        catalog.create_topics([topic("b", b"2")])[0].schema_id,
-        catalog.create_topics([topic("c", b"1")])[0].schema_id,
+        catalog.create_topics([topic("a")])[0].schema_id,
+        catalog.create_topics([topic("b", wider)])[0].schema_id,
+        catalog.create_topics([topic("c")])[0].schema_id,
     ]
     assert ids[0] == ids[2] != ids[1]
 
@@ -89,19 +95,19 @@ def test_committed_offsets_are_per_group_and_partition(catalog: Catalog) -> None
     first, second = catalog.group_id("first"), catalog.group_id("second")
     assert first != second
     assert catalog.group_id("first") == first
-    catalog.commit_offsets(first, [(b"t", 0, 5), (b"t", 1, 6)])
-    catalog.commit_offsets(first, [(b"t", 0, 9)])
-    assert [catalog.committed_offset(first, b"t", p) for p in range(3)] == [9, 6, None]
-    assert catalog.committed_offset(second, b"t", 0) is None
+    catalog.commit_offsets(first, [(T, 0, 5), (T, 1, 6)])
+    catalog.commit_offsets(first, [(T, 0, 9)])
+    assert [catalog.committed_offset(first, T, p) for p in range(3)] == [9, 6, None]
+    assert catalog.committed_offset(second, T, 0) is None
 
 
 def test_failed_write_leaves_nothing(catalog: Catalog) -> None:
     group = catalog.group_id("g")
     with pytest.raises(StorageError):
-        catalog.commit_offsets(group, [(b"t", 0, 5), (b"t", 1, None)])  # type: ignore[list-item]
-    assert catalog.committed_offset(group, b"t", 0) is None
-    catalog.commit_offsets(group, [(b"t", 0, 5)])
-    assert catalog.committed_offset(group, b"t", 0) == 5
+        catalog.commit_offsets(group, [(T, 0, 5), (T, 1, None)])  # type: ignore[list-item]
+    assert catalog.committed_offset(group, T, 0) is None
+    catalog.commit_offsets(group, [(T, 0, 5)])
+    assert catalog.committed_offset(group, T, 0) == 5
 
 
 def test_change_mark_differs_after_another_process_wrote(catalog: Catalog, tmp_path: Path) -> None:
@@ -118,11 +124,11 @@ def test_threads_share_one_catalog(catalog: Catalog) -> None:
 
     def commit(partition: int) -> None:
         for offset in range(50):
-            catalog.commit_offsets(group, [(b"t", partition, offset)])
+            catalog.commit_offsets(group, [(T, partition, offset)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(commit, range(4)))
-    assert [catalog.committed_offset(group, b"t", p) for p in range(4)] == [49] * 4
+    assert [catalog.committed_offset(group, T, p) for p in range(4)] == [49] * 4
 
 
 COMMITTER = """
@@ -135,7 +141,7 @@ config.WAL_CHECKPOINT_BYTES = 64 << 10
 catalog = Catalog(sys.argv[1], 30_000_000)
 group = catalog.group_id("g")
 for offset in range(200):
-    catalog.commit_offsets(group, [(b"t", int(sys.argv[2]), offset)])
+    catalog.commit_offsets(group, [(b"t" * 16, int(sys.argv[2]), offset)])
 """
 
 
@@ -148,7 +154,7 @@ def test_processes_that_write_and_checkpoint_lose_no_commit(
     ]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     group = catalog.group_id("g")
-    assert [catalog.committed_offset(group, b"t", p) for p in range(3)] == [199] * 3
+    assert [catalog.committed_offset(group, T, p) for p in range(3)] == [199] * 3
 
 
 def test_write_ahead_log_is_written_back_before_it_grows(
@@ -157,7 +163,7 @@ def test_write_ahead_log_is_written_back_before_it_grows(
     monkeypatch.setattr(config, "WAL_CHECKPOINT_BYTES", 64 << 10)
     group = catalog.group_id("g")
     for offset in range(300):
-        catalog.commit_offsets(group, [(b"t", 0, offset)])
+        catalog.commit_offsets(group, [(T, 0, offset)])
         assert (tmp_path / "catalog.db-wal").stat().st_size < (96 << 10)
 
 
@@ -282,9 +288,9 @@ def test_full_disk_is_a_storage_error_with_errno(
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full") as caught:
-        catalog.commit_offsets(group, [(b"t", p, 1) for p in range(10_000)])
+        catalog.commit_offsets(group, [(T, p, 1) for p in range(10_000)])
     assert caught.value.errno == 28
-    assert catalog.committed_offset(group, b"t", 0) is None
+    assert catalog.committed_offset(group, T, 0) is None
 
 
 def test_a_quiet_catalog_is_not_asked_for_changes(

@@ -441,7 +441,7 @@ def test_partition_in_another_ones_place_is_found(directory: Path) -> None:
 
 def test_group_offsets_beyond_the_end_are_found_and_limited(directory: Path) -> None:
     catalog_of(directory, "UPDATE group_offsets SET next_offset = 5000 WHERE partition = 0")
-    catalog_of(directory, "INSERT INTO group_offsets VALUES (1, x'00', 0, 1, 1)")
+    catalog_of(directory, "INSERT INTO group_offsets VALUES (1, zeroblob(16), 0, 1, 1)")
     assert kinds(directory) == ["group-offset", "group-offset"]
     acts = repaired(directory)
     assert any("from 5000" in act for act in acts)
