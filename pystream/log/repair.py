@@ -96,13 +96,19 @@ class _Repair:
                 errno=error.errno,
                 path=str(self._quarantine),
             ) from error
+        try:
+            self._repair()
+        finally:
+            del self._native  # not only when this object is: others may open the log now
+        return self._done
+
+    def _repair(self) -> None:
         kinds = {finding.kind for finding in self._report.problems if finding.partition is None}
         if kinds & {"order-damaged", "append-sequence"}:
             self._done += self._native.rebuild_order()
         self._repair_partitions()
         self._repair_catalog(kinds)
         self._write_note()
-        return self._done
 
     def _write_note(self) -> None:
         lines = [

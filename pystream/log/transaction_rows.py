@@ -208,14 +208,14 @@ def partitions_of(connection: sqlite3.Connection, transaction_id: int) -> list[t
         would go without its marker.
     """
     found = []
-    for *name, partitions in connection.execute(
-        "SELECT w.topic_id, w.partition, t.partitions FROM transaction_partitions w "
+    for *name, is_gone, partitions in connection.execute(
+        "SELECT w.topic_id, w.partition, t.id IS NULL, t.partitions FROM transaction_partitions w "
         "LEFT JOIN topics t ON t.id = w.topic_id WHERE w.transaction_id = ? "
         "ORDER BY w.topic_id, w.partition",
         (transaction_id,),
     ):
         topic_id, number = _PARTITION.checked(name, transaction_id=transaction_id)
-        if partitions is None or (type(partitions) is int and number >= partitions):
+        if is_gone or (type(partitions) is int and number >= partitions):
             key = {"transaction_id": transaction_id, "topic_id": topic_id, "partition": number}
             where = row_name(key, TABLES["transaction_partitions"].key)
             raise DamagedRow("transaction_partitions", where, "there is no such partition")

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from tests.torture import (
     calls,
+    catalog_rows,
     fuzz,
     kills,
     members,
@@ -47,6 +48,7 @@ HARNESSES: tuple[Harness, ...] = (
     sequences.HARNESS,
     soak.HARNESS,
     *fuzz.HARNESSES,
+    catalog_rows.HARNESS,
 )
 
 
