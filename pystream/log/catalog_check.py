@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pystream.log.catalog_damage import damages_of_rest, damages_of_topics, unknown_settings
+from pystream.log.catalog_errors import DATABASE_ERRORS
 from pystream.log.catalog_format import (
     FIND_TOPICS,
     FIRST_WITH_TRANSACTIONS,
@@ -108,7 +109,7 @@ def read_catalog(directory: str) -> CatalogContent:
                 content.add("catalog-missing", "the catalog is empty", is_note=not is_lost)
                 return content
             _read(connection, content)
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         content.topics.clear()
         content.group_offsets.clear()
         content.transactions.clear()

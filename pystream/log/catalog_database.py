@@ -16,7 +16,7 @@ from pystream import config
 from pystream._native import Guard
 from pystream.errors import LogError
 from pystream.log import fork
-from pystream.log.catalog_errors import translated, translation
+from pystream.log.catalog_errors import DATABASE_ERRORS, translated, translation
 from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
 from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
 from pystream.log.catalog_rows import tolerant
@@ -211,7 +211,7 @@ class CatalogDatabase:
         self._end_reading(error)
 
     def _end_reading(self, error: BaseException | None) -> None:
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DATABASE_ERRORS):
             raise translation(error, self._path) from error
 
     def _write_back(self, connection: sqlite3.Connection) -> None:

@@ -19,7 +19,10 @@ from pystream.log.catalog_rows import DamagedRow
 from pystream.log.catalog_topics import UnknownSettings
 from pystream.log.os_errors import advice_on, is_at_file_limit
 
-__all__ = ["translated", "translation"]
+__all__ = ["DATABASE_ERRORS", "translated", "translation"]
+
+# The second: what SQLite says of a damaged schema quotes it, and that need not be UTF-8.
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -42,11 +45,11 @@ def translated(path: str) -> Iterator[None]:
     """Raise StorageError, LogError or RequestTimeoutError in place of a sqlite3.Error."""
     try:
         yield
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise translation(error, path) from error
 
 
-def translation(error: sqlite3.Error, path: str) -> StreamError:
+def translation(error: sqlite3.Error | UnicodeDecodeError, path: str) -> StreamError:
     """Return what :func:`translated` raises for an error."""
     if isinstance(error, DamagedRow):
         return CorruptCatalogError(
@@ -62,7 +65,7 @@ def translation(error: sqlite3.Error, path: str) -> StreamError:
     if isinstance(error, UnknownSettings):
         return LogError(f"in the catalog {path}, {error}", path=path, topic=error.topic)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
+    if code in _DAMAGED or isinstance(error, UnicodeDecodeError):
         return LogError(
             f"{path} is not a catalog, or is damaged ({error}). Open another directory, or "
             "restore this file from a backup.",

@@ -8,7 +8,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from pystream import config
-from pystream.errors import ClosedError, StreamError
+from pystream.errors import ClosedError, CorruptCatalogError, StreamError
 
 if TYPE_CHECKING:
     from pystream.log.open_log import OpenLog
@@ -90,7 +90,12 @@ def _look(log: OpenLog) -> None:
     lock = retention_lock(log.directory)
     try:
         if lock.try_acquire():
-            found = (log.topic_if_exists(name) for name in log.topics())
+            found = []
+            for name in log.topics():
+                try:
+                    found.append(log.topic_if_exists(name))
+                except CorruptCatalogError as error:  # the others are looked after all the same
+                    logging.getLogger("pystream").warning("retention: %s", error)
             look_after(log, [topic for topic in found if topic is not None])
     finally:
         lock.close()

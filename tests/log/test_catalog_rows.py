@@ -315,6 +315,21 @@ def test_a_table_that_is_not_there_is_damage_and_no_error_of_the_disk(directory:
     assert "catalog-damaged" in [f.kind for f in verify_log(directory).problems]
 
 
+def test_a_schema_of_the_database_that_is_no_text_is_damage(directory: Path) -> None:
+    path = directory / "catalog.db"
+    data = path.read_bytes()
+    path.write_bytes(
+        data.replace(b"CREATE TABLE group_offsets (", b"CREATE TABLX \xc5roup_offsets (")
+    )
+    for read_only in (True, False):
+        with pytest.raises(LogError, match=r"catalog\.db is not a catalog, or is damaged"):
+            ps.open(directory, read_only=read_only)
+    assert "catalog-damaged" in [finding.kind for finding in verify_log(directory).problems]
+    repair_log(directory, verify_log(directory))
+    with ps.open(directory) as log:
+        assert numbers(log) == [1, 2, 3, 4]
+
+
 def test_the_tables_have_the_columns_of_the_catalog(directory: Path) -> None:
     with contextlib.closing(sqlite3.connect(directory / "catalog.db")) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

@@ -77,6 +77,7 @@ GROUPS = {
             "tests/log/test_transactions.py",
             "tests/log/test_transactions_rescue.py",
             "tests/log/test_transactions_model.py",
+            "tests/log/test_catalog_rows.py",
             "tests/torture/test_power_loss.py",
         ),
     ),

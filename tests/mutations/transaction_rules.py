@@ -9,6 +9,7 @@ RECOVERY = "native/storage/recovery.cpp"
 APPEND = "native/storage/append.cpp"
 TRANSACTIONS = "pystream/log/transactions.py"
 ROWS = "pystream/log/transaction_rows.py"
+CATALOG_ROWS = "pystream/log/catalog_rows.py"
 
 MUTATIONS = (
     Mutation(
@@ -42,6 +43,36 @@ MUTATIONS = (
                 TRACKER,
                 "{ return open.end_offset <= log_start; }",
                 "{ return open.first_offset < log_start; }",
+            ),
+        ),
+    ),
+    Mutation(
+        "catalog: whole numbers are not looked at",
+        (
+            Edit(
+                CATALOG_ROWS,
+                "return type(value) is int and least <= value <= most",
+                "return True",
+            ),
+        ),
+    ),
+    Mutation(
+        "catalog: a transaction whose row was lost counts as aborted",
+        (
+            Edit(
+                ROWS,
+                "if connection.execute(left, (transaction_id,)).fetchone() is not None:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutation(
+        "catalog: a topic need not be one of those that have a history",
+        (
+            Edit(
+                "pystream/log/catalog_topics.py",
+                "    if not is_own:\n",
+                "    if is_own is None:\n",
             ),
         ),
     ),
