@@ -21,6 +21,8 @@ __all__ = [
 FORMAT_VERSION = 3
 OLDEST_FORMAT_VERSION = 1
 FIRST_WITH_TRANSACTIONS = 3
+# A table that is new in each version behind the first.
+_FIRST_TABLES = {2: "group_members", 3: "transactions"}
 # Also those whose schema is missing: they are damaged, and not gone.
 FIND_TOPICS = (
     "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, "
@@ -199,8 +201,17 @@ def check_catalog_version(connection: sqlite3.Connection, path: str) -> int:
     """
     row = connection.execute("SELECT value FROM meta WHERE name = 'format_version'").fetchone()
     if row is None or not isinstance(row[0], int):
-        error = sqlite3.DatabaseError("it does not say which format it has")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise _damaged("it does not say which format it has")
     check_format_version(path, row[0], oldest=OLDEST_FORMAT_VERSION, newest=FORMAT_VERSION)
-    return int(row[0])
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    later = [version for version, table in _FIRST_TABLES.items() if table in tables]
+    found = max(later, default=OLDEST_FORMAT_VERSION)
+    if found != row[0]:
+        raise _damaged(f"it says that it has version {row[0]}, and has the tables of {found}")
+    return found
+
+
+def _damaged(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error

@@ -138,6 +138,22 @@ def test_catalog_that_does_not_say_its_format_is_damaged(directory: Path, statem
     assert [finding.kind for finding in verify_log(directory).problems] == ["catalog-damaged"]
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_catalog_that_says_an_older_format_than_it_has_is_damaged(
+    directory: Path, version: int
+) -> None:
+    """Else it would be upgraded once more."""
+    execute(
+        directory / "catalog.db",
+        f"UPDATE meta SET value = {version} WHERE name = 'format_version'",
+    )
+    what = f"it says that it has version {version}, and has the tables of 3"
+    for read_only in (True, False):
+        with pytest.raises(LogError, match=what):
+            ps.open(directory, read_only=read_only)
+    assert [finding.kind for finding in verify_log(directory).problems] == ["catalog-damaged"]
+
+
 @VERSIONS
 def test_version_under_a_wrong_checksum_is_damage(directory: Path, version: int) -> None:
     """A flipped bit is not taken for another format."""

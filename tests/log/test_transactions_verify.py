@@ -11,6 +11,7 @@ import pystream as ps
 from pystream._native import OpenTransaction
 from pystream.errors import CorruptRecordError, InvalidTransactionStateError
 from pystream.log.repair import repair_log
+from pystream.log.transaction_rows import all_transactions, remove_transactions
 from pystream.log.transactions import Transactions
 from pystream.log.verify import verify_log
 from tests.log.damage import damage_header
@@ -71,7 +72,7 @@ def test_a_decided_transaction_without_its_marker_is_a_note(log: ps.Log) -> None
 def test_partitions_that_contradict_each_other_are_damage(log: ps.Log) -> None:
     producer = begin(log)
     with log.catalog.writing() as connection:
-        connection.execute("DELETE FROM transactions")
+        remove_transactions(connection, [row.id for row in all_transactions(connection)])
     end_in(log, 0, is_commit=True)
     end_in(log, 1, is_commit=False)
     assert kinds(log) == [("transaction-torn", False)]
