@@ -131,11 +131,14 @@ def _deeper_damages(row: Sequence[Any]) -> Iterator[DamagedRow]:
         elif not is_typed and (names != ["key"] or blob != KAFKA_SHAPED.serialize()):
             yield damage("is_typed", is_typed, "1 for a topic with such columns")
     try:
-        _settings_of(name, configs)
+        settings = _settings_of(name, configs)
     except Illegal as error:
         yield damage("configs", configs, str(error))
     except UnknownSettings:
         return  # which is told in other words
+    else:
+        if settings.is_compacted and keys == "[]":
+            yield damage("configs", configs, "without compaction for a topic that has no key")
 
 
 def schema_damage(schema_id: int, blob: bytes) -> DamagedRow | None:

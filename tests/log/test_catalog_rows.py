@@ -138,6 +138,8 @@ CASES: list[tuple[str, Use, str]] = [
     (topics("configs = '{\"segment_bytes\": \"1MiB\"}'"), numbers, "of which segment_bytes is int"),
     (topics("configs = '{\"retention_us\": 0}'"), numbers, "of which retention_us is not 0"),
     (topics("configs = '{\"compression\": \"zip\"}'"), numbers, "legal settings, but compression is"),
+    (topics("configs = '{\"cleanup_policy\": \"compact\"}', key_columns = '[]'"), numbers, "and must be "
+     "without compaction for a topic that has no key"),
     (topics("created_us = 'x'"), numbers, "created_us is 'x', and must be a whole number"),
     ("UPDATE schemas SET blob = substr(blob, 1, 20) WHERE id = 1", numbers, "row id=1 of table "
      "schemas: blob is x'505353.*, and must be a schema, but the schema's bytes are damaged"),

@@ -75,6 +75,7 @@ def _create_topics(log: ps.Log) -> None:
     log.create_topic("typed", COLUMNS, key="user", partitions=3, compression="lz4", **small)
     log.create_topic("evolved", {"n": "int64"}, retention="7d", retention_bytes="64KiB", **small)
     log.create_topic(LEDGER, {"n": "int64 not null"}, partitions=2, **small)
+    log.create_topic("compacted", COLUMNS, key="user", cleanup_policy="compact", **small)
     log.create_topic("empty", {"n": "int64 not null"}, **small)
 
 
@@ -87,6 +88,8 @@ def _send(log: ps.Log) -> None:
     with log.producer(acks="published") as producer:
         for n in range(30):
             producer.send("plain", f"value {n}", key=f"key {n % 5}", partition=n % 2)
+        for n in range(20):
+            producer.send_batch("compacted", {"user": [f"user {n % 4}"], "n": [n]})
         producer.send_batch("evolved", {"n": list(range(20))})
         log.alter_topic("evolved", add_columns={"note": "string"})
         rows = [{"n": n, "note": f"note {n}"} for n in range(20, 40)]

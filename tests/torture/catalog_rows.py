@@ -162,7 +162,8 @@ class Case:
             return
         attempts = Attempts()
         if not report.is_clean:
-            acts = attempts.attempt("repair", lambda: repair_log(self._repaired, report))
+            found = verify_log(self._repaired)  # a copy, of which the report has other paths
+            acts = attempts.attempt("repair", lambda: repair_log(self._repaired, found))
             if acts is None:
                 raise Wrong(f"it cannot be repaired: {attempts.complaints}")
         again = attempts.attempt("verify what was repaired", lambda: verify_log(self._repaired))

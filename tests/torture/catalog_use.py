@@ -96,7 +96,10 @@ def change(log: ps.Log, attempts: Attempts, choose: random.Random, place: Path) 
         ("a new group", lambda: _consume(log, "new", ["typed"])),
         ("a commit from outside", lambda: _commit(log, choose.choice(GROUPS))),
         ("a producer with a name", lambda: _load(log)),
-        ("a producer", lambda: _send(log, choose.choice(("plain", "typed", "evolved", "empty")))),
+        (
+            "a producer",
+            lambda: _send(log, choose.choice(("plain", "typed", "evolved", "compacted", "empty"))),
+        ),
         ("a transaction", lambda: _transact(log, "payer-open", choose)),
         ("another transaction", lambda: _transact(log, "payer-committed", choose)),
         ("abort_transaction()", lambda: log.abort_transaction("payer-open")),
@@ -147,7 +150,7 @@ def _send(log: ps.Log, topic: str) -> None:
         if topic == "plain":
             producer.send(topic, b"more").result()
         else:
-            row = {"user": "more"} if topic == "typed" else {}
+            row = {"user": "more"} if topic in ("typed", "compacted") else {}
             producer.send(topic, {**row, "n": 1}).result()
 
 

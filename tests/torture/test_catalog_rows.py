@@ -37,7 +37,7 @@ def test_the_log_has_a_row_in_every_table_and_is_read_as_it_was_left(
     connection.close()
     assert states == [("aborted",), ("committed",), ("committed",), ("open",)]
     assert {topic for topic, _ in content.records} == {
-        *("plain", "typed", "evolved", "ledger", "empty")
+        *("plain", "typed", "evolved", "ledger", "compacted", "empty")
     }
     ledger = [row["n"] for p in range(2) for row in content.records["ledger", p].values()]
     assert ledger == [100, 300, 101, 301]
