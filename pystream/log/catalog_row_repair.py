@@ -7,13 +7,13 @@ with each kind of row stands in docs/formats/catalog.md.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pystream.log.catalog_damage import Damage, damages_of_rest, damages_of_topics
 from pystream.log.catalog_format import FORMAT_VERSION
 from pystream.log.catalog_rows import TABLES
 
-__all__ = ["set_aside_rest", "set_aside_topics"]
+__all__ = ["restore_partitions", "set_aside_rest", "set_aside_topics"]
 
 # Each round may leave rows that name one which is gone.
 _ROUNDS_MAX = 10
@@ -41,6 +41,17 @@ def set_aside_topics(connection: sqlite3.Connection, done: list[str]) -> list[Da
 def set_aside_rest(connection: sqlite3.Connection, done: list[str]) -> None:
     """Mend or remove damaged rows of groups, producers and transactions."""
     _until_sound(connection, damages_of_rest, done)
+
+
+def restore_partitions(
+    connection: sqlite3.Connection, partitions: Mapping[bytes, int]
+) -> list[str]:
+    """Let topics (by id) have so many partitions again; return what was done."""
+    done = []
+    for topic_id, number in partitions.items():
+        connection.execute("UPDATE topics SET partitions = ? WHERE id = ?", (number, topic_id))
+        done.append(f"gave topic {topic_id.hex()} its {number} partitions again, as its file says")
+    return done
 
 
 def _until_sound(

@@ -15,7 +15,7 @@ from pystream.log.catalog import Catalog
 from pystream.log.catalog_check import read_catalog
 from pystream.log.catalog_damage import Damage
 from pystream.log.catalog_repair import limit_group_offsets, restore_topic
-from pystream.log.catalog_row_repair import set_aside_rest, set_aside_topics
+from pystream.log.catalog_row_repair import restore_partitions, set_aside_rest, set_aside_topics
 from pystream.log.catalog_topics import topics_in
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
@@ -73,6 +73,7 @@ class _Repair:
         # Nobody else may have the log open from here on.
         self._native = _native.LogRepair(directory, str(self._quarantine))
         self._done: list[str] = []
+        self._partitions: dict[bytes, int] = {}  # of topics of which the catalog has too few
 
     def _require_own_format(self) -> None:
         """Refuse a log of which a part cannot be read, as what is made anew would leave it out."""
@@ -142,8 +143,15 @@ class _Repair:
                 topic=topic, topic_id=topic_id, partition=partition, known_transactions=known
             )
         for finding in self._report.problems:
-            if finding.kind == "unknown-partition":
-                self._set_aside(Path(finding.path), "the topic has no such partition")
+            if finding.kind != "unknown-partition":
+                continue
+            path = Path(finding.path)
+            partitions = _partitions_in_file(path.parent)
+            if int(path.name) < partitions:
+                # A partition comes into being behind both, so that the catalog is wrong.
+                self._partitions[bytes.fromhex(path.parent.name)] = partitions
+            else:
+                self._set_aside(path, "the topic has no such partition")
 
     # -- the catalog ---------------------------------------------------------------------------
 
@@ -163,6 +171,10 @@ class _Repair:
                 self._keep_catalog(catalog)
                 with catalog.writing() as connection:
                     removed = set_aside_topics(connection, self._done)
+            if self._partitions:
+                self._keep_catalog(catalog)
+                with catalog.writing() as connection:
+                    self._done += restore_partitions(connection, self._partitions)
             with catalog.reading() as connection:
                 known = {topic.id for topic in topics_in(connection)}
             directories = {*topics_with_records(self._directory)}
@@ -231,6 +243,13 @@ def _directories_of(directory: str, removed: Sequence[Damage]) -> Iterator[Path]
             topic, _ = read_topic_file(path / NAME)
             if topic.id in ids or topic.name in names:
                 yield path
+
+
+def _partitions_in_file(directory: Path) -> int:
+    """Return how many partitions a topic's own file says that it has; 0 when it says nothing."""
+    with contextlib.suppress(CorruptRecordError, StorageError):
+        return read_topic_file(directory / NAME)[0].partitions
+    return 0
 
 
 def _topic_of(directory: Path) -> tuple[TopicDescription, int]:

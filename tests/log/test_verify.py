@@ -432,6 +432,15 @@ def test_partition_that_the_topic_does_not_have_is_set_aside(directory: Path) ->
     assert not (path / "1").exists()
 
 
+def test_partition_that_the_catalog_alone_does_not_know_comes_back(directory: Path) -> None:
+    """A rotten number of partitions does not take their records along."""
+    catalog_of(directory, "UPDATE topics SET partitions = 1 WHERE name = 'orders'")
+    assert "unknown-partition" in kinds(directory)
+    acts = repaired(directory)
+    assert any("its 2 partitions again" in act for act in acts)
+    assert rows(directory) == list(range(50))
+
+
 def test_partition_in_another_ones_place_is_found(directory: Path) -> None:
     path = path_of(directory, "orders")
     for before, after in (("0", "x"), ("1", "0"), ("x", "1")):
