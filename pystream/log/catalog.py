@@ -27,7 +27,7 @@ from pystream.log.catalog_topics import (
     topic_of_id,
     update_topic,
 )
-from pystream.log.group_rows import enter_group, find_group, write_offsets
+from pystream.log.group_rows import enter_group, find_group
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import mark_deleted, write_topic_file, write_topic_files
 from pystream.log.topic_settings import check_same
@@ -257,11 +257,6 @@ class Catalog:
             with self._database.writing() as connection:
                 number = enter_group(connection, name)
         return number
-
-    def commit_offsets(self, group_id: int, offsets: Iterable[tuple[bytes, int, int]]) -> None:
-        """Store (topic id, partition, next offset) of a group, all or none."""
-        with self._database.writing() as connection:
-            write_offsets(connection, group_id, list(offsets))
 
     def committed_offset(self, group_id: int, topic_id: bytes, partition: int) -> int | None:
         """Return the next offset that a group committed, or None."""

@@ -18,7 +18,7 @@ from pystream import config
 from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_watch import CatalogWatch
-from pystream.log.group_rows import load_group, topics_version
+from pystream.log.group_rows import load_group, topics_version, write_offsets
 from pystream.log.group_state import GroupState
 from pystream.log.schema import to_schema
 from pystream.log.topic_description import TopicConfig, TopicDescription
@@ -29,6 +29,11 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 BLOB = to_schema({"user": "string", "country": "string"}).serialize()
 T = b"t" * 16
+
+
+def commit_offsets(catalog: Catalog, group: int, offsets: list[tuple[bytes, int, int]]) -> None:
+    with catalog.writing() as connection:
+        write_offsets(connection, group, offsets)
 
 
 def topic(name: str = "orders", blob: bytes = BLOB) -> TopicDescription:
@@ -81,7 +86,7 @@ def test_topic_that_exists_is_refused(catalog: Catalog) -> None:
 def test_delete_takes_committed_offsets_along(catalog: Catalog) -> None:
     created = catalog.create_topics([topic()])[0]
     group = catalog.group_id("billing")
-    catalog.commit_offsets(group, [(created.id, 0, 7)])
+    commit_offsets(catalog, group, [(created.id, 0, 7)])
     assert catalog.delete_topic("orders") == created
     assert catalog.committed_offset(group, created.id, 0) is None
     assert catalog.topic_names() == []
@@ -95,8 +100,8 @@ def test_committed_offsets_are_per_group_and_partition(catalog: Catalog) -> None
     first, second = catalog.group_id("first"), catalog.group_id("second")
     assert first != second
     assert catalog.group_id("first") == first
-    catalog.commit_offsets(first, [(T, 0, 5), (T, 1, 6)])
-    catalog.commit_offsets(first, [(T, 0, 9)])
+    commit_offsets(catalog, first, [(T, 0, 5), (T, 1, 6)])
+    commit_offsets(catalog, first, [(T, 0, 9)])
     assert [catalog.committed_offset(first, T, p) for p in range(3)] == [9, 6, None]
     assert catalog.committed_offset(second, T, 0) is None
 
@@ -104,9 +109,9 @@ def test_committed_offsets_are_per_group_and_partition(catalog: Catalog) -> None
 def test_failed_write_leaves_nothing(catalog: Catalog) -> None:
     group = catalog.group_id("g")
     with pytest.raises(StorageError):
-        catalog.commit_offsets(group, [(T, 0, 5), (T, 1, None)])  # type: ignore[list-item]
+        commit_offsets(catalog, group, [(T, 0, 5), (T, 1, None)])  # type: ignore[list-item]
     assert catalog.committed_offset(group, T, 0) is None
-    catalog.commit_offsets(group, [(T, 0, 5)])
+    commit_offsets(catalog, group, [(T, 0, 5)])
     assert catalog.committed_offset(group, T, 0) == 5
 
 
@@ -124,7 +129,7 @@ def test_threads_share_one_catalog(catalog: Catalog) -> None:
 
     def commit(partition: int) -> None:
         for offset in range(50):
-            catalog.commit_offsets(group, [(T, partition, offset)])
+            commit_offsets(catalog, group, [(T, partition, offset)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(commit, range(4)))
@@ -137,11 +142,13 @@ import time
 from pystream import config
 from pystream.log.catalog import Catalog
 from pystream.log.catalog_watch import CatalogWatch
+from pystream.log.group_rows import write_offsets
 config.WAL_CHECKPOINT_BYTES = 64 << 10
 catalog = Catalog(sys.argv[1], 30_000_000)
 group = catalog.group_id("g")
 for offset in range(200):
-    catalog.commit_offsets(group, [(b"t" * 16, int(sys.argv[2]), offset)])
+    with catalog.writing() as connection:
+        write_offsets(connection, group, [(b"t" * 16, int(sys.argv[2]), offset)])
 """
 
 
@@ -163,7 +170,7 @@ def test_write_ahead_log_is_written_back_before_it_grows(
     monkeypatch.setattr(config, "WAL_CHECKPOINT_BYTES", 64 << 10)
     group = catalog.group_id("g")
     for offset in range(300):
-        catalog.commit_offsets(group, [(T, 0, offset)])
+        commit_offsets(catalog, group, [(T, 0, offset)])
         assert (tmp_path / "catalog.db-wal").stat().st_size < (96 << 10)
 
 
@@ -288,7 +295,7 @@ def test_full_disk_is_a_storage_error_with_errno(
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full") as caught:
-        catalog.commit_offsets(group, [(T, p, 1) for p in range(10_000)])
+        commit_offsets(catalog, group, [(T, p, 1) for p in range(10_000)])
     assert caught.value.errno == 28
     assert catalog.committed_offset(group, T, 0) is None
 
