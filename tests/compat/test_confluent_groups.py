@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -87,8 +88,12 @@ def test_asynchronous_commits_are_stored_together(
     assert [places[0].offset for _, places in heard] == list(range(1, 51))
 
 
-@pytest.mark.parametrize("way", ["store_offsets", "commit"])
-def test_poll_commits_and_tells_of_it_while_it_waits(place: dict[str, Any], way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "late_seconds"), [("store_offsets", 0.0), ("store_offsets", 0.1), ("commit", 0.0)]
+)
+def test_poll_commits_and_tells_of_it_while_it_waits(
+    place: dict[str, Any], way: str, late_seconds: float
+) -> None:
     heard = threading.Event()
     settings: dict[str, Any] = {"on_commit": lambda error, places: heard.set()}
     if way == "store_offsets":
@@ -98,6 +103,7 @@ def test_poll_commits_and_tells_of_it_while_it_waits(place: dict[str, Any], way:
     with ck.Producer(place) as producer, reader(place, "t", **settings) as consumer:
         producer.produce("t", b"a")
         getattr(consumer, way)(message=consumer.poll(SECONDS))
+        time.sleep(late_seconds)  # it may be due before poll() is called
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.append(consumer.poll()), daemon=True)
         thread.start()

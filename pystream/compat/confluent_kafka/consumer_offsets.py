@@ -238,6 +238,7 @@ class ConsumerOffsets:
 
     def _next(self, wait: float | None) -> Record | None:
         """Wait for a record; commits that fall due meanwhile are stored and told of."""
+        self._report_commits()  # of what was due before
         left = wait
         deadline = None if wait is None else time.monotonic() + wait
         while (due := self._due_seconds()) is not None and (left is None or due < left):
