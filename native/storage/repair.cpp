@@ -133,11 +133,14 @@ class PartitionRepair {
           segment->extend_index({segment->file_size(), header.compacted_end_offset}, INT64_MAX)) {
       }
       size_t batches = 0;
+      bool is_damaged = false;
       for (int64_t i = 0; i < segment->index().count(); ++i) {
         const BatchEntry& entry = segment->index().at(i);
         if (entry.next_offset <= log_start) continue;
-        batches += entry.is_corrupt ? segment->index().count() + 1 : 1;
+        is_damaged |= entry.is_corrupt;
+        ++batches;
       }
+      if (is_damaged) continue;
       auto run = std::find_if(runs_.begin(), runs_.end(),
                               [&](const Run& other) { return other.base_offset >= base; });
       const bool is_own = run != runs_.end() && run->source->base_offset() == base;
