@@ -20,8 +20,8 @@ MUTATIONS = (
         (
             Edit(
                 LATEST,
-                "slot.hash == hash && std::string_view(keys_).substr(slot.at, slot.size) == key",
-                "(slot.hash & 15) == (hash & 15) && slot.size == key.size()",
+                "slots_[i].offset < 0 || is_of(slots_[i], hash, key)",
+                "slots_[i].offset < 0 || (slots_[i].hash & 15) == (hash & 15)",
             ),
         ),
     ),

@@ -78,14 +78,35 @@ TEST_F(LogCompactionTest, RecordsWithoutAKeyStay) {
 
 TEST(LatestOffsetsTest, TheLargestOffsetOfAKeyStaysInWhateverOrderTheyCome) {
   LatestOffsets latest;
-  for (int64_t i = 0; i < 5'000; ++i) latest.put("key " + std::to_string(i), i + 10);
-  for (int64_t i = 0; i < 5'000; ++i)
-    latest.put("key " + std::to_string(i), i % 2 == 0 ? 3 : i + 20);
-  for (int64_t i = 0; i < 5'000; ++i) {
-    EXPECT_EQ(latest.find("key " + std::to_string(i)), i % 2 == 0 ? i + 10 : i + 20);
+  const auto put = [&](std::string_view key, int64_t offset) {
+    latest.put(LatestOffsets::hash_of(key), key, offset);
+  };
+  const auto find = [&](std::string_view key) {
+    return latest.find(LatestOffsets::hash_of(key), key);
+  };
+  for (const std::string prefix : {"", "a long key "}) {  // the short ones lie in the table
+    for (int64_t i = 0; i < 5'000; ++i) put(prefix + std::to_string(i), i + 10);
+    for (int64_t i = 0; i < 5'000; ++i) put(prefix + std::to_string(i), i % 2 == 0 ? 3 : i + 20);
   }
-  EXPECT_EQ(latest.find("key"), -1);
-  EXPECT_EQ(latest.find(""), -1);
+  for (const std::string prefix : {"", "a long key "}) {
+    for (int64_t i = 0; i < 5'000; ++i) {
+      EXPECT_EQ(find(prefix + std::to_string(i)), i % 2 == 0 ? i + 10 : i + 20);
+    }
+  }
+  EXPECT_EQ(find("a long key "), -1);
+  EXPECT_EQ(find("key"), -1);
+  EXPECT_EQ(find(""), -1);
+}
+
+TEST(LatestOffsetsTest, KeysThatEndWithZerosAreOthers) {
+  LatestOffsets latest;
+  std::vector<std::string> keys;
+  for (size_t size = 0; size <= 10; ++size) keys.emplace_back(size, '\0');
+  // As if all had the same hash: only their bytes tell them apart.
+  for (size_t i = 0; i < keys.size(); ++i) latest.put(7, keys[i], static_cast<int64_t>(i));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    EXPECT_EQ(latest.find(7, keys[i]), static_cast<int64_t>(i));
+  }
 }
 
 TEST_F(LogCompactionTest, OneThatIsStoppedEndsWhereItIsAndTheNextLogGoesOn) {
