@@ -1,7 +1,8 @@
 #pragma once
 // 64-bit hashes that never change: sketches are stored and merged with those of another build.
 // Words by the finalizer of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
-// generators", 2014), bytes by the 64-bit MurmurHash2 (Appleby, public domain).
+// generators", 2014), bytes by the 64-bit MurmurHash2 (Appleby, public domain) with that finalizer:
+// its own leaves traces of what texts of a few digits have in common.
 
 #include <cstddef>
 #include <cstdint>
@@ -34,8 +35,7 @@ inline uint64_t stable_hash_bytes(std::string_view bytes) {
     for (size_t i = 0; i < left; ++i) word |= uint64_t{at[i]} << (8 * i);
     hash = (hash ^ word) * kMultiplier;
   }
-  hash = (hash ^ (hash >> kShift)) * kMultiplier;
-  return hash ^ (hash >> kShift);
+  return stable_hash_u64(hash);
 }
 
 }  // namespace pystream

@@ -246,6 +246,20 @@ def test_estimates_of_distinct_values_are_within_their_error(total: int, tmp_pat
     assert abs(row["about"] - total) <= (2 if total <= 2_048 else 4 * 0.0081 * total)
 
 
+@pytest.mark.parametrize("total", [10_000, 50_000])
+@pytest.mark.parametrize("form", ["{}", "{:07d}", "k{}", "user-{:09d}"])
+def test_estimates_of_texts_are_within_their_error(form: str, total: int) -> None:
+    """Texts of which few bits differ are hashed as well as others."""
+    firsts = [10**power * digit for power in range(4, 7) for digit in (1, 3)]
+    errors = []
+    for first in (0, *firsts):
+        texts = pa.array([form.format(number) for number in range(first, first + total)])
+        (about,) = one({"ts": [0] * total, "v": texts}, about=col("v").approx_count_distinct())
+        errors.append(about / total - 1)
+    assert max(map(abs, errors)) <= 4 * 0.0081
+    assert np.sqrt(np.mean(np.square(errors))) <= 2 * 0.0081
+
+
 def test_estimates_do_not_depend_on_cuts_threads_or_slices(tmp_path: Any) -> None:
     numbers = np.random.default_rng(1).integers(0, 9_000, 12_000)
     few = [pa.array(part) for part in np.array_split(numbers, 4)]
