@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import pystream as ps
-from bench.retention import run_role, speed
+from bench.roles import run_roles, speed
 from pystream import config
 
 TOPIC = "table"
@@ -123,21 +122,13 @@ def run(directory: str, size: int, keys: int, segment: int, readers: int) -> lis
             cleanup_policy="compact",
             min_cleanable_ratio=1.0,  # what is compacted, the compactor does
         )
-    context = multiprocessing.get_context("spawn")
-    is_over = context.Event()
-    results = context.Queue()
-    roles: list[tuple[Any, tuple[Any, ...]]] = [
-        *((follow, (directory, number, keys, size, is_over)) for number in range(readers)),
-        (compact, (directory, is_over)),
-        (append, (directory, size, keys, is_over)),
-    ]
-    processes = [context.Process(target=run_role, args=(*role, results)) for role in roles]
-    for process in processes:
-        process.start()
-    said = [results.get(timeout=3_600) for _ in processes]
-    for process in processes:
-        process.join()
-    return sorted(said, key=lambda its: str(its["who"]))
+    return run_roles(
+        [
+            *((follow, (directory, number, keys, size)) for number in range(readers)),
+            (compact, (directory,)),
+            (append, (directory, size, keys)),
+        ]
+    )
 
 
 def main(arguments: list[str]) -> int:

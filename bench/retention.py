@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import pystream as ps
+from bench.roles import run_roles, speed
 from pystream import config
 
 TOPIC = "events"
@@ -96,22 +96,6 @@ def follow(directory: str, number: int, is_over: Event) -> dict[str, Any]:
     return speed(f"reader {number}", read, begin) | {"deleted_before": jumped}
 
 
-def speed(who: str, count: int, begin: float) -> dict[str, Any]:
-    """Return bytes and their rate since a moment."""
-    seconds = time.monotonic() - begin
-    rate = round(count / seconds / 1e6, 1)
-    return {"who": who, "bytes": count, "seconds": round(seconds, 2), "mb_per_s": rate}
-
-
-def run_role(role: Any, arguments: tuple[Any, ...], results: Any) -> None:
-    """Put what a role says; its last argument lets the others end."""
-    try:
-        results.put(role(*arguments))
-    except BaseException as error:
-        results.put({"who": role.__name__, "error": f"{type(error).__name__}: {error}"})
-        arguments[-1].set()  # lets the others end
-
-
 def run(directory: str, size: int, keep: int, segment: int, readers: int) -> list[dict[str, Any]]:
     """Let all of them work on one log; return what each says."""
     with ps.open(directory) as log:
@@ -121,21 +105,13 @@ def run(directory: str, size: int, keep: int, segment: int, readers: int) -> lis
             segment_bytes=segment,
             retention_bytes=keep,
         )
-    context = multiprocessing.get_context("spawn")
-    is_over = context.Event()
-    results = context.Queue()
-    roles: list[tuple[Any, tuple[Any, ...]]] = [
-        *((follow, (directory, number, is_over)) for number in range(readers)),
-        (clean, (directory, is_over)),
-        (append, (directory, size, is_over)),
-    ]
-    processes = [context.Process(target=run_role, args=(*role, results)) for role in roles]
-    for process in processes:
-        process.start()
-    said = [results.get(timeout=3_600) for _ in processes]
-    for process in processes:
-        process.join()
-    return sorted(said, key=lambda its: str(its["who"]))
+    return run_roles(
+        [
+            *((follow, (directory, number)) for number in range(readers)),
+            (clean, (directory,)),
+            (append, (directory, size)),
+        ]
+    )
 
 
 def main(arguments: list[str]) -> int:
