@@ -1,8 +1,7 @@
 #pragma once
 // 64-bit hashes that never change: sketches are stored and merged with those of another build.
 // Words by the finalizer of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
-// generators", 2014), bytes by the 64-bit MurmurHash2 (Appleby, public domain) with that finalizer:
-// its own leaves traces of what texts of a few digits have in common.
+// generators", 2014), bytes by the 64-bit MurmurHash2 (Appleby, public domain).
 
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +34,8 @@ inline uint64_t stable_hash_bytes(std::string_view bytes) {
     for (size_t i = 0; i < left; ++i) word |= uint64_t{at[i]} << (8 * i);
     hash = (hash ^ word) * kMultiplier;
   }
-  return stable_hash_u64(hash);
+  hash = (hash ^ (hash >> kShift)) * kMultiplier;
+  return hash ^ (hash >> kShift);
 }
 
 }  // namespace pystream

@@ -81,8 +81,9 @@ std::vector<uint64_t> hash_rows(const Array& plain, const std::vector<int32_t>& 
     std::transform(strings.begin(), strings.end(), hashes.begin(), stable_hash_bytes);
   } else {
     state::collect_words(plain, rows, false, &hashes);
-    for (uint64_t& hash : hashes) hash = stable_hash_u64(hash);
   }
+  // Hashes of bytes, too: those of short texts still show what the texts have in common.
+  for (uint64_t& hash : hashes) hash = stable_hash_u64(hash);
   return hashes;
 }
 
