@@ -8,12 +8,23 @@ IdlePartitions::IdlePartitions(int partitions, int64_t timeout_us)
     : timeout_us_(timeout_us),
       last_us_(static_cast<size_t>(partitions)),
       is_idle_(static_cast<size_t>(partitions)),
+      had_batch_(static_cast<size_t>(partitions)),
       active_(static_cast<size_t>(partitions)) {}
 
 int64_t IdlePartitions::deadline(size_t partition) const {
   int64_t deadline = 0;
   const bool is_never = __builtin_add_overflow(last_us_[partition], timeout_us_, &deadline);
   return is_never ? INT64_MAX : deadline;
+}
+
+bool IdlePartitions::leave(int64_t moment, bool had_batch) {
+  const size_t before = active_;
+  for (size_t p = 0; p < last_us_.size(); ++p) {
+    if (is_idle_[p] || had_batch_[p] != had_batch || deadline(p) != moment) continue;
+    is_idle_[p] = true;
+    --active_;
+  }
+  return active_ != before;
 }
 
 bool IdlePartitions::next_moment(int64_t now_us) {
@@ -31,11 +42,7 @@ bool IdlePartitions::next_moment(int64_t now_us) {
     now_us_ = std::max(now_us_, now_us);
     return false;
   }
-  for (size_t p = 0; p < last_us_.size(); ++p) {
-    if (is_idle_[p] || deadline(p) != moment) continue;
-    is_idle_[p] = true;
-    --active_;
-  }
+  if (!leave(moment, false)) leave(moment, true);
   if (active_ == 0) all_since_us_ = moment;
   return true;
 }
@@ -43,6 +50,7 @@ bool IdlePartitions::next_moment(int64_t now_us) {
 void IdlePartitions::wake(int partition) {
   const auto p = static_cast<size_t>(partition);
   last_us_[p] = now_us_;
+  had_batch_[p] = true;
   if (!is_idle_[p]) return;
   is_idle_[p] = false;
   ++active_;

@@ -22,8 +22,9 @@ class IdlePartitions {
   IdlePartitions(int partitions, int64_t timeout_us);
 
   // Lets time pass to the next moment before `now_us` at which partitions become idle, which is
-  // `timeout_us` after their last batch; all of that moment do. False when there is none left, and
-  // time is `now_us`. Partitions without a batch count from the first call. Time never goes back.
+  // `timeout_us` after their last batch; all of that moment do, those that never had a batch first,
+  // in a step of their own. False when there is none left, and time is `now_us`. Partitions without
+  // a batch count from the first call. Time never goes back.
   bool next_moment(int64_t now_us);
   // A batch of this partition is here, now.
   void wake(int partition);
@@ -37,6 +38,8 @@ class IdlePartitions {
 
  private:
   int64_t deadline(size_t partition) const;
+  // Of those that never had a batch, or of those that had. Whether there was one.
+  bool leave(int64_t moment, bool had_batch);
 
   int64_t timeout_us_;
   bool has_started_ = false;
@@ -44,6 +47,7 @@ class IdlePartitions {
   int64_t all_since_us_ = 0;
   std::vector<int64_t> last_us_;
   std::vector<bool> is_idle_;
+  std::vector<bool> had_batch_;
   size_t active_;
 };
 

@@ -37,8 +37,9 @@ class SourceWatermark:
 
     A partition is idle when its last record was appended more than `idle_timeout` ago, and is left
     out of the minimum then; one without a record counts from the first record of any. It takes part
-    again when it has a record, before that is judged. When all are idle, the watermark stays, or
-    with `advances_when_idle` goes on with time. It never goes back.
+    again when it has a record, before that is judged. Of those that become idle at one instant, those
+    that never had a record do first. When all are idle, the watermark stays, or with
+    `advances_when_idle` goes on with time. It never goes back.
 
     >>> mark = SourceWatermark([0, 1], idle_timeout=10)
     >>> for event_time, appended in ((50, 100), (60, 110)):
@@ -69,6 +70,7 @@ class SourceWatermark:
         self._advances_when_idle = advances_when_idle
         self._now: int | None = None
         self._last: dict[int, int] = {}  # append time of the last record of each partition
+        self._had_record: set[int] = set()
         self.current = MIN_TIME
         self.ahead = 0
 
@@ -79,6 +81,7 @@ class SourceWatermark:
             self._last = dict.fromkeys(self._own, now)
         while self._now < now:
             self._now += 1
+            self._follow(instant_of_others=self._now - 1)
             self._follow()
             if self._advances_when_idle and not self._active() and self.current > MIN_TIME:
                 self.current += 1
@@ -88,6 +91,7 @@ class SourceWatermark:
         self.pass_time(appended)
         assert self._now is not None
         self._last[partition] = self._now
+        self._had_record.add(partition)
         self._follow()
 
     @property
@@ -96,18 +100,24 @@ class SourceWatermark:
         goes_on = self._advances_when_idle and self.current > MIN_TIME
         return not self._active() and not goes_on
 
-    def _follow(self) -> None:
-        marks = self._active()
+    def _follow(self, instant_of_others: int | None = None) -> None:
+        marks = self._active(instant_of_others)
         if marks:
             self.current = max(self.current, min(marks))
 
-    def _active(self) -> list[int]:
-        return [mark for partition, mark in self._own.items() if not self._is_idle(partition)]
+    def _active(self, instant_of_others: int | None = None) -> list[int]:
+        """Return the watermarks of those not idle: now, or others than the empty ones then."""
+        active = []
+        for partition, mark in self._own.items():
+            is_other = instant_of_others is not None and partition in self._had_record
+            if not self._is_idle(partition, instant_of_others if is_other else self._now):
+                active.append(mark)
+        return active
 
-    def _is_idle(self, partition: int) -> bool:
-        if self._idle_timeout is None or self._now is None:
+    def _is_idle(self, partition: int, now: int | None) -> bool:
+        if self._idle_timeout is None or now is None:
             return False
-        return self._now - self._last[partition] > self._idle_timeout
+        return now - self._last[partition] > self._idle_timeout
 
     def observe(
         self, partition: int, event_time: int, *, appended: int = 0, mark: int | None = None

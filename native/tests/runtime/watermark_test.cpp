@@ -88,6 +88,17 @@ TEST(WatermarkTracker, PartitionsThatBecomeIdleAtOnceDoNotMoveIt) {
   EXPECT_EQ(tracker.current(), 99);
 }
 
+TEST(WatermarkTracker, APartitionWithoutABatchIsIdleBeforeTheOthersOfTheMoment) {
+  for (const bool advances : {false, true}) {
+    WatermarkTracker tracker = idle_tracker(2, 10, advances);
+    tracker.observe(0, 100, 100, 1'000);
+    EXPECT_FALSE(tracker.pass_idle_time(1'010));
+    EXPECT_EQ(tracker.current(), kMinWatermark);
+    EXPECT_TRUE(tracker.pass_idle_time(1'015));
+    EXPECT_EQ(tracker.current(), advances ? 104 : 99);
+  }
+}
+
 TEST(WatermarkTracker, ItFollowsTheClockWhenAllAreIdleIfAsked) {
   WatermarkTracker tracker = idle_tracker(1, 10, true);
   EXPECT_FALSE(tracker.pass_idle_time(500));  // nothing has begun
