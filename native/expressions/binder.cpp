@@ -300,6 +300,14 @@ NodePtr bind_call(const Expression& call, Binding& binding) {
   throw_schema_error(text + ": unknown function.");
 }
 
+NodePtr bind_external_call(const Expression& call, Binding& binding) {
+  std::vector<NodePtr> arguments;
+  for (const ExpressionPtr& argument : call.arguments) {
+    arguments.push_back(bind_node(*argument, binding));
+  }
+  return bind_external(call.external, std::move(arguments), call.to_string());
+}
+
 NodePtr bind_node(const Expression& expression, Binding& binding) {
   switch (expression.kind) {
     case Expression::Kind::kLiteral:
@@ -311,11 +319,13 @@ NodePtr bind_node(const Expression& expression, Binding& binding) {
                                           expression.to_string());
     }
     case Expression::Kind::kCall:
+    case Expression::Kind::kExternal:
       break;
   }
   NodePtr& node = binding.node_of(expression);
   if (node) return node;
-  node = bind_call(expression, binding);
+  node = expression.kind == Expression::Kind::kExternal ? bind_external_call(expression, binding)
+                                                        : bind_call(expression, binding);
   if (binding.is_shared(expression)) node = std::make_shared<SharedNode>(std::move(node));
   return node;
 }

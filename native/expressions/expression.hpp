@@ -5,8 +5,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -159,20 +161,41 @@ constexpr std::string_view name_of(Function function) {
   return kFunctionNames[static_cast<size_t>(function)];
 }
 
+// A function that is not the core's. Immutable; calls come from one thread at a time.
+class ExternalFunction {
+ public:
+  ExternalFunction(std::string name, DataType type)
+      : name_(std::move(name)), type_(std::move(type)) {}
+  virtual ~ExternalFunction() = default;
+  ExternalFunction(const ExternalFunction&) = delete;
+  ExternalFunction& operator=(const ExternalFunction&) = delete;
+
+  const std::string& name() const { return name_; }
+  const DataType& type() const { return type_; }
+  // Of `rows` rows; one value of type() for each. Throws kOperator, or kSchema for what is no
+  // such column.
+  virtual Array call(std::span<const Array> arguments, int64_t rows) const = 0;
+
+ private:
+  std::string name_;
+  DataType type_;
+};
+
 struct Expression;
 using ExpressionPtr = std::shared_ptr<const Expression>;
 
 struct Expression {
-  enum class Kind : uint8_t { kColumn, kLiteral, kCall } kind;
+  enum class Kind : uint8_t { kColumn, kLiteral, kCall, kExternal } kind;
   std::string column;      // kColumn
   std::string label;       // kColumn: what messages call it, if not by its name
   Literal literal;         // kLiteral
   std::string zone_table;  // kLiteral that names a time zone: see detail/zone.hpp
   DataType literal_type;   // kLiteral with a declared type: see has_literal_type
   bool has_literal_type = false;
-  Function function = Function::kAdd;    // kCall
-  std::vector<ExpressionPtr> arguments;  // kCall
-  DataType cast_type;                    // kCall of kCast and kTryCast
+  Function function = Function::kAdd;                // kCall
+  std::vector<ExpressionPtr> arguments;              // kCall, kExternal
+  DataType cast_type;                                // kCall of kCast and kTryCast
+  std::shared_ptr<const ExternalFunction> external;  // kExternal
 
   std::string to_string() const;  // as the user would write it: (amount * 2) > 100
 };

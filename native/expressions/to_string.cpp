@@ -183,6 +183,9 @@ std::string text_of(const Expression& expression, int* left) {
     return expression.label.empty() ? expression.column : expression.label;
   }
   if (expression.kind == Expression::Kind::kLiteral) return literal_text(expression);
+  if (expression.kind == Expression::Kind::kExternal) {
+    return join({expression.external->name(), "(", listed(arguments, 0, left), ")"});
+  }
   if (is_infix(expression)) {
     const std::string first = operand_text(*arguments.at(0), left);
     return join({first, symbol(expression.function), operand_text(*arguments.at(1), left)});

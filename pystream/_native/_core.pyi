@@ -5,7 +5,7 @@ KiB, and raises the classes of ``pystream.errors`` with their facts as attribute
 alive what they refer to; arrays and batches outlive the log, partition and reader they came from.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, final, type_check_only
 
 import numpy as np
@@ -243,6 +243,20 @@ class Expression:
         """A time zone with its offsets, for ``at_zone``, ``from_zone`` and ``truncate``.
 
         The table is int64 in little-endian order, as native/expressions/detail/zone.hpp says.
+        """
+
+    @staticmethod
+    def external(
+        name: str,
+        call: Callable[[list[Array], int], Array],
+        arguments: Sequence[Expression],
+        type: DataType,
+    ) -> Expression:
+        """Call a function with the arguments' columns and the number of rows.
+
+        It returns one value of `type` for each row, and is called with the interpreter lock by
+        whatever thread evaluates. What it raises becomes an OperatorError, or a SchemaError if it
+        was one, with its words.
         """
 
     @staticmethod

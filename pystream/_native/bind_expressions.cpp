@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "bindings.hpp"
 #include "expressions/expression.hpp"
+#include "held_object.hpp"
 
 namespace pystream::python {
 
@@ -134,6 +135,39 @@ ExpressionHandle make_cast(ExpressionHandle child, DataType type, bool or_null) 
   return expression;
 }
 
+// A function of the user's, called with a list of the arguments and the number of rows.
+class PythonFunction final : public expressions::ExternalFunction {
+ public:
+  PythonFunction(std::string name, const py::object& call, DataType type)
+      : ExternalFunction(std::move(name), std::move(type)), call_(hold(call)) {}
+
+  // What Python raised is kept by `call`, for whoever runs the job; the core gets the words.
+  Array call(std::span<const Array> arguments, int64_t rows) const override {
+    const py::gil_scoped_acquire lock;
+    try {
+      py::list columns;
+      for (const Array& argument : arguments) columns.append(py::cast(argument));
+      return object_of(call_)(columns, rows).cast<Array>();
+    } catch (py::error_already_set& error) {
+      const bool is_schema =
+          error.matches(py::module_::import("pystream.errors").attr("SchemaError"));
+      throw Error(is_schema ? ErrorCode::kSchema : ErrorCode::kOperator,
+                  py::str(error.value()).cast<std::string>());
+    }
+  }
+
+ private:
+  std::shared_ptr<const void> call_;
+};
+
+ExpressionHandle make_external(std::string name, const py::object& call,
+                               const std::vector<ExpressionHandle>& arguments, DataType type) {
+  ExpressionHandle expression = make(Expression::Kind::kExternal);
+  expression->external = std::make_shared<PythonFunction>(std::move(name), call, std::move(type));
+  expression->arguments.assign(arguments.begin(), arguments.end());
+  return expression;
+}
+
 Array evaluate(const Bound& bound, const RecordBatch& batch) {
   const py::gil_scoped_release release;
   if (!(*batch.schema == bound.schema)) {
@@ -167,6 +201,8 @@ void bind_expressions(py::module_& module) {
       .def_static("literal", &make_literal, py::arg("value"), py::arg("type") = py::none())
       .def_static("zone", &make_zone, py::arg("name"), py::arg("table"))
       .def_static("call", &make_call, py::arg("function"), py::arg("arguments"))
+      .def_static("external", &make_external, py::arg("name"), py::arg("call"),
+                  py::arg("arguments"), py::arg("type"))
       .def_static("cast", &make_cast, py::arg("child"), py::arg("type"), py::kw_only(),
                   py::arg("or_null") = false)
       .def(

@@ -39,11 +39,6 @@ std::vector<uint8_t> bytes_of(const UserColumn& column, const py::handle& given,
   return {data, data + bytes};
 }
 
-py::object object_of(const std::shared_ptr<const void>& held) {
-  if (!held) return py::none();
-  return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(const_cast<void*>(held.get())));
-}
-
 class PythonAggregate final : public windows::UserAggregate {
  public:
   PythonAggregate(const py::object& calls, std::vector<UserColumn> columns, DataType result_type)

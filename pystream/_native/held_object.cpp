@@ -75,4 +75,9 @@ std::shared_ptr<const void> hold(const py::object& object) {
   return {object.inc_ref().ptr(), drop};
 }
 
+py::object object_of(const std::shared_ptr<const void>& held) {
+  if (!held) return py::none();
+  return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(const_cast<void*>(held.get())));
+}
+
 }  // namespace pystream::python

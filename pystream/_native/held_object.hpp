@@ -14,4 +14,7 @@ namespace pystream::python {
 // the next call of hold(), whichever comes first.
 std::shared_ptr<const void> hold(const py::object& object);
 
+// The object that hold() was given, or None. With the interpreter lock.
+py::object object_of(const std::shared_ptr<const void>& held);
+
 }  // namespace pystream::python

@@ -374,12 +374,15 @@ class WindowedStream:
         plans = [aggregation.to_plan(name) for name, aggregation in aggregations.items()]
         stages = StagedColumns(self._stream._env._engine, self._stream._node, self._stream.schema)
         plans = stages.aggregates_without_udfs(plans)
+        assigner = self._assigner
+        if isinstance(assigner, nodes.SessionAssigner) and not isinstance(assigner.gap, int):
+            assigner = nodes.SessionAssigner(stages.without_udfs(assigner.gap))
         node = nodes.WindowAggregation(
             stages.node,
             keys=self._keys,
             event_time=time.column if isinstance(time, EventTime) else None,
             event_time_shift=time.shift if isinstance(time, EventTime) else 0,
-            assigner=self._assigner,
+            assigner=assigner,
             aggregates=tuple(plans),
             late_tag=None if self._late_tag is None else self._late_tag.name,
             allowed_lateness=self._allowed_lateness,

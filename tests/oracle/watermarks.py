@@ -37,8 +37,8 @@ class SourceWatermark:
 
     A partition is idle when its last record was appended more than `idle_timeout` ago, and is left
     out of the minimum then; one without a record counts from the first record of any. It takes part
-    again when it has a record, before that is judged. Of those that become idle at one instant, those
-    that never had a record do first. When all are idle, the watermark stays, or with
+    again when it has a record, before that is judged. Of those that become idle at one instant,
+    those that never had a record do first. When all are idle, the watermark stays, or with
     `advances_when_idle` goes on with time. It never goes back.
 
     >>> mark = SourceWatermark([0, 1], idle_timeout=10)

@@ -47,6 +47,8 @@ NodePtr bind_format(NodePtr child, const Expression& format, std::string text);
 NodePtr bind_text(Function function, NodePtr child, std::string text);
 NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std::string text);
 NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
+NodePtr bind_external(std::shared_ptr<const ExternalFunction> function,
+                      std::vector<NodePtr> arguments, std::string text);
 NodePtr bind_list_length(NodePtr child, std::string text);
 NodePtr bind_list_get(NodePtr child, const Expression& index, std::string text);
 // What a cast makes of a value that the target does not hold.

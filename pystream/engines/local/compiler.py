@@ -13,7 +13,8 @@ from pystream.engines.local.expressions import lower
 from pystream.engines.local.file_outputs import OpenWriter
 from pystream.engines.local.topics import TopicCatalog
 from pystream.engines.local.triggers import TriggerStage
-from pystream.engines.local.user_aggregates import AggregateCalls, user_aggregate
+from pystream.engines.local.user_aggregates import user_aggregate
+from pystream.engines.local.user_calls import UserCalls
 from pystream.errors import NotSupportedError
 from pystream.plan import nodes
 from pystream.plan.expressions import ColumnNode, ExpressionNode, Structures
@@ -39,7 +40,7 @@ class CompiledJob:
     collect: int | None = None
     writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
     readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
-    aggregates: list[AggregateCalls] = field(default_factory=list)  # in Python
+    calls: list[UserCalls] = field(default_factory=list)  # of the core, into Python
     settlers: list[Callable[[], None]] = field(default_factory=list)  # of transactions in the way
     ports: dict[int, Port] = field(default_factory=dict)  # by id of the node that makes the rows
 
@@ -153,6 +154,11 @@ class _Compiler:
     def _mark(self, watermark: nodes.Watermark | None) -> nodes.Watermark | None:
         return None if self._is_perfect else watermark
 
+    def _watermark_expression(self, mark: nodes.Watermark | None) -> Expression | None:
+        if mark is None or mark.expression is None:
+            return None
+        return lower(mark.expression, self._job.calls)
+
     def _hybrid_source(self, node: nodes.HybridSource, name: str) -> Port:
         past = node.history
         live = dataclasses.replace(node.live, watermark=node.watermark)
@@ -188,7 +194,7 @@ class _Compiler:
             start_offsets=start,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
-            watermark=_watermark_expression(mark),
+            watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
@@ -209,7 +215,7 @@ class _Compiler:
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
-            watermark=_watermark_expression(mark),
+            watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
         )
@@ -224,7 +230,7 @@ class _Compiler:
             node.schema,
             event_time=None if mark is None else mark.column,
             delay=0 if mark is None else mark.delay,
-            watermark=_watermark_expression(mark),
+            watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
         )
@@ -276,7 +282,7 @@ class _Compiler:
             by = operands.column(aggregate.by)
             return aggregate.name, aggregate.function, first, by, aggregate.parameters
         native, calls = user_aggregate(aggregate)
-        self._job.aggregates.append(calls)
+        self._job.calls.append(calls)
         columns = [first, *(operands.column(node) for node in aggregate.arguments)]
         return aggregate.name, [str(column) for column in columns], native
 
@@ -379,10 +385,6 @@ class _Compiler:
             timestamp=node.timestamp,
             timestamp_offset=node.timestamp_shift,
         )
-
-
-def _watermark_expression(mark: nodes.Watermark | None) -> Expression | None:
-    return None if mark is None or mark.expression is None else lower(mark.expression)
 
 
 def _alignment(mark: nodes.Watermark | None) -> tuple[str, int] | None:

@@ -329,8 +329,8 @@ class Job:
             for reader in self._job.readers:
                 if reader.error is not None:
                     raise reader.error from None
-            for aggregate in self._job.aggregates:
-                aggregate.end(failure)
+            for calls in self._job.calls:
+                calls.end(failure)
             raise
 
     def _run_stage(self, stage: int, tell: _Teller | None) -> None:

@@ -1,4 +1,4 @@
-"""Calls a user's function over the columns of a batch and adds its result as a column."""
+"""Calls a user's function over the columns of a batch: as a stage, or from the core."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from pystream._native import Array, DataType, Expression, Schema
 from pystream._native import RecordBatch as NativeBatch
 from pystream.engines.local.returned import own_arrays, own_batches
-from pystream.errors import NotSupportedError, SchemaError
+from pystream.engines.local.user_calls import UserCalls
+from pystream.errors import NotSupportedError, OperatorError, SchemaError
 from pystream.log._optional import require
 from pystream.log.array import Array as PublicArray
 from pystream.log.masked import separate_masks
 from pystream.log.record_batch import RecordBatch
 from pystream.plan.expressions import UdfNode
 
-__all__ = ["udf_stage"]
+__all__ = ["UdfCalls", "udf_stage"]
 
 
 def udf_stage(
@@ -39,18 +40,57 @@ def udf_stage(
     ConfigError
         If the function returns a type that no column has.
     """
-    kind = DataType(udf.returns)
-    wider = Schema([*schema.fields, (result, kind, True)])
-    added = Schema([(udf.name, kind, True)])  # what errors call it
-    evaluate = _over_arrow if udf.kind == "arrow" else _over_numpy
+    added = _schema_of(udf)
+    wider = Schema([*schema.fields, (result, added.fields[0][1], True)])
 
     def call(batch: RecordBatch) -> RecordBatch:
         arrays = [batch.native_column(schema.index_of(name)) for name in operands]
-        column = evaluate(udf, arrays, batch.num_rows, added)
+        column = _evaluate(udf, arrays, batch.num_rows, added)
         columns = [batch.native_column(i) for i in range(batch.num_columns)]
         return RecordBatch.from_native(NativeBatch(wider, [*columns, column]))
 
     return call, wider
+
+
+class UdfCalls(UserCalls):
+    """Calls of a function that is part of an expression of the core's.
+
+    Attributes
+    ----------
+    returns : DataType
+    """
+
+    def __init__(self, udf: UdfNode) -> None:
+        super().__init__()
+        self._udf = udf
+        self._added = _schema_of(udf)
+        self.returns = self._added.fields[0][1]
+
+    def __call__(self, arrays: list[Array], rows: int) -> Array:
+        """Return a column of `rows` values."""
+        try:
+            return _evaluate(self._udf, arrays, rows, self._added)
+        except _WrongError:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise OperatorError(
+                f"udf {self._udf.name} failed on a batch of {rows} rows: {type(error).__name__}: "
+                f"{error}. Mend the function; its exception is the cause."
+            ) from error
+
+
+def _schema_of(udf: UdfNode) -> Schema:
+    return Schema([(udf.name, DataType(udf.returns), True)])  # what errors call it
+
+
+def _evaluate(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> Array:
+    evaluate = _over_arrow if udf.kind == "arrow" else _over_numpy
+    return evaluate(udf, arrays, rows, schema)
+
+
+class _WrongError(SchemaError):
+    """What a function returned is no column of its type."""
 
 
 def _over_numpy(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> Array:
@@ -115,4 +155,4 @@ def _one_null(kind: DataType) -> Array:
 
 
 def _wrong(udf: UdfNode, what: str) -> SchemaError:
-    return SchemaError(f"udf {udf.name} returned {what}")
+    return _WrongError(f"udf {udf.name} returned {what}")

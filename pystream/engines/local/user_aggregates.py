@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pystream._native import Array, DataType, Schema, UserAggregate
 from pystream._native import RecordBatch as NativeBatch
+from pystream.engines.local.user_calls import UserCalls
 from pystream.errors import ConfigError, NotSupportedError, OperatorError, SchemaError, StreamError
 from pystream.log.masked import separate_masks
 from pystream.plan import nodes
@@ -45,29 +46,15 @@ class _WrongError(SchemaError):
     at: int | None = None
 
 
-class AggregateCalls(ABC):
-    """What the core calls for an aggregate, by whatever thread runs the job; a base class.
-
-    Attributes
-    ----------
-    error : BaseException or None
-        What the user's function raised. The core cannot carry it.
-    """
+class AggregateCalls(UserCalls, ABC):
+    """What the core calls for an aggregate; a base class."""
 
     def __init__(self, aggregate: nodes.Aggregate, user: nodes.UserAggregate) -> None:
+        super().__init__()
         self._name = f"aggregate {aggregate.name!r} ({user.name})"
         self._function: Any = user.function
         self._returns = DataType(user.returns)
         self._schema = Schema([(aggregate.name, self._returns, True)])
-        self.error: BaseException | None = None
-
-    def end(self, failure: StreamError) -> None:
-        """Raise what ends the job after `failure` of the core, if it was the function's fault."""
-        if self.error is None:
-            return
-        if not isinstance(self.error, Exception):  # Ctrl-C and the like
-            raise self.error from None
-        raise failure from self.error
 
     @abstractmethod
     def add(
