@@ -56,8 +56,8 @@ void export_stream(SchemaPtr schema, std::function<bool(RecordBatch*)> next, Arr
 // Import. Takes ownership (moves the structs out and marks the sources released). Accepts all types
 // of TypeId plus large_string, large_binary, string_view, binary_view, and dictionaries with any
 // integer index: of strings they become dictionary<string>, of other values an encoded array of the
-// value type. Lists, large_lists and fixed_size_lists of these become lists. date64, struct, lists
-// of lists and the rest throw kNotSupported naming the column. Zero-copy where layouts agree.
+// value type. Lists, large_lists and fixed_size_lists of these become lists. date64 becomes date32,
+// where it is whole days. struct, lists of lists and the rest throw kNotSupported naming the column. Zero-copy where layouts agree.
 // `schema` is not consumed.
 //
 // Arrow's null type has no counterpart here. With `target`, such a column takes the type of the

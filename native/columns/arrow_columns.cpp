@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -27,6 +28,27 @@ void import_large_offsets(const ArrowSource& source, Array* out) {
   for (int64_t i = 0; i <= source.length; ++i) to[i] = static_cast<int32_t>(from[i] - from[0]);
   out->offsets = offsets.freeze();
   out->values = source.buffer(2, from[0], total, 1);
+}
+
+// Of a date64, which Arrow defines to be whole days.
+void import_millis(const ArrowSource& source, Array* out) {
+  constexpr int64_t kMillisPerDay = 86'400'000;
+  const Buffer held = source.buffer(1, source.begin * 8, source.length * 8, 8);
+  const auto* millis = held.as<int64_t>();
+  MutableBuffer days(source.length * 4);
+  for (int64_t i = 0; i < source.length; ++i) {
+    const int64_t day = millis[i] / kMillisPerDay;
+    const bool fits = millis[i] % kMillisPerDay == 0 && std::in_range<int32_t>(day);
+    if (!fits && out->is_valid(i)) {
+      throw Error(ErrorCode::kSchema,
+                  "column '" + source.column + "' is a date64, but row " + std::to_string(i) +
+                      " is " + std::to_string(millis[i]) +
+                      " ms, which is no day that a date32 holds. Cast it to timestamp[ms].",
+                  {{"column", source.column}, {"row", i}});
+    }
+    days.as<int32_t>()[i] = fits ? static_cast<int32_t>(day) : 0;
+  }
+  out->values = days.freeze();
 }
 
 // Arrow's 16-byte view of a string: short ones stand inside, long ones in one of many buffers.
@@ -82,6 +104,7 @@ int64_t expected_buffers(ArrowLayout layout) {
       return 0;
     case ArrowLayout::kBool:
     case ArrowLayout::kFixed:
+    case ArrowLayout::kMillis64:
       return 2;
     case ArrowLayout::kVarBinary32:
     case ArrowLayout::kVarBinary64:
@@ -158,6 +181,9 @@ Array import_plain(const ArrowSource& source, const DataType& null_type) {
       out.values = source.buffer(1, source.begin * width, source.length * width, width);
       break;
     }
+    case ArrowLayout::kMillis64:
+      import_millis(source, &out);
+      break;
     case ArrowLayout::kVarBinary32: {
       out.offsets = source.buffer(1, source.begin * 4, (source.length + 1) * 4, 4);
       const int32_t end = out.offsets.as<int32_t>()[source.length];

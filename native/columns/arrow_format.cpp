@@ -30,6 +30,7 @@ constexpr SimpleFormat kSimpleFormats[] = {
     {"f", TypeId::kFloat32, ArrowLayout::kFixed},
     {"g", TypeId::kFloat64, ArrowLayout::kFixed},
     {"tdD", TypeId::kDate32, ArrowLayout::kFixed},
+    {"tdm", TypeId::kDate32, ArrowLayout::kMillis64},
     {"u", TypeId::kString, ArrowLayout::kVarBinary32},
     {"z", TypeId::kBinary, ArrowLayout::kVarBinary32},
     {"U", TypeId::kString, ArrowLayout::kVarBinary64},
@@ -86,7 +87,6 @@ std::optional<DataType> parse_parametric(const std::string& format) {
 std::string arrow_name(const std::string& format) {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
       {"e", "float16"},
-      {"tdm", "date64"},
       {"tt", "time"},
       {"ti", "interval"},
       {"w:", "fixed_size_binary"},

@@ -14,6 +14,7 @@ enum class ArrowLayout : uint8_t {
   kNull,         // no buffers
   kBool,         // validity, bits
   kFixed,        // validity, values
+  kMillis64,     // validity, int64 milliseconds of whole days
   kVarBinary32,  // validity, int32 offsets, bytes
   kVarBinary64,  // validity, int64 offsets, bytes
   kView,         // validity, 16-byte views, any number of bytes buffers, int64 sizes of those

@@ -12,6 +12,7 @@ using windows::kMinWatermark;
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kSecondsPerDay = 86'400;
 constexpr int64_t kEndOfCalendarSeconds = 253'402'300'800;  // 10000-01-01T00:00:00Z
+constexpr int64_t kEndOfNanosSeconds = 9'214'646'400;         // 2262-01-01T00:00:00Z
 
 // An int64 event time counts milliseconds.
 int64_t per_second(const DataType& type) {
@@ -64,8 +65,8 @@ int64_t ticks_of(int64_t microseconds, const DataType& event_time) {
 
 int64_t end_of_calendar(const DataType& event_time) {
   if (event_time.id == TypeId::kDate32) return kEndOfCalendarSeconds / kSecondsPerDay - 1;
-  const int64_t end = saturated_multiply(kEndOfCalendarSeconds, per_second(event_time));
-  return end == kMaxWatermark ? end : end - 1;
+  const bool is_short = event_time.id == TypeId::kTimestamp && event_time.unit == TimeUnit::kNano;
+  return (is_short ? kEndOfNanosSeconds : kEndOfCalendarSeconds) * per_second(event_time) - 1;
 }
 
 int64_t plus_ticks(int64_t microseconds, int64_t ticks, const DataType& event_time) {

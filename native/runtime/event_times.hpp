@@ -14,8 +14,9 @@ namespace pystream::runtime {
 // Microseconds in whole ticks of an event-time column, rounded down; the nearest that fits.
 int64_t ticks_of(int64_t microseconds, const DataType& event_time);
 
-// The last tick of the year 9999: where records have no append time, what is later is taken for an
-// error. The largest int64 where the type ends before.
+// The last tick of the year 9999 or, where the type ends before, of the last whole year that it
+// holds: 2261 for nanoseconds. Where records have no append time, what is later is taken for an
+// error.
 int64_t end_of_calendar(const DataType& event_time);
 
 // ticks_of() and these ticks behind; the nearest that fits.

@@ -8,7 +8,8 @@ namespace pystream::windows {
 namespace {
 
 constexpr uint32_t kLate = UINT32_MAX;
-constexpr uint32_t kBehind = kLate - 1;  // from here on, no route
+constexpr uint32_t kBehind = kLate - 1;
+constexpr uint32_t kNowhere = kBehind - 1;  // between windows; from here on, no route
 // Runs shorter than this on average are not worth a kernel call each: rows are sorted by route.
 constexpr int64_t kRunRows = 64;
 // Up to so many routes a scan finds one faster than a tree.
@@ -39,13 +40,8 @@ void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
         watermark < current_.watermark_limit;
     if (!is_same) route = find_route(time, watermark);
     row_routes[i] = route;
-    if (route >= kBehind) {
-      if (route == kLate) {
-        late->push_back(static_cast<int32_t>(i));
-      } else {
-        behind->push_back(static_cast<int32_t>(i));
-      }
-    }
+    if (route == kLate) late->push_back(static_cast<int32_t>(i));
+    if (route == kBehind) behind->push_back(static_cast<int32_t>(i));
     if ((route != before || i == 0) && run_begins_.size() <= max_runs) run_begins_.push_back(i);
     before = route;
   }
@@ -59,7 +55,7 @@ void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
 // The usual batch lies in one slice and is on time.
 bool RowRouter::route_as_one(int64_t rows, TimeRange range, const WatermarkView& watermarks) {
   const int64_t slice = slicing_->slice_of(range.lowest);
-  if (slicing_->slice_of(range.highest) != slice) return false;
+  if (slicing_->slice_of(range.highest) != slice || slicing_->is_gap(slice)) return false;
   int64_t latest = watermarks[0];
   if (watermarks.per_row != nullptr) {
     for (int64_t i = 1; i < rows; ++i) latest = std::max(latest, watermarks.per_row[i]);
@@ -78,6 +74,9 @@ uint32_t RowRouter::find_route(int64_t time, int64_t watermark) {
   }
   current_ = OnTime{};
   const int64_t slice = slicing_->slice_of(time);
+  if (slicing_->is_gap(slice)) {
+    return Slicing::is_late_in_gap(time, watermark, lateness_) ? kLate : kNowhere;
+  }
   const int64_t last_open_watermark = slicing_->window_end(slicing_->first_window(slice)) - 1;
   if (watermark < last_open_watermark) {
     const SliceBounds bounds = slicing_->bounds(slice);
@@ -118,7 +117,7 @@ void RowRouter::group_runs(int64_t rows) {
     const int64_t begin = run_begins_[run];
     const int64_t end = run + 1 < run_begins_.size() ? run_begins_[run + 1] : rows;
     const uint32_t route = row_routes_[static_cast<size_t>(begin)];
-    if (route < kBehind) groups_.push_back({routes_[route], begin, end - begin});
+    if (route < kNowhere) groups_.push_back({routes_[route], begin, end - begin});
   }
 }
 
@@ -126,7 +125,7 @@ void RowRouter::group_runs(int64_t rows) {
 void RowRouter::group_sorted(int64_t rows) {
   is_ordered_ = true;
   ends_.assign(routes_.size() + 1, 0);
-  for (const uint32_t route : row_routes_) ++ends_[route >= kBehind ? routes_.size() : route];
+  for (const uint32_t route : row_routes_) ++ends_[route >= kNowhere ? routes_.size() : route];
   groups_.clear();
   int64_t begin = 0;
   for (size_t route = 0; route < routes_.size(); ++route) {
@@ -136,7 +135,7 @@ void RowRouter::group_sorted(int64_t rows) {
   order_.resize(static_cast<size_t>(begin));
   for (int64_t i = 0; i < rows; ++i) {
     const uint32_t route = row_routes_[static_cast<size_t>(i)];
-    if (route < kBehind) order_[static_cast<size_t>(ends_[route]++)] = static_cast<int32_t>(i);
+    if (route < kNowhere) order_[static_cast<size_t>(ends_[route]++)] = static_cast<int32_t>(i);
   }
 }
 

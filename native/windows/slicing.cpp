@@ -28,12 +28,9 @@ void check(const WindowSpec& spec) {
     throw Error(ErrorCode::kConfig, "window size is " + std::to_string(spec.size) +
                                         " ticks. Use a size of at least one tick.");
   }
-  if (spec.slide <= 0 || spec.slide > spec.size) {
-    throw Error(ErrorCode::kConfig,
-                "window slide is " + std::to_string(spec.slide) + " ticks and size is " +
-                    std::to_string(spec.size) +
-                    ". Use a slide from one tick up to the size; with a longer one, records "
-                    "between two windows would be in none.");
+  if (spec.slide <= 0) {
+    throw Error(ErrorCode::kConfig, "window slide is " + std::to_string(spec.slide) +
+                                        " ticks. Use a slide of at least one tick.");
   }
   if (spec.is_cumulative && spec.size % spec.slide != 0) {
     throw Error(ErrorCode::kConfig, "cumulative windows have a size of " +
@@ -105,6 +102,10 @@ SliceBounds Slicing::bounds(int64_t slice) const {
   const int64_t start = window_start(slice >> 1);
   if ((slice & 1) == 0) return {start, remainder_};
   return {start + remainder_, slide_ - remainder_};
+}
+
+bool Slicing::is_late_in_gap(int64_t time, int64_t watermark, int64_t lateness) {
+  return Wide{time} + lateness <= watermark;
 }
 
 int64_t Slicing::cycle_begin(int64_t slice) const {

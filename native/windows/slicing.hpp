@@ -12,6 +12,11 @@
 //   window 0   [---------------------------)              slices 0 to 4
 //   window 1               [---------------------------)  slices 2 to 6
 //
+// With a slide larger than the size the second of the two is in no window:
+//
+//   slices     |  0  |   1   |  2  |   3   |                size = 0.4 slides
+//   windows    [--0--)       [--1--)
+//
 // Cumulative windows begin every `size` ticks and end at every `slide` after that. They are
 // numbered by their ends, so that window w ends with slice w and begins with the first slice of its
 // cycle:
@@ -37,7 +42,7 @@ struct SliceBounds {
 
 class Slicing {
  public:
-  // Throws kConfig unless 0 < slide <= size and |offset| < slide; of cumulative windows, unless
+  // Throws kConfig unless 0 < size, 0 < slide and |offset| < slide; of cumulative windows, unless
   // slide divides size and |offset| < size. [min_time, max_time] is what the event-time column's
   // type can hold.
   Slicing(const WindowSpec& spec, int64_t min_time, int64_t max_time);
@@ -51,7 +56,14 @@ class Slicing {
   int64_t slice_of(int64_t time) const;
   SliceBounds bounds(int64_t slice) const;
 
-  // The windows that hold a slice, and the slices of a window.
+  // Whether there are times between windows.
+  bool has_gaps() const { return slide_ > size_; }
+  bool is_gap(int64_t slice) const { return has_gaps() && (slice & 1) != 0; }
+  // Of a time between windows. It is dropped without a word unless it is late by itself, as in
+  // Flink's WindowOperator::isElementLate.
+  static bool is_late_in_gap(int64_t time, int64_t watermark, int64_t lateness);
+
+  // The windows that hold a slice that is no gap, and the slices of a window.
   int64_t first_window(int64_t slice) const;
   int64_t last_window(int64_t slice) const;
   int64_t first_slice(int64_t window) const {

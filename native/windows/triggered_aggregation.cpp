@@ -58,6 +58,13 @@ int64_t TriggeredAggregation::add(const RecordBatch& rows, const RowWatermarks& 
   for (int64_t row = 0; row < count;) {
     pass(in_force[row], emit);
     const int64_t slice = slicing_.slice_of(times[row]);
+    if (slicing_.is_gap(slice)) {
+      if (Slicing::is_late_in_gap(times[row], watermark_, spec_.allowed_lateness)) {
+        late->push_back(static_cast<int32_t>(row));
+      }
+      ++row;
+      continue;
+    }
     const Takers takers = takers_of(slice);
     const bool is_behind = takers.closed >= takers.first;
     if (takers.first > takers.last) {

@@ -216,7 +216,7 @@ void WindowAggregation::State::fire(int64_t window, const EmitWindow& emit) {
   const int64_t start = slicing.window_start(window);
   const int64_t end = slicing.window_end(window);
   if (slicing.slices_per_window() == 1) {
-    std::optional<AccumulatorTable> table = seal(window);
+    std::optional<AccumulatorTable> table = seal(slicing.first_slice(window));
     first_unfired = window + 1;
     note_density(results.emit(*table, keys(), start, end, emit));
     if (keeps_fired()) {
@@ -357,6 +357,7 @@ bool WindowAggregation::may_be_late(int64_t min_time, int64_t watermark) const {
   const Slicing& slicing = state_->slicing;
   // add() refuses times outside, so they must be looked at.
   if (min_time < slicing.lowest_time() || min_time > slicing.highest_time()) return true;
+  if (slicing.has_gaps()) return min_time <= watermark;
   const int64_t first_end = slicing.window_end(slicing.first_window(slicing.slice_of(min_time)));
   return first_end - 1 <= watermark;
 }

@@ -22,7 +22,7 @@ inline constexpr int64_t kMaxWatermark = INT64_MAX;
 // All times are in ticks of the event-time column.
 struct WindowSpec {
   int64_t size = 0;    // > 0
-  int64_t slide = 0;   // == size for tumbling; hopping: 0 < slide, need not divide size
+  int64_t slide = 0;   // == size for tumbling; hopping: need not divide size, nor be less
   int64_t offset = 0;  // of window starts from the epoch
   // Windows begin every `size` and grow by `slide`, which divides it: [0, slide), [0, 2 * slide),
   // ..., [0, size).

@@ -1,15 +1,13 @@
-"""What a file format is, and Parquet: its schema without its rows, then its rows in batches."""
+"""What a file format is: its schema without its rows, then its rows in batches."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pystream.errors import SchemaError
-from pystream.log._optional import require
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,7 +18,6 @@ __all__ = [
     "TEXT_WAY_OUT",
     "BadRowError",
     "FileFormat",
-    "ParquetFormat",
     "require_columns",
     "require_exact",
 ]
@@ -53,52 +50,6 @@ class FileFormat(Protocol):
 
     def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
         """Yield the rows, as batches of `schema`."""
-
-
-@dataclass(frozen=True)
-class ParquetFormat:
-    """Parquet; `columns` None: all."""
-
-    ending: ClassVar[str] = ".parquet"
-    first_row: ClassVar[int] = 1
-    way_out: ClassVar[str] = "Pass columns= without it."
-
-    columns: tuple[str, ...] | None = None
-
-    def schema_of(self, file: str) -> pyarrow.Schema:
-        """Return the schema in the file's footer."""
-        arrow = require("pyarrow", extra="arrow")
-        schema = require("pyarrow.parquet", extra="arrow").read_schema(file).remove_metadata()
-        names = schema.names if self.columns is None else self.columns
-        require_columns(schema.names, names)
-        if self.columns is None:
-            return schema
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise SchemaError(f"columns= names {twice[0]!r} twice. Name it once.", column=twice[0])
-        return arrow.schema([schema.field(name) for name in self.columns])
-
-    def check(self, file: str, schema: pyarrow.Schema) -> None:
-        """Compare footers."""
-        found = self.schema_of(file)
-        require_columns(found.names, schema.names, also_exact=True)
-        for field in schema:
-            if found.field(field.name).type != field.type:
-                raise SchemaError(
-                    f"column {field.name!r} is {found.field(field.name).type}, but {field.type} in "
-                    "the files before it. Read them apart, or write them with one schema."
-                )
-
-    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
-        """Yield parts of row groups."""
-        self.check(file, schema)
-        arrow = require("pyarrow", extra="arrow")
-        parquet = require("pyarrow.parquet", extra="arrow")
-        names = schema.names
-        with parquet.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(BATCH_ROWS, columns=names):
-                columns = [batch.column(name) for name in names]
-                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def require_exact(name: str, integers: list[int] | list[Decimal]) -> None:

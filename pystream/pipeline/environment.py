@@ -193,6 +193,7 @@ class Environment:
         path: FilePaths,
         *,
         columns: Sequence[str] | None = None,
+        schema: Any = None,
         watermark: WatermarkStrategy | None = None,
     ) -> Stream:
         """Read Parquet files, one after the other in the order of their names; a bounded source.
@@ -204,6 +205,9 @@ class Environment:
             with ``.`` or ``_`` are left out.
         columns : sequence of str, optional
             Those to be read. Default: all.
+        schema : dict, Arrow schema or Schema, optional
+            The columns to be read, and the types to which they are converted, as those of a topic
+            whose history they are. A value that does not fit its type exactly ends the job.
         watermark : WatermarkStrategy, optional
             Needed by windows.
 
@@ -214,9 +218,9 @@ class Environment:
         Raises
         ------
         ConfigError
-            If there is no file.
+            If there is no file, or `columns` and `schema` are both given.
         SchemaError
-            If the files do not have the same columns.
+            If the files do not have the same columns, or not those of `schema`.
         ImportError
             If pyarrow is not installed (``pystream[arrow]``).
 
@@ -232,9 +236,10 @@ class Environment:
         >>> env.from_parquet("numbers").filter(ps.col("n") > 1).to_pandas()["n"].tolist()
         [2, 3]
         """
-        from pystream.connectors.file_formats import ParquetFormat  # noqa: PLC0415  seldom needed
+        from pystream.connectors.file_parquet import ParquetFormat  # noqa: PLC0415  seldom needed
 
-        form = ParquetFormat(None if columns is None else tuple(columns))
+        names = None if columns is None else tuple(columns)
+        form = ParquetFormat(names, self._arrow_schema(schema))
         return self._files("from_parquet", path, form, watermark)
 
     def from_csv(

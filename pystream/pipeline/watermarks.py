@@ -234,7 +234,8 @@ class WatermarkStrategy:
         -----
         The append time is stored in the log, so a replay decides as the live job did. A table in
         memory has no append times: there, unless the limit is None, records behind the year 9999
-        do not move the watermark, and a limit of one's own is not supported.
+        (behind 2261 in nanoseconds, which end in 2262) do not move the watermark, and a limit of
+        one's own is not supported.
 
         Examples
         --------

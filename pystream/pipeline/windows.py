@@ -10,6 +10,9 @@ from pystream.errors import ConfigError
 from pystream.pipeline.expressions import Expression
 from pystream.plan.expressions import ExpressionNode
 
+# Of one record; each of them fires. More would take days for a single one.
+_MOST_WINDOWS = 2**24
+
 __all__ = ["Window", "count_window", "cumulate", "global_window", "hopping", "session", "tumbling"]
 
 
@@ -80,7 +83,8 @@ def hopping(
     size : str or timedelta
         Length of a window.
     slide : str or timedelta
-        Distance between the starts of two windows; at most `size`.
+        Distance between the starts of two windows. Where it is larger than `size`, records between
+        two windows are in none and are left out; late is of them only what is behind the watermark.
     offset : str or timedelta, default "0s"
         Shifts all windows by less than `slide`; may be negative.
 
@@ -91,7 +95,8 @@ def hopping(
     Raises
     ------
     ConfigError
-        If a duration is not positive or cannot be read, or the slide is larger than the size.
+        If a duration is not positive or cannot be read, or a record would be in more than 2**24
+        windows.
 
     Examples
     --------
@@ -100,12 +105,7 @@ def hopping(
     """
     size_ns = _positive("size", size)
     slide_ns = _positive("slide", slide)
-    if slide_ns > size_ns:
-        raise ConfigError(
-            f"hopping window has slide {slide!s} larger than size {size!s}, so that records "
-            "between two windows would belong to none. Use a slide of at most the size, "
-            "or filter the records first."
-        )
+    _check_windows(size_ns, slide_ns, "slide")
     return Window("hopping", size_ns, slide_ns, _offset(offset, slide_ns))
 
 
@@ -134,7 +134,8 @@ def cumulate(
     Raises
     ------
     ConfigError
-        If a duration is not positive or cannot be read, or the step does not divide the size.
+        If a duration is not positive or cannot be read, the step does not divide the size, or a
+        record would be in more than 2**24 windows.
 
     Examples
     --------
@@ -149,6 +150,7 @@ def cumulate(
             f"windows that cumulate have the size {size!s}, which their step {step!s} does not "
             "divide. Use a step that does, so that the last one ends with the longest window."
         )
+    _check_windows(size_ns, step_ns, "step")
     return Window("cumulate", size_ns, step_ns, _offset(offset, size_ns))
 
 
@@ -265,6 +267,15 @@ def global_window() -> Window:
     [1, 2, 5]
     """
     return Window("global")
+
+
+def _check_windows(size: int, distance: int, name: str) -> None:
+    windows = size // distance
+    if windows > _MOST_WINDOWS:
+        raise ConfigError(
+            f"a record would be in {windows:,} windows of {size} ns, one every {distance} ns. "
+            f"Use a {name} of at least {-(-size // _MOST_WINDOWS)} ns, or shorter windows."
+        )
 
 
 def _offset(value: str | timedelta, period: int) -> int:

@@ -80,8 +80,11 @@ class WindowSpec:
         for name in given.keys() - {"offset_ms"}:
             _whole(f"window.{name}", given[name], minimum=1)
         _whole("window.offset_ms", self.offset_ms)
-        self._check_part("slide_ms", self.slide_ms, "size_ms", self.size_ms)
-        self._check_part("slide", self.slide, "size", self.size)
+        if self.slide is not None and self.size is not None and self.slide > self.size:
+            raise ConfigError(
+                f"window.slide is {self.slide}, larger than window.size {self.size}. Use at most "
+                "that."
+            )
         if self.step_ms is not None and self.size_ms is not None and self.size_ms % self.step_ms:
             raise ConfigError(
                 f"window.step_ms is {self.step_ms}, which does not divide window.size_ms "
@@ -103,12 +106,6 @@ class WindowSpec:
     def has_time(self) -> bool:
         """Whether the window has a start and an end in event time."""
         return self.kind not in _TIMELESS
-
-    def _check_part(self, name: str, part: int | None, of: str, whole: int | None) -> None:
-        if part is not None and whole is not None and part > whole:
-            raise ConfigError(
-                f"window.{name} is {part}, larger than window.{of} {whole}. Use at most that."
-            )
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,33 @@ def test_dictionary_index_out_of_range_is_refused_with_its_row(bad: int) -> None
     assert caught.value.column == "city"
 
 
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_date64_becomes_date32(start: int) -> None:
+    millis = pa.array([None, 0, -DAY_MS, None, 19_000 * DAY_MS], pa.int64())
+    dates = millis.view(pa.date64()).slice(start)
+    lists = pa.ListArray.from_arrays(pa.array([0, len(dates)], pa.int32()), dates)
+    batch = import_one(pa.record_batch([dates], names=["day"]))
+    assert [str(dtype) for _, dtype, _ in batch.schema.fields] == ["date32"]
+    assert batch.column(0).to_pylist() == dates.cast(pa.date32()).to_pylist()
+    encoded = pa.record_batch([dates.dictionary_encode(), dates], names=["c", "d"])
+    assert import_one(encoded).column(0).to_pylist() == dates.cast(pa.date32()).to_pylist()
+    assert import_one(pa.record_batch([lists], names=["l"])).column(0).to_pylist() == [
+        dates.cast(pa.date32()).to_pylist()
+    ]
+
+
+@pytest.mark.parametrize("wrong", [1, DAY_MS - 1, -1, 2**31 * DAY_MS, 2**63 - 1])
+def test_date64_that_is_no_day_is_refused_with_its_row(wrong: int) -> None:
+    dates = pa.array([0, wrong], pa.int64()).view(pa.date64())
+    with pytest.raises(SchemaError, match=f"column 'day' is a date64, but row 1 is {wrong} ms"):
+        import_one(pa.record_batch([dates], names=["day"]))
+
+
 UNSUPPORTED = {
     "float16": pa.array([1.0], pa.float16()),
-    "date64": pa.array([0], pa.int64()).cast(pa.date64()),
     "time": pa.array([1], pa.time64("us")),
     "list_view": pa.array([[1]], pa.list_view(pa.int64())),
     "struct": pa.array([{"a": 1}]),

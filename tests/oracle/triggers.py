@@ -265,8 +265,14 @@ class Operator:
             self._act(entry, Outcome.FIRE_AND_PURGE if is_full else outcome, index, is_own=True)
             if is_full:
                 self._forget(entry)
-        if not entered:
+        if not entered and not self._is_between_windows(record.timestamp):
             self.result.late.append(index)
+
+    def _is_between_windows(self, time: int) -> bool:
+        """``isElementLate`` is false: what is in no window is dropped, unless late by itself."""
+        if not isinstance(self._assigner, Fixed) or self._assigner.windows(time):
+            return False
+        return min(time + self._lateness, MAX_TIME) > self.watermark
 
     def _windows(self, index: int) -> list[Window]:
         time = self._records[index].timestamp

@@ -331,7 +331,14 @@ def run(
     >>> [(pane.start, pane.members) for pane in result.panes], result.late
     ([(0, [0]), (10, [1, 2])], [3])
 
-    With allowed lateness it enters a window that has fired, and fires it again:
+    With a slide larger than the size there are records between windows:
+
+    >>> sparse = [Record(0), Record(5), Record(11), Record(6)]
+    >>> result = run(sparse, size=5, slide=10)
+    >>> [(pane.start, pane.members) for pane in result.panes], result.late
+    ([(0, [0]), (10, [2])], [3])
+
+    With allowed lateness a late record enters a window that has fired, and fires it again:
 
     >>> result = run(stream, size=10, out_of_orderness=3, allowed_lateness=6)
     >>> [(pane.start, pane.members) for pane in result.panes], result.late
@@ -339,7 +346,7 @@ def run(
     """
     slide = size if slide is None else slide
     period = size if cumulate else slide
-    if size <= 0 or not 0 < slide <= size or abs(offset) >= period or (cumulate and size % slide):
+    if size <= 0 or slide <= 0 or abs(offset) >= period or (cumulate and size % slide):
         raise ValueError(f"no such windows: size {size}, slide {slide}, offset {offset}")
     if partitions is None:
         partitions = {record.partition for record in records}
@@ -378,7 +385,9 @@ def run(
                 continue
             entered = True
             windows.add(index, record, start, end, in_force)
-        if not entered and not record.is_filtered:
+        # ``isElementLate``, of a record between two windows: being in none alone is not late.
+        is_behind = min(record.timestamp + allowed_lateness, MAX_TIME) <= in_force
+        if not entered and not record.is_filtered and (bounds or is_behind):
             result.late.append(index)
         observe(record)
         moved = watermark.current

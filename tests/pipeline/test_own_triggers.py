@@ -96,7 +96,7 @@ class Busy(ps.Trigger):
 def cases(draw: st.DrawFn) -> tuple[sessions.Case, dict[str, Any], Callable[[], Busy]]:
     case = draw(sessions.cases())
     size = draw(st.integers(1, 20))
-    slide = draw(st.just(size) | st.integers(1, size))
+    slide = draw(st.just(size) | st.integers(1, size + 4))
     assigner: Assigner = draw(
         st.sampled_from(
             [

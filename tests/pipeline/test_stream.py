@@ -278,9 +278,11 @@ def test_window_of_a_fraction_of_a_tick() -> None:
         stream().key_by("user").window(ps.tumbling("1500us"))
 
 
-def test_slide_larger_than_the_window() -> None:
-    with pytest.raises(ps.errors.ConfigError, match="larger than size"):
-        ps.hopping("1m", "2m")
+def test_windows_without_number_are_refused() -> None:
+    with pytest.raises(ps.errors.ConfigError, match=r"in 300,000,000,000 windows .* slide of at l"):
+        ps.hopping("300000000000d", "1d")
+    with pytest.raises(ps.errors.ConfigError, match=r"in 31,536,000,000 windows .* step of at l"):
+        ps.cumulate("365d", "1ms")
 
 
 def test_offset_longer_than_the_slide() -> None:

@@ -88,6 +88,15 @@ def test_table_has_no_append_times_so_the_calendar_is_the_limit() -> None:
         ps.Environment().from_arrow({"ts": seconds}, watermark=monotonous().with_max_ahead("1h"))
 
 
+def test_nanoseconds_end_before_the_calendar_and_are_guarded_too() -> None:
+    times = np.array(["2020-01-01", "2262-04-10", "2020-01-01"], "datetime64[ns]")
+    env = ps.Environment()
+    result = env.from_arrow({"ts": times}, watermark=monotonous()).window_all(ps.tumbling("1d"))
+    with pytest.warns(RuntimeWarning, match="too far ahead"):
+        counts = result.aggregate(n=ps.count()).to_arrow()
+    assert counts["n"].to_pylist() == [2, 1]
+
+
 def test_date_far_ahead_is_guarded_too() -> None:
     days = pa.table({"ts": pa.array([0, 2_932_897, 1], pa.int32()).cast(pa.date32())})
     stream = ps.Environment().from_arrow(days, watermark=monotonous())

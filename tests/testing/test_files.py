@@ -147,10 +147,6 @@ TUMBLING = {"kind": "tumbling", "size_ms": 10}
         ({**SPEC, "window": {**TUMBLING, "gap": 1}}, "window has no gap"),
         ({**SPEC, "window": {**TUMBLING, "offset_ms": -10}}, "windows repeat every 10 ms"),
         (
-            {**SPEC, "window": {"kind": "hopping", "size_ms": 4, "slide_ms": 5}},
-            "window.slide_ms is 5, larger than window.size_ms 4",
-        ),
-        (
             {**SPEC, "window": {"kind": "count", "size": 4, "slide": 5}},
             "window.slide is 5, larger than window.size 4",
         ),

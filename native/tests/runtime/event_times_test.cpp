@@ -35,7 +35,7 @@ TEST(EndOfCalendar, IsTheLastTickOfTheYear9999WhereTheTypeReachesIt) {
   EXPECT_EQ(end_of_calendar(kMillis), 253'402'300'799'999);
   EXPECT_EQ(end_of_calendar(DataType::of(TypeId::kInt64)), 253'402'300'799'999);
   EXPECT_EQ(end_of_calendar(kDays), 2'932'896);
-  EXPECT_EQ(end_of_calendar(DataType::timestamp(TimeUnit::kNano)), kMaxWatermark);
+  EXPECT_EQ(end_of_calendar(DataType::timestamp(TimeUnit::kNano)), 9'214'646'399'999'999'999);
 }
 
 TEST(ProgressOf, LeavesOutWhatIsAheadOrNull) {
