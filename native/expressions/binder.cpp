@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -163,20 +164,34 @@ bool takes_lists(Function function) {
          function == Function::kListLength || function == Function::kListGet;
 }
 
-// No function returns a list, so that only columns can be one.
+// The type of a list, or none; lists are columns, and what splits and external functions return.
+std::optional<DataType> list_type_of(const Expression& expression, const Binding& binding) {
+  DataType type;
+  if (expression.kind == Expression::Kind::kColumn) {
+    const int index = binding.schema.index_of(expression.column);
+    if (index < 0) throw_unknown_column(expression.column, binding.schema);
+    type = binding.schema.fields[static_cast<size_t>(index)].type;
+  } else if (expression.kind == Expression::Kind::kExternal) {
+    type = expression.external->type();
+  } else if (expression.kind == Expression::Kind::kCall &&
+             expression.function == Function::kSplit) {
+    return DataType::list_of(DataType::of(TypeId::kString));
+  }
+  return type.is_list() ? std::optional(type) : std::nullopt;
+}
+
 void check_lists(const Expression& call, Binding& binding, const std::string& text) {
   if (takes_lists(call.function)) return;
   for (const ExpressionPtr& argument : call.arguments) {
-    if (argument->kind != Expression::Kind::kColumn) continue;
-    const int index = binding.schema.index_of(argument->column);
-    if (index < 0) throw_unknown_column(argument->column, binding.schema);
-    const DataType& type = binding.schema.fields[static_cast<size_t>(index)].type;
-    if (!type.is_list()) continue;
+    const std::optional<DataType> type = list_type_of(*argument, binding);
+    if (!type) continue;
+    std::vector<ErrorFact> facts = {{"expression", text}, {"got", type->to_string()}};
+    if (argument->kind == Expression::Kind::kColumn) facts.push_back({"column", argument->column});
     throw Error(ErrorCode::kSchema,
                 text + ": " + std::string(name_of(call.function)) + " does not take lists, but " +
-                    argument->to_string() + " is " + type.to_string() +
+                    argument->to_string() + " is " + type->to_string() +
                     ". Take its parts with list_get() and list_length().",
-                {{"expression", text}, {"column", argument->column}, {"got", type.to_string()}});
+                std::move(facts));
   }
 }
 
@@ -276,6 +291,8 @@ NodePtr bind_call(const Expression& call, Binding& binding) {
     case Function::kSubstring:
       return bind_substring(bind_as(first, binding, TypeId::kString),
                             std::span(call.arguments).subspan(1), text);
+    case Function::kSplit:
+      return bind_split(bind_as(first, binding, TypeId::kString), *call.arguments.at(1), text);
     case Function::kRegexpMatch:
     case Function::kRegexpExtract:
     case Function::kRegexpReplace:

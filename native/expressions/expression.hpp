@@ -80,6 +80,7 @@ enum class Function : uint8_t {
   kRegexpMatch,    // arguments: string, literal pattern
   kRegexpExtract,  // arguments: string, literal pattern, literal number or name of a group
   kRegexpReplace,  // arguments: string, literal pattern, literal replacement
+  kSplit,          // arguments: string, literal delimiter; a list
   kSplitPart,      // arguments: string, literal delimiter, literal number of the part
   kContains,
   kStartsWith,
@@ -91,7 +92,7 @@ enum class Function : uint8_t {
 };
 
 // In the order of the enumeration: what the plan calls them, and mostly what the user writes.
-inline constexpr std::array<std::string_view, 62> kFunctionNames = {
+inline constexpr std::array<std::string_view, 63> kFunctionNames = {
     "add",
     "subtract",
     "multiply",
@@ -146,6 +147,7 @@ inline constexpr std::array<std::string_view, 62> kFunctionNames = {
     "regexp_match",
     "regexp_extract",
     "regexp_replace",
+    "split",
     "split_part",
     "contains",
     "starts_with",

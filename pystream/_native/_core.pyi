@@ -265,7 +265,8 @@ class Expression:
         ``round floor ceil sqrt ln log10 exp sign greatest least hash equal not_equal``,
         ``less less_equal greater greater_equal and or not is_null is_not_null fill_null is_nan``,
         ``is_in`` (its members follow as literals), ``truncate extract length substring lower``,
-        ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split_part``,
+        ``upper strip lstrip rstrip regexp_match regexp_extract regexp_replace split``,
+        ``split_part``,
         ``contains starts_with ends_with null_if at_zone from_zone format parse try_parse``,
         ``list_length list_get``,
         ``case`` (condition, value, condition, value, ..., and perhaps the value of all other rows)

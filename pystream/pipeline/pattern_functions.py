@@ -95,6 +95,27 @@ class PatternFunctions:
             _text(replacement, "regexp_replace", "replacement"),
         )
 
+    def split(self, delimiter: str) -> Expression:
+        """Take the parts between delimiters, as ``value.split(delimiter)``.
+
+        Parameters
+        ----------
+        delimiter : str
+            As it is: no pattern.
+
+        Returns
+        -------
+        Expression
+            list<string>, of one part at least; null where the value is null. Take single ones with
+            :meth:`list_get`, or without a list :meth:`split_part`.
+
+        Examples
+        --------
+        >>> ps.col("path").split("/").list_length()
+        col("path").split("/").list_length()
+        """
+        return self._call("split", _delimiter(delimiter, "split"))
+
     def split_part(self, delimiter: str, index: int) -> Expression:
         """Take one of the parts between delimiters, as ``value.split(delimiter)[index]``.
 
@@ -115,9 +136,7 @@ class PatternFunctions:
         >>> ps.col("path").split_part("/", -1)
         col("path").split_part("/", -1)
         """
-        node = _text(delimiter, "split_part", "delimiter")
-        if not delimiter:
-            raise ConfigError("split_part got an empty delimiter. Use substring() for characters.")
+        node = _delimiter(delimiter, "split_part")
         return self._call("split_part", node, _number(index, "split_part", "index"))
 
     def _call(self, function: str, *arguments: ExpressionNode) -> Expression:
@@ -128,6 +147,13 @@ def _text(value: object, function: str, name: str) -> LiteralNode:
     if not isinstance(value, str):
         raise TypeError(f"{function} got the {name} {value!r}. Pass a str.")
     return LiteralNode(value)
+
+
+def _delimiter(value: object, function: str) -> LiteralNode:
+    node = _text(value, function, "delimiter")
+    if not value:
+        raise ConfigError(f"{function} got an empty delimiter. Use substring() for characters.")
+    return node
 
 
 def _number(value: object, function: str, name: str) -> LiteralNode:

@@ -33,7 +33,8 @@ def some_runs(case: Case) -> list[tuple[list[int], int]]:
     length = len(case.rows)
     rows = list(range(1, length))
     unequal = [cut for cut in (1, 2, 9, 20) if cut < length]
-    return [([], 1), (rows, 1), (rows, 2), (list(range(5, length, 5)), 2), (unequal, 1)]
+    cuts = ([], rows, list(range(5, length, 5)), unequal)
+    return [(each, threads) for each in cuts for threads in (1, 2)]
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def log() -> Iterator[ps.Log]:
 @pytest.mark.parametrize("case", IN_MEMORY, ids=named)
 def test_table_in_memory_with_every_single_cut(case: Case) -> None:
     for cut in range(1, len(case.rows)):
-        check_case(case, cuts=[cut], threads=1 + cut % 2)
+        for threads in (1, 2):
+            check_case(case, cuts=[cut], threads=threads)
     for cuts, threads in some_runs(case):
         check_case(case, cuts=cuts, threads=threads)
 
@@ -62,7 +64,7 @@ def test_topic_whose_job_is_stopped(log: ps.Log, case: Case) -> None:
     with ThreadPoolExecutor() as pool:
         runs = [
             pool.submit(check_case, case, log=log, cuts=cuts, threads=threads)
-            for cuts, threads in some_runs(case)[::2]
+            for cuts, threads in some_runs(case)
         ]
     for run in runs:
         run.result()

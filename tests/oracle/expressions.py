@@ -259,6 +259,7 @@ TEXT: dict[str, tuple[str, Any]] = {
     "regexp_match": ("bool", regexp_match),
     "regexp_extract": ("string", regexp_extract),
     "regexp_replace": ("string", regexp_replace),
+    "split": ("list<string>", str.split),
     "split_part": ("string", split_part),
     "strip": ("string", str.strip),
     "lstrip": ("string", str.lstrip),

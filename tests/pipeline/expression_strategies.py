@@ -300,6 +300,7 @@ def searched(texts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressi
         st.builds(lambda e, p, g: e.regexp_extract(p, g), texts, patterns(), groups),
         st.builds(lambda e, p, r: e.regexp_replace(p, r), texts, patterns(), replacements),
         st.builds(lambda e, d, n: e.split_part(d, n), texts, delimiters, st.integers(-3, 3)),
+        st.builds(lambda e, d, n: e.split(d).list_get(n), texts, delimiters, st.integers(-3, 3)),
     )
 
 

@@ -153,6 +153,12 @@ def test_parts_are_those_of_split() -> None:
             assert of(col("s").split_part(",", index), texts, encoded=encoded) == [
                 p[index] if p and -len(p) <= index < len(p) else None for p in parts
             ]
+        expected = [None if text is None else text.split(",") for text in texts]
+        assert of(col("s").split(","), texts, encoded=encoded) == expected
+        lengths = [None if parts is None else len(parts) for parts in expected]
+        assert of(col("s").split(",").list_length(), texts, encoded=encoded) == lengths
+        assert of(col("s").upper().split("B"), ["abc", None, ""]) == [["A", "C"], None, [""]]
+    assert of(col("s").split("aa"), ["aaaaa"]) == [["", "", "a"]]
     assert of(col("s").split_part("aa", 1), ["aaaaa"]) == [""]
     assert of(col("s").split_part("aa", -1), ["aaaaa"]) == ["a"]
     assert of(col("s").split_part("a", -(2**63)), ["a"]) == [None]
@@ -175,6 +181,7 @@ def test_a_pattern_that_would_backtrack_for_ever_is_linear() -> None:
         lambda text: col("s").regexp_extract("a", text),
         lambda text: col("s").regexp_replace("a", text),
         lambda text: col("s").split_part(text, 0),
+        lambda text: col("s").split(text),
         lambda text: col("s").parse(text, "date32"),
         lambda text: col("ts").format(text),
         lit,
@@ -210,6 +217,13 @@ def test_half_a_surrogate_pair_is_no_text(make: Any) -> None:
         (lambda: type_of(col("delay").split_part("a", 1)), SchemaError, "takes string, but delay"),
         (lambda: type_of(col("dellay").regexp_match("a")), SchemaError, "did you mean 'delay'"),
         (lambda: col("s").split_part("", 1), ConfigError, "empty delimiter"),
+        (lambda: col("s").split(""), ConfigError, "split got an empty delimiter"),
+        (lambda: type_of(col("delay").split("a")), SchemaError, "takes string, but delay"),
+        (
+            lambda: type_of(col("carrier").split("a").upper()),
+            SchemaError,
+            r"upper does not take lists, but carrier.split\('a'\) is list<string>",
+        ),
         (lambda: col("s").split_part("a", 2**63), ConfigError, "one of 64 bits"),
         (lambda: col("s").split_part("a", "b"), TypeError, "the index 'b'. Pass an int"),  # type: ignore[arg-type]
         (lambda: col("s").regexp_match(col("t")), TypeError, "the pattern col.* Pass a str"),  # type: ignore[arg-type]

@@ -49,6 +49,7 @@ NodePtr bind_substring(NodePtr child, std::span<const ExpressionPtr> bounds, std
 NodePtr bind_text_test(Function function, NodePtr child, Operand pattern, std::string text);
 NodePtr bind_external(std::shared_ptr<const ExternalFunction> function,
                       std::vector<NodePtr> arguments, std::string text);
+NodePtr bind_split(NodePtr child, const Expression& delimiter, std::string text);
 NodePtr bind_list_length(NodePtr child, std::string text);
 NodePtr bind_list_get(NodePtr child, const Expression& index, std::string text);
 // What a cast makes of a value that the target does not hold.
