@@ -11,7 +11,7 @@ HEAD = (
     "| job | rate | spread | beside | its rate | ratio (min-max) | aim | reached | append "
     "| state per key | load |"
 )
-LATENCY_HEAD = "| produce to consume | offered | p50 | p99 | p99.9 | load |"
+LATENCY_HEAD = "| produce to consume | offered | p50 | p99 | p99.9 | aim | reached | load |"
 
 
 def table(report: dict[str, Any]) -> str:
@@ -38,10 +38,19 @@ def latency_row(info: dict[str, Any]) -> str:
     latency = info["latency"]
     cells = [latency["system"], f"{latency['offered']:,}/s"]
     if "why_not" in latency:
-        cells += [latency["why_not"], "", ""]
+        cells += [latency["why_not"], "", "", "", ""]
     else:
         cells += [f"{latency[name]:,.0f} µs" for name in ("p50", "p99", "p999")]
+        cells += aim_of(latency)
     return "| " + " | ".join([*cells, f"{info['load']:.1f}"]) + " |"
+
+
+def aim_of(latency: dict[str, Any]) -> list[str]:
+    """Return the aim for p99, where there is one, and whether it is reached."""
+    aim = latency.get("p99_aim")
+    if aim is None:
+        return ["", ""]
+    return [f"p99 < {aim / 1000:g} ms", "yes" if latency["p99"] < aim else "no"]
 
 
 def row(info: dict[str, Any]) -> str:

@@ -49,6 +49,10 @@ AGGREGATES = {
     "min": Row(lambda: col("value").min(), "min(value)", ("min", "value")),
     "max": Row(lambda: col("value").max(), "max(value)", ("max", "value")),
     "var_samp": Row(lambda: col("value").var_samp(), "var_samp(value)", ("var_samp", "value")),
+    "var_pop": Row(lambda: col("value").var_pop(), "var_pop(value)", ("var_pop", "value")),
+    "stddev_samp": Row(
+        lambda: col("value").stddev_samp(), "stddev_samp(value)", ("stddev_samp", "value")
+    ),
     "stddev_pop": Row(
         lambda: col("value").stddev_pop(), "stddev_pop(value)", ("stddev_pop", "value")
     ),
@@ -91,6 +95,9 @@ AGGREGATES = {
         ("collect_list", "value"),
     ),
     "top_k": Row(lambda: col("value").top_k(10), "max(value, 10)", ("top_k", "value", None, (10,))),
+    "bottom_k": Row(
+        lambda: col("value").bottom_k(10), "min(value, 10)", ("bottom_k", "value", None, (10,))
+    ),
 }
 
 

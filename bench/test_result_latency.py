@@ -1,11 +1,11 @@
 """How long after a window has ended is its result in the topic, at half load?
 
 One process produces events every millisecond, stamped with the time at which they were due; this
-one runs the job and reads its results. Windows of 50 ms, 1,000 keys, count and sum. The latency of
-a result runs from the end of its window to when it was read, so it has the wait for the first event
-behind the window in it. The load is half of what the same job takes in from a backlog, or what one
-process can produce, if that is less. Informational: a busy machine moves p99 more than anything
-else.
+one runs the job and reads its results. Windows of 50 ms, about a hundred of them, 1,000 keys, count
+and sum. The latency of a result runs from the end of its window to when it was read, so it has the
+wait for the first event behind the window in it. The load is half of what the same job takes in
+from a backlog, or what one process can produce, if that is less. The aim is a p99 under 20 ms; the
+table says whether it is reached. Informational: a busy machine moves p99 more than anything else.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import pystream as ps
 from bench.results import SCHEMA, produce
 from pystream import col
 
-SECONDS = 3.0
+SECONDS = 6.0
 BACKLOG_RATE = 2_000_000
 PRODUCER_LIMIT = 2_000_000  # events per second
 WARM_UP_WINDOWS = 10
+P99_AIM = 20_000  # microseconds
 TOTALS = {
     "key": "int64",
     "window_start": "timestamp[us] not null",
@@ -48,7 +49,7 @@ def job(log: ps.Log) -> ps.Environment:
 def test_result_latency(benchmark: Any, tmp_path: Path) -> None:
     info = benchmark.extra_info
     rate = min(backlog_rate(tmp_path / "backlog") // 2, PRODUCER_LIMIT)
-    info["latency"] = {"system": "event to result", "offered": rate}
+    info["latency"] = {"system": "event to result", "offered": rate, "p99_aim": P99_AIM}
     info["load"] = os.getloadavg()[0]
 
     def run() -> None:
@@ -79,12 +80,11 @@ def live(directory: Path, rate: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         with env.execute_async(), log.consumer("totals", auto_offset_reset="earliest") as consumer:
             producer = subprocess.Popen(command)
             try:
-                for batch in consumer.batches(timeout="5s"):
-                    now = time.time_ns() // 1000
-                    ends = batch["window_end"].to_numpy().astype("int64")
-                    latencies.append(now - ends.astype("float64"))
-                    if producer.poll() is not None:
-                        break
+                while producer.poll() is None:  # and then until nothing more comes
+                    for batch in consumer.batches(timeout="1s"):
+                        now = time.time_ns() // 1000
+                        ends = batch["window_end"].to_numpy().astype("int64")
+                        latencies.append(now - ends.astype("float64"))
             finally:
                 producer.wait(60)
     return np.concatenate(latencies[WARM_UP_WINDOWS:])
