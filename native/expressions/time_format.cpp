@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <span>
 
 #include "base/error.hpp"
@@ -22,13 +21,6 @@ constexpr size_t kShort = 3;  // letters of an abbreviated name
 
 constexpr std::string_view kFormats = "YymdjHIpMSfaAbBuwUWGV";
 constexpr std::string_view kParses = "YymdjHIpMSfaAbBz";
-
-void append_number(int64_t value, int width, std::string* out) {
-  char digits[24];
-  const int size = std::snprintf(digits, sizeof digits, "%0*lld", width + (value < 0),
-                                 static_cast<long long>(value));
-  out->append(digits, static_cast<size_t>(size));
-}
 
 // What formatting needs to know of a day.
 struct Day {
@@ -62,27 +54,27 @@ void append_part(char directive, const Day& day, int64_t second, int64_t nanos, 
   };
   switch (directive) {
     case 'Y':
-      return append_number(day.year, 4, out);
+      return append_digits(day.year, 4, out);
     case 'y':
-      return append_number(day.year - floor_divide(day.year, 100) * 100, 2, out);
+      return append_digits(day.year - floor_divide(day.year, 100) * 100, 2, out);
     case 'm':
-      return append_number(day.month, 2, out);
+      return append_digits(day.month, 2, out);
     case 'd':
-      return append_number(day.day, 2, out);
+      return append_digits(day.day, 2, out);
     case 'j':
-      return append_number(day.of_year + 1, 3, out);
+      return append_digits(day.of_year + 1, 3, out);
     case 'H':
-      return append_number(hour, 2, out);
+      return append_digits(hour, 2, out);
     case 'I':
-      return append_number((hour + 11) % 12 + 1, 2, out);
+      return append_digits((hour + 11) % 12 + 1, 2, out);
     case 'p':
       return name(hour < 12 ? "AM" : "PM", false);
     case 'M':
-      return append_number(second / 60 % 60, 2, out);
+      return append_digits(second / 60 % 60, 2, out);
     case 'S':
-      return append_number(second % 60, 2, out);
+      return append_digits(second % 60, 2, out);
     case 'f':
-      return append_number(nanos / 1000, 6, out);
+      return append_digits(nanos / 1000, 6, out);
     case 'a':
     case 'A':
       return name(kDays[static_cast<size_t>(day.weekday)], directive == 'a');
@@ -90,17 +82,17 @@ void append_part(char directive, const Day& day, int64_t second, int64_t nanos, 
     case 'B':
       return name(kMonths[static_cast<size_t>(day.month - 1)], directive == 'b');
     case 'u':
-      return append_number(day.weekday + 1, 1, out);
+      return append_digits(day.weekday + 1, 1, out);
     case 'w':
-      return append_number((day.weekday + 1) % 7, 1, out);
+      return append_digits((day.weekday + 1) % 7, 1, out);
     case 'U':  // weeks begin on Sunday; days before the first are in week 0
-      return append_number((day.of_year + 7 - (day.weekday + 1) % 7) / 7, 2, out);
+      return append_digits((day.of_year + 7 - (day.weekday + 1) % 7) / 7, 2, out);
     case 'W':
-      return append_number((day.of_year + 7 - day.weekday) / 7, 2, out);
+      return append_digits((day.of_year + 7 - day.weekday) / 7, 2, out);
     case 'G':
-      return append_number(day.iso_year, 4, out);
+      return append_digits(day.iso_year, 4, out);
     default:
-      return append_number(day.iso_week, 2, out);
+      return append_digits(day.iso_week, 2, out);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "expressions/detail/time_text.hpp"
 
 #include <array>
-#include <cstdio>
 #include <utility>
 
 namespace pystream::expressions::detail {
@@ -185,15 +184,41 @@ std::optional<int64_t> parse_duration(std::string_view text) {
   return static_cast<int64_t>(negative ? -total : total);
 }
 
-std::string format_date(int64_t days) {
+void append_digits(int64_t value, int least, std::string* out) {
+  std::array<char, 20> digits;
+  auto magnitude = static_cast<uint64_t>(value);
+  if (value < 0) {
+    magnitude = 0 - magnitude;
+    *out += '-';
+  }
+  size_t begin = digits.size();
+  for (; magnitude > 0 || least > 0; --least) {
+    digits[--begin] = static_cast<char>('0' + magnitude % 10);
+    magnitude /= 10;
+  }
+  out->append(digits.data() + begin, digits.size() - begin);
+}
+
+namespace {
+
+void append_date(int64_t days, std::string* out) {
   int64_t year;
   int month;
   int day;
   civil_from_days(days, &year, &month, &day);
-  std::array<char, 48> text;
-  std::snprintf(text.data(), text.size(), "%04lld-%02d-%02d", static_cast<long long>(year), month,
-                day);
-  return text.data();
+  append_digits(year, year < 0 ? 3 : 4, out);
+  *out += '-';
+  append_digits(month, 2, out);
+  *out += '-';
+  append_digits(day, 2, out);
+}
+
+}  // namespace
+
+std::string format_date(int64_t days) {
+  std::string text;
+  append_date(days, &text);
+  return text;
 }
 
 std::string format_timestamp(int64_t value, const DataType& type) {
@@ -204,16 +229,20 @@ std::string format_timestamp(int64_t value, const DataType& type) {
   int64_t second_of_day = seconds % kSecondsPerDay;
   if (second_of_day < 0) second_of_day += kSecondsPerDay;
   const int64_t days = seconds / kSecondsPerDay - (seconds % kSecondsPerDay < 0);
-  std::array<char, 32> time;
-  std::snprintf(time.data(), time.size(), "T%02d:%02d:%02d", static_cast<int>(second_of_day / 3600),
-                static_cast<int>(second_of_day / 60 % 60), static_cast<int>(second_of_day % 60));
-  std::string text = format_date(days) + time.data();
+  std::string text;
+  text.reserve(32);
+  append_date(days, &text);
+  text += 'T';
+  append_digits(second_of_day / 3600, 2, &text);
+  text += ':';
+  append_digits(second_of_day / 60 % 60, 2, &text);
+  text += ':';
+  append_digits(second_of_day % 60, 2, &text);
   if (ticks > 1) {
-    const int digits = ticks == 1000 ? 3 : ticks == 1'000'000 ? 6 : 9;
-    std::snprintf(time.data(), time.size(), ".%0*lld", digits, static_cast<long long>(fraction));
-    text += time.data();
+    text += '.';
+    append_digits(fraction, ticks == 1000 ? 3 : ticks == 1'000'000 ? 6 : 9, &text);
   }
-  if (!type.timezone.empty()) text += "Z";
+  if (!type.timezone.empty()) text += 'Z';
   return text;
 }
 

@@ -437,7 +437,9 @@ def check(
                     after[name, number] = {**found, **_append(producer, name, number, its, found)}
                 except AssertionError as error:
                     raise AssertionError(f"{where}: {error}") from None
-                assert read(log, name, number) == after[name, number], f"{where}: after an append"
+                seen = read(log, name, number)
+                wanted = after[name, number]
+                assert seen == wanted, f"{where}, after an append: {_difference(wanted, seen)}"
                 sequences[name, number] = _last_sequence(log, name, number)
         for name in topics_of(log):
             topic = promises.topics.get(name)
@@ -457,9 +459,18 @@ def check(
         assert latest.tables(log) == tables, f"{tables} became {latest.tables(log)}"
         for (name, number), records in after.items():
             where = f"{name}-{number}"
-            assert read(log, name, number) == records, f"{where} differs when it is opened again"
+            found = read(log, name, number)
+            assert found == records, f"{where}, opened again: {_difference(records, found)}"
             producer.send_batch(name, _table([-2]), partition=number)
             assert _last_sequence(log, name, number) > sequences[name, number], where
+
+
+def _difference(before: Records, after: Records) -> str:
+    lost = {offset: before[offset] for offset in sorted(before.keys() - after.keys())}
+    new = {offset: after[offset] for offset in sorted(after.keys() - before.keys())}
+    common = sorted(before.keys() & after.keys())
+    changed = {o: (before[o], after[o]) for o in common if before[o] != after[o]}
+    return f"lost {lost}, new {new}, changed {changed}"
 
 
 def _partition_of(topic: Topic | None, number: int) -> Partition:

@@ -31,6 +31,9 @@ std::optional<int64_t> parse_duration(std::string_view text);
 int64_t days_from_civil(int64_t year, int month, int day);
 void civil_from_days(int64_t days, int64_t* year, int* month, int* day);
 
+// At least so many digits, and a sign where it is negative.
+void append_digits(int64_t value, int least, std::string* out);
+
 // "2013-01-01T05:30:59.123456Z" with as many digits as the unit has; no Z without a zone.
 std::string format_timestamp(int64_t value, const DataType& type);
 std::string format_date(int64_t days);
