@@ -41,6 +41,14 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   void open_in_memory();
   uint32_t last_incarnation();
 
+  // --- retention.cpp ---
+  // Whether the log start offset was made durable and the page does not say so: who raised it was
+  // killed in between.
+  bool is_deletion_unfinished() const;
+  // Under the lock: does what is left of it, so that all find the same from now on, as another boot
+  // would.
+  void finish_deletion();
+
   // --- append.cpp ---
   // `marker`: what the batch says, which is appended only where that transaction is open; else the
   // result's base_offset is -1.

@@ -354,6 +354,10 @@ bool Partition::State::try_open_current() {
     return false;
   }
   incarnation = published.incarnation;
+  if (is_writable() && is_deletion_unfinished()) {
+    const AppendLock held(*this);
+    finish_deletion();
+  }
   if (published.must_roll || is_tail_intact(*this, published)) return true;
   if (!is_writable()) return true;  // readers report what is missing
   const AppendLock held(*this);
@@ -417,6 +421,7 @@ void Partition::State::open_under_lock() {
   } else if (control.words().sync_failed.load(std::memory_order_acquire) != 0) {
     with_flush_lock([this] { cut_to_durable(*this); });
   }
+  finish_deletion();
   incarnation = control.read().incarnation;
   control.words().holder_pid.store(pid, std::memory_order_relaxed);
 }

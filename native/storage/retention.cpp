@@ -5,7 +5,8 @@
 //
 // Crash: before the sector is on the disk nothing has happened; behind it the records are gone,
 // whether or not their files are: what lies below the log start offset is read by nobody, and
-// removed by whoever raises it next. Recovery takes the larger one of page and sector.
+// removed by whoever raises it next. Recovery takes the larger one of page and sector; where there
+// is none, on the same boot, whoever opens the partition or deletes next lets the page say it.
 
 #include <algorithm>
 #include <cerrno>
@@ -42,6 +43,7 @@ void raise_log_start(Partition::State& state, int64_t offset) {
   const AppendLock held(state);
   state.log->require_usable();
   const PublishedState published = state.read_published();
+  state.finish_deletion();
   const int64_t log_start = state.control.words().log_start_offset.load(std::memory_order_acquire);
   if (offset > published.log_end_offset || offset < 0) {
     throw_beyond_end(*state.place, offset, log_start, published.log_end_offset);
@@ -63,6 +65,16 @@ int64_t remove_file(const PartitionPlace& place, const std::string& path) {
 }
 
 }  // namespace
+
+bool Partition::State::is_deletion_unfinished() const {
+  const auto stored = control.stored_log_start();
+  return stored && *stored > control.words().log_start_offset.load(std::memory_order_acquire) &&
+         *stored <= control.read().log_end_offset;
+}
+
+void Partition::State::finish_deletion() {
+  if (is_deletion_unfinished()) control.set_log_start(*control.stored_log_start());
+}
 
 RemovalResult Partition::State::remove_below_start() {
   RemovalResult result;

@@ -91,6 +91,28 @@ TEST_F(LogRetentionTest, RecordsBelowTheLogStartAreOutOfRangeAndOthersStay) {
   expect_clean(directory_.path());
 }
 
+// Its process died behind the sector and before the page.
+TEST_F(LogRetentionTest, ADeletionThatIsDurableIsFinishedByTheNextOneToOpen) {
+  open();
+  fill(30);
+  const auto die_in_deletion = [&](int64_t offset) {
+    const std::string path = partition_directory(directory_.path()) + "/control";
+    const File file = File::open(std::make_shared<FileLayer>(), path, O_RDWR);
+    ControlPage(file, true).write_log_start(file, offset);
+  };
+  die_in_deletion(1'234);
+  EXPECT_EQ(partition_->ends().log_start_offset, 0);
+  open();
+  EXPECT_EQ(partition_->ends().log_start_offset, 1'234);
+  expect_values_from_start(*partition_, 1'234);
+  // Nor does one that deletes less take it back.
+  die_in_deletion(2'000);
+  EXPECT_EQ(partition_->delete_records(1'500).log_start_offset, 2'000);
+  EXPECT_EQ(partition_->ends().log_start_offset, 2'000);
+  open(after_boot(7));
+  expect_values_from_start(*partition_, 2'000);
+}
+
 TEST_F(LogRetentionTest, WholeSegmentsGoAndTheActiveOneStays) {
   open();
   fill(60);
