@@ -155,7 +155,7 @@ bool PaneAggregation::add_to_windows(int64_t row, const EmitPanes& emit) {
 
 bool PaneAggregation::add_to_fixed(int64_t row, const EmitPanes& emit) {
   const int64_t time = batch_.times[row];
-  if (slicing_->is_gap(slicing_->slice_of(time))) {
+  if (slicing_->has_gaps() && slicing_->is_gap(slicing_->slice_of(time))) {
     return !Slicing::is_late_in_gap(time, panes_.watermark(), spec_.allowed_lateness);
   }
   find_fixed(row);

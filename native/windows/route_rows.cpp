@@ -40,8 +40,10 @@ void RowRouter::route(const int64_t* times, int64_t rows, TimeRange range,
         watermark < current_.watermark_limit;
     if (!is_same) route = find_route(time, watermark);
     row_routes[i] = route;
-    if (route == kLate) late->push_back(static_cast<int32_t>(i));
-    if (route == kBehind) behind->push_back(static_cast<int32_t>(i));
+    if (route >= kNowhere) {
+      if (route == kLate) late->push_back(static_cast<int32_t>(i));
+      if (route == kBehind) behind->push_back(static_cast<int32_t>(i));
+    }
     if ((route != before || i == 0) && run_begins_.size() <= max_runs) run_begins_.push_back(i);
     before = route;
   }

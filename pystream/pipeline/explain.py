@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pystream.errors import ConfigError
+from pystream.pipeline.udf_stages import has_udf
 from pystream.plan import nodes
 from pystream.plan.expressions import ColumnNode, ExpressionNode
 
@@ -20,7 +21,10 @@ def place(node: nodes.Node) -> str:
     if isinstance(node, nodes.WindowAggregation):
         is_python = node.trigger.own is not None or any(a.user for a in node.aggregates)
     else:
-        is_python = isinstance(node, nodes.MapBatches | nodes.ReaderSource | nodes.FileSink)
+        mark = getattr(node, "watermark", None)
+        is_python = isinstance(node, nodes.MapBatches | nodes.ReaderSource | nodes.FileSink) or (
+            mark is not None and has_udf(mark.expression)
+        )
     return "python" if is_python else "native"
 
 

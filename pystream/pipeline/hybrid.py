@@ -93,7 +93,7 @@ class HybridSource:
             if has[name] != dtype:
                 raise SchemaError(
                     f"column {name!r} is {has[name]} in the history, but {dtype} in topic "
-                    f"{named!r}. Write or read the history with the topic's types.",
+                    f"{named!r}. Read the history with its types, by schema=.",
                     column=name,
                 )
         more = [name for name in has if name not in live.schema.names]

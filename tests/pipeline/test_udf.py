@@ -507,6 +507,7 @@ def test_a_watermark_of_a_topic_may_be_what_a_function_gives(tmp_path: Any) -> N
             windows = rows.window_all(tumbling("2s")).side_output_late_data(late)
             result = windows.aggregate(n=count())
             found.append((result.side_output(late).to_arrow()["ts"].to_pylist(), result.to_arrow()))
+        assert rows.explain().endswith("[python]" if mark is not native else "[native]")
     log.close()
     assert found[0][0]
     assert all(each == found[0] for each in found)
