@@ -18,15 +18,15 @@ from pystream.errors import (
     StorageError,
     StreamError,
 )
-from pystream.log.catalog_database import copy_database
-from pystream.log.catalog_errors import translated
-from pystream.log.catalog_format import check_catalog_version, upgrade
-from pystream.log.catalog_rows import tolerant
-from pystream.log.catalog_topics import remove_topic, topics_in
+from pystream.log.catalog.database import copy_database
+from pystream.log.catalog.errors import translated
+from pystream.log.catalog.format import check_catalog_version, upgrade
+from pystream.log.catalog.rows import tolerant
+from pystream.log.catalog.topics import remove_topic, topics_in
+from pystream.log.catalog.transactions import OPEN, all_transactions
 from pystream.log.directory import sync_path
 from pystream.log.retention import retention_lock
 from pystream.log.topic_file import write_topic_file
-from pystream.log.transaction_rows import OPEN, all_transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,11 +16,8 @@ from pystream.errors import (
     StorageError,
     UnknownGroupError,
 )
-from pystream.log.catalog_format import check_catalog_version
-from pystream.log.group_assignors import Partition
-from pystream.log.group_liveness import is_member_alive
-from pystream.log.group_member import monotonic_us
-from pystream.log.group_rows import (
+from pystream.log.catalog.format import check_catalog_version
+from pystream.log.catalog.groups import (
     all_committed,
     find_group,
     group_names,
@@ -28,6 +25,9 @@ from pystream.log.group_rows import (
     remove_group,
     write_offsets,
 )
+from pystream.log.group_assignors import Partition
+from pystream.log.group_liveness import is_member_alive
+from pystream.log.group_member import monotonic_us
 from pystream.log.group_state import GroupState, Member
 from pystream.log.offsets import check_whole
 from pystream.log.times import Time, find_time, ticks_of

@@ -16,11 +16,8 @@ from typing import NamedTuple
 
 from pystream import config
 from pystream.errors import FencedError, UnreleasedInstanceIdError
-from pystream.log.catalog import Catalog
-from pystream.log.catalog_rows import Cells
-from pystream.log.group_assignors import Partition
-from pystream.log.group_liveness import Liveness
-from pystream.log.group_rows import (
+from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.groups import (
     copy_of,
     enter_group,
     insert_member,
@@ -32,6 +29,9 @@ from pystream.log.group_rows import (
     versions,
     write_offsets,
 )
+from pystream.log.catalog.rows import Cells
+from pystream.log.group_assignors import Partition
+from pystream.log.group_liveness import Liveness
 from pystream.log.group_state import GroupState, Member, Subscription
 
 __all__ = ["GroupMember", "MemberSettings", "Standing", "monotonic_us"]

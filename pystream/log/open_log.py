@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from pystream import _native, config
 from pystream.errors import ClosedError, LogError, StreamError, UnknownTopicError
 from pystream.log import fork
-from pystream.log.catalog import Catalog
+from pystream.log.catalog.catalog import Catalog
 from pystream.log.directory import make_directory, require_directory
 from pystream.log.living import Living
 from pystream.log.topic_description import TopicDescription

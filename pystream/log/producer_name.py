@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pystream import config
 from pystream.errors import ConfigError, FencedError
-from pystream.log.catalog import Catalog, ProducerPosition
+from pystream.log.catalog.catalog import Catalog, ProducerPosition
 
 __all__ = ["ProducerName", "check_producer_name"]
 

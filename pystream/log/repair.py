@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pystream import _native, config
 from pystream.errors import CorruptRecordError, LogError, StorageError
-from pystream.log.catalog import Catalog
-from pystream.log.catalog_check import read_catalog
-from pystream.log.catalog_damage import Damage
-from pystream.log.catalog_repair import limit_group_offsets, restore_topic
-from pystream.log.catalog_row_repair import restore_partitions, set_aside_rest, set_aside_topics
-from pystream.log.catalog_topics import topics_in
+from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.check import read_catalog
+from pystream.log.catalog.damage import Damage
+from pystream.log.catalog.repair import limit_group_offsets, restore_topic
+from pystream.log.catalog.row_repair import restore_partitions, set_aside_rest, set_aside_topics
+from pystream.log.catalog.topics import topics_in
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
 from pystream.log.schema_evolution import added_columns

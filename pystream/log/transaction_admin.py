@@ -7,8 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystream.errors import InvalidTransactionStateError, UnknownTransactionError
-from pystream.log.transaction_rescue import abort_orphan, is_owner_alive, partition_of
-from pystream.log.transaction_rows import (
+from pystream.log.catalog.transactions import (
     ABORTED,
     OPEN,
     TransactionRow,
@@ -16,6 +15,7 @@ from pystream.log.transaction_rows import (
     find_transaction,
     partitions_of,
 )
+from pystream.log.transaction_rescue import abort_orphan, is_owner_alive, partition_of
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from pystream.log.catalog.transactions import ABORTED, COMMITTED, OPEN
 from pystream.log.findings import Finding
-from pystream.log.transaction_rows import ABORTED, COMMITTED, OPEN
 
 if TYPE_CHECKING:
     from pystream._native import PartitionVerifier
-    from pystream.log.catalog_check import CatalogContent
+    from pystream.log.catalog.check import CatalogContent
 
 __all__ = ["TransactionFindings"]
 

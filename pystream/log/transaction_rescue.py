@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from pystream import _native
 from pystream.errors import StreamError
-from pystream.log.kernel_lock import is_locked
-from pystream.log.transaction_rows import (
+from pystream.log.catalog.transactions import (
     ABORTED,
     COMMITTED,
     OPEN,
@@ -25,6 +24,7 @@ from pystream.log.transaction_rows import (
     remove_transactions,
     sound_transactions,
 )
+from pystream.log.kernel_lock import is_locked
 
 if TYPE_CHECKING:
     from pystream._native import Partition

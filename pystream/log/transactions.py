@@ -17,12 +17,8 @@ from pystream.errors import (
     StreamError,
     UnknownGroupError,
 )
-from pystream.log.group_liveness import Liveness
-from pystream.log.group_rows import write_offsets
-from pystream.log.producer_name import check_producer_name
-from pystream.log.transaction_offsets import GroupMetadata, check_may_commit
-from pystream.log.transaction_rescue import complete, partition_of, write_markers
-from pystream.log.transaction_rows import (
+from pystream.log.catalog.groups import write_offsets
+from pystream.log.catalog.transactions import (
     ABORTED,
     COMMITTED,
     OPEN,
@@ -39,6 +35,10 @@ from pystream.log.transaction_rows import (
     take_transactional_id,
     transactions_of,
 )
+from pystream.log.group_liveness import Liveness
+from pystream.log.producer_name import check_producer_name
+from pystream.log.transaction_offsets import GroupMetadata, check_may_commit
+from pystream.log.transaction_rescue import complete, partition_of, write_markers
 
 if TYPE_CHECKING:
     import sqlite3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pystream import _native
 from pystream.errors import LogError, StorageError
-from pystream.log.catalog_check import CatalogContent, read_catalog
+from pystream.log.catalog.check import CatalogContent, read_catalog
 from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription

@@ -16,9 +16,9 @@ import pytest
 import pystream as ps
 from pystream import config
 from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
-from pystream.log.catalog import Catalog
-from pystream.log.catalog_watch import CatalogWatch
-from pystream.log.group_rows import load_group, topics_version, write_offsets
+from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.groups import load_group, topics_version, write_offsets
+from pystream.log.catalog.watch import CatalogWatch
 from pystream.log.group_state import GroupState
 from pystream.log.schema import to_schema
 from pystream.log.topic_description import TopicConfig, TopicDescription
@@ -140,9 +140,9 @@ COMMITTER = """
 import sys
 import time
 from pystream import config
-from pystream.log.catalog import Catalog
-from pystream.log.catalog_watch import CatalogWatch
-from pystream.log.group_rows import write_offsets
+from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.watch import CatalogWatch
+from pystream.log.catalog.groups import write_offsets
 config.WAL_CHECKPOINT_BYTES = 64 << 10
 catalog = Catalog(sys.argv[1], 30_000_000)
 group = catalog.group_id("g")

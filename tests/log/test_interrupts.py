@@ -343,7 +343,7 @@ class InterruptAt:
             raise KeyboardInterrupt
         return self._trace
 
-    _files = ("contextlib.py", "catalog_database.py")
+    _files = ("contextlib.py", "database.py")
 
 
 @pytest.mark.parametrize("moment", ["entering", "leaving"])

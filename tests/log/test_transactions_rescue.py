@@ -12,8 +12,9 @@ import pytest
 
 import pystream as ps
 from pystream.errors import InvalidTransactionStateError, UnknownTransactionError
-from pystream.log import transaction_rescue, transaction_rows
+from pystream.log import transaction_rescue
 from pystream.log import transactions as transactions_module
+from pystream.log.catalog.transactions import all_transactions
 
 SECONDS_MAX = 30
 
@@ -266,11 +267,11 @@ def test_a_decision_is_never_taken_back(path):
         producer.begin_transaction()
         producer.send("b", {"n": 1}).result()
         with log.catalog.reading() as connection:
-            (seen,) = transaction_rows.all_transactions(connection)
+            (seen,) = all_transactions(connection)
         producer.commit_transaction()
         assert transaction_rescue.abort_orphan(log, seen) == "committed"
         with log.catalog.reading() as connection:
-            (row,) = transaction_rows.all_transactions(connection)
+            (row,) = all_transactions(connection)
         assert row.state == "committed"
         producer.close()
         assert values(log, "b") == [1]

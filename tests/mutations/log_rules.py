@@ -16,7 +16,7 @@ HEADER = "native/storage/parse_header.cpp"
 ORDER = "native/storage/order_file.cpp"
 FETCHER = "native/storage/fetcher.cpp"
 FILE = "native/storage/file.cpp"
-CATALOG = "pystream/log/catalog_database.py"
+CATALOG = "pystream/log/catalog/database.py"
 
 PUBLISH_EARLY = """      {
         PublishedState early = published;

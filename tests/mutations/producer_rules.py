@@ -12,7 +12,7 @@ WRITER = "native/storage/topic_writer.cpp"
 ENCODING = "pystream/_native/_producer.pyx"
 SENDER = "pystream/log/sender.py"
 TOPICS = "pystream/log/producer_topics.py"
-CATALOG = "pystream/log/catalog.py"
+CATALOG = "pystream/log/catalog/catalog.py"
 
 MUTATIONS = (
     Mutation(

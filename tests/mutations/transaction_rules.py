@@ -8,8 +8,8 @@ TRACKER = "native/storage/transaction_tracker.cpp"
 RECOVERY = "native/storage/recovery.cpp"
 APPEND = "native/storage/append.cpp"
 TRANSACTIONS = "pystream/log/transactions.py"
-ROWS = "pystream/log/transaction_rows.py"
-CATALOG_ROWS = "pystream/log/catalog_rows.py"
+ROWS = "pystream/log/catalog/transactions.py"
+CATALOG_ROWS = "pystream/log/catalog/rows.py"
 
 MUTATIONS = (
     Mutation(
@@ -70,7 +70,7 @@ MUTATIONS = (
         "catalog: a topic need not be one of those that have a history",
         (
             Edit(
-                "pystream/log/catalog_topics.py",
+                "pystream/log/catalog/topics.py",
                 "    if not is_own:\n",
                 "    if is_own is None:\n",
             ),

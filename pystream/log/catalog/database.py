@@ -16,11 +16,11 @@ from pystream import config
 from pystream._native import Guard
 from pystream.errors import LogError
 from pystream.log import fork
-from pystream.log.catalog_errors import DATABASE_ERRORS, translated, translation
-from pystream.log.catalog_format import check_catalog_version, create_tables, upgrade
-from pystream.log.catalog_reader import Signature, connect_read_only, signature_of
-from pystream.log.catalog_rows import tolerant
-from pystream.log.catalog_watch import CatalogWatch
+from pystream.log.catalog.errors import DATABASE_ERRORS, translated, translation
+from pystream.log.catalog.format import check_catalog_version, create_tables, upgrade
+from pystream.log.catalog.reader import Signature, connect_read_only, signature_of
+from pystream.log.catalog.rows import tolerant
+from pystream.log.catalog.watch import CatalogWatch
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.topic_file import topics_with_records
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
-from pystream.log.catalog_database import CatalogDatabase, copy_database
-from pystream.log.catalog_rows import Cells, DamagedRow
-from pystream.log.catalog_topics import (
+from pystream.log.catalog.database import CatalogDatabase, copy_database
+from pystream.log.catalog.groups import enter_group, find_group
+from pystream.log.catalog.rows import Cells, DamagedRow
+from pystream.log.catalog.topics import (
     created_us,
     enter_schema,
     find_topic,
@@ -27,7 +28,6 @@ from pystream.log.catalog_topics import (
     topic_of_id,
     update_topic,
 )
-from pystream.log.group_rows import enter_group, find_group
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import mark_deleted, write_topic_file, write_topic_files
 from pystream.log.topic_settings import check_same

@@ -12,7 +12,7 @@ from dataclasses import astuple
 from functools import lru_cache
 from typing import Any
 
-from pystream.log.catalog_rows import TABLES, Cells, DamagedRow, Illegal, row_name
+from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name
 from pystream.log.group_assignors import Partition
 from pystream.log.group_state import AWAY, GroupState, Member, PartitionState, Subscription, Topics
 

@@ -9,16 +9,16 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystream.log.catalog_damage import damages_of_rest, damages_of_topics, unknown_settings
-from pystream.log.catalog_errors import DATABASE_ERRORS
-from pystream.log.catalog_format import (
+from pystream.log.catalog.damage import damages_of_rest, damages_of_topics, unknown_settings
+from pystream.log.catalog.errors import DATABASE_ERRORS
+from pystream.log.catalog.format import (
     FIND_TOPICS,
     FIRST_WITH_TRANSACTIONS,
     check_catalog_version,
 )
-from pystream.log.catalog_reader import connect_read_only
-from pystream.log.catalog_rows import Cells, DamagedRow
-from pystream.log.catalog_topics import UnknownSettings, topic_of_row
+from pystream.log.catalog.reader import connect_read_only
+from pystream.log.catalog.rows import Cells, DamagedRow
+from pystream.log.catalog.topics import UnknownSettings, topic_of_row
 from pystream.log.findings import Finding
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import topics_with_records

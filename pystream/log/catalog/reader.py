@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from pystream.errors import LogError
-from pystream.log.catalog_rows import tolerant
+from pystream.log.catalog.rows import tolerant
 
 __all__ = ["Signature", "connect_read_only", "signature_of", "stat_of"]
 

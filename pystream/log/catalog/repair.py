@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pystream.log.catalog import Catalog
-from pystream.log.catalog_topics import insert_topic
+from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.topics import insert_topic
 from pystream.log.topic_description import TopicDescription
 
 __all__ = ["limit_group_offsets", "restore_topic"]

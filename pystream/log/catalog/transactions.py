@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pystream import config
-from pystream.log.catalog_rows import TABLES, Cells, DamagedRow, row_name
+from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, row_name
 
 __all__ = [
     "ABORTED",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 
-from pystream.log.catalog_damage import Damage, damages_of_rest, damages_of_topics
-from pystream.log.catalog_format import FORMAT_VERSION
-from pystream.log.catalog_rows import TABLES
+from pystream.log.catalog.damage import Damage, damages_of_rest, damages_of_topics
+from pystream.log.catalog.format import FORMAT_VERSION
+from pystream.log.catalog.rows import TABLES
 
 __all__ = ["restore_partitions", "set_aside_rest", "set_aside_topics"]
 

@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pystream.log.catalog_format import FIND_TOPICS, FIRST_WITH_TRANSACTIONS
-from pystream.log.catalog_rows import TABLES, Cells, DamagedRow, row_name
-from pystream.log.catalog_topics import UnknownSettings, schema_damage, topic_damages, topic_of_row
-from pystream.log.group_rows import MEMBER_COLUMNS, member_of_row
+from pystream.log.catalog.format import FIND_TOPICS, FIRST_WITH_TRANSACTIONS
+from pystream.log.catalog.groups import MEMBER_COLUMNS, member_of_row
+from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, row_name
+from pystream.log.catalog.topics import UnknownSettings, schema_damage, topic_damages, topic_of_row
 
 __all__ = ["Damage", "damages_of_rest", "damages_of_topics", "unknown_settings"]
 

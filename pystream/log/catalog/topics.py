@@ -11,8 +11,8 @@ from typing import Any
 
 from pystream import _native
 from pystream.errors import ConfigError, NotSupportedError, StreamError
-from pystream.log.catalog_format import FIND_TOPICS, TABLES_OF_TOPIC
-from pystream.log.catalog_rows import TABLES, Cells, DamagedRow, Illegal, row_name
+from pystream.log.catalog.format import FIND_TOPICS, TABLES_OF_TOPIC
+from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name
 from pystream.log.schema import KAFKA_SHAPED
 from pystream.log.topic_description import TopicConfig, TopicDescription
 

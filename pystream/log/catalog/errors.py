@@ -15,8 +15,8 @@ from pystream.errors import (
     StorageError,
     StreamError,
 )
-from pystream.log.catalog_rows import DamagedRow
-from pystream.log.catalog_topics import UnknownSettings
+from pystream.log.catalog.rows import DamagedRow
+from pystream.log.catalog.topics import UnknownSettings
 from pystream.log.os_errors import advice_on, is_at_file_limit
 
 __all__ = ["DATABASE_ERRORS", "translated", "translation"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pystream import config
-from pystream.log.catalog_reader import stat_of
+from pystream.log.catalog.reader import stat_of
 
 __all__ = ["CatalogWatch"]
 
