@@ -14,7 +14,7 @@ from pystream.cli.starts import parse_time
 from pystream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pystream.log.group_admin import GroupDescription
+    from pystream.log.groups.admin import GroupDescription
 
 __all__ = ["describe_group", "list_groups", "reset_group"]
 

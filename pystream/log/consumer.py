@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Self
 from pystream import config
 from pystream.errors import ConfigError, NotSupportedError, OffsetOutOfRangeError
 from pystream.log import fork
-from pystream.log.consumer_group import (
+from pystream.log.consumer_reading import ConsumerReading
+from pystream.log.fetcher import AssignedPartition
+from pystream.log.groups.consumer_group import (
     Callback,
     Callbacks,
     ConsumerGroup,
     check_pattern,
     member_settings,
 )
-from pystream.log.consumer_reading import ConsumerReading
-from pystream.log.fetcher import AssignedPartition
-from pystream.log.group_state import Subscription
+from pystream.log.groups.state import Subscription
 from pystream.log.offsets import AUTO_OFFSET_RESETS, committable_rows, reset_offset
 from pystream.types import TopicPartition
 

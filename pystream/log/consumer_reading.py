@@ -24,7 +24,7 @@ from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
     from pystream._native import OnCorruption, Partition, Record
-    from pystream.log.consumer_group import ConsumerGroup
+    from pystream.log.groups.consumer_group import ConsumerGroup
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
 

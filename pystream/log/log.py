@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pystream.log.aio.producer import AsyncProducer, ProducerSettings
     from pystream.log.backup import Backup
     from pystream.log.consumer import Consumer
-    from pystream.log.group_admin import GroupDescription
+    from pystream.log.groups.admin import GroupDescription
     from pystream.log.producer import Producer
     from pystream.log.times import Time
     from pystream.log.transaction_admin import TransactionDescription, TransactionListing
@@ -217,7 +217,7 @@ class Log(LogTopics):
     def groups(self) -> list[str]:
         """Return the names of all consumer groups, sorted."""
         with fork.importing:
-            from pystream.log.group_admin import list_groups  # noqa: PLC0415  few programs do
+            from pystream.log.groups.admin import list_groups  # noqa: PLC0415  few programs do
 
         self._check_open()
         return list_groups(self)
@@ -243,7 +243,7 @@ class Log(LogTopics):
         ('stable', 1, 1)
         """
         with fork.importing:
-            from pystream.log.group_admin import describe_group  # noqa: PLC0415  few programs do
+            from pystream.log.groups.admin import describe_group  # noqa: PLC0415  few programs do
 
         self._check_open()
         return describe_group(self, group_id)
@@ -259,7 +259,7 @@ class Log(LogTopics):
             If it has members.
         """
         with fork.importing:
-            from pystream.log.group_admin import delete_group  # noqa: PLC0415  few programs do
+            from pystream.log.groups.admin import delete_group  # noqa: PLC0415  few programs do
 
         self._check_open()
         delete_group(self, group_id)
@@ -318,7 +318,7 @@ class Log(LogTopics):
         {TopicPartition(topic='clicks', partition=0): 0}
         """
         with fork.importing:
-            from pystream.log.group_admin import reset_offsets  # noqa: PLC0415  few programs do
+            from pystream.log.groups.admin import reset_offsets  # noqa: PLC0415  few programs do
 
         self._check_open()
         return reset_offsets(

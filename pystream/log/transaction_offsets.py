@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pystream.errors import ConfigError, FencedError, GroupNotEmptyError, UnknownGroupError
 from pystream.log.catalog.groups import find_group, load_group
-from pystream.log.group_liveness import is_member_alive
+from pystream.log.groups.liveness import is_member_alive
 
 if TYPE_CHECKING:
     from pystream.log.log import Log

@@ -35,7 +35,7 @@ from pystream.log.catalog.transactions import (
     take_transactional_id,
     transactions_of,
 )
-from pystream.log.group_liveness import Liveness
+from pystream.log.groups.liveness import Liveness
 from pystream.log.producer_name import check_producer_name
 from pystream.log.transaction_offsets import GroupMetadata, check_may_commit
 from pystream.log.transaction_rescue import complete, partition_of, write_markers

@@ -19,7 +19,7 @@ from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTop
 from pystream.log.catalog.catalog import Catalog
 from pystream.log.catalog.groups import load_group, topics_version, write_offsets
 from pystream.log.catalog.watch import CatalogWatch
-from pystream.log.group_state import GroupState
+from pystream.log.groups.state import GroupState
 from pystream.log.schema import to_schema
 from pystream.log.topic_description import TopicConfig, TopicDescription
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pystream.log.group_assignors import ASSIGNORS, Assignment, assign
+from pystream.log.groups.assignors import ASSIGNORS, Assignment, assign
 from tests.oracle import assignments as oracle
 
 TOPICS = [b"a", b"b", b"c"]

@@ -12,7 +12,7 @@ import pytest
 
 import pystream as ps
 from pystream import TopicPartition, config, errors
-from pystream.log.consumer_group import ConsumerGroup
+from pystream.log.groups.consumer_group import ConsumerGroup
 from tests.log.members import (
     LONG,
     Told,

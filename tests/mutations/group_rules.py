@@ -2,9 +2,9 @@
 
 from tests.mutations.mutation import Edit, Mutation
 
-STATE = "pystream/log/group_state.py"
-MEMBER = "pystream/log/group_member.py"
-GROUP = "pystream/log/consumer_group.py"
+STATE = "pystream/log/groups/state.py"
+MEMBER = "pystream/log/groups/member.py"
+GROUP = "pystream/log/groups/consumer_group.py"
 
 MUTATIONS = (
     Mutation(
@@ -83,7 +83,7 @@ MUTATIONS = (
         "sticky forgets who had what",
         (
             Edit(
-                "pystream/log/group_assignors.py",
+                "pystream/log/groups/assignors.py",
                 "        member = before.get(partition)\n",
                 "        member = None\n",
             ),

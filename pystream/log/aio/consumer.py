@@ -19,7 +19,7 @@ from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
     from pystream._native import Record
-    from pystream.log.consumer_group import Callback
+    from pystream.log.groups.consumer_group import Callback
     from pystream.log.log import Log
     from pystream.log.times import Time
     from pystream.log.transaction_offsets import GroupMetadata

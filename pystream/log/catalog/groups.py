@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name
-from pystream.log.group_assignors import Partition
-from pystream.log.group_state import AWAY, GroupState, Member, PartitionState, Subscription, Topics
+from pystream.log.groups.assignors import Partition
+from pystream.log.groups.state import AWAY, GroupState, Member, PartitionState, Subscription, Topics
 
 __all__ = [
     "MEMBER_COLUMNS",

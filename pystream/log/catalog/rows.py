@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pystream import config
-from pystream.log.group_assignors import ASSIGNORS
+from pystream.log.groups.assignors import ASSIGNORS
 from pystream.log.topic_description import is_topic_name
 
 __all__ = ["TABLES", "Cells", "Column", "DamagedRow", "Illegal", "Table", "row_name", "tolerant"]

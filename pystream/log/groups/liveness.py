@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Set
 
-from pystream.log.group_state import AWAY, Member
+from pystream.log.groups.state import AWAY, Member
 from pystream.log.kernel_lock import KernelLock, is_locked
 
 __all__ = ["Liveness", "is_member_alive"]

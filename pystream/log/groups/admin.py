@@ -25,10 +25,10 @@ from pystream.log.catalog.groups import (
     remove_group,
     write_offsets,
 )
-from pystream.log.group_assignors import Partition
-from pystream.log.group_liveness import is_member_alive
-from pystream.log.group_member import monotonic_us
-from pystream.log.group_state import GroupState, Member
+from pystream.log.groups.assignors import Partition
+from pystream.log.groups.liveness import is_member_alive
+from pystream.log.groups.member import monotonic_us
+from pystream.log.groups.state import GroupState, Member
 from pystream.log.offsets import check_whole
 from pystream.log.times import Time, find_time, ticks_of
 from pystream.types import TopicPartition

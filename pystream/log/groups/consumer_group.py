@@ -15,10 +15,10 @@ from pystream import config
 from pystream.errors import ConfigError, FencedError, GroupNotEmptyError, UnknownTopicError
 from pystream.log.catalog.groups import enter_group, load_group, write_offsets
 from pystream.log.fetcher import AssignedPartition
-from pystream.log.group_assignors import ASSIGNORS, Partition
-from pystream.log.group_liveness import is_member_alive
-from pystream.log.group_member import GroupMember, MemberSettings, Standing
-from pystream.log.group_state import Subscription
+from pystream.log.groups.assignors import ASSIGNORS, Partition
+from pystream.log.groups.liveness import is_member_alive
+from pystream.log.groups.member import GroupMember, MemberSettings, Standing
+from pystream.log.groups.state import Subscription
 from pystream.log.offsets import reset_offset
 from pystream.log.transaction_offsets import GroupMetadata
 from pystream.types import TopicPartition

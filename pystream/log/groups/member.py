@@ -30,9 +30,9 @@ from pystream.log.catalog.groups import (
     write_offsets,
 )
 from pystream.log.catalog.rows import Cells
-from pystream.log.group_assignors import Partition
-from pystream.log.group_liveness import Liveness
-from pystream.log.group_state import GroupState, Member, Subscription
+from pystream.log.groups.assignors import Partition
+from pystream.log.groups.liveness import Liveness
+from pystream.log.groups.state import GroupState, Member, Subscription
 
 __all__ = ["GroupMember", "MemberSettings", "Standing", "monotonic_us"]
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pystream.log.group_assignors import ASSIGNORS, Partition, assign
+from pystream.log.groups.assignors import ASSIGNORS, Partition, assign
 
 __all__ = ["AWAY", "GroupState", "Member", "PartitionState", "Subscription", "Topics"]
 

@@ -1,0 +1,1 @@
+"""Consumer groups: their state and its steps, members and who lives, and the tools."""
