@@ -12,7 +12,7 @@ import pystream as ps
 from pystream.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from pystream.log.transaction_admin import TransactionDescription, TransactionListing
+    from pystream.log.transactions.admin import TransactionDescription, TransactionListing
 
 __all__ = ["abort_transaction", "describe_transaction", "list_transactions"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pystream.log.transaction_offsets import GroupMetadata
+    from pystream.log.transactions.offsets import GroupMetadata
 
 __all__ = ["GroupIdentity"]
 

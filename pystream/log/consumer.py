@@ -27,7 +27,7 @@ from pystream.types import TopicPartition
 if TYPE_CHECKING:
     from pystream.log.log import Log
     from pystream.log.topic import Topic
-    from pystream.log.transaction_offsets import GroupMetadata
+    from pystream.log.transactions.offsets import GroupMetadata
 
 __all__ = ["Consumer"]
 

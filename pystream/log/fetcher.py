@@ -180,7 +180,7 @@ class Fetcher:
         self._settled = held_up
         self._settle_at = now + config.TRANSACTION_LOOK_SECONDS / 2
         with fork.importing:
-            from pystream.log.transaction_rescue import settle  # noqa: PLC0415  few logs need it
+            from pystream.log.transactions.rescue import settle  # noqa: PLC0415  few logs need it
 
         try:
             return settle(self._log, [assigned.partition for assigned in held_up])

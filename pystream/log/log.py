@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pystream.log.groups.admin import GroupDescription
     from pystream.log.producer import Producer
     from pystream.log.times import Time
-    from pystream.log.transaction_admin import TransactionDescription, TransactionListing
+    from pystream.log.transactions.admin import TransactionDescription, TransactionListing
     from pystream.types import TopicPartition
 
 __all__ = ["Log", "open"]
@@ -341,7 +341,7 @@ class Log(LogTopics):
         [('loader', 'open')]
         """
         with fork.importing:
-            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+            from pystream.log.transactions.admin import (  # noqa: PLC0415  few programs do
                 list_transactions,
             )
 
@@ -362,7 +362,7 @@ class Log(LogTopics):
             If there is none, or it is over.
         """
         with fork.importing:
-            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+            from pystream.log.transactions.admin import (  # noqa: PLC0415  few programs do
                 describe_transaction,
             )
 
@@ -385,7 +385,7 @@ class Log(LogTopics):
             If it was committed.
         """
         with fork.importing:
-            from pystream.log.transaction_admin import (  # noqa: PLC0415  few programs do
+            from pystream.log.transactions.admin import (  # noqa: PLC0415  few programs do
                 abort_transaction,
             )
 

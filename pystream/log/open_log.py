@@ -178,7 +178,7 @@ class OpenLog:
     def _finish_transactions(self) -> None:
         """Complete what dead producers left; who needs it done tries again, and tells."""
         with fork.importing:
-            from pystream.log.transaction_rescue import finish_orphans  # noqa: PLC0415
+            from pystream.log.transactions.rescue import finish_orphans  # noqa: PLC0415
 
         with contextlib.suppress(StreamError):
             finish_orphans(self)

@@ -135,7 +135,7 @@ class Producer(ProducerTables):
         self._tables = threading.Lock()
         if transactional_id is not None:
             with fork.importing:
-                from pystream.log.transactions import Transactions  # noqa: PLC0415  few need it
+                from pystream.log.transactions.transactions import Transactions  # noqa: PLC0415  few need it
 
             self._transactions = Transactions(log, transactional_id, timeout_us)
         self._topics = ProducerTopics(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pystream._native import Codec, RecordAccumulator, TopicEncoder
     from pystream.log.log import Log
     from pystream.log.producer_name import ProducerName
-    from pystream.log.transactions import Transactions
+    from pystream.log.transactions.transactions import Transactions
 
 __all__ = ["ProducerTopics"]
 

@@ -18,7 +18,7 @@ from pystream.errors import (
     StreamError,
 )
 from pystream.log.offsets import committable_rows
-from pystream.log.transaction_offsets import GroupMetadata, group_metadata
+from pystream.log.transactions.offsets import GroupMetadata, group_metadata
 from pystream.types import BatchMetadata, TopicPartition
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pystream.log.log import Log
     from pystream.log.producer_topics import ProducerTopics
     from pystream.log.sender import Sender
-    from pystream.log.transactions import Transactions
+    from pystream.log.transactions.transactions import Transactions
 
 __all__ = ["ProducerTransactions", "TransactionBlock"]
 

@@ -14,7 +14,7 @@ from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
 from pystream.log.topic_file import DELETED, NAME, read_topic_file, topic_directories
-from pystream.log.transaction_check import TransactionFindings
+from pystream.log.transactions.check import TransactionFindings
 
 __all__ = ["verify_log"]
 

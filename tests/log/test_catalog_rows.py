@@ -17,12 +17,12 @@ import pytest
 
 import pystream as ps
 from pystream.errors import CorruptCatalogError, LogError, StorageError, StreamError
-from pystream.log import transactions
 from pystream.log.catalog.format import FORMAT_VERSION
 from pystream.log.catalog.rows import TABLES
 from pystream.log.catalog.topics import _TYPES
 from pystream.log.repair import repair_log
 from pystream.log.topic_description import TopicConfig
+from pystream.log.transactions import transactions
 from pystream.log.verify import verify_log
 
 Use = Callable[[ps.Log], object]

@@ -12,9 +12,9 @@ import pytest
 
 import pystream as ps
 from pystream.errors import InvalidTransactionStateError, UnknownTransactionError
-from pystream.log import transaction_rescue
-from pystream.log import transactions as transactions_module
 from pystream.log.catalog.transactions import all_transactions
+from pystream.log.transactions import rescue
+from pystream.log.transactions import transactions as transactions_module
 
 SECONDS_MAX = 30
 
@@ -53,20 +53,20 @@ def values(log, *topics):
 
 
 DECIDED = """
-    from pystream.log import transactions
+    from pystream.log.transactions import transactions
     transactions.write_markers = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     producer.commit_transaction()
 """
 ONE_MARKER = """
-    from pystream.log import transaction_rescue, transactions
+    from pystream.log.transactions import rescue, transactions
     done = []
-    partition_of = transaction_rescue.partition_of
+    partition_of = rescue.partition_of
     def one(*args):
         if done:
             os.kill(os.getpid(), signal.SIGKILL)
         done.append(1)
         return partition_of(*args)
-    transaction_rescue.partition_of = one
+    rescue.partition_of = one
     producer.commit_transaction()
 """
 
@@ -269,7 +269,7 @@ def test_a_decision_is_never_taken_back(path):
         with log.catalog.reading() as connection:
             (seen,) = all_transactions(connection)
         producer.commit_transaction()
-        assert transaction_rescue.abort_orphan(log, seen) == "committed"
+        assert rescue.abort_orphan(log, seen) == "committed"
         with log.catalog.reading() as connection:
             (row,) = all_transactions(connection)
         assert row.state == "committed"

@@ -12,7 +12,7 @@ from pystream._native import OpenTransaction
 from pystream.errors import CorruptRecordError, InvalidTransactionStateError
 from pystream.log.catalog.transactions import all_transactions, remove_transactions
 from pystream.log.repair import repair_log
-from pystream.log.transactions import Transactions
+from pystream.log.transactions.transactions import Transactions
 from pystream.log.verify import verify_log
 from tests.log.damage import damage_header
 

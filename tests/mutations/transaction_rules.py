@@ -7,7 +7,7 @@ PARTITION = "native/storage/partition_transactions.cpp"
 TRACKER = "native/storage/transaction_tracker.cpp"
 RECOVERY = "native/storage/recovery.cpp"
 APPEND = "native/storage/append.cpp"
-TRANSACTIONS = "pystream/log/transactions.py"
+TRANSACTIONS = "pystream/log/transactions/transactions.py"
 ROWS = "pystream/log/catalog/transactions.py"
 CATALOG_ROWS = "pystream/log/catalog/rows.py"
 

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pystream as ps
 from pystream.errors import StorageError
-from pystream.log import transactions
+from pystream.log.transactions import transactions
 
 SMALL_SEGMENT_BYTES = 16 * 1024
 LEDGER = "ledger"

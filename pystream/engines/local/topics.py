@@ -41,7 +41,7 @@ class TopicCatalog:
         """Do what can be done about transactions that are open in partitions."""
         if self._log.is_read_only or not any(p.open_transactions() for p in partitions):
             return
-        from pystream.log.transaction_rescue import settle  # noqa: PLC0415  few logs need it
+        from pystream.log.transactions.rescue import settle  # noqa: PLC0415  few logs need it
 
         with contextlib.suppress(StorageError, RequestTimeoutError):
             # Who reads need not be able to write: it waits, and tries again.

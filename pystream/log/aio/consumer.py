@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pystream.log.groups.consumer_group import Callback
     from pystream.log.log import Log
     from pystream.log.times import Time
-    from pystream.log.transaction_offsets import GroupMetadata
+    from pystream.log.transactions.offsets import GroupMetadata
 
     AsyncCallback = Callable[["AsyncConsumer", list[TopicPartition]], object]
 

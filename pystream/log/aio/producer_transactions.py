@@ -15,7 +15,7 @@ from pystream.log.aio.worker import Worker
 if TYPE_CHECKING:
     from pystream.log.producer import Producer
     from pystream.log.producer_transactions import TransactionBlock
-    from pystream.log.transaction_offsets import GroupMetadata
+    from pystream.log.transactions.offsets import GroupMetadata
     from pystream.types import TopicPartition
 
 __all__ = ["AsyncProducerTransactions", "AsyncTransactionBlock"]

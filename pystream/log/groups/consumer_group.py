@@ -20,7 +20,7 @@ from pystream.log.groups.liveness import is_member_alive
 from pystream.log.groups.member import GroupMember, MemberSettings, Standing
 from pystream.log.groups.state import Subscription
 from pystream.log.offsets import reset_offset
-from pystream.log.transaction_offsets import GroupMetadata
+from pystream.log.transactions.offsets import GroupMetadata
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ from pystream.log.catalog.transactions import (
 )
 from pystream.log.groups.liveness import Liveness
 from pystream.log.producer_name import check_producer_name
-from pystream.log.transaction_offsets import GroupMetadata, check_may_commit
-from pystream.log.transaction_rescue import complete, partition_of, write_markers
+from pystream.log.transactions.offsets import GroupMetadata, check_may_commit
+from pystream.log.transactions.rescue import complete, partition_of, write_markers
 
 if TYPE_CHECKING:
     import sqlite3

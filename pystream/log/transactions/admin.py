@@ -15,7 +15,7 @@ from pystream.log.catalog.transactions import (
     find_transaction,
     partitions_of,
 )
-from pystream.log.transaction_rescue import abort_orphan, is_owner_alive, partition_of
+from pystream.log.transactions.rescue import abort_orphan, is_owner_alive, partition_of
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
