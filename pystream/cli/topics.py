@@ -45,8 +45,8 @@ class Facts:
     """Segments and bytes on disk of each partition."""
 
     @property
-    def records(self) -> int:
-        """How many offsets there are, over all partitions."""
+    def offsets(self) -> int:
+        """How many offsets there are, over all partitions; not each need have a record."""
         return sum(ends.end - ends.start for ends in self.ends)
 
     @property
@@ -92,19 +92,19 @@ def list_topics(directory: Path, console: Console, *, as_json: bool) -> None:
         return
     print_table(
         console,
-        ["topic", "partitions", "records", "size", "key", "columns"],
+        ["topic", "partitions", "offsets", "size", "key", "columns"],
         [
             (
                 facts.topic.name,
                 f"{facts.topic.partitions:,}",
-                f"{facts.records:,}",
+                f"{facts.offsets:,}",
                 size_text(facts.size),
                 ", ".join(facts.topic.key) if facts.topic.is_typed else "key",
                 ", ".join(facts.topic.schema.names) if facts.topic.is_typed else "key, value",
             )
             for facts in found
         ],
-        numbers=("partitions", "records", "size"),
+        numbers=("partitions", "offsets", "size"),
     )
 
 
@@ -125,7 +125,7 @@ def _describe(facts: Facts, console: Console) -> None:
     key = ", ".join(topic.key) if topic.key else "none"
     console.print(
         f"[bold cyan]{escape(topic.name)}[/]: {topic.partitions} partitions, "
-        f"{facts.records:,} records, {size_text(facts.size)}\n"
+        f"{facts.offsets:,} offsets, {size_text(facts.size)}\n"
         f"key {escape(key)}, compression {topic.compression}, segments of "
         f"{size_text(topic.segment_bytes)}, timestamps {topic.timestamp_type}, "
         f"{_kept(topic)}",
@@ -140,7 +140,7 @@ def _describe(facts: Facts, console: Console) -> None:
     console.print()
     print_table(
         console,
-        ["partition", "start", "end", "records", "segments", "size"],
+        ["partition", "start", "end", "offsets", "segments", "size"],
         [
             (
                 str(number),
@@ -154,7 +154,7 @@ def _describe(facts: Facts, console: Console) -> None:
                 zip(facts.ends, facts.sizes, strict=True)
             )
         ],
-        numbers=("partition", "start", "end", "records", "segments", "size"),
+        numbers=("partition", "start", "end", "offsets", "segments", "size"),
     )
 
 
@@ -176,7 +176,7 @@ def _summary(facts: Facts) -> dict[str, Any]:
     return {
         "topic": topic.name,
         "partitions": topic.partitions,
-        "records": facts.records,
+        "offsets": facts.offsets,
         "bytes": facts.size,
         "key": list(topic.key),
         "is_typed": topic.is_typed,
@@ -217,8 +217,8 @@ def confirm_deletion(directory: Path, names: list[str]) -> None:
         If there is nobody to ask.
     """
     require_terminal(f"deleting {', '.join(names)}")
-    records = sum(facts.records for facts in facts_of(directory, names))
-    typer.confirm(f"Delete {', '.join(names)} with {records:,} records?", abort=True)
+    offsets = sum(facts.offsets for facts in facts_of(directory, names))
+    typer.confirm(f"Delete {', '.join(names)} with {offsets:,} offsets?", abort=True)
 
 
 def altered_settings(retention: str | None, retention_bytes: str | None) -> dict[str, str | None]:

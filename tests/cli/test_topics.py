@@ -131,7 +131,7 @@ def filled(directory: Path) -> Path:
 def test_list_is_aligned_text_and_json_for_programs(filled: Path) -> None:
     lines = succeed("list", filled).splitlines()
     assert [line.split()[:3] for line in lines] == [
-        ["topic", "partitions", "records"],
+        ["topic", "partitions", "offsets"],
         ["lines", "1", "0"],
         ["orders", "2", "1,200"],
     ]
@@ -139,7 +139,7 @@ def test_list_is_aligned_text_and_json_for_programs(filled: Path) -> None:
     found = json.loads(succeed("list", filled, "--json"))
     assert [entry["topic"] for entry in found] == ["lines", "orders"]
     assert found[1]["columns"] == {"user": "string", "n": "int64"}
-    assert (found[1]["records"], found[1]["partitions"], found[1]["key"]) == (1200, 2, ["user"])
+    assert (found[1]["offsets"], found[1]["partitions"], found[1]["key"]) == (1200, 2, ["user"])
     assert found[1]["bytes"] > 0
     assert (found[0]["bytes"], found[0]["is_typed"]) == (0, False)
 
@@ -154,18 +154,43 @@ def test_list_of_more_partitions_than_are_opened_at_once_is_complete(
             with log.producer() as producer:
                 producer.send_batch(f"t{number}", {"n": np.arange(number)}, partition=number)
     found = json.loads(succeed("list", directory, "--json"))
-    assert [entry["records"] for entry in found] == list(range(7))
+    assert [entry["offsets"] for entry in found] == list(range(7))
 
 
 def test_describe_tells_settings_columns_and_partitions(filled: Path) -> None:
     text = words(succeed("describe", filled, "orders", "lines"))
-    assert "orders: 2 partitions, 1,200 records" in text
+    assert "orders: 2 partitions, 1,200 offsets" in text
     assert "n int64 yes" in text
     assert "1 0 1,200 1,200 1 " in text
     assert "key binary yes" in text
     (found,) = json.loads(succeed("describe", filled, "orders", "--json"))
     assert (found["compression"], found["timestamp_type"]) == ("none", "create_time")
     assert [(part["start"], part["end"]) for part in found["partitions"]] == [(0, 0), (0, 1200)]
+
+
+def test_counts_are_called_offsets_because_markers_and_removed_records_have_some(
+    directory: Path,
+) -> None:
+    """Kafka's tools show offsets, too; ``pystream verify`` counts records."""
+    with ps.open(directory) as log:
+        log.create_topic("t", {"k": "string", "n": "int64"}, key="k", cleanup_policy="compact")
+        with log.producer(transactional_id="x") as producer:
+            for number in range(3):
+                with producer.transaction():
+                    producer.send("t", {"k": "same", "n": number})
+        log.topic("t").native_partition(0).end_segment()
+        with log.producer() as plain:
+            plain.send("t", {"k": "other", "n": 3})
+        log.apply_retention("t")
+        with log.consumer("t", auto_offset_reset="earliest", timeout="0s") as consumer:
+            assert [record["n"] for record in consumer] == [2, 3]
+    (listed,) = json.loads(succeed("list", directory, "--json"))
+    assert (listed["offsets"], "records" in listed) == (7, False)
+    assert succeed("list", directory).splitlines()[1].split()[:3] == ["t", "1", "7"]
+    text = words(succeed("describe", directory, "t"))
+    assert "t: 1 partitions, 7 offsets" in text
+    assert "partition start end offsets segments size" in text
+    assert "records" not in text
 
 
 def test_looking_writes_nothing(filled: Path) -> None:
