@@ -14,7 +14,7 @@ from pystream.errors import CorruptRecordError, LogError, StorageError
 from pystream.log.catalog.catalog import Catalog
 from pystream.log.catalog.check import read_catalog
 from pystream.log.catalog.damage import Damage
-from pystream.log.catalog.repair import limit_group_offsets, restore_topic
+from pystream.log.catalog.repair import limit_group_offsets, mend_version, restore_topic
 from pystream.log.catalog.row_repair import restore_partitions, set_aside_rest, set_aside_topics
 from pystream.log.catalog.topics import topics_in
 from pystream.log.findings import Finding, VerifyReport
@@ -162,6 +162,9 @@ class _Repair:
                 path = Path(self._directory, "catalog.db" + suffix)
                 if path.exists():
                     self._set_aside(path, "it is damaged")
+        elif "catalog-row" in kinds:  # without its version it does not open
+            path = Path(self._directory, "catalog.db")
+            self._done += mend_version(str(path), str(self._quarantine / path.name))
         lock_timeout_us = config.parse_duration_us(config.LOCK_TIMEOUT)
         with contextlib.closing(
             Catalog(self._directory, lock_timeout_us, is_rebuilt=is_lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import pystream as ps
 from pystream._native import crc32c
-from pystream.errors import CorruptRecordError, LogError
+from pystream.errors import CorruptCatalogError, CorruptRecordError, LogError
 from pystream.log.repair import repair_log
 from pystream.log.verify import verify_log
 from tests.log.damage import segment_files, topic_directory
@@ -130,28 +131,94 @@ def test_catalog_of_another_format_is_refused(directory: Path, version: int) -> 
         assert (caught.value.version, caught.value.path) == (version, str(path))
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM meta", "UPDATE meta SET value = 'one'"])
-def test_catalog_that_does_not_say_its_format_is_damaged(directory: Path, statement: str) -> None:
-    execute(directory / "catalog.db", statement)
-    with pytest.raises(LogError, match=r"is damaged .it does not say which format it has"):
-        ps.open(directory)
-    assert [finding.kind for finding in verify_log(directory).problems] == ["catalog-damaged"]
+OF_VERSION = "WHERE name = 'format_version'"
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_catalog_that_says_an_older_format_than_it_has_is_damaged(
-    directory: Path, version: int
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (f"DELETE FROM meta {OF_VERSION}", "it is missing"),
+        (f"UPDATE meta SET name = 'format' {OF_VERSION}", "it is missing"),
+        (f"UPDATE meta SET value = 'one' {OF_VERSION}", "value is 'one', and must be 3"),
+        (f"UPDATE meta SET value = NULL {OF_VERSION}", "value is None, and must be 3"),
+        (f"UPDATE meta SET value = 3.0 {OF_VERSION}", "value is 3.0, and must be 3"),
+        (f"UPDATE meta SET value = x'03' {OF_VERSION}", "value is x'03', and must be 3"),
+        (f"UPDATE meta SET value = 1 {OF_VERSION}", "value is 1, and must be 3, of which version"),
+        (f"UPDATE meta SET value = 2 {OF_VERSION}", "value is 2, and must be 3, of which version"),
+    ],
+)
+def test_catalog_that_does_not_say_which_tables_it_has_gets_that_row_alone_again(
+    directory: Path, statement: str, what: str
 ) -> None:
-    """Else it would be upgraded once more."""
-    execute(
-        directory / "catalog.db",
-        f"UPDATE meta SET value = {version} WHERE name = 'format_version'",
-    )
-    what = f"it says that it has version {version}, and has the tables of 3"
+    """An older one would be upgraded once more; and offsets of groups are nowhere else."""
+    with ps.open(directory) as log, log.consumer("lines", group_id="g") as consumer:
+        consumer.commit({ps.TopicPartition("lines", 0): 7})
+    before = rows(directory)
+    execute(directory / "catalog.db", statement)
     for read_only in (True, False):
-        with pytest.raises(LogError, match=what):
+        with pytest.raises(CorruptCatalogError) as caught:
             ps.open(directory, read_only=read_only)
+        assert f"row name='format_version' of table meta: {what}" in str(caught.value)
+        assert (caught.value.table, caught.value.row) == ("meta", "name='format_version'")
+    report = verify_log(directory)
+    (finding,) = report.problems
+    assert finding.kind == "catalog-row"
+    assert what in finding.what
+    acts = repair_log(directory, report)
+    assert sum("table meta" in act for act in acts) == 1
+    assert verify_log(directory).is_clean
+    kept = [row for row in rows(directory) if row != "('meta', 'format', 3)"]
+    assert kept == before
+    (copy,) = directory.glob("quarantine/*/catalog.db")
+    assert "('meta', 'format_version', 3)" not in rows(copy.parent)
+
+
+def test_catalog_that_says_a_newer_format_than_it_has_is_brought_to_it(directory: Path) -> None:
+    """One bit lies between 2 and 3."""
+    execute(directory / "catalog.db", f"UPDATE meta SET value = 2 {OF_VERSION}")
+    for table in ("transactions", "transaction_partitions", "producer_floors"):
+        execute(directory / "catalog.db", f"DROP TABLE {table}")
+    with ps.open(directory, read_only=True) as log:
+        assert log.topics() == ["lines"]
+    execute(directory / "catalog.db", f"UPDATE meta SET value = 3 {OF_VERSION}")
+    with pytest.raises(CorruptCatalogError, match="value is 3, and must be 2, of which version"):
+        ps.open(directory)
+    repair_log(directory, verify_log(directory))
+    assert verify_log(directory).is_clean
+    with ps.open(directory) as log, log.consumer("lines", auto_offset_reset="earliest") as consumer:
+        assert sum(len(batch) for batch in consumer.batches(timeout="0s")) == 10
+
+
+def test_tables_of_no_version_are_damage_of_all(directory: Path) -> None:
+    """No version that could be written says what became of the decisions."""
+    execute(directory / "catalog.db", "DROP TABLE transactions")
+    expected = "it says that it has version 3, and has not all its tables"
+    for read_only in (True, False):
+        with pytest.raises(LogError, match=f"is damaged .{expected}") as caught:
+            ps.open(directory, read_only=read_only)
+        assert not isinstance(caught.value, CorruptCatalogError)
     assert [finding.kind for finding in verify_log(directory).problems] == ["catalog-damaged"]
+
+
+@pytest.mark.parametrize("pragma", ["user_version", "application_id"])
+def test_what_the_header_of_the_database_says_of_its_user_is_nobodys(
+    directory: Path, pragma: str
+) -> None:
+    execute(directory / "catalog.db", f"PRAGMA {pragma} = 77")
+    assert verify_log(directory).is_clean
+    with ps.open(directory) as log:
+        assert log.topics() == ["lines"]
+
+
+def rows(directory: Path) -> list[str]:
+    """Return all rows of a catalog, each behind the name of its table, with the kinds of cells."""
+    with contextlib.closing(sqlite3.connect(directory / "catalog.db")) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return sorted(
+            repr((name, *row))
+            for (name,) in tables.fetchall()
+            for row in connection.execute(f"SELECT * FROM {name}")
+        )
 
 
 @VERSIONS

@@ -15,6 +15,7 @@ from pystream.log.catalog.format import (
     FIND_TOPICS,
     FIRST_WITH_TRANSACTIONS,
     check_catalog_version,
+    tables_version,
 )
 from pystream.log.catalog.reader import connect_read_only
 from pystream.log.catalog.rows import Cells, DamagedRow
@@ -86,6 +87,10 @@ class CatalogContent:
         advice = "" if is_note else _REBUILD
         self.findings.append(Finding(kind, what, advice, self.path, is_note=is_note))
 
+    def add_row(self, error: DamagedRow) -> None:
+        """Note a damaged row."""
+        self.findings.append(Finding("catalog-row", str(error), _SET_ASIDE, self.path))
+
 
 def read_catalog(directory: str) -> CatalogContent:
     """Read the catalog of a log and check it.
@@ -119,7 +124,11 @@ def read_catalog(directory: str) -> CatalogContent:
 
 
 def _read(connection: sqlite3.Connection, content: CatalogContent) -> None:
-    version = check_catalog_version(connection, content.path)
+    try:
+        version = check_catalog_version(connection, content.path)
+    except DamagedRow as error:
+        content.add_row(error)
+        version = tables_version(connection)
     for (message,) in connection.execute("PRAGMA integrity_check").fetchall():
         if message != "ok" and not _OF_CELLS.match(message):
             raise sqlite3.DatabaseError(message)
@@ -157,6 +166,4 @@ def _find_damaged_rows(
         )
     for damages in (damages_of_topics, damages_of_rest):
         for damage in damages(connection, version):
-            content.findings.append(
-                Finding("catalog-row", str(damage.error), _SET_ASIDE, content.path)
-            )
+            content.add_row(damage.error)

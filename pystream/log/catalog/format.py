@@ -6,6 +6,7 @@ import contextlib
 import functools
 import sqlite3
 
+from pystream.log.catalog.rows import TABLES, DamagedRow, shown
 from pystream.log.format_version import check_format_version
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "TABLES_OF_TOPIC",
     "check_catalog_version",
     "create_tables",
+    "restore_version",
+    "tables_version",
     "upgrade",
 ]
 
@@ -23,6 +26,7 @@ OLDEST_FORMAT_VERSION = 1
 FIRST_WITH_TRANSACTIONS = 3
 # A table that is new in each version behind the first.
 _FIRST_TABLES = {2: "group_members", 3: "transactions"}
+_VERSION_ROW = "name='format_version'"
 # Also those whose schema is missing: they are damaged, and not gone.
 FIND_TOPICS = (
     "SELECT t.id, t.name, t.partitions, t.schema_id, t.is_typed, t.key_columns, t.configs, "
@@ -196,19 +200,51 @@ def check_catalog_version(connection: sqlite3.Connection, path: str) -> int:
     ------
     LogError
         If it is of another version.
+    DamagedRow
+        If it does not say so, or says another than that of its tables.
     sqlite3.DatabaseError
-        If it does not say.
+        If its tables are of no version.
     """
     row = connection.execute("SELECT value FROM meta WHERE name = 'format_version'").fetchone()
-    if row is None or not isinstance(row[0], int):
-        raise _damaged("it does not say which format it has")
-    check_format_version(path, row[0], oldest=OLDEST_FORMAT_VERSION, newest=FORMAT_VERSION)
+    if row is not None and type(row[0]) is int:
+        check_format_version(path, row[0], oldest=OLDEST_FORMAT_VERSION, newest=FORMAT_VERSION)
+    found, is_whole = _version_of_tables(connection)
+    if row is not None and type(row[0]) is int and row[0] == found:
+        return found
+    if not is_whole:
+        if row is None:
+            raise _damaged("it does not say which format it has, and has the tables of none")
+        raise _damaged(f"it says that it has version {shown(row[0])}, and has not all its tables")
+    if row is None:
+        raise DamagedRow("meta", _VERSION_ROW, "it is missing")
+    expected = f"{found}, of which version the tables are"
+    raise (
+        TABLES["meta"]
+        .columns["value"]
+        ._replace(expected=expected)
+        .damage("meta", _VERSION_ROW, row[0])
+    )
+
+
+def restore_version(connection: sqlite3.Connection) -> int:
+    """Let a catalog say the version of its tables, and return that; they are of one."""
+    found, _ = _version_of_tables(connection)
+    connection.execute("REPLACE INTO meta VALUES ('format_version', ?)", (found,))
+    return found
+
+
+def tables_version(connection: sqlite3.Connection) -> int:
+    """Return the version that a catalog's tables are of."""
+    return _version_of_tables(connection)[0]
+
+
+def _version_of_tables(connection: sqlite3.Connection) -> tuple[int, bool]:
+    """Return a version, and whether exactly its tables are there."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     later = [version for version, table in _FIRST_TABLES.items() if table in tables]
     found = max(later, default=OLDEST_FORMAT_VERSION)
-    if found != row[0]:
-        raise _damaged(f"it says that it has version {row[0]}, and has the tables of {found}")
-    return found
+    since = {name: 1 if name == "groups" else table.since for name, table in TABLES.items()}
+    return found, all((name in tables) == (version <= found) for name, version in since.items())
 
 
 def _damaged(what: str) -> sqlite3.DatabaseError:

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Mapping
 
 from pystream.log.catalog.catalog import Catalog
+from pystream.log.catalog.database import copy_database
+from pystream.log.catalog.errors import translated
+from pystream.log.catalog.format import check_catalog_version, restore_version
+from pystream.log.catalog.rows import DamagedRow, tolerant
 from pystream.log.catalog.topics import insert_topic
 from pystream.log.topic_description import TopicDescription
 
-__all__ = ["limit_group_offsets", "restore_topic"]
+__all__ = ["limit_group_offsets", "mend_version", "restore_topic"]
+
+
+def mend_version(path: str, copy: str) -> list[str]:
+    """Let a catalog that nobody has open say its version; return what was done.
+
+    Parameters
+    ----------
+    path : str
+        Of the database.
+    copy : str
+        Where it is kept as it was, if anything is changed.
+    """
+    with (
+        translated(path),
+        contextlib.closing(tolerant(sqlite3.connect(path, isolation_level=None))) as connection,
+    ):
+        try:
+            check_catalog_version(connection, path)
+        except DamagedRow as error:
+            copy_database(connection, copy)
+            version = restore_version(connection)
+            return [
+                f"copied the catalog, as it was, to {copy}",
+                f"let the catalog have version {version}, because of {error}",
+            ]
+    return []
 
 
 def restore_topic(catalog: Catalog, topic: TopicDescription, created_us: int) -> None:

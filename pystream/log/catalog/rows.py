@@ -15,7 +15,17 @@ from pystream import config
 from pystream.log.groups.assignors import ASSIGNORS
 from pystream.log.topic_description import is_topic_name
 
-__all__ = ["TABLES", "Cells", "Column", "DamagedRow", "Illegal", "Table", "row_name", "tolerant"]
+__all__ = [
+    "TABLES",
+    "Cells",
+    "Column",
+    "DamagedRow",
+    "Illegal",
+    "Table",
+    "row_name",
+    "shown",
+    "tolerant",
+]
 
 _SHOWN = 60  # characters of a value in a message
 
