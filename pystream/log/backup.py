@@ -205,7 +205,7 @@ def _copy_topics(
 def _partitions(log: Log, topic: TopicDescription) -> list[Partition]:
     schema = Schema.deserialize(topic.schema_blob)
     try:
-        return [log.native_partition(topic, schema, number) for number in range(topic.partitions)]
+        return log.native_partitions(topic, schema, range(topic.partitions))
     except StreamError:
         if log.catalog.has_topic(topic.id):
             raise

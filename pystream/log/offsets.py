@@ -53,16 +53,21 @@ def committable_rows(
 
     Each topic is looked up once, however many of its partitions there are.
     """
-    topics: dict[str, Topic] = {}
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    for (name, number), offset in offsets.items():
+        wanted.setdefault(name, []).append((number, offset))
     rows = {}
-    for partition, offset in offsets.items():
-        name = TopicPartition(*partition)
-        topic = topics.get(name.topic)
-        if topic is None:
-            topic = topics[name.topic] = find_topic(name.topic)
-        end = topic.native_partition(name.partition).ends().log_end_offset
-        row = topic.description.id, operator.index(name.partition)
-        rows[row] = check_committable(name, offset, end)
+    for name, its in wanted.items():
+        topic = find_topic(name)
+        topic_id = topic.description.id
+        partitions = topic.native_partitions([number for number, _ in its])
+        for partition, (number, offset) in zip(partitions, its, strict=True):
+            end = partition.ends().log_end_offset
+            rows[topic_id, operator.index(number)] = (
+                offset
+                if type(offset) is int and 0 <= offset <= end
+                else check_committable(TopicPartition(name, number), offset, end)
+            )
     return rows
 
 

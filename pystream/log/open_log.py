@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -136,31 +137,23 @@ class OpenLog:
                 self._native = self._open_native()
             return self._native
 
-    def native_partition(
-        self, topic: TopicDescription, schema: _native.Schema, number: int
-    ) -> _native.Partition:
-        """Return the one handle of a partition; see :meth:`Topic.native_partition`."""
+    def native_partitions(
+        self, topic: TopicDescription, schema: _native.Schema, numbers: Iterable[int]
+    ) -> list[_native.Partition]:
+        """Return the one handle of each of some partitions; see :meth:`Topic.native_partition`."""
         with self._mutex:
             native = self.native
-            partition = self._partitions.get((topic.id, number))
-            if partition is None:
-                self._check_exists(topic)
-                if not self._is_read_only:
-                    ensure_topic_file(self._directory, topic, self.catalog.created_us(topic.id))
-                partition = native.open_partition(
-                    topic=topic.name,
-                    topic_id=topic.id,
-                    partition=number,
-                    schema=schema,
-                    schema_id=topic.schema_id,
-                    segment_bytes=topic.config.segment_bytes,
-                )
-                self._partitions[topic.id, number] = partition
-            elif partition.schema_id != topic.schema_id:
-                partition.set_schema(topic.schema_id, schema)
+            found = []
+            for number in numbers:
+                partition = self._partitions.get((topic.id, number))
+                if partition is None:
+                    partition = self._open_partition(native, topic, schema, number)
+                elif partition.schema_id != topic.schema_id:
+                    partition.set_schema(topic.schema_id, schema)
+                found.append(partition)
             if topic.config.needs_upkeep and not self._is_read_only:
                 self._upkeep.start()
-            return partition
+            return found
 
     def check_writable(self, act: str) -> None:
         """Raise LogError when the log is read-only; `act` completes "cannot ...".
@@ -182,6 +175,23 @@ class OpenLog:
 
         with contextlib.suppress(StreamError):
             finish_orphans(self)
+
+    def _open_partition(
+        self, native: _native.Log, topic: TopicDescription, schema: _native.Schema, number: int
+    ) -> _native.Partition:
+        self._check_exists(topic)
+        if not self._is_read_only:
+            ensure_topic_file(self._directory, topic, self.catalog.created_us(topic.id))
+        partition = native.open_partition(
+            topic=topic.name,
+            topic_id=topic.id,
+            partition=number,
+            schema=schema,
+            schema_id=topic.schema_id,
+            segment_bytes=topic.config.segment_bytes,
+        )
+        self._partitions[topic.id, number] = partition
+        return partition
 
     def _check_exists(self, topic: TopicDescription) -> None:
         """Raise when a topic is gone: opening its partitions would make them again."""

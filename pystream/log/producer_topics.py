@@ -68,7 +68,7 @@ class ProducerTopics:
         first_keyless = random.randrange(known.partitions)
         name, transactions = self._name, self._transactions
         known_as = name or transactions
-        partitions = [known.native_partition(number) for number in range(known.partitions)]
+        partitions = known.native_partitions(range(known.partitions))
         for partition in partitions:
             partition.set_segment_bytes(known.segment_bytes)
         writer = _native.TopicWriter(

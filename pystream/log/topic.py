@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -126,8 +127,8 @@ class Topic:
     def ends(self) -> list[PartitionEnds]:
         """Return the offsets that each partition holds now, by partition."""
         found = []
-        for number in range(self.partitions):
-            ends = self.native_partition(number).ends()
+        for partition in self.native_partitions(range(self.partitions)):
+            ends = partition.ends()
             found.append(PartitionEnds(ends.log_start_offset, ends.log_end_offset))
         return found
 
@@ -144,14 +145,20 @@ class Topic:
         UnknownTopicError
             If the topic has no such partition.
         """
-        if not 0 <= number < self.partitions:
-            raise UnknownTopicError(
-                f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
-                f"{self.partitions - 1}.",
-                topic=self.name,
-                partition=number,
-            )
-        return self._log.native_partition(self._description, self._schema, number)
+        return self.native_partitions((number,))[0]
+
+    def native_partitions(self, numbers: Sequence[int]) -> list[_native.Partition]:
+        """Return the handles of partitions, as :meth:`native_partition` does, in one go."""
+        count = self.partitions
+        for number in numbers:
+            if not 0 <= number < count:
+                raise UnknownTopicError(
+                    f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
+                    f"{count - 1}.",
+                    topic=self.name,
+                    partition=number,
+                )
+        return self._log.native_partitions(self._description, self._schema, numbers)
 
     def __repr__(self) -> str:
         return f"<Topic {self.name!r}: {self.partitions} partitions, {self._schema}>"

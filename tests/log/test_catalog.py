@@ -31,7 +31,7 @@ BLOB = to_schema({"user": "string", "country": "string"}).serialize()
 T = b"t" * 16
 
 
-def commit_offsets(catalog: Catalog, group: int, offsets: list[tuple[bytes, int, int]]) -> None:
+def commit_offsets(catalog: Catalog, group: int, offsets: dict[tuple[bytes, int], int]) -> None:
     with catalog.writing() as connection:
         write_offsets(connection, group, offsets)
 
@@ -86,7 +86,7 @@ def test_topic_that_exists_is_refused(catalog: Catalog) -> None:
 def test_delete_takes_committed_offsets_along(catalog: Catalog) -> None:
     created = catalog.create_topics([topic()])[0]
     group = catalog.group_id("billing")
-    commit_offsets(catalog, group, [(created.id, 0, 7)])
+    commit_offsets(catalog, group, {(created.id, 0): 7})
     assert catalog.delete_topic("orders") == created
     assert catalog.committed_offset(group, created.id, 0) is None
     assert catalog.topic_names() == []
@@ -100,18 +100,34 @@ def test_committed_offsets_are_per_group_and_partition(catalog: Catalog) -> None
     first, second = catalog.group_id("first"), catalog.group_id("second")
     assert first != second
     assert catalog.group_id("first") == first
-    commit_offsets(catalog, first, [(T, 0, 5), (T, 1, 6)])
-    commit_offsets(catalog, first, [(T, 0, 9)])
+    commit_offsets(catalog, first, {(T, 0): 5, (T, 1): 6})
+    commit_offsets(catalog, first, {(T, 0): 9})
     assert [catalog.committed_offset(first, T, p) for p in range(3)] == [9, 6, None]
     assert catalog.committed_offset(second, T, 0) is None
+
+
+def test_offsets_of_several_topics_are_stored_as_the_whole_numbers_that_they_are(
+    catalog: Catalog,
+) -> None:
+    group = catalog.group_id("billing")
+    other = b"u" * 16
+    offsets = {(T, 1): 2**63 - 1, (T, 0): 0, (other, 4095): 2**53 + 1}
+    commit_offsets(catalog, group, offsets)
+    for (topic_id, partition), offset in offsets.items():
+        assert catalog.committed_offset(group, topic_id, partition) == offset
+    with catalog.reading() as connection:
+        kinds = connection.execute(
+            "SELECT DISTINCT typeof(partition), typeof(next_offset) FROM group_offsets"
+        )
+        assert kinds.fetchall() == [("integer", "integer")]
 
 
 def test_failed_write_leaves_nothing(catalog: Catalog) -> None:
     group = catalog.group_id("g")
     with pytest.raises(StorageError):
-        commit_offsets(catalog, group, [(T, 0, 5), (T, 1, None)])  # type: ignore[list-item]
+        commit_offsets(catalog, group, {(T, 0): 5, (T, 1): None})  # type: ignore[dict-item]
     assert catalog.committed_offset(group, T, 0) is None
-    commit_offsets(catalog, group, [(T, 0, 5)])
+    commit_offsets(catalog, group, {(T, 0): 5})
     assert catalog.committed_offset(group, T, 0) == 5
 
 
@@ -129,7 +145,7 @@ def test_threads_share_one_catalog(catalog: Catalog) -> None:
 
     def commit(partition: int) -> None:
         for offset in range(50):
-            commit_offsets(catalog, group, [(T, partition, offset)])
+            commit_offsets(catalog, group, {(T, partition): offset})
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(commit, range(4)))
@@ -148,7 +164,7 @@ catalog = Catalog(sys.argv[1], 30_000_000)
 group = catalog.group_id("g")
 for offset in range(200):
     with catalog.writing() as connection:
-        write_offsets(connection, group, [(b"t" * 16, int(sys.argv[2]), offset)])
+        write_offsets(connection, group, {(b"t" * 16, int(sys.argv[2])): offset})
 """
 
 
@@ -170,7 +186,7 @@ def test_write_ahead_log_is_written_back_before_it_grows(
     monkeypatch.setattr(config, "WAL_CHECKPOINT_BYTES", 64 << 10)
     group = catalog.group_id("g")
     for offset in range(300):
-        commit_offsets(catalog, group, [(T, 0, offset)])
+        commit_offsets(catalog, group, {(T, 0): offset})
         assert (tmp_path / "catalog.db-wal").stat().st_size < (96 << 10)
 
 
@@ -295,7 +311,7 @@ def test_full_disk_is_a_storage_error_with_errno(
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full") as caught:
-        commit_offsets(catalog, group, [(T, p, 1) for p in range(10_000)])
+        commit_offsets(catalog, group, {(T, p): 1 for p in range(10_000)})
     assert caught.value.errno == 28
     assert catalog.committed_offset(group, T, 0) is None
 

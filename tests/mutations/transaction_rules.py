@@ -94,8 +94,7 @@ MUTATIONS = (
                 "        self._offsets.setdefault(group, {}).update(offsets)\n",
                 "        self._offsets.setdefault(group, {}).update(offsets)\n"
                 "        with self._log.catalog.writing() as connection:\n"
-                "            rows = [(*name, at) for name, at in offsets.items()]\n"
-                "            write_offsets(connection, group.number, rows)\n",
+                "            write_offsets(connection, group.number, offsets)\n",
             ),
         ),
     ),

@@ -104,4 +104,4 @@ class TopicCatalog:
 
 
 def _partitions(topic: Topic) -> list[Partition]:
-    return [topic.native_partition(number) for number in range(topic.partitions)]
+    return topic.native_partitions(range(topic.partitions))

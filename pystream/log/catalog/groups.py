@@ -249,14 +249,19 @@ def copy_of(state: GroupState) -> GroupState:
 
 
 def write_offsets(
-    connection: sqlite3.Connection, group: int, offsets: Sequence[tuple[bytes, int, int]]
+    connection: sqlite3.Connection, group: int, offsets: Mapping[Partition, int]
 ) -> None:
-    """Store (topic id, partition, next offset) of a group."""
+    """Store the next offsets of a group, of each topic in one statement."""
     now = time.time_ns() // 1000
-    connection.executemany(
-        "INSERT OR REPLACE INTO group_offsets VALUES (?, ?, ?, ?, ?)",
-        [(group, *offset, now) for offset in offsets],
-    )
+    of_topics: dict[bytes, dict[int, int]] = {}
+    for (topic_id, partition), offset in offsets.items():
+        of_topics.setdefault(topic_id, {})[partition] = offset
+    for topic_id, its in of_topics.items():
+        # A column of whole numbers takes the keys of JSON, which are texts, for what they say.
+        connection.execute(
+            "INSERT OR REPLACE INTO group_offsets SELECT ?, ?, key, value, ? FROM json_each(?)",
+            (group, topic_id, now, json.dumps(its)),
+        )
 
 
 def all_committed(connection: sqlite3.Connection, group: int) -> Mapping[Partition, int]:

@@ -236,10 +236,10 @@ def reset_offsets(
         else:
             new = {name: _checked(found[name.topic], name, at) for name, at in wanted.items()}
             places = {name: found[name.topic] for name in wanted}
-        rows = [
-            (places[name].description.id, operator.index(name.partition), at)
+        rows = {
+            (places[name].description.id, operator.index(name.partition)): at
             for name, at in new.items()
-        ]
+        }
         write_offsets(connection, number, rows)
     return new
 

@@ -392,7 +392,7 @@ class ConsumerGroup:
                     group_id=self.group_id,
                     members=len(living),
                 )
-            write_offsets(connection, number, [(*name, at) for name, at in offsets.items()])
+            write_offsets(connection, number, offsets)
 
 
 def member_settings(

@@ -185,8 +185,8 @@ class GroupMember:
 
         def change(connection: sqlite3.Connection, state: GroupState) -> None:
             owned = state.owned(self.number)
-            rows = [(*name, offset) for name, offset in offsets.items() if name in owned]
-            write_offsets(connection, self.group_number, rows)
+            its = {name: offset for name, offset in offsets.items() if name in owned}
+            write_offsets(connection, self.group_number, its)
             state.release(self.number, partitions)
 
         return self._change(change)
@@ -202,28 +202,26 @@ class GroupMember:
             If one is not its own, or it is no member any more. Nothing was stored.
         """
         with self._catalog.writing() as connection:
-            owned = {
-                (topic_id, partition)
-                for topic_id, partition in connection.execute(
+            owned: set[Partition] = set(
+                connection.execute(
                     "SELECT topic_id, partition FROM group_partitions "
                     "WHERE group_id = ? AND owner = ?",
                     (self.group_number, self.number),
                 )
-            }
+            )
             for partition in offsets:
                 if partition not in owned:
                     load_group(connection, self.group_number)  # or its row is damaged
                     self._raise_fenced(connection, name_of(partition))
-            rows = [(*name, offset) for name, offset in offsets.items()]
-            write_offsets(connection, self.group_number, rows)
+            write_offsets(connection, self.group_number, offsets)
 
     def close(self, offsets: Mapping[Partition, int]) -> None:
         """Leave the group; a static member is only away. Stores offsets of what it owns."""
 
         def change(connection: sqlite3.Connection, state: GroupState) -> None:
             owned = state.owned(self.number)
-            rows = [(*name, offset) for name, offset in offsets.items() if name in owned]
-            write_offsets(connection, self.group_number, rows)
+            its = {name: offset for name, offset in offsets.items() if name in owned}
+            write_offsets(connection, self.group_number, its)
             if self._settings.instance_id is None:
                 state.remove(self.number)
                 state.retarget(load_topics(connection, _subscriptions(state)))

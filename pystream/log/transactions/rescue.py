@@ -160,7 +160,7 @@ def partition_of(log: OpenLog, topic_id: bytes, number: int) -> Partition | None
         return None
     try:
         schema = _native.Schema.deserialize(found.schema_blob)
-        return log.native_partition(found, schema, number)
+        return log.native_partitions(found, schema, (number,))[0]
     except StreamError:
         if log.catalog.has_topic(topic_id):
             raise

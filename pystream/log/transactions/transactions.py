@@ -358,7 +358,7 @@ class Transactions:
             self._require_undecided(connection)
         for group, offsets in self._offsets.items():
             check_may_commit(connection, self._log.directory, group, offsets)
-            write_offsets(connection, group.number, [(*name, at) for name, at in offsets.items()])
+            write_offsets(connection, group.number, offsets)
         decide(connection, self.transaction_id, COMMITTED)
 
     def _touched(self) -> list[tuple[Partition, int]]:
