@@ -51,8 +51,8 @@ MUTATIONS = (
         (
             Edit(
                 CATALOG_ROWS,
-                "return type(value) is int and least <= value <= most",
-                "return True",
+                'test = f"type({{0}}) is int and {least} <= {{0}} <= {most}"',
+                'test = "True"',
             ),
         ),
     ),

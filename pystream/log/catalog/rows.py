@@ -7,6 +7,7 @@ anything is done with it. All that reads the catalog does so by these tables, an
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -56,11 +57,25 @@ class Illegal(Exception):
 
 
 class Column(NamedTuple):
-    """A column: which values are legal, and how to say that."""
+    """A column: which values are legal, and how to say that.
+
+    Attributes
+    ----------
+    name : str
+    test : str
+        An expression of Python, true for a legal value, which stands there as ``{0}``. Tests of a
+        row are compiled to one function, as rows are looked at each time that they are read.
+    expected : str
+        What comes behind "must be".
+    """
 
     name: str
-    is_legal: Callable[[Any], bool]
+    test: str
     expected: str
+
+    def is_legal(self, value: object) -> bool:
+        """Return whether a value is legal."""
+        return _compiled((self.test,))(value)
 
     def damage(self, table: str, row: str, value: object) -> DamagedRow:
         """Return what is raised for a value."""
@@ -90,7 +105,7 @@ class Cells:
         self.names = ", ".join(names)
         self._table = TABLES[table]
         self._columns = [self._table.columns[name] for name in names]
-        self._tests = tuple(column.is_legal for column in self._columns)
+        self._are_legal = _compiled(tuple(column.test for column in self._columns))
 
     def checked(self, row: Any, **known: object) -> Any:
         """Return a row as it is.
@@ -106,9 +121,8 @@ class Cells:
         DamagedRow
             If a cell holds what pystream does not write.
         """
-        for is_legal, value in zip(self._tests, row, strict=True):
-            if not is_legal(value):
-                raise next(self.damages(row, known))
+        if not self._are_legal(*row):
+            raise next(self.damages(row, known))
         return row
 
     def all_checked(self, rows: Iterable[Any], **known: object) -> list[Any]:
@@ -122,6 +136,17 @@ class Cells:
         for column, value in zip(self._columns, row, strict=True):
             if not column.is_legal(value):
                 yield column.damage(self._table.name, name, value)
+
+
+@functools.cache
+def _compiled(tests: tuple[str, ...]) -> Callable[..., bool]:
+    """Return a function of as many values as there are tests, true when all are legal."""
+    names = [f"value_{number}" for number in range(len(tests))]
+    whole = " and ".join(f"({test.format(name)})" for test, name in zip(tests, names, strict=True))
+    made: Callable[..., bool] = eval(
+        f"lambda {', '.join(names)}: {whole}", {"is_topic_name": is_topic_name}
+    )
+    return made
 
 
 def row_name(values: Mapping[str, object], key: Iterable[str]) -> str:
@@ -152,46 +177,42 @@ def _text(data: bytes) -> str | bytes:
 
 
 def _whole(name: str, least: int, most: int) -> Column:
-    def is_legal(value: Any) -> bool:
-        return type(value) is int and least <= value <= most
-
-    return Column(name, is_legal, f"a whole number from {least} to {most}")
+    test = f"type({{0}}) is int and {least} <= {{0}} <= {most}"
+    return Column(name, test, f"a whole number from {least} to {most}")
 
 
 def _whole_or_null(name: str, least: int, most: int) -> Column:
-    def is_legal(value: Any) -> bool:
-        return value is None or (type(value) is int and least <= value <= most)
-
-    return Column(name, is_legal, f"NULL or a whole number from {least} to {most}")
+    return _or_null(_whole(name, least, most))
 
 
 def _text_of(name: str, least: int = 0, most: int | None = None) -> Column:
-    def is_legal(value: Any) -> bool:
-        return type(value) is str and least <= len(value) and (most is None or len(value) <= most)
-
+    test = f"type({{0}}) is str and len({{0}}) >= {least}"
+    if most is not None:
+        test += f" and len({{0}}) <= {most}"
     size = "" if most is None else f" of {least} to {most} characters"
-    return Column(name, is_legal, f"a text{size}" if least == 0 or size else "a text, not empty")
+    return Column(name, test, f"a text{size}" if least == 0 or size else "a text, not empty")
 
 
 def _text_or_null(name: str) -> Column:
-    return Column(
-        name, lambda value: value is None or (type(value) is str and value != ""), "NULL or a text"
-    )
+    return _or_null(Column(name, "type({0}) is str and {0} != ''", "a text"))
+
+
+def _or_null(column: Column) -> Column:
+    test, expected = f"{{0}} is None or {column.test}", f"NULL or {column.expected}"
+    return column._replace(test=test, expected=expected)
 
 
 def _choice(name: str, choices: Iterable[str]) -> Column:
-    known = frozenset(choices)
-    return Column(
-        name, lambda value: type(value) is str and value in known, f"one of {sorted(known)}"
-    )
+    known = sorted(choices)
+    return Column(name, f"type({{0}}) is str and {{0}} in {known}", f"one of {known}")
 
 
 def _topic_id(name: str) -> Column:
-    return Column(name, lambda value: type(value) is bytes and len(value) == 16, "16 bytes")
+    return Column(name, "type({0}) is bytes and len({0}) == 16", "16 bytes")
 
 
 def _bytes(name: str) -> Column:
-    return Column(name, lambda value: type(value) is bytes and len(value) > 0, "bytes")
+    return Column(name, "type({0}) is bytes and len({0}) > 0", "bytes")
 
 
 def _table(name: str, key: str, *columns: Column, since: int = 1) -> Table:
@@ -226,7 +247,7 @@ TABLES: Mapping[str, Table] = {
             "topics",
             "id name",
             _topic_id("id"),
-            Column("name", is_topic_name, "a legal name of a topic"),
+            Column("name", "is_topic_name({0})", "a legal name of a topic"),
             _whole("partitions", 1, config.PARTITIONS_MAX),
             _whole("schema_id", 1, _SCHEMA),
             _whole("is_typed", 0, 1),

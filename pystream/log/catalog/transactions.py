@@ -22,6 +22,7 @@ __all__ = [
     "TransactionRow",
     "all_transactions",
     "decide",
+    "decide_row",
     "enter_transaction",
     "epoch_of",
     "find_transaction",
@@ -132,16 +133,19 @@ def register_partitions(
 
 def decide(connection: sqlite3.Connection, transaction_id: int, state: str) -> str:
     """Decide a transaction, if it is open; return what has been decided, now or before."""
-    now = time.time_ns() // 1000
-    connection.execute(
-        "UPDATE transactions SET state = ?, decided_us = ? WHERE id = ? AND state = 'open'",
-        (state, now, transaction_id),
-    )
     row = find_transaction(connection, transaction_id)
-    if row is None:
-        return ABORTED  # what was committed is kept until nobody asks any more
+    # What was committed is kept until nobody asks any more.
+    return ABORTED if row is None else decide_row(connection, row, state)
+
+
+def decide_row(connection: sqlite3.Connection, row: TransactionRow, state: str) -> str:
+    """Do what :func:`decide` does with a row that was found in the same transaction of SQLite."""
+    decided = connection.execute(
+        "UPDATE transactions SET state = ?, decided_us = ? WHERE id = ? AND state = 'open'",
+        (state, time.time_ns() // 1000, row.id),
+    )
     raise_epoch(connection, row.producer_id, row.producer_epoch)
-    return row.state
+    return state if decided.rowcount == 1 else row.state
 
 
 def find_transaction(connection: sqlite3.Connection, transaction_id: int) -> TransactionRow | None:

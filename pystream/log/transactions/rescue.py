@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pystream import _native
@@ -116,7 +117,7 @@ def _finish(log: OpenLog, row: TransactionRow) -> str:
 
 def complete(log: OpenLog, row: TransactionRow, *, is_owned: bool) -> None:
     """Write the markers of a decided transaction; forget it, unless its producer will."""
-    ends = write_markers(log, row)
+    ends = write_markers(log, row, {})
     if is_owned:
         return
     errors = _native.sync_partitions([partition for partition, _ in ends], [end for _, end in ends])
@@ -126,8 +127,17 @@ def complete(log: OpenLog, row: TransactionRow, *, is_owned: bool) -> None:
         remove_transactions(connection, [row.id])
 
 
-def write_markers(log: OpenLog, row: TransactionRow) -> list[tuple[Partition, int]]:
+def write_markers(
+    log: OpenLog, row: TransactionRow, known: Mapping[tuple[bytes, int], Partition]
+) -> list[tuple[Partition, int]]:
     """Write what markers of a decided transaction are missing.
+
+    Parameters
+    ----------
+    log : OpenLog
+    row : TransactionRow
+    known : mapping of (topic id, number) to Partition
+        Handles that need not be looked up.
 
     Returns
     -------
@@ -140,7 +150,7 @@ def write_markers(log: OpenLog, row: TransactionRow) -> list[tuple[Partition, in
         names = partitions_of(connection, row.id)
     ends = []
     for topic_id, number in names:
-        partition = partition_of(log, topic_id, number)
+        partition = known.get((topic_id, number)) or partition_of(log, topic_id, number)
         if partition is None:
             continue
         partition.end_transaction(
@@ -159,9 +169,13 @@ def partition_of(log: OpenLog, topic_id: bytes, number: int) -> Partition | None
     if found is None:
         return None
     try:
-        schema = _native.Schema.deserialize(found.schema_blob)
-        return log.native_partitions(found, schema, (number,))[0]
+        return log.native_partitions(found, _schema_of(found.schema_blob), (number,))[0]
     except StreamError:
         if log.catalog.has_topic(topic_id):
             raise
         return None
+
+
+@lru_cache(maxsize=64)
+def _schema_of(blob: bytes) -> _native.Schema:
+    return _native.Schema.deserialize(blob)

@@ -24,6 +24,7 @@ from pystream.log.catalog.transactions import (
     OPEN,
     TransactionRow,
     decide,
+    decide_row,
     enter_transaction,
     epoch_of,
     find_transaction,
@@ -100,6 +101,7 @@ class Transactions:
         self._registering = threading.Lock()
         self._deciding = threading.Lock()
         self._is_entered = False  # in the catalog
+        self._is_entering = False  # perhaps in the catalog: Ctrl-C may hide from it that it is
         self._offsets: dict[GroupMetadata, dict[tuple[bytes, int], int]] = {}
         self._ended: list[_Ended] = []
         with log.catalog.writing() as connection:
@@ -152,7 +154,7 @@ class Transactions:
         self.failure = None
         self._registered = set()
         self._offsets = {}
-        self._is_entered = False
+        self._is_entered = self._is_entering = False
         self._begun_us = time.time_ns() // 1000
         self._begun_monotonic_us = time.monotonic_ns() // 1000
         self.transaction_id = secrets.randbits(_TRANSACTION_ID_BITS)
@@ -181,13 +183,14 @@ class Transactions:
                     "partitions. Commit earlier, or send to fewer."
                 )
             done = [ended for ended in self._ended if ended.is_on_disk()]
+            is_first, self._is_entering = not self._is_entering, True
             with self._log.catalog.writing() as connection:
-                # Also when Ctrl-C hid from this producer that it is there.
-                if find_transaction(connection, self.transaction_id) is None:
+                row = None if is_first else find_transaction(connection, self.transaction_id)
+                if row is None:
                     self._enter(connection)
                 else:
                     self._is_entered = True
-                    self._require_undecided(connection)
+                    self._require_undecided(connection, row)
                 register_partitions(connection, self.transaction_id, missing)
                 remove_transactions(connection, [ended.id for ended in done])
             self._is_entered = True
@@ -203,7 +206,8 @@ class Transactions:
     def check_current(self) -> None:
         """Raise when a newer producer has the name, or somebody has aborted the transaction."""
         with self._log.catalog.reading() as connection:
-            self._require_undecided(connection)
+            row = find_transaction(connection, self.transaction_id) if self._is_entered else None
+            self._require_undecided(connection, row)
 
     # -- its end -------------------------------------------------------------------------------
 
@@ -256,7 +260,8 @@ class Transactions:
 
     def _commit(self) -> None:
         self._raise_failure()
-        touched = self._touched()
+        partitions = self._partitions()
+        touched = self._touched(partitions.values())
         errors = _native.sync_partitions(
             [partition for partition, _ in touched], [end for _, end in touched]
         )
@@ -273,7 +278,7 @@ class Transactions:
         except (FencedError, InvalidTransactionStateError, UnknownGroupError) as error:
             self.note_failure(error)
             raise
-        self._end(COMMITTED)
+        self._end(COMMITTED, partitions)
 
     def _abort(self) -> None:
         with self._log.catalog.reading() as connection:
@@ -298,7 +303,7 @@ class Transactions:
                 )
         self._end(ABORTED)
 
-    def _enter(self, connection: sqlite3.Connection) -> None:
+    def _enter(self, connection: sqlite3.Connection) -> TransactionRow:
         epoch = epoch_of(connection, self.producer_id)
         if epoch != self.epoch:
             raise self._fenced(epoch)
@@ -312,29 +317,32 @@ class Transactions:
                 f"{config.TRANSACTIONS_MAX} transactions are open in {self._log.directory}, and "
                 "that is the limit. Commit or abort some; log.transactions() lists them."
             )
-        enter_transaction(
-            connection,
-            TransactionRow(
-                self.transaction_id,
-                self.name,
-                self.producer_id,
-                self.epoch,
-                OPEN,
-                self._liveness.slot,
-                os.getpid(),
-                self._timeout_us,
-                self._begun_us,
-                self._begun_monotonic_us,
-            ),
+        row = self._row(OPEN)
+        enter_transaction(connection, row)
+        return row
+
+    def _row(self, state: str) -> TransactionRow:
+        return TransactionRow(
+            self.transaction_id,
+            self.name,
+            self.producer_id,
+            self.epoch,
+            state,
+            self._liveness.slot,
+            os.getpid(),
+            self._timeout_us,
+            self._begun_us,
+            self._begun_monotonic_us,
         )
 
-    def _require_undecided(self, connection: sqlite3.Connection) -> None:
+    def _require_undecided(
+        self, connection: sqlite3.Connection, row: TransactionRow | None
+    ) -> None:
         epoch = epoch_of(connection, self.producer_id)
         if not self._is_entered:
             if epoch != self.epoch:
                 raise self._fenced(epoch)
             return
-        row = find_transaction(connection, self.transaction_id)
         if row is not None and row.state == OPEN:
             return
         if epoch not in (self.epoch, self.epoch + 1):
@@ -353,21 +361,24 @@ class Transactions:
         if row is not None and row.state == COMMITTED:
             return  # by an earlier call, which did not return
         if row is None and not self._is_entered:
-            self._enter(connection)
+            row = self._enter(connection)
         else:
-            self._require_undecided(connection)
+            self._require_undecided(connection, row)
+        assert row is not None
         for group, offsets in self._offsets.items():
             check_may_commit(connection, self._log.directory, group, offsets)
             write_offsets(connection, group.number, offsets)
-        decide(connection, self.transaction_id, COMMITTED)
+        decide_row(connection, row, COMMITTED)
 
-    def _touched(self) -> list[tuple[Partition, int]]:
-        """Return the partitions that hold something of the transaction, and their ends."""
+    def _partitions(self) -> dict[tuple[bytes, int], Partition]:
+        """Return the partitions that the transaction may have written to, but of topics deleted."""
+        found = {name: partition_of(self._log, *name) for name in self._registered}
+        return {name: partition for name, partition in found.items() if partition is not None}
+
+    def _touched(self, partitions: Iterable[Partition]) -> list[tuple[Partition, int]]:
+        """Return those that hold something of the transaction, and their ends."""
         touched = []
-        for topic_id, number in self._registered:
-            partition = partition_of(self._log, topic_id, number)
-            if partition is None:
-                continue
+        for partition in partitions:
             end = partition.ends().log_end_offset
             if any(
                 found.transaction_id == self.transaction_id
@@ -376,40 +387,39 @@ class Transactions:
                 touched.append((partition, end))
         return touched
 
-    def _end(self, state: str, *, is_fenced: bool = False) -> None:
+    def _end(
+        self,
+        state: str,
+        partitions: Mapping[tuple[bytes, int], Partition] | None = None,
+        *,
+        is_fenced: bool = False,
+    ) -> None:
         """Go on to the next transaction; the decision stands, and markers say it where readers are.
 
         A marker that cannot be written now, on a full disk say, is written by whoever needs it.
         """
-        transaction_id, is_entered = self.transaction_id, self._is_entered
-        row = TransactionRow(
-            transaction_id,
-            self.name,
-            self.producer_id,
-            self.epoch,
-            state,
-            self._liveness.slot,
-            os.getpid(),
-            self._timeout_us,
-            self._begun_us,
-            self._begun_monotonic_us,
-        )
-        self._unfinished = row if is_entered else None
+        is_entered = self._is_entered
+        self._unfinished = self._row(state) if is_entered else None
         self.transaction_id = -1
         self.failure = None
         self._is_entered = False
         if is_entered and not is_fenced:
             self.epoch += 1
-        self._finish_own(is_first_try=True)
+        self._finish_own(partitions, is_first_try=True)
 
     _unfinished: TransactionRow | None = None  # decided, and perhaps without some of its markers
 
-    def _finish_own(self, *, is_first_try: bool = False) -> None:
+    def _finish_own(
+        self,
+        partitions: Mapping[tuple[bytes, int], Partition] | None = None,
+        *,
+        is_first_try: bool = False,
+    ) -> None:
         row = self._unfinished
         if row is None:
             return
         try:
-            ends = write_markers(self._log, row)
+            ends = write_markers(self._log, row, partitions or {})
         except StreamError:
             if is_first_try:
                 return  # begin() tries again, and tells
