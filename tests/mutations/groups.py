@@ -78,6 +78,7 @@ GROUPS = {
             "tests/log/test_transactions_rescue.py",
             "tests/log/test_transactions_model.py",
             "tests/log/test_catalog_rows.py",
+            "tests/log/test_format_version.py",
             "tests/torture/test_power_loss.py",
         ),
     ),

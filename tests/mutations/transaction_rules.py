@@ -67,6 +67,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "catalog: a version that has other tables is believed",
+        (
+            Edit(
+                "pystream/log/catalog/format.py",
+                "type(row[0]) is int and row[0] == found:",
+                "type(row[0]) is int:",
+            ),
+        ),
+    ),
+    Mutation(
         "catalog: a topic need not be one of those that have a history",
         (
             Edit(
