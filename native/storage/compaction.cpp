@@ -323,12 +323,13 @@ CompactionResult Partition::compact(const CompactionOptions& options) {
     throw Error(ErrorCode::kConfig,
                 "cannot compact " + state.place->name() + ": it has no key. Compaction is by key.");
   }
+  const int64_t first_log_start = state.ends().log_start_offset;
   for (;;) {
     const int64_t log_start = state.ends().log_start_offset;
     try {
       CompactionResult result = Compaction(state, options).run();
-      // What was deleted meanwhile may have got its name back.
-      if (state.ends().log_start_offset > log_start) state.remove_below_start();
+      // What was deleted meanwhile, in any of the runs, may have got its name back.
+      if (state.ends().log_start_offset > first_log_start) state.remove_below_start();
       return result;
     } catch (const Error& error) {
       // Records were deleted, and their segments with them.

@@ -66,6 +66,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a compaction gives what was deleted meanwhile its name back",
+        (
+            Edit(
+                COMPACTION,
+                "if (state.ends().log_start_offset > first_log_start) state.remove_below_start();",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
         "a reader does not notice that segments were compacted",
         (
             Edit(
