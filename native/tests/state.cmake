@@ -1,1 +1,2 @@
 pystream_test(state_key_dictionary_test state/key_dictionary_test.cpp)
+pystream_test(state_key_groups_test state/key_groups_test.cpp)
