@@ -101,6 +101,12 @@ class AccumulatorTable {
 
   int64_t bytes() const;
 
+  // The content as columns of a snapshot: their names and types, the rows of `slots`, and back.
+  // restore() makes row i the content of slot i, of a table to which nothing was added.
+  std::vector<Field> state_fields() const;
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const;
+  void restore(std::span<const Array> columns, int64_t rows);
+
  private:
   struct Slot {
     uint32_t id;  // kNoId: free

@@ -1,7 +1,6 @@
 #include "windows/best_values.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 #include <string>
 #include <type_traits>
@@ -9,6 +8,7 @@
 #include "windows/list_elements.hpp"
 #include "windows/load_values.hpp"
 #include "windows/order_keys.hpp"
+#include "windows/state_columns.hpp"
 
 namespace pystream::windows {
 
@@ -69,18 +69,22 @@ class BestNumbers final : public SideState {
   }
 
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override {
-    const DataType& type = *result.field.type.element;
-    using Element = std::conditional_t<std::is_same_v<Key, __int128>, Wide, Word>;
-    ListOffsets offsets;
-    std::vector<Element> elements;
-    std::vector<Key> sorted;
-    for (const uint32_t slot : slots) {
-      sorted.assign(heaps_.data(slot), heaps_.data(slot) + heaps_.size(slot));
-      std::sort(sorted.begin(), sorted.end());
-      for (const Key key : sorted) elements.push_back(element_of(type, key));
-      offsets.end_list(elements.size());
+    return lists(*result.field.type.element, slots);
+  }
+
+  std::vector<Field> state_fields() const override { return {state_list("values", type_)}; }
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override {
+    return {lists(type_, slots)};
+  }
+  void restore(std::span<const Array> columns) override {
+    const std::vector<Key> keys = keys_of_values<Key>(*columns[0].elements, is_max_);
+    for (int64_t row = 0; row < columns[0].length; ++row) {
+      const ListRange range = list_range(columns[0], row);
+      for (int64_t at = range.begin; at < range.end; ++at) {
+        keep_best(&heaps_, static_cast<uint32_t>(row), k_, keys[static_cast<size_t>(at)],
+                  std::less<Key>());
+      }
     }
-    return offsets.finish(elements_of(type, elements));
   }
 
  private:
@@ -96,16 +100,17 @@ class BestNumbers final : public SideState {
     }
   }
 
-  Wide element_of(const DataType&, __int128 key) const { return is_max_ ? ~key : key; }
-  Word element_of(const DataType& type, int64_t key) const {
-    if (type.id == TypeId::kFloat64) {
-      return std::bit_cast<Word>(value_of_key<double>(key, is_max_));
+  // The values of each slot, best first.
+  Array lists(const DataType& type, std::span<const uint32_t> slots) const {
+    ListOffsets offsets;
+    std::vector<Key> sorted;
+    for (const uint32_t slot : slots) {
+      const auto begin = static_cast<std::ptrdiff_t>(sorted.size());
+      sorted.insert(sorted.end(), heaps_.data(slot), heaps_.data(slot) + heaps_.size(slot));
+      std::sort(sorted.begin() + begin, sorted.end());
+      offsets.end_list(sorted.size());
     }
-    if (type.id == TypeId::kFloat32) {
-      return std::bit_cast<uint32_t>(static_cast<float>(value_of_key<double>(key, is_max_)));
-    }
-    if (is_unsigned()) return value_of_key<uint64_t>(key, is_max_);
-    return static_cast<Word>(value_of_key<int64_t>(key, is_max_));
+    return offsets.finish(values_of_keys(type, std::span<const Key>(sorted), is_max_));
   }
 
   // Configuration.
@@ -121,7 +126,8 @@ class BestNumbers final : public SideState {
 // they are more than those that are in it.
 class BestTexts final : public SideState {
  public:
-  explicit BestTexts(const SideLayout& side) : k_(side.k), is_max_(side.kind == SideKind::kTopK) {}
+  BestTexts(const SideLayout& side, const DataType& type)
+      : k_(side.k), is_max_(side.kind == SideKind::kTopK), type_(type) {}
 
   std::unique_ptr<SideState> clone() const override { return std::make_unique<BestTexts>(*this); }
 
@@ -157,6 +163,31 @@ class BestTexts final : public SideState {
   }
 
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override {
+    return lists(*result.field.type.element, slots);
+  }
+
+  std::vector<Field> state_fields() const override { return {state_list("values", type_)}; }
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override {
+    return {lists(type_, slots)};
+  }
+  void restore(std::span<const Array> columns) override {
+    for (int64_t row = 0; row < columns[0].length; ++row) {
+      const ListRange range = list_range(columns[0], row);
+      for (int64_t at = range.begin; at < range.end; ++at) {
+        keep(static_cast<uint32_t>(row), columns[0].elements->view(at));
+      }
+    }
+  }
+
+  int64_t bytes() const override { return heaps_.bytes() + texts_.bytes() + in_use_.bytes(); }
+
+ private:
+  static constexpr int64_t kCompactMin = 256;  // bytes
+
+  bool is_better(std::string_view a, std::string_view b) const { return is_max_ ? b < a : a < b; }
+
+  // The texts of each slot, best first.
+  Array lists(const DataType& type, std::span<const uint32_t> slots) const {
     ListOffsets offsets;
     std::vector<std::string_view> elements;
     for (const uint32_t slot : slots) {
@@ -168,15 +199,8 @@ class BestTexts final : public SideState {
                 [&](std::string_view a, std::string_view b) { return is_better(a, b); });
       offsets.end_list(elements.size());
     }
-    return offsets.finish(elements_of(*result.field.type.element, elements));
+    return offsets.finish(elements_of(type, elements));
   }
-
-  int64_t bytes() const override { return heaps_.bytes() + texts_.bytes() + in_use_.bytes(); }
-
- private:
-  static constexpr int64_t kCompactMin = 256;  // bytes
-
-  bool is_better(std::string_view a, std::string_view b) const { return is_max_ ? b < a : a < b; }
 
   void keep(uint32_t slot, std::string_view text) {
     const int64_t size = heaps_.size(slot);
@@ -208,6 +232,7 @@ class BestTexts final : public SideState {
   // Configuration.
   int64_t k_;
   bool is_max_;
+  DataType type_;
 
   // State that is checkpointed.
   SlotArena<Text> heaps_;
@@ -218,7 +243,7 @@ class BestTexts final : public SideState {
 }  // namespace
 
 std::unique_ptr<SideState> make_best_values(const SideLayout& side, const DataType& type) {
-  if (type.is_var_binary()) return std::make_unique<BestTexts>(side);
+  if (type.is_var_binary()) return std::make_unique<BestTexts>(side, type);
   if (type.id == TypeId::kDecimal128) return std::make_unique<BestNumbers<__int128>>(side, type);
   return std::make_unique<BestNumbers<int64_t>>(side, type);
 }

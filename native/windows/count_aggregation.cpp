@@ -12,13 +12,16 @@
 #include "windows/count_slices.hpp"
 #include "windows/count_stacks.hpp"
 #include "windows/event_times.hpp"
+#include "windows/keyed_state.hpp"
 #include "windows/row_accumulator.hpp"
+#include "windows/state_layout.hpp"
 #include "windows/window_results.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
+constexpr const char* kKind = "count window";
 // Fewer keys or slices than this are not worth closing up.
 constexpr int64_t kCompactMin = 65536;
 // Slices of complete windows that are noted before these are merged; stacked windows, which have
@@ -58,6 +61,7 @@ std::optional<DataType> type_of(const std::optional<Field>& field) {
 struct CountAggregation::State {
   State(const CountAggregationSpec& given, const SchemaPtr& input)
       : spec(checked(given, *input)),
+        input(input),
         // From the end of a window to the edge at which a later one begins.
         begin_phase((spec.slide - spec.size % spec.slide) % spec.slide),
         time_field(time_field_of(spec, *input)),
@@ -90,11 +94,18 @@ struct CountAggregation::State {
                  const Emit& emit);
   RowWatermarks in_force_of(std::span<const Window> some, const RowWatermarks& watermarks) const;
   void emit_stacked(const RowWatermarks& watermarks, const Emit& emit);
+  std::string describe() const;
+  KeyedStateTable state_table(const StateKey& key) const;
+  KeyedStateTable::Rows state_rows() const;
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
+  void restore_rows(const KeyedStateTable::Batch& batch);
+
   void compact();
   static bool is_worth_compacting(int64_t size, int64_t alive, int64_t* look_at);
 
   // Configuration.
   const CountAggregationSpec spec;
+  const SchemaPtr input;
   const int64_t begin_phase;
   const std::optional<Field> time_field;
   const AccumulatorLayout layout;
@@ -283,6 +294,90 @@ void CountAggregation::State::compact() {
   }
 }
 
+std::string CountAggregation::State::describe() const {
+  return "windows of " + std::to_string(spec.size) + " records by " + std::to_string(spec.slide) +
+         describe_columns(*input, spec.event_time_column, spec.key_columns, spec.aggregates);
+}
+
+KeyedStateTable CountAggregation::State::state_table(const StateKey& key) const {
+  const DataType whole = DataType::of(TypeId::kInt64);
+  const DataType flag = DataType::of(TypeId::kBool);
+  return {"slices",
+          key,
+          {{"records", whole, false},
+           {"phase", whole, false},
+           {"begin", whole, false},
+           {"min_time", whole, false},
+           {"max_time", whole, false},
+           {"is_merged", flag, false},
+           {"is_counted", flag, false},
+           {"is_total", flag, false}},
+          &layout};
+}
+
+// Key by key, the oldest slice first; where the back is summed up, that row is the last.
+KeyedStateTable::Rows CountAggregation::State::state_rows() const {
+  KeyedStateTable::Rows rows;
+  for (uint32_t id = 0; id < slices.universe(); ++id) {
+    const CountKey& key = slices.key(id);
+    const auto add = [&](uint32_t number, bool is_merged, bool is_counted, bool is_total) {
+      const CountSlice& slice = slices[number];
+      rows.add(id,
+               {key.records, key.phase, slice.begin, slice.min_time, slice.max_time,
+                is_merged ? 1 : 0, is_counted ? 1 : 0, is_total ? 1 : 0},
+               number);
+    };
+    bool is_merged = key.front_newest != kNoSlice;
+    bool is_counted = key.pushed != kNoSlice;
+    for (uint32_t at = key.oldest; at != kNoSlice; at = slices[at].newer) {
+      add(at, is_merged, is_counted, false);
+      is_merged &= at != key.front_newest;
+      is_counted &= at != key.pushed;
+    }
+    if (key.total != kNoSlice) add(key.total, false, false, true);
+  }
+  return rows;
+}
+
+// Into a state that is new.
+void CountAggregation::State::restore(const state::StateReader& reader,
+                                      state::KeyGroupRange range) {
+  reader.check_operator(kKind, describe());
+  const StateKey key = StateKey::of(spec.key_columns, *input);
+  read_keys(reader, key, range, &keys);
+  for (size_t part = 0; part < reader.parts(); ++part) {
+    state_table(key).read(reader, part, range,
+                          [&](const KeyedStateTable::Batch& rows) { restore_rows(rows); });
+  }
+}
+
+void CountAggregation::State::restore_rows(const KeyedStateTable::Batch& rows) {
+  const std::vector<uint32_t> of_rows = rows.ids(&keys);
+  slices.reserve_keys(keys.size());
+  std::vector<uint32_t> numbers;
+  for (size_t i = 0; i < of_rows.size(); ++i) {
+    const uint32_t id = of_rows[i];
+    const auto place = [&](size_t column) { return rows.space[column][i]; };
+    const bool is_total = place(7) != 0;
+    if (is_total) {
+      slices.open_total(id);
+    } else {
+      slices.open(id);
+    }
+    CountKey& of_key = slices.key(id);
+    const uint32_t number = is_total ? of_key.total : of_key.newest;
+    of_key.records = place(0);
+    of_key.phase = place(1);
+    slices[number].begin = place(2);
+    slices[number].min_time = place(3);
+    slices[number].max_time = place(4);
+    if (place(5) != 0) of_key.front_newest = number;
+    if (place(6) != 0) of_key.pushed = number;
+    numbers.push_back(number);
+  }
+  merge_batch(rows, 0, rows.rows, numbers.data(), slices.size(), &table);
+}
+
 CountAggregation::CountAggregation(const CountAggregationSpec& spec, SchemaPtr input)
     : state_(std::make_unique<State>(spec, input)) {}
 
@@ -314,6 +409,24 @@ void CountAggregation::add(const RecordBatch& rows, const RowWatermarks& waterma
   }
   state.settle(rows, settled, count, watermarks, emit);
   state.compact();
+}
+
+void CountAggregation::snapshot(state::StateWriter* writer) const {
+  const State& state = *state_;
+  const StateKey key = StateKey::of(state.spec.key_columns, *state.input);
+  writer->set_operator(kKind, state.describe());
+  std::vector<uint8_t> live(state.keys.size());
+  state.slices.mark_keys(live);
+  write_keys(writer, key, state.keys, live);
+  const KeyedStateTable table = state.state_table(key);
+  table.begin(writer);
+  table.write(writer, state.keys, state.state_rows(), &state.table);
+}
+
+void CountAggregation::restore(const state::StateReader& reader, state::KeyGroupRange range) {
+  auto fresh = std::make_unique<State>(state_->spec, state_->input);
+  fresh->restore(reader, range);
+  state_ = std::move(fresh);
 }
 
 int64_t CountAggregation::state_bytes() const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "columns/record_batch.hpp"
+#include "state/snapshot.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::windows {
@@ -41,6 +42,10 @@ class CountAggregation {
   // was in force when its last record came. Throws kOperator on a null event time, and on one so
   // large that no window can end behind it; nothing has been added then.
   void add(const RecordBatch& rows, const RowWatermarks& watermarks, const Emit& emit);
+
+  // As of WindowAggregation.
+  void snapshot(state::StateWriter* writer) const;
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
 
   // Bytes held by keys and accumulators; number of slices held.
   int64_t state_bytes() const;

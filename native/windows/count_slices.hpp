@@ -45,7 +45,11 @@ class CountSlices {
   void reserve_keys(uint32_t universe) { keys_.resize(universe); }
 
   CountKey& key(uint32_t id) { return keys_[id]; }
+  const CountKey& key(uint32_t id) const { return keys_[id]; }
+  // How many key ids there are.
+  uint32_t universe() const { return static_cast<uint32_t>(keys_.size()); }
   CountSlice& operator[](uint32_t slice) { return slices_[slice]; }
+  const CountSlice& operator[](uint32_t slice) const { return slices_[slice]; }
   // One more than the largest number ever in use, and how many are in use.
   uint32_t size() const { return static_cast<uint32_t>(slices_.size()); }
   int64_t in_use() const { return in_use_; }

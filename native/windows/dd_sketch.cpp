@@ -5,15 +5,22 @@
 #include <limits>
 #include <vector>
 
+#include "base/error.hpp"
 #include "columns/builder.hpp"
 #include "windows/list_elements.hpp"
 #include "windows/load_values.hpp"
+#include "windows/state_columns.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
 using Limits = std::numeric_limits<double>;
+
+[[noreturn]] void throw_damaged() {
+  throw Error(ErrorCode::kCheckpoint,
+              "the buckets of an approximate quantile in a snapshot are none. It is damaged.");
+}
 
 }  // namespace
 
@@ -143,6 +150,45 @@ Array DDSketch::emit_lists(const ResultLayout& result, std::span<const uint32_t>
   lists.null_count = validity.length() - validity.ones();
   if (lists.null_count > 0) lists.validity = validity.finish();
   return lists;
+}
+
+std::vector<Field> DDSketch::state_fields() const {
+  return {state_list("buckets", DataType::of(TypeId::kUInt32)),
+          state_list("counts", DataType::of(TypeId::kInt64))};
+}
+
+std::vector<Array> DDSketch::snapshot(std::span<const uint32_t> slots) const {
+  ListOffsets bucket_offsets, count_offsets;
+  FixedBuilder<uint32_t> buckets(DataType::of(TypeId::kUInt32));
+  FixedBuilder<int64_t> counts(DataType::of(TypeId::kInt64));
+  std::vector<Bucket> sorted;
+  for (const uint32_t slot : slots) {
+    sorted.clear();
+    counts_.for_each(slot, [&](const Bucket& bucket) { sorted.push_back(bucket); });
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Bucket& a, const Bucket& b) { return a.number < b.number; });
+    for (const Bucket& bucket : sorted) {
+      buckets.append(bucket.number);
+      counts.append(bucket.count);
+    }
+    bucket_offsets.end_list(static_cast<size_t>(buckets.length()));
+    count_offsets.end_list(static_cast<size_t>(counts.length()));
+  }
+  return {bucket_offsets.finish(buckets.finish()), count_offsets.finish(counts.finish())};
+}
+
+void DDSketch::restore(std::span<const Array> columns) {
+  for (int64_t row = 0; row < columns[0].length; ++row) {
+    const ListRange buckets = list_range(columns[0], row);
+    const ListRange counts = list_range(columns[1], row);
+    if (buckets.end - buckets.begin != counts.end - counts.begin) throw_damaged();
+    for (int64_t i = 0; i < buckets.end - buckets.begin; ++i) {
+      const uint32_t number = columns[0].elements->data<uint32_t>()[buckets.begin + i];
+      const int64_t count = columns[1].elements->data<int64_t>()[counts.begin + i];
+      if (number > buckets_.nan_bucket() || count < 1) throw_damaged();
+      counts_.find_or_insert(static_cast<uint32_t>(row), number)->count += count;
+    }
+  }
 }
 
 }  // namespace pystream::windows

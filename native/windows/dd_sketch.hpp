@@ -51,6 +51,9 @@ class DDSketch final : public SideState {
   // without NaN, in order, the one with floor(quantile * (n - 1)) before it.
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override;
   int64_t bytes() const override { return counts_.bytes(); }
+  std::vector<Field> state_fields() const override;
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override;
+  void restore(std::span<const Array> columns) override;
 
  private:
   struct Bucket {

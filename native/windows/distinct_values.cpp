@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "windows/state_columns.hpp"
+
 namespace pystream::windows {
 
 namespace {
@@ -111,6 +113,34 @@ Array DistinctValues::emit(const ResultLayout& result, std::span<const uint32_t>
   for (size_t i = 0; i < slots.size(); ++i) values.as<int64_t>()[i] = sets_.size(slots[i]);
   array.values = values.freeze();
   return array;
+}
+
+std::vector<Field> DistinctValues::state_fields() const {
+  return {state_list("values", values_.type())};
+}
+
+std::vector<Array> DistinctValues::snapshot(std::span<const uint32_t> slots) const {
+  ListOffsets offsets;
+  std::vector<uint32_t> numbers;
+  for (const uint32_t slot : slots) {
+    const auto begin = static_cast<std::ptrdiff_t>(numbers.size());
+    sets_.for_each(slot, [&](const Member& member) { numbers.push_back(member.number); });
+    std::sort(numbers.begin() + begin, numbers.end());  // as they came
+    offsets.end_list(numbers.size());
+  }
+  return {offsets.finish(values_.gather(numbers))};
+}
+
+void DistinctValues::restore(std::span<const Array> columns) {
+  const Array& values = *columns[0].elements;
+  std::vector<uint32_t> numbers(static_cast<size_t>(values.length));
+  values_.find_or_insert(values, numbers.data());
+  for (int64_t row = 0; row < columns[0].length; ++row) {
+    const ListRange range = list_range(columns[0], row);
+    for (int64_t at = range.begin; at < range.end; ++at) {
+      sets_.find_or_insert(static_cast<uint32_t>(row), numbers[static_cast<size_t>(at)]);
+    }
+  }
 }
 
 }  // namespace pystream::windows

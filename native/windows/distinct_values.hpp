@@ -28,6 +28,9 @@ class DistinctValues final : public SideState {
   void clear(uint32_t slot) override;
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override;
   int64_t bytes() const override { return values_.bytes() + sets_.bytes(); }
+  std::vector<Field> state_fields() const override;
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override;
+  void restore(std::span<const Array> columns) override;
 
  private:
   struct Member {

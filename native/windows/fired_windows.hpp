@@ -41,6 +41,12 @@ class FiredWindows {
     for (auto& [window, table] : windows_) visit(table);
   }
 
+  // Calls visit(window, const AccumulatorTable&) for each, in order.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (const auto& [window, table] : windows_) visit(window, table);
+  }
+
  private:
   const AccumulatorLayout* layout_;
   std::map<int64_t, AccumulatorTable> windows_;

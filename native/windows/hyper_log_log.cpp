@@ -10,8 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/stable_hash.hpp"
 #include "state/key_words.hpp"
+#include "windows/state_columns.hpp"
 
 namespace pystream::windows {
 
@@ -85,6 +87,12 @@ std::vector<uint64_t> hash_rows(const Array& plain, const std::vector<int32_t>& 
   // Hashes of bytes, too: those of short texts still show what the texts have in common.
   for (uint64_t& hash : hashes) hash = stable_hash_u64(hash);
   return hashes;
+}
+
+[[noreturn]] void throw_damaged() {
+  throw Error(
+      ErrorCode::kCheckpoint,
+      "the registers of an approximate distinct count in a snapshot are none. It is damaged.");
 }
 
 }  // namespace
@@ -196,6 +204,52 @@ Array HyperLogLog::emit(const ResultLayout& result, std::span<const uint32_t> sl
   for (size_t i = 0; i < slots.size(); ++i) values.as<int64_t>()[i] = estimate(slots[i]);
   array.values = values.freeze();
   return array;
+}
+
+std::vector<Field> HyperLogLog::state_fields() const {
+  return {state_list("sparse", DataType::of(TypeId::kUInt32)),
+          state_field("dense", TypeId::kBinary)};
+}
+
+std::vector<Array> HyperLogLog::snapshot(std::span<const uint32_t> slots) const {
+  std::vector<uint32_t> words;
+  Array sparse = list_column<uint32_t>(
+      DataType::of(TypeId::kUInt32), slots, [&](uint32_t slot, FixedBuilder<uint32_t>* out) {
+        words.clear();
+        sparse_.for_each(slot, [&](const Register& held) { words.push_back(held.word); });
+        std::sort(words.begin(), words.end());
+        for (const uint32_t word : words) out->append(word);
+      });
+  VarBinaryBuilder dense(DataType::of(TypeId::kBinary));
+  for (const uint32_t slot : slots) {
+    if (dense_.has(slot)) {
+      dense.append(
+          {reinterpret_cast<const char*>(dense_.data(slot)), static_cast<size_t>(kDenseRegisters)});
+    } else {
+      dense.append_null();
+    }
+  }
+  return {std::move(sparse), dense.finish()};
+}
+
+void HyperLogLog::restore(std::span<const Array> columns) {
+  for (int64_t row = 0; row < columns[0].length; ++row) {
+    const auto slot = static_cast<uint32_t>(row);
+    if (columns[1].is_valid(row)) {
+      const std::string_view registers = columns[1].view(row);
+      if (static_cast<int64_t>(registers.size()) != kDenseRegisters) throw_damaged();
+      dense_.assign(slot, reinterpret_cast<const uint8_t*>(registers.data()), kDenseRegisters);
+      // The estimate counts them by value.
+      const uint8_t* held = dense_.data(slot);
+      if (*std::max_element(held, held + kDenseRegisters) > kDenseMax) throw_damaged();
+    }
+    const ListRange range = list_range(columns[0], row);
+    for (int64_t at = range.begin; at < range.end; ++at) {
+      const Register held{columns[0].elements->data<uint32_t>()[at]};
+      if (held.key() == kNoKey || held.key() >= 1u << kSparseBits) throw_damaged();
+      raise_sparse(slot, held.key(), held.value());
+    }
+  }
 }
 
 }  // namespace pystream::windows

@@ -27,6 +27,9 @@ class HyperLogLog final : public SideState {
   void clear(uint32_t slot) override;
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override;
   int64_t bytes() const override { return sparse_.bytes() + dense_.bytes(); }
+  std::vector<Field> state_fields() const override;
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override;
+  void restore(std::span<const Array> columns) override;
 
  private:
   // A sparse register: its number and, in the low six bits, its value.

@@ -8,6 +8,7 @@
 #include "windows/load_values.hpp"
 #include "windows/order_keys.hpp"
 #include "windows/slot_values.hpp"
+#include "windows/state_columns.hpp"
 
 namespace pystream::windows {
 
@@ -21,6 +22,8 @@ class OrderedValues final : public SideState {
   OrderedValues(const SideLayout& side, const DataType& type)
       : is_max_(side.kind == SideKind::kLast || side.kind == SideKind::kArgMax),
         is_latest_(side.kind == SideKind::kLast),
+        by_type_(side.by >= 0 ? side.by_type : DataType::of(TypeId::kInt64)),
+        type_(type),
         values_(type) {}
 
   std::unique_ptr<SideState> clone() const override {
@@ -87,6 +90,40 @@ class OrderedValues final : public SideState {
 
   int64_t bytes() const override { return places_.bytes() + values_.bytes(); }
 
+  std::vector<Field> state_fields() const override {
+    return {{"by", by_type_, true}, state_field("arrival", TypeId::kInt64), {"value", type_, true}};
+  }
+
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override {
+    std::vector<Key> keys;
+    std::vector<int64_t> arrivals;
+    std::vector<uint8_t> is_valid;
+    for (const uint32_t slot : slots) {
+      const Place& place = places_[slot];
+      keys.push_back(place.key);
+      arrivals.push_back(is_latest_ ? ~place.arrival : place.arrival);
+      is_valid.push_back(place.arrival != kNoArrival ? 1 : 0);
+    }
+    return {with_nulls(values_of_keys(by_type_, keys, is_max_), is_valid),
+            with_nulls(narrowed(DataType::of(TypeId::kInt64), arrivals), is_valid),
+            values_.gather(type_, slots, is_valid)};
+  }
+
+  void restore(std::span<const Array> columns) override {
+    const std::vector<Key> keys = keys_of_values<Key>(columns[0], is_max_);
+    const std::vector<int64_t> arrivals = widened<int64_t>(columns[1]);
+    std::vector<int32_t> rows;
+    std::vector<uint32_t> slots;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (!columns[0].is_valid(static_cast<int64_t>(i))) continue;
+      const auto slot = static_cast<uint32_t>(i);
+      places_[slot] = {keys[i], is_latest_ ? ~arrivals[i] : arrivals[i]};
+      rows.push_back(static_cast<int32_t>(i));
+      slots.push_back(slot);
+    }
+    values_.set(columns[2], rows.data(), slots.data(), static_cast<int64_t>(rows.size()));
+  }
+
  private:
   // Where a row stands: the least wins. No row stands behind all.
   struct Place {
@@ -125,6 +162,8 @@ class OrderedValues final : public SideState {
   // Configuration.
   bool is_max_;
   bool is_latest_;
+  DataType by_type_;
+  DataType type_;
 
   // State that is checkpointed.
   state::LargeArray<Place> places_;

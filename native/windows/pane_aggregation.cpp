@@ -57,6 +57,7 @@ std::optional<DataType> type_of(const std::optional<Field>& field) {
 
 PaneAggregation::PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr input)
     : spec_(checked(spec, *input)),
+      input_(input),
       time_field_(time_field_of(spec_, *input)),
       slicing_(slicing_of(spec_, time_field_)),
       counted_(counted_of(spec_)),

@@ -20,7 +20,9 @@
 
 #include "base/stop_signal.hpp"
 #include "state/key_dictionary.hpp"
+#include "state/snapshot.hpp"
 #include "windows/event_times.hpp"
+#include "windows/keyed_state.hpp"
 #include "windows/pane_buffer.hpp"
 #include "windows/pane_table.hpp"
 #include "windows/pane_trigger.hpp"
@@ -85,6 +87,11 @@ class PaneAggregation {
   const PaneTable& panes() const { return panes_; }
   std::optional<int64_t> next_timer() const { return panes_.next_timer(); }
 
+  // As of WindowAggregation. Throws kNotSupported where the trigger is the caller's own, whose
+  // memory is not known here.
+  void snapshot(state::StateWriter* writer) const;
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
+
   int64_t state_bytes() const;
   int64_t open_panes() const { return panes_.in_use(); }
 
@@ -120,9 +127,14 @@ class PaneAggregation {
   void settle(int64_t end);
   void flush(const EmitPanes& emit) { pane_buffer_.flush(results_, keys_, emit); }
   void compact_keys();
+  std::string describe() const;
+  void check_trigger() const;
+  void restore_panes(const KeyedStateTable::Batch& batch);
+  void restore_timers(const KeyedStateTable::Batch& batch);
 
   // Configuration.
   const PaneAggregationSpec spec_;
+  const SchemaPtr input_;
   const std::optional<Field> time_field_;
   const std::optional<Slicing> slicing_;  // of windows of a fixed size
   const int64_t counted_;                 // records of a window; 0: windows are not counted

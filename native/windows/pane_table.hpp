@@ -79,6 +79,11 @@ class PaneTable {
   std::optional<int64_t> next_timer() const { return timers_.next(); }
 
   int64_t watermark() const { return watermark_; }
+  // Before any pane is open.
+  void start_at(int64_t watermark) {
+    watermark_ = watermark;
+    timers_.pass(watermark, [](int64_t, uint32_t) {});
+  }
   // Whether the watermark has passed the window's end.
   bool has_ended(uint32_t pane) const { return panes_[pane].last <= watermark_; }
 

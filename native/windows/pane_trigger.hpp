@@ -47,13 +47,17 @@ class SpecTrigger final : public PaneTrigger {
   void clear(PaneTable& panes, uint32_t pane) override;
   int64_t bytes() const override;
 
- private:
+  // What it knows of a pane; for snapshots, and back.
   struct State {
     int64_t since_fired = 0;  // records, of a trigger that counts them
     int64_t next_fire = 0;    // of a trigger of event time, when is_timed
     bool is_timed = false;
   };
+  State state(uint32_t pane) const { return pane < states_.size() ? states_[pane] : State{}; }
+  void set_state(uint32_t pane, const State& state) { of(pane) = state; }
+  void forget_all() { states_.clear(); }
 
+ private:
   State& of(uint32_t pane);
   void fire_next(PaneTable& panes, uint32_t pane, int64_t multiple);
 

@@ -61,6 +61,13 @@ void PartialState::note_arrivals(int64_t count, int64_t first_arrival) {
   }
 }
 
+void PartialState::note_restored() {
+  if (!notes_arrivals_) return;
+  while (first_arrivals_.size() < keys_.size()) {
+    first_arrivals_.push_back(INT64_MIN + static_cast<int64_t>(first_arrivals_.size()));
+  }
+}
+
 PartialState::Times PartialState::times_of(const RecordBatch& rows) {
   const int64_t* values = times_.read(rows.columns[static_cast<size_t>(spec_->event_time_column)]);
   return {values, check_times(values, rows.num_rows)};

@@ -61,6 +61,9 @@ class PartialState {
     for (const auto& [place, table] : late_slices_) table.settle();
   }
 
+  // Its keys are restored ones, which came before all that will come, in the order of their ids.
+  void note_restored();
+
   // Takes back the block of a table that is done with, for the next slice.
   void reuse(state::LargeArray<uint8_t> storage) {
     if (storage.bytes() > spare_.bytes()) spare_ = std::move(storage);

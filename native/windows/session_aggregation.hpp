@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "columns/record_batch.hpp"
+#include "state/snapshot.hpp"
 #include "windows/session_spec.hpp"
 
 namespace pystream::windows {
@@ -44,6 +45,10 @@ class SessionAggregation {
 
   // A watermark at which to look again: none below it fires a session. None where there is none.
   std::optional<int64_t> next_timer() const;
+
+  // As of WindowAggregation.
+  void snapshot(state::StateWriter* writer) const;
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
 
   // Bytes held by keys, sessions and accumulators; number of sessions held.
   int64_t state_bytes() const;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "columns/array.hpp"
 #include "windows/accumulator_layout.hpp"
@@ -76,6 +77,13 @@ class SideState {
   virtual Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const = 0;
 
   virtual int64_t bytes() const = 0;
+
+  // Its content as columns of a snapshot: their names and types, the rows of `slots`, and back.
+  // restore() puts row i into slot i of a state whose slots are all empty. See
+  // docs/formats/state.md.
+  virtual std::vector<Field> state_fields() const = 0;
+  virtual std::vector<Array> snapshot(std::span<const uint32_t> slots) const = 0;
+  virtual void restore(std::span<const Array> columns) = 0;
 
  protected:
   SideState() = default;

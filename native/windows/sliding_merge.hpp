@@ -63,6 +63,26 @@ class SlidingMerge {
   }
   int64_t size() const { return static_cast<int64_t>(front_.size() + back_.size()); }
 
+  // For snapshots. Calls front(slice, keys, table) from the earliest slice of the front on, each
+  // with what it was merged with; back(slice, keys, table) and late(slice, table) likewise.
+  template <typename Front, typename Back, typename Late>
+  void visit(Front front, Back back, Late late) const {
+    for (auto entry = front_.rbegin(); entry != front_.rend(); ++entry) {
+      front(entry->slice, entry->keys, entry->table);
+    }
+    for (const Entry& entry : back_) back(entry.slice, entry.keys, entry.table);
+    for (const auto& [slice, table] : late_) late(slice, table);
+  }
+  bool is_stacked() const { return is_stacked_; }
+  bool should_stack() const { return should_stack_; }
+
+  // The inverse, into one that is empty: tables come as visit() gave them. rebuild() ends it.
+  AccumulatorTable* restore_front(int64_t slice, int64_t keys);
+  AccumulatorTable* restore_back(int64_t slice, int64_t keys);
+  void rebuild(bool is_stacked, bool should_stack, uint32_t universe);
+  // Takes in the slices of other keys, as far as they were sealed by the same watermark.
+  void absorb(SlidingMerge&& other, uint32_t universe);
+
  private:
   struct Entry {
     int64_t slice;
@@ -73,6 +93,10 @@ class SlidingMerge {
   void pop_back_before(int64_t slice);
   void turn_over(uint32_t universe);
   int64_t slice_keys() const;
+  int64_t front_end() const;
+  void extend_front(int64_t last_slice, uint32_t universe);
+  void fill_front(const std::vector<Entry>& like);
+  void sum_up_back(uint32_t universe);
 
   const AccumulatorLayout* layout_;
 

@@ -33,7 +33,26 @@ void TextExtreme::merge(const SideState& other, const uint32_t* slots, const uin
 }
 
 Array TextExtreme::emit(const ResultLayout& result, std::span<const uint32_t> slots) const {
-  VarBinaryBuilder builder(result.field.type);
+  return gather(result.field.type, slots);
+}
+
+std::vector<Field> TextExtreme::state_fields() const { return {{"value", type_, true}}; }
+
+std::vector<Array> TextExtreme::snapshot(std::span<const uint32_t> slots) const {
+  return {gather(type_, slots)};
+}
+
+void TextExtreme::restore(std::span<const Array> columns) {
+  const Array& values = columns[0];
+  for (int64_t row = 0; row < values.length; ++row) {
+    if (!values.is_valid(row)) continue;
+    const std::string_view value = values.view(row);
+    texts_.assign(static_cast<uint32_t>(row), value.data(), static_cast<int64_t>(value.size()));
+  }
+}
+
+Array TextExtreme::gather(const DataType& type, std::span<const uint32_t> slots) const {
+  VarBinaryBuilder builder(type);
   for (const uint32_t slot : slots) {
     if (texts_.has(slot)) {
       builder.append(text(slot));

@@ -289,15 +289,21 @@ void TriggeredAggregation::advance(int64_t watermark, const EmitPanes& emit) {
   compact_keys();
 }
 
+std::vector<uint8_t> TriggeredAggregation::live_keys() const {
+  std::vector<uint8_t> live(keys_.size());
+  for (const auto& [number, window] : windows_) {
+    for (uint32_t local = 1; local < window.keys.size(); ++local) {
+      live[window.keys.keys()[local]] = 1;
+    }
+  }
+  return live;
+}
+
 // Forgets keys that are in no window any more, when they are most of all.
 void TriggeredAggregation::compact_keys() {
   const auto size = static_cast<int64_t>(keys_.size());
   if (size < compact_at_) return;
-  std::vector<uint8_t> live(keys_.size());
-  for (const auto& [number, window] : windows_) {
-    for (uint32_t local = 1; local < window.keys.size(); ++local)
-      live[window.keys.keys()[local]] = 1;
-  }
+  const std::vector<uint8_t> live = live_keys();
   const int64_t alive = std::count(live.begin(), live.end(), 1);
   compact_at_ = std::max(state::kCompactMinKeys, 2 * alive);
   if (alive * 2 >= size) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "state/key_dictionary.hpp"
 #include "state/word_table.hpp"
 #include "windows/event_times.hpp"
+#include "windows/keyed_state.hpp"
 #include "windows/pane_buffer.hpp"
 #include "windows/row_accumulator.hpp"
 #include "windows/slicing.hpp"
@@ -52,6 +54,10 @@ class TriggeredAggregation {
   std::optional<int64_t> next_timer() const {
     return next_moment_ == kMaxWatermark ? std::nullopt : std::optional(next_moment_);
   }
+
+  // As of WindowAggregation.
+  void snapshot(state::StateWriter* writer) const;
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
 
   int64_t state_bytes() const;
 
@@ -101,6 +107,10 @@ class TriggeredAggregation {
             const EmitPanes& emit);
   void flush(const EmitPanes& emit) { panes_.flush(results_, keys_, emit); }
   void compact_keys();
+  std::vector<uint8_t> live_keys() const;
+  std::string describe() const;
+  void restore_windows(const KeyedStateTable::Batch& batch);
+  void restore_timers(const KeyedStateTable::Batch& batch);
 
   // Configuration.
   const WindowAggregationSpec spec_;

@@ -74,6 +74,11 @@ class UserAggregate {
   // A value of result_type() for each.
   virtual Array results(const UserStates& states) const = 0;
 
+  // Objects as a column of binary, null for null, and back. Throws UserAggregateError, which names
+  // the function, where an object cannot be written.
+  virtual Array write_objects(const UserStates& states) const;
+  virtual UserStates read_objects(const Array& column) const;
+
  private:
   std::vector<UserColumn> columns_;
   DataType result_type_;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "windows/state_columns.hpp"
+
 namespace pystream::windows {
 
 namespace {
@@ -289,6 +291,61 @@ std::vector<uint32_t> UserState::distinct(Slots slots, std::vector<uint32_t>* gr
   }
   for (const uint32_t slot : found) numbers_[slot] = 0;
   return found;
+}
+
+Array UserAggregate::write_objects(const UserStates&) const {
+  throw UserAggregateError(ErrorCode::kNotSupported,
+                           "the accumulators of this aggregate function cannot be written", -1);
+}
+
+UserStates UserAggregate::read_objects(const Array&) const {
+  throw UserAggregateError(ErrorCode::kNotSupported,
+                           "the accumulators of this aggregate function cannot be read", -1);
+}
+
+std::vector<Field> UserState::state_fields() const {
+  std::vector<Field> fields = {state_field("has_rows", TypeId::kBool)};
+  for (const UserColumn& column : function_->columns()) {
+    fields.push_back({column.name, column.type, true});
+  }
+  if (function_->columns().empty()) fields.push_back(state_field("object", TypeId::kBinary));
+  return fields;
+}
+
+std::vector<Array> UserState::snapshot(std::span<const uint32_t> slots) const {
+  settle();
+  std::vector<Word> words;
+  for (const uint32_t slot : slots) words.push_back(has_rows_[slot]);
+  std::vector<Array> columns = {elements_of(DataType::of(TypeId::kBool), words)};
+  const UserStates states = gather(states_, slots);
+  for (size_t i = 0; i < states.columns.size(); ++i) {
+    const UserColumn& column = function_->columns()[i];
+    words.assign(slots.size(), 0);
+    for (size_t at = 0; at < slots.size(); ++at) {
+      std::memcpy(&words[at], states.columns[i].data() + at * column.initial.size(),
+                  column.initial.size());
+    }
+    columns.push_back(elements_of(column.type, words));
+  }
+  if (states.columns.empty()) columns.push_back(function_->write_objects(states));
+  return columns;
+}
+
+void UserState::restore(std::span<const Array> columns) {
+  const int64_t rows = columns[0].length;
+  for (int64_t row = 0; row < rows; ++row) {
+    has_rows_[static_cast<size_t>(row)] = get_bit(columns[0].values.data, row) ? 1 : 0;
+  }
+  for (size_t i = 0; i < states_.columns.size(); ++i) {
+    const size_t width = function_->columns()[i].initial.size();
+    const SideRows read{columns[i + 1], nullptr, 0, rows, nullptr};
+    visit_words(read, [&](int64_t row, Word word) {
+      std::memcpy(states_.columns[i].data() + static_cast<size_t>(row) * width, &word, width);
+    });
+  }
+  if (!states_.columns.empty()) return;
+  states_.objects = function_->read_objects(columns[1]).objects;
+  states_.objects.resize(static_cast<size_t>(rows));
 }
 
 }  // namespace pystream::windows

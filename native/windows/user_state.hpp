@@ -44,6 +44,9 @@ class UserState final : public SideState {
   void clear(uint32_t slot) override;
   Array emit(const ResultLayout& result, std::span<const uint32_t> slots) const override;
   int64_t bytes() const override;
+  std::vector<Field> state_fields() const override;
+  std::vector<Array> snapshot(std::span<const uint32_t> slots) const override;
+  void restore(std::span<const Array> columns) override;
 
  private:
   // Rows that were added and wait: pieces of each argument, one slot per row.

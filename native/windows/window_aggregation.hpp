@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "columns/record_batch.hpp"
+#include "state/snapshot.hpp"
 #include "windows/trigger_spec.hpp"
 #include "windows/user_aggregate.hpp"
 
@@ -171,6 +172,13 @@ class WindowAggregation {
 
   // The first watermark that fires a window; none where no window is open.
   std::optional<int64_t> next_timer() const;
+
+  // Writes the state, which is to be taken between two rounds, after advance(). restore() replaces
+  // it by that of the key groups, which several instances may have written: kCheckpoint when the
+  // snapshots are of another operator, of different moments or damaged; the operator is of no use
+  // then. No add() may run meanwhile.
+  void snapshot(state::StateWriter* writer);
+  void restore(const state::StateReader& reader, state::KeyGroupRange range);
 
   // Bytes held by keys and accumulators; number of open windows' slices.
   int64_t state_bytes() const;
