@@ -100,6 +100,7 @@ struct Executor::State {
   void note_steps(PlannedSource* source);
   bool keeps_round(const PlannedGroup& group) const;
   void end_rounds();
+  void replace_operators();
   bool is_group_done(const PlannedGroup& group) const;
   void drain_stages();
   bool has_pending() const;
@@ -277,6 +278,21 @@ void Executor::State::end_rounds() {
   }
 }
 
+void Executor::State::replace_operators() {
+  for (const auto& op : plan.operators) {
+    if (!op->has_keyed_state()) continue;
+    state::StateWriter writer;
+    op->write_state(&writer);
+    const state::Snapshot whole = writer.finish();
+    std::vector<state::Snapshot> parts;
+    for (int part = 0; part < options.restored_parts; ++part) {
+      parts.push_back(state::select(
+          whole, state::key_group_range(part, options.restored_parts, writer.max_parallelism())));
+    }
+    op->read_state(state::StateReader(std::move(parts)), {});
+  }
+}
+
 bool Executor::State::complete_unions() {
   for (size_t i = 0; i < plan.groups.size(); ++i) {
     if (due[i] == 0) continue;
@@ -369,6 +385,7 @@ RunStatus Executor::State::run(int64_t budget_us) {
     }
     if (has_pending()) return RunStatus::kPending;
     end_rounds();
+    if (options.restored_parts > 0) replace_operators();
     if (is_finished()) {
       final_status = RunStatus::kFinished;
       return *final_status;

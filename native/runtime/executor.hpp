@@ -39,6 +39,9 @@ struct ExecutorOptions {
   // Of sources that meet and are in no log, each gives so many rows before another has its turn. It
   // is part of the order of rows: a job that goes on must keep it.
   int64_t turn_rows = 65536;
+  // For tests. More than 0: after each round, operators with state by key are replaced out of their
+  // own snapshots, which are split by key group into so many parts before.
+  int restored_parts = 0;
   // Of processing time; null: the wall clock.
   std::shared_ptr<const ManualClock> clock = nullptr;
 };

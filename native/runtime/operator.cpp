@@ -1,5 +1,7 @@
 #include "runtime/operator.hpp"
 
+#include "base/error.hpp"
+
 #include "base/clock.hpp"
 #include "runtime/timeline.hpp"
 #include "runtime/watermark_path.hpp"
@@ -91,6 +93,25 @@ void Operator::flush(Lane& lane) {
     for (Operator* consumer : consumers) consumer->flush(lane);
   }
   lane.leave(caller);
+}
+
+void Operator::write_state(state::StateWriter*) { refuse_state(); }
+
+void Operator::read_state(const state::StateReader&, state::KeyGroupRange) { refuse_state(); }
+
+void Operator::refuse_state() const {
+  throw Error(ErrorCode::kNotSupported,
+              "the state of operator '" + name_ + "' (" + kind_ +
+                  ") cannot be written to a snapshot or restored yet. Run the job without one.",
+              {{"operator", name_}});
+}
+
+void Operator::write_no_state(state::StateWriter* writer) const {
+  writer->set_operator(kind_, "no state");
+}
+
+void Operator::read_no_state(const state::StateReader& reader) const {
+  reader.check_operator(kind_, "no state");
 }
 
 MetricsSnapshot Operator::snapshot() const {

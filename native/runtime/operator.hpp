@@ -16,6 +16,7 @@
 #include "base/stop_signal.hpp"
 #include "columns/record_batch.hpp"
 #include "runtime/metrics.hpp"
+#include "state/snapshot.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::runtime {
@@ -119,13 +120,24 @@ class Operator {
     scope_path_ = timeline;
     scope_ = scope;
   }
-  // What the plan knows of it, for the snapshot; before the job starts.
+  // What outlives a round, into a snapshot and out of one; between two rounds, once everything has
+  // been delivered. See state/snapshot.hpp. Throws kNotSupported, naming the operator, where it
+  // cannot be done yet.
+  virtual void write_state(state::StateWriter* writer);
+  virtual void read_state(const state::StateReader& reader, state::KeyGroupRange range);
+  // Whether that is state by key, which it can write and read.
+  virtual bool has_keyed_state() const { return false; }
+  // What the plan knows of it, for the metrics; before the job starts.
   void set_place(int threads, std::optional<DataType> watermark_type) {
     threads_ = threads;
     watermark_type_ = std::move(watermark_type);
   }
 
  protected:
+  [[noreturn]] void refuse_state() const;
+  // Of an operator that keeps nothing.
+  void write_no_state(state::StateWriter* writer) const;
+  void read_no_state(const state::StateReader& reader) const;
   virtual void process(Rows&& rows, Lane& lane) = 0;
   // Before the watermark is passed on; the default does nothing.
   virtual void on_watermark(int64_t watermark, Lane& lane);

@@ -22,6 +22,17 @@ void OrderedWindowOperator::deliver(Rows&& rows, Lane& lane) {
   }
 }
 
+void OrderedWindowOperator::write_state(state::StateWriter* writer) {
+  snapshot(writer);
+  writer->set_fact(kRowsEmitted, arrivals_);
+}
+
+void OrderedWindowOperator::read_state(const state::StateReader& reader,
+                                       state::KeyGroupRange range) {
+  restore(reader, range);
+  arrivals_ = reader.highest_fact(kRowsEmitted);
+}
+
 void OrderedWindowOperator::add(const Rows& rows, Lane& lane) {
   late_.clear();
   const int64_t behind = add(input_.shifted(rows.batch), rows.watermarks, &late_, lane);

@@ -19,6 +19,9 @@ class OrderedWindowOperator : public OrderedOperator {
 
   void deliver(Rows&& rows, Lane& lane) final;
   bool reads_watermarks() const final { return true; }
+  void write_state(state::StateWriter* writer) final;
+  void read_state(const state::StateReader& reader, state::KeyGroupRange range) final;
+  bool has_keyed_state() const final { return true; }
 
  protected:
   // Adds rows to the aggregation. Those that entered no window are appended to `late` (indexes,
@@ -26,6 +29,9 @@ class OrderedWindowOperator : public OrderedOperator {
   virtual int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
                       std::vector<int32_t>* late, Lane& lane) = 0;
   virtual int64_t state_bytes() const = 0;
+  // Of the aggregation.
+  virtual void snapshot(state::StateWriter* writer) = 0;
+  virtual void restore(const state::StateReader& reader, state::KeyGroupRange range) = 0;
   // Whether the watermark fires results, and not their last records alone.
   virtual bool is_fired_by_watermark() const { return true; }
 

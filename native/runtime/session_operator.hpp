@@ -22,6 +22,10 @@ class SessionOperator final : public OrderedWindowOperator {
   int64_t add(const RecordBatch& rows, const windows::RowWatermarks& watermarks,
               std::vector<int32_t>* late, Lane& lane) override;
   int64_t state_bytes() const override { return aggregation_.state_bytes(); }
+  void snapshot(state::StateWriter* writer) override { aggregation_.snapshot(writer); }
+  void restore(const state::StateReader& reader, state::KeyGroupRange range) override {
+    aggregation_.restore(reader, range);
+  }
   void on_watermark(int64_t watermark, Lane& lane) override;
 
  private:

@@ -17,6 +17,11 @@ class FilterOperator final : public Operator {
   FilterOperator(std::string name, expressions::BoundExpressionPtr condition, std::vector<int> keep,
                  SchemaPtr output);
 
+  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    read_no_state(reader);
+  }
+
  protected:
   void process(Rows&& rows, Lane& lane) override;
 
@@ -31,6 +36,11 @@ class ProjectOperator final : public Operator {
  public:
   ProjectOperator(std::string name, std::vector<expressions::BoundExpressionPtr> expressions,
                   SchemaPtr output);
+
+  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    read_no_state(reader);
+  }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;

@@ -30,6 +30,10 @@ class TriggeredOperator final : public OrderedWindowOperator {
     return aggregation_.add(rows, watermarks, late, emit_to(lane));
   }
   int64_t state_bytes() const override { return aggregation_.state_bytes(); }
+  void snapshot(state::StateWriter* writer) override { aggregation_.snapshot(writer); }
+  void restore(const state::StateReader& reader, state::KeyGroupRange range) override {
+    aggregation_.restore(reader, range);
+  }
   void on_watermark(int64_t watermark, Lane& lane) override {
     aggregation_.advance(watermark, emit_to(lane));
   }

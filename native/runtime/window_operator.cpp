@@ -19,6 +19,16 @@ bool WindowOperator::may_be_late(int64_t min_event_time, int64_t watermark) cons
   return aggregation_.may_be_late(min_event_time + input_.event_time_offset(), watermark);
 }
 
+void WindowOperator::write_state(state::StateWriter* writer) {
+  aggregation_.snapshot(writer);
+  writer->set_fact(kRowsEmitted, arrivals_);
+}
+
+void WindowOperator::read_state(const state::StateReader& reader, state::KeyGroupRange range) {
+  aggregation_.restore(reader, range);
+  arrivals_ = reader.highest_fact(kRowsEmitted);
+}
+
 void WindowOperator::process(Rows&& rows, Lane& lane) {
   lane.indices.clear();
   const RecordBatch batch = input_.shifted(rows.batch);

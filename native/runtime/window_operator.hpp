@@ -22,6 +22,9 @@ class WindowOperator final : public Operator {
 
   bool reads_watermarks() const override { return true; }
   std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
+  void write_state(state::StateWriter* writer) override;
+  void read_state(const state::StateReader& reader, state::KeyGroupRange range) override;
+  bool has_keyed_state() const override { return true; }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;

@@ -1211,6 +1211,8 @@ class _AggregateCalls(Protocol):
     ) -> list[Any]: ...
     def merge(self, states: list[Any], shared: list[bool], others: list[Any]) -> list[Any]: ...
     def results(self, states: list[Any], count: int) -> Array: ...
+    def dump(self, states: list[Any]) -> list[bytes | None]: ...
+    def load(self, dumped: list[bytes | None]) -> list[Any]: ...
 
 @final
 class UserAggregate:
@@ -1219,7 +1221,8 @@ class UserAggregate:
     `columns` of an accumulator: name, type (bool, integers, floats, timestamps, durations) and the
     bytes of the initial value; none: an accumulator is any object. States are an array for each
     column, or an object for each accumulator, None for one without rows; `shared` says which
-    objects are in use elsewhere. The calls return states of the same form. They come from the
+    objects are in use elsewhere. The calls return states of the same form; dump() and load() make
+    bytes of objects, for snapshots, and objects of bytes. They come from the
     thread that is in ``Executor.run``. What they raise ends the job with an OperatorError, or a
     SchemaError if it is one; its attribute `at`, if it has one that is not None, is the index of
     the accumulator whose key and window the message then names.
@@ -1567,8 +1570,12 @@ class Executor:
         chunk_rows: int = ...,
         turn_rows: int = ...,
         clock: ManualClock | None = None,
+        restored_parts: int = 0,
     ) -> None:
         """Processing time is that of `clock`, or of the wall clock.
+
+        For tests: with `restored_parts`, operators with state by key are replaced after each round
+        out of their own snapshots, which are split by key group into so many parts before.
 
         Raises ConfigError when a setting is wrong or an operator's output goes nowhere.
         """

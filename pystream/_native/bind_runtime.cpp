@@ -407,13 +407,14 @@ void bind_graph(py::module_& module) {
 
 std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t round_rows,
                                         int64_t chunk_rows, int64_t turn_rows,
-                                        std::shared_ptr<ManualClock> clock) {
+                                        std::shared_ptr<ManualClock> clock, int restored_parts) {
   runtime::ExecutorOptions options;
   options.threads = threads;
   options.round_rows = round_rows;
   options.chunk_rows = chunk_rows;
   options.turn_rows = turn_rows;
   options.clock = std::move(clock);
+  options.restored_parts = restored_parts;
   const py::gil_scoped_release release;  // opens readers
   return std::make_unique<Executor>(graph, options);
 }
@@ -424,7 +425,8 @@ void bind_executor(py::module_& module) {
   py::class_<Executor>(module, "Executor", py::release_gil_before_calling_cpp_dtor())
       .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
            py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows,
-           py::arg("turn_rows") = defaults.turn_rows, py::arg("clock") = py::none())
+           py::arg("turn_rows") = defaults.turn_rows, py::arg("clock") = py::none(),
+           py::arg("restored_parts") = defaults.restored_parts)
       .def(
           "run",
           [](Executor& self, int64_t budget_us) {

@@ -3,11 +3,13 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "bindings.hpp"
+#include "columns/builder.hpp"
 #include "held_object.hpp"
 #include "numpy_export.hpp"
 #include "windows/user_aggregate.hpp"
@@ -70,6 +72,38 @@ class PythonAggregate final : public windows::UserAggregate {
     return results;
   }
 
+  Array write_objects(const UserStates& states) const override {
+    VarBinaryBuilder column(DataType::of(TypeId::kBinary));
+    guarded([&] {
+      for (const py::handle dumped : py::list(call("dump")(to_python(states)))) {
+        if (dumped.is_none()) {
+          column.append_null();
+        } else {
+          column.append(std::string_view(dumped.cast<py::bytes>()));
+        }
+      }
+    });
+    return column.finish();
+  }
+
+  UserStates read_objects(const Array& column) const override {
+    UserStates states;
+    states.count = column.length;
+    guarded([&] {
+      py::list dumped;
+      for (int64_t i = 0; i < column.length; ++i) {
+        const auto text = column.is_valid(i) ? column.view(i) : std::string_view();
+        dumped.append(column.is_valid(i) ? py::object(py::bytes(text.data(), text.size()))
+                                         : py::object(py::none()));
+      }
+      for (const py::handle object : py::list(call("load")(dumped))) {
+        const auto own = py::reinterpret_borrow<py::object>(object);
+        states.objects.push_back(own.is_none() ? nullptr : hold(own));
+      }
+    });
+    return states;
+  }
+
  private:
   py::object call(const char* name) const { return object_of(calls_).attr(name); }
 
@@ -82,11 +116,12 @@ class PythonAggregate final : public windows::UserAggregate {
       work();
     } catch (py::error_already_set& error) {
       const py::object raised = error.value();
-      const bool is_schema =
-          error.matches(py::module_::import("pystream.errors").attr("SchemaError"));
+      const py::module_ errors = py::module_::import("pystream.errors");
+      ErrorCode code = ErrorCode::kOperator;
+      if (error.matches(errors.attr("SchemaError"))) code = ErrorCode::kSchema;
+      if (error.matches(errors.attr("NotSupportedError"))) code = ErrorCode::kNotSupported;
       const py::object at = py::getattr(raised, "at", py::none());
-      throw windows::UserAggregateError(is_schema ? ErrorCode::kSchema : ErrorCode::kOperator,
-                                        py::str(raised).cast<std::string>(),
+      throw windows::UserAggregateError(code, py::str(raised).cast<std::string>(),
                                         at.is_none() ? -1 : at.cast<int64_t>());
     }
   }

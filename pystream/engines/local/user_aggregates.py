@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -73,6 +74,24 @@ class AggregateCalls(UserCalls, ABC):
     @abstractmethod
     def results(self, states: list[Any], count: int) -> Array:
         """Return a column of `count` results."""
+
+    def dump(self, states: list[Any]) -> list[bytes | None]:
+        """Return accumulators that are objects as they stand in a snapshot."""
+        try:
+            return [None if state is None else pickle.dumps(state) for state in states]
+        except Exception as error:
+            self.error = error
+            raise NotSupportedError(
+                f"{self._name}: an accumulator cannot be pickled, as state in a snapshot must be: "
+                f"{type(error).__name__}: {error}. Keep in it what pickle takes."
+            ) from error
+
+    def load(self, dumped: list[bytes | None]) -> list[Any]:
+        """Return the accumulators that :meth:`dump` was given."""
+        try:
+            return [None if data is None else pickle.loads(data) for data in dumped]
+        except Exception as error:
+            raise self._failed("unpickling an accumulator", error) from error
 
     def _failed(self, what: str, error: BaseException, at: int | None = None) -> BaseException:
         """Keep what was raised; return what to raise instead."""
