@@ -23,6 +23,10 @@ struct Moments {
 
   void add(const Moments& other) {
     if (other.count == 0) return;
+    if (count == 0) {  // the distance would be squared, which may be more than a double holds
+      *this = other;
+      return;
+    }
     const double both = count + other.count;
     const double distance = other.mean - mean;
     mean += distance * (other.count / both);

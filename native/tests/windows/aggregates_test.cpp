@@ -309,5 +309,19 @@ TEST(Aggregates, HaveTheTypesThatAreDocumented) {
             "g: float32, h: string");
 }
 
+// What is merged into an accumulator without values is copied: nothing of it is squared.
+TEST(Variances, OfValuesWhoseSquaresOverflowSurviveAMerge) {
+  WindowAggregationSpec spec;
+  spec.window = {20, 10};
+  spec.event_time_column = 0;
+  spec.aggregates = {{AggregateKind::kVarPop, 1, "variance"}};
+  const RecordBatch rows =
+      make_batch({{"ts", make_column<int64_t>(DataType::of(TypeId::kInt64), {1})},
+                  {"x", make_column<double>(DataType::of(TypeId::kFloat64), {1e200})}});
+  Harness harness(spec, rows.schema);
+  harness.add(rows);
+  EXPECT_EQ(harness.advance(kMaxWatermark), (Rows{{"-10", "10", "0"}, {"0", "20", "0"}}));
+}
+
 }  // namespace
 }  // namespace pystream::windows
