@@ -143,7 +143,7 @@ Array array_of_words(const DataType& type, const WordTable& table, std::span<con
   const uint64_t* keys = table.keys();
   if (type.is_bool()) {
     MutableBuffer bits(bitmap_bytes(array.length));
-    std::memset(bits.data(), 0, static_cast<size_t>(bits.size()));
+    if (!ids.empty()) std::memset(bits.data(), 0, static_cast<size_t>(bits.size()));
     for (size_t i = 0; i < ids.size(); ++i) {
       if (keys[ids[i]] != 0) set_bit(bits.data(), static_cast<int64_t>(i));
     }
