@@ -62,8 +62,8 @@ MUTATIONS = (
         (
             Edit(
                 COLLECTED,
-                "if (!std::is_sorted(sorted.begin(), sorted.end())) "
-                "std::sort(sorted.begin(), sorted.end());",
+                "if (!std::is_sorted(sorted->begin(), sorted->end())) "
+                "std::sort(sorted->begin(), sorted->end());",
                 "",
             ),
         ),

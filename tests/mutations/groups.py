@@ -41,6 +41,8 @@ GROUPS = {
             "tests/native_api/test_unions.py",
             "tests/pipeline/test_aggregates.py",
             "tests/conformance/test_engine.py",
+            "tests/conformance/test_restored.py",
+            "tests/pipeline/test_restored_aggregates.py",
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",

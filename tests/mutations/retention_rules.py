@@ -35,6 +35,16 @@ MUTATIONS = (
         (Edit(RETENTION, "  state.control.write_log_start(file, offset);\n", ""),),
     ),
     Mutation(
+        "what a dead process deleted is gone after the next boot only",
+        (
+            Edit(
+                RETENTION,
+                "  if (is_deletion_unfinished()) control.set_log_start",
+                "  if (false) control.set_log_start",
+            ),
+        ),
+    ),
+    Mutation(
         "the log start offset is not synced",
         (
             Edit(

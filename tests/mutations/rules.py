@@ -19,6 +19,8 @@ ROWS = "native/windows/row_accumulator.cpp"
 RESULTS = "native/windows/window_results.cpp"
 MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
+KEY_GROUPS = "native/state/key_groups.cpp"
+SNAPSHOT = "native/windows/window_aggregation_snapshot.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EVENT_TIMES = "native/runtime/event_times.cpp"
 IDLENESS = "native/runtime/idleness.cpp"
@@ -87,6 +89,58 @@ MUTATIONS = (
     Mutation(
         "partitions that become idle at once do so one by one",
         (Edit(IDLENESS, "    --active_;\n", "    --active_;\n    break;\n"),),
+    ),
+    Mutation(
+        "partition that never had a record is idle with the others of its moment",
+        (
+            Edit(
+                IDLENESS,
+                "if (!leave(moment, false)) leave(moment, true);",
+                "leave(moment, false);\n  leave(moment, true);",
+            ),
+        ),
+    ),
+    Mutation(
+        "every time in nanoseconds moves the watermark",
+        (
+            Edit(
+                EVENT_TIMES,
+                "kEndOfNanosSeconds = 9'214'646'400",
+                "kEndOfNanosSeconds = 9'223'372'036",
+            ),
+        ),
+    ),
+    Mutation(
+        "record between two windows is late whatever the watermark",
+        (Edit(ROUTE, "lateness_) ? kLate : kNowhere;", "lateness_) ? kLate : kLate;"),),
+    ),
+    Mutation(
+        "record between two windows is never late",
+        (Edit(ROUTE, "lateness_) ? kLate : kNowhere;", "lateness_) ? kNowhere : kNowhere;"),),
+    ),
+    Mutation(
+        "record between two windows has no allowed lateness",
+        (
+            Edit(
+                SLICING,
+                "return Wide{time} + lateness <= watermark;",
+                "return Wide{time} + 0 * lateness <= watermark;",
+            ),
+        ),
+    ),
+    Mutation(
+        "state is spread over key groups with one too many for each instance",
+        (
+            Edit(
+                KEY_GROUPS,
+                "((instance + 1) * max_parallelism - 1) / parallelism}",
+                "((instance + 1) * max_parallelism) / parallelism}",
+            ),
+        ),
+    ),
+    Mutation(
+        "state leaves out the first window that has not fired",
+        (Edit(SNAPSHOT, 'first_unfired = reader.highest_fact("first_unfired");', ""),),
     ),
     Mutation(
         "partition that returns moves the watermark back",
