@@ -57,8 +57,8 @@ void export_stream(SchemaPtr schema, std::function<bool(RecordBatch*)> next, Arr
 // of TypeId plus large_string, large_binary, string_view, binary_view, and dictionaries with any
 // integer index: of strings they become dictionary<string>, of other values an encoded array of the
 // value type. Lists, large_lists and fixed_size_lists of these become lists. date64 becomes date32,
-// where it is whole days. struct, lists of lists and the rest throw kNotSupported naming the column. Zero-copy where layouts agree.
-// `schema` is not consumed.
+// where it is whole days. struct, lists of lists and the rest throw kNotSupported naming the
+// column. Zero-copy where layouts agree. `schema` is not consumed.
 //
 // Arrow's null type has no counterpart here. With `target`, such a column takes the type of the
 // target's column of the same name; without, it throws kNotSupported.

@@ -12,7 +12,7 @@ using windows::kMinWatermark;
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kSecondsPerDay = 86'400;
 constexpr int64_t kEndOfCalendarSeconds = 253'402'300'800;  // 10000-01-01T00:00:00Z
-constexpr int64_t kEndOfNanosSeconds = 9'214'646'400;         // 2262-01-01T00:00:00Z
+constexpr int64_t kEndOfNanosSeconds = 9'214'646'400;       // 2262-01-01T00:00:00Z
 
 // An int64 event time counts milliseconds.
 int64_t per_second(const DataType& type) {
