@@ -1,29 +1,14 @@
 #include "windows/session_aggregation.hpp"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
-#include "base/error.hpp"
-#include "state/key_dictionary.hpp"
-#include "windows/accumulator_layout.hpp"
-#include "windows/accumulator_table.hpp"
-#include "windows/event_times.hpp"
-#include "windows/keyed_state.hpp"
-#include "windows/row_accumulator.hpp"
-#include "windows/session_gaps.hpp"
-#include "windows/session_table.hpp"
-#include "windows/session_timers.hpp"
-#include "windows/state_layout.hpp"
-#include "windows/window_results.hpp"
+#include "windows/session_aggregation_state.hpp"
 
 namespace pystream::windows {
 
 namespace {
 
-constexpr const char* kKind = "session window";
-// Fewer keys or sessions than this are not worth closing up.
-constexpr int64_t kCompactMin = 65536;
 constexpr int64_t kPrefetchDistance = 16;
 // No session: the row is late.
 constexpr uint32_t kLate = kNoSession;
@@ -37,126 +22,19 @@ SessionAggregationSpec checked(SessionAggregationSpec spec, const Schema& input)
 
 }  // namespace
 
-// Per row, in order: find the key's sessions that the row touches, extend or merge them or open
-// one. Rows are accumulated later, in runs as long as nothing needs what they add up to: a run ends
-// before sessions are merged or fired. What the watermark did meanwhile is told by comparing: a
-// session with end - 1 <= the row's watermark has fired, although advance() emits it later.
-struct SessionAggregation::State {
-  State(const SessionAggregationSpec& given, const SchemaPtr& input)
-      : spec(checked(given, *input)),
-        input(input),
-        lateness(spec.session.allowed_lateness),
-        time_field(event_time_field(spec.event_time_column, *input)),
-        // Several sessions may be open at once, also without keys.
-        layout(make_layout(spec.aggregates, *input, true)),
-        results(&layout, *input, spec.key_columns, time_field.type),
-        keys(key_types(spec.key_columns, *input)),
-        table(&layout),
-        times(time_field.name),
-        gaps(spec.session, *input, time_field),
-        accumulator(&layout) {}
-
-  // Where a row is: all that its place depends on.
-  struct Row {
-    int64_t at;  // in the batch
-    uint32_t key;
-    int64_t time;
-    int64_t end;
-    int64_t watermark;
-  };
-
-  uint32_t place(const Row& row, const Emit& emit);
-  // Finds the sessions that the row touches, oldest last, and the session behind which a new one
-  // belongs. False when one of them has yet to be fired.
-  bool find_touched(const Row& row);
-  uint32_t merge_touched(const Row& row);
-  void fire_now(const Row& row, uint32_t session, const Emit& emit);
-  void flush(int64_t end);
-  void fire(int64_t watermark, const Emit& emit);
-  void retire(uint32_t session);
-  void emit_due(const Emit& emit);
-
-  bool has_ended(const Session& session, int64_t watermark) const {
-    return session.end - 1 <= watermark;
-  }
-  // Past its end and the allowed lateness.
-  bool is_gone(int64_t end, int64_t watermark) const {
-    // end - 1 + lateness, where it would pass the largest time, is never reached by a watermark
-    // but the last.
-    int64_t cleanup = 0;
-    if (__builtin_add_overflow(end - 1, lateness, &cleanup)) cleanup = INT64_MAX;
-    return cleanup <= watermark;
-  }
-  int64_t due_time(const Session& session) const {
-    int64_t due = session.end - 1;
-    if (session.is_fired && __builtin_add_overflow(due, lateness, &due)) due = INT64_MAX;
-    return due;
-  }
-  void arm(uint32_t session) {
-    const int64_t due = due_time(sessions[session]);
-    if (due >= sessions[session].armed) return;  // its timer looks again
-    sessions[session].armed = due;
-    timers.arm(due, session);
-  }
-
-  std::string describe() const;
-  KeyedStateTable state_table(const StateKey& key) const;
-  void restore(const state::StateReader& reader, state::KeyGroupRange range);
-  void restore_rows(const KeyedStateTable::Batch& batch);
-
-  void compact();
-  bool is_worth_compacting(int64_t size, int64_t alive, int64_t* look_at) const;
-
-  // Configuration.
-  const SessionAggregationSpec spec;
-  const SchemaPtr input;
-  const int64_t lateness;
-  const Field time_field;
-  const AccumulatorLayout layout;
-  WindowResults results;
-
-  // State that is checkpointed.
-  int64_t watermark = kMinWatermark;
-  int64_t arrivals = 0;  // records so far
-  state::KeyDictionary keys;
-  SessionTable sessions;
-  AccumulatorTable table;  // by session
-
-  // State that is rebuilt.
-  SessionTimers timers;
-  int64_t look_at_keys = kCompactMin;
-  int64_t look_at_sessions = kCompactMin;
-
-  // Of the batch at work.
-  EventTimes times;
-  SessionGaps gaps;
-  RowAccumulator accumulator;
-  const RecordBatch* batch = nullptr;
-  const int64_t* row_times = nullptr;
-  int64_t first_arrival = 0;
-  std::vector<uint32_t> ids;
-  std::vector<uint32_t> row_sessions;
-  int64_t run_begin = 0;  // rows from here on are not yet accumulated
-  bool run_has_late = false;
-  int64_t fired_at_once = 0;  // records that fired their session
-  std::vector<int32_t> run_rows;
-
-  // Scratch.
-  std::vector<uint32_t> touched;
-  uint32_t newer = kNoSession;
-  struct Due {
-    int64_t end;
-    int64_t arrival;
-    uint32_t session;
-    bool operator<(const Due& other) const {
-      return end != other.end ? end < other.end : arrival < other.arrival;
-    }
-  };
-  std::vector<Due> due;
-  std::vector<uint32_t> again;
-  std::vector<uint32_t> due_keys, due_slots;
-  std::vector<int64_t> due_starts, due_ends;
-};
+SessionAggregation::State::State(const SessionAggregationSpec& given, const SchemaPtr& input)
+    : spec(checked(given, *input)),
+      input(input),
+      lateness(spec.session.allowed_lateness),
+      time_field(event_time_field(spec.event_time_column, *input)),
+      // Several sessions may be open at once, also without keys.
+      layout(make_layout(spec.aggregates, *input, true)),
+      results(&layout, *input, spec.key_columns, time_field.type),
+      keys(key_types(spec.key_columns, *input)),
+      table(&layout),
+      times(time_field.name),
+      gaps(spec.session, *input, time_field),
+      accumulator(&layout) {}
 
 bool SessionAggregation::State::find_touched(const Row& row) {
   touched.clear();
@@ -320,7 +198,7 @@ void SessionAggregation::State::emit_due(const Emit& emit) {
 bool SessionAggregation::State::is_worth_compacting(int64_t size, int64_t alive,
                                                     int64_t* look_at) const {
   const bool result = alive * 2 < size;
-  *look_at = std::max({kCompactMin, 2 * alive, result ? 0 : size + size / 2});
+  *look_at = std::max({kCompactMinSessions, 2 * alive, result ? 0 : size + size / 2});
   return result;
 }
 
@@ -341,55 +219,6 @@ void SessionAggregation::State::compact() {
     const std::vector<uint32_t> new_ids = keys.compact(live);
     sessions.remap_keys(new_ids, keys.size());
   }
-}
-
-std::string SessionAggregation::State::describe() const {
-  std::string text = windows::describe(spec.session, *input);
-  if (lateness > 0) text += ", allowed lateness " + std::to_string(lateness);
-  return text + describe_columns(*input, spec.event_time_column, spec.key_columns, spec.aggregates);
-}
-
-KeyedStateTable SessionAggregation::State::state_table(const StateKey& key) const {
-  return {"sessions",
-          key,
-          {{"window_start", time_field.type, false},
-           {"window_end", time_field.type, false},
-           {"arrival", DataType::of(TypeId::kInt64), false},
-           {"is_fired", DataType::of(TypeId::kBool), false},
-           {"is_closed", DataType::of(TypeId::kBool), false}},
-          &layout};
-}
-
-// Into a state that is new.
-void SessionAggregation::State::restore(const state::StateReader& reader,
-                                        state::KeyGroupRange range) {
-  reader.check_operator(kKind, describe());
-  watermark = reader.fact("watermark");
-  arrivals = reader.highest_fact("arrivals");
-  timers.pass(watermark, [](int64_t, uint32_t) {});
-  const StateKey key = StateKey::of(spec.key_columns, *input);
-  read_keys(reader, key, range, &keys);
-  for (size_t part = 0; part < reader.parts(); ++part) {
-    state_table(key).read(reader, part, range,
-                          [&](const KeyedStateTable::Batch& rows) { restore_rows(rows); });
-  }
-}
-
-void SessionAggregation::State::restore_rows(const KeyedStateTable::Batch& rows) {
-  const std::vector<uint32_t> of_rows = rows.ids(&keys);
-  sessions.reserve_keys(keys.size());
-  std::vector<uint32_t> numbers;
-  for (size_t i = 0; i < of_rows.size(); ++i) {
-    const int64_t start = rows.space[0][i];
-    const ChainIndex::Place place = sessions.seek(of_rows[i], start);
-    const uint32_t session =
-        sessions.open(of_rows[i], place.newer, start, rows.space[1][i], rows.space[2][i]);
-    sessions[session].is_fired = rows.space[3][i] != 0;
-    if (rows.space[4][i] != 0) sessions.unchain(session);
-    arm(session);
-    numbers.push_back(session);
-  }
-  merge_batch(rows, 0, rows.rows, numbers.data(), sessions.size(), &table);
 }
 
 SessionAggregation::SessionAggregation(const SessionAggregationSpec& spec, SchemaPtr input)
@@ -469,35 +298,6 @@ void SessionAggregation::advance(int64_t watermark, const Emit& emit) {
 }
 
 std::optional<int64_t> SessionAggregation::next_timer() const { return state_->timers.next(); }
-
-void SessionAggregation::snapshot(state::StateWriter* writer) const {
-  const State& state = *state_;
-  const StateKey key = StateKey::of(state.spec.key_columns, *state.input);
-  writer->set_operator(kKind, state.describe());
-  writer->set_fact("watermark", state.watermark);
-  writer->set_fact("arrivals", state.arrivals);
-  std::vector<uint8_t> live(state.keys.size());
-  state.sessions.mark_keys(live);
-  write_keys(writer, key, state.keys, live);
-  KeyedStateTable::Rows rows;
-  for (uint32_t number = 0; number < state.sessions.size(); ++number) {
-    const Session& session = state.sessions[number];
-    if (session.key == state::kNoId) continue;
-    rows.add(session.key,
-             {session.start, session.end, session.arrival, session.is_fired ? 1 : 0,
-              session.is_chained ? 0 : 1},
-             number);
-  }
-  const KeyedStateTable table = state.state_table(key);
-  table.begin(writer);
-  table.write(writer, state.keys, rows, &state.table);
-}
-
-void SessionAggregation::restore(const state::StateReader& reader, state::KeyGroupRange range) {
-  auto fresh = std::make_unique<State>(state_->spec, state_->input);
-  fresh->restore(reader, range);
-  state_ = std::move(fresh);
-}
 
 int64_t SessionAggregation::state_bytes() const {
   return state_->keys.bytes() + state_->sessions.bytes() + state_->timers.bytes() +

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.mutation import Edit, Mutation
 
 SESSIONS = "native/windows/session_aggregation.cpp"
+STATE = "native/windows/session_aggregation_state.hpp"
 
 MUTATIONS = (
     Mutation(
@@ -54,11 +55,11 @@ MUTATIONS = (
         "a session takes records at the watermark that closes it",
         (
             Edit(
-                SESSIONS,
+                STATE,
                 "return session.end - 1 <= watermark;",
                 "return session.end - 1 < watermark;",
             ),
-            Edit(SESSIONS, "return cleanup <= watermark;", "return cleanup < watermark;"),
+            Edit(STATE, "return cleanup <= watermark;", "return cleanup < watermark;"),
         ),
     ),
     Mutation(
@@ -71,7 +72,7 @@ MUTATIONS = (
     ),
     Mutation(
         "sessions fire in the order of their first records",
-        (Edit(SESSIONS, "return end != other.end ? end < other.end :", "return"),),
+        (Edit(STATE, "return end != other.end ? end < other.end :", "return"),),
     ),
     Mutation(
         "every record has the gap of the first",
@@ -81,7 +82,7 @@ MUTATIONS = (
         "a session is forgotten when it fires, whatever the allowed lateness",
         (
             Edit(
-                SESSIONS,
+                STATE,
                 "__builtin_add_overflow(end - 1, lateness, &cleanup)",
                 "__builtin_add_overflow(end - 1, int64_t{0}, &cleanup)",
             ),
