@@ -7,4 +7,7 @@ pystream_test(windows_session_aggregation_test windows/session_aggregation_test.
 pystream_test(windows_count_aggregation_test windows/count_aggregation_test.cpp)
 pystream_test(windows_triggered_test windows/triggered_aggregation_test.cpp)
 pystream_test(windows_user_state_test windows/user_state_test.cpp)
-pystream_test(windows_snapshot_test windows/snapshot_test.cpp)
+pystream_test(windows_snapshot_test
+              windows/snapshot_test.cpp
+              windows/snapshot_tables_test.cpp
+              windows/snapshot_user_state_test.cpp)
