@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -164,32 +163,17 @@ bool takes_lists(Function function) {
          function == Function::kListLength || function == Function::kListGet;
 }
 
-// The type of a list, or none; lists are columns, and what splits and external functions return.
-std::optional<DataType> list_type_of(const Expression& expression, const Binding& binding) {
-  DataType type;
-  if (expression.kind == Expression::Kind::kColumn) {
-    const int index = binding.schema.index_of(expression.column);
-    if (index < 0) throw_unknown_column(expression.column, binding.schema);
-    type = binding.schema.fields[static_cast<size_t>(index)].type;
-  } else if (expression.kind == Expression::Kind::kExternal) {
-    type = expression.external->type();
-  } else if (expression.kind == Expression::Kind::kCall &&
-             expression.function == Function::kSplit) {
-    return DataType::list_of(DataType::of(TypeId::kString));
-  }
-  return type.is_list() ? std::optional(type) : std::nullopt;
-}
-
 void check_lists(const Expression& call, Binding& binding, const std::string& text) {
   if (takes_lists(call.function)) return;
   for (const ExpressionPtr& argument : call.arguments) {
-    const std::optional<DataType> type = list_type_of(*argument, binding);
-    if (!type) continue;
-    std::vector<ErrorFact> facts = {{"expression", text}, {"got", type->to_string()}};
+    if (argument->kind == Expression::Kind::kLiteral) continue;
+    const DataType& type = bind_node(*argument, binding)->type();
+    if (!type.is_list()) continue;
+    std::vector<ErrorFact> facts = {{"expression", text}, {"got", type.to_string()}};
     if (argument->kind == Expression::Kind::kColumn) facts.push_back({"column", argument->column});
     throw Error(ErrorCode::kSchema,
                 text + ": " + std::string(name_of(call.function)) + " does not take lists, but " +
-                    argument->to_string() + " is " + type->to_string() +
+                    argument->to_string() + " is " + type.to_string() +
                     ". Take its parts with list_get() and list_length().",
                 std::move(facts));
   }

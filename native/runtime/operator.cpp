@@ -1,8 +1,7 @@
 #include "runtime/operator.hpp"
 
-#include "base/error.hpp"
-
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "runtime/timeline.hpp"
 #include "runtime/watermark_path.hpp"
 
