@@ -13,6 +13,7 @@ ENCODING = "pystream/_native/_producer.pyx"
 SENDER = "pystream/log/sender.py"
 TOPICS = "pystream/log/producer_topics.py"
 CATALOG = "pystream/log/catalog/catalog.py"
+ROWS = "pystream/log/catalog/producers.py"
 
 MUTATIONS = (
     Mutation(
@@ -130,7 +131,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a name keeps its epoch",
-        (Edit(CATALOG, "SET epoch = epoch + 1,", "SET epoch = epoch,"),),
+        (Edit(ROWS, "SET epoch = epoch + ?,", "SET epoch = epoch + 0 * ?,"),),
     ),
     Mutation(
         "no position is written before the first append",

@@ -6,7 +6,6 @@ topic.
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import time
 import uuid
@@ -16,6 +15,7 @@ from pystream._native import Guard
 from pystream.errors import TopicExistsError, UnknownTopicError
 from pystream.log.catalog.database import CatalogDatabase, copy_database
 from pystream.log.catalog.groups import enter_group, find_group
+from pystream.log.catalog.producers import epoch_of, take_name
 from pystream.log.catalog.rows import Cells, DamagedRow
 from pystream.log.catalog.topics import (
     created_us,
@@ -38,7 +38,6 @@ ProducerPosition = tuple[int, int, int, int]
 """Next offset, incarnation of the partition, last sequence, complete sequence."""
 
 _NEXT_OFFSET = Cells("group_offsets", "next_offset")
-_PRODUCER = Cells("producers", "id", "epoch")
 _NAMED_PRODUCER = Cells("producers", "name", "id", "epoch")
 _POSITION = ("partition", "next_offset", "incarnation", "last_sequence", "complete_sequence")
 _POSITIONS = Cells("producer_positions", *_POSITION)
@@ -128,11 +127,7 @@ class Catalog:
             If there is none of that name.
         """
         with self._database.writing() as connection:
-            topic = find_topic(connection, name)
-            if topic is None:
-                raise UnknownTopicError(
-                    f"topic {name!r} does not exist, so it cannot be altered.", topic=name
-                )
+            topic = _require_topic(connection, name, "altered")
             wanted = change(topic)
             if wanted == topic:
                 return topic
@@ -181,11 +176,7 @@ class Catalog:
             If there is none of that name.
         """
         with self._database.writing() as connection:
-            topic = find_topic(connection, name)
-            if topic is None:
-                raise UnknownTopicError(
-                    f"topic {name!r} does not exist, so it cannot be deleted.", topic=name
-                )
+            topic = _require_topic(connection, name, "deleted")
             remove_topic(connection, topic)
             # From here on its directory is no topic that lost its row.
             mark_deleted(self._directory, topic.id)
@@ -275,26 +266,15 @@ class Catalog:
 
     def open_producer(self, name: str) -> tuple[int, int]:
         """Return the id of a producer's name, and its next epoch, which fences all before."""
-        now = time.time_ns() // 1000
         with self._database.writing() as connection:
-            of_name = "SELECT id, epoch FROM producers WHERE name = ?"
-            found = connection.execute(of_name, (name,)).fetchone()
-            if found is not None:  # a damaged epoch must not count on
-                _PRODUCER.checked(found, name=name)
-            connection.execute(
-                "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
-                "DO UPDATE SET epoch = epoch + 1, opened_us = excluded.opened_us",
-                (secrets.randbits(62), name, now),
-            )
-            row = connection.execute(of_name, (name,)).fetchone()
-            number, epoch = _PRODUCER.checked(row, name=name)
+            taken = take_name(connection, name)
         self._own_changes += 1
-        return int(number), int(epoch)
+        return taken
 
     def producer_epoch(self, producer_id: int) -> int:
         """Return the epoch of the newest producer of a name."""
         with self._database.reading() as connection:
-            return _epoch_of(connection, producer_id)
+            return _newest_epoch(connection, producer_id)
 
     def producer_positions(self, producer_id: int, topic_id: bytes) -> dict[int, ProducerPosition]:
         """Return what was saved for a producer, by partition; a floor where there is one.
@@ -324,7 +304,7 @@ class Catalog:
         Nothing is stored when that is another, or when the topic is gone.
         """
         with self._database.writing() as connection:
-            newest = _epoch_of(connection, producer_id)
+            newest = _newest_epoch(connection, producer_id)
             connection.executemany(
                 "INSERT OR REPLACE INTO producer_positions SELECT ?, id, ?, ?, ?, ?, ? "
                 "FROM topics WHERE id = ? AND ? = ?",
@@ -381,11 +361,17 @@ class Catalog:
         self._database.close()
 
 
-def _epoch_of(connection: sqlite3.Connection, producer_id: int) -> int:
-    """Return the epoch of the newest producer of a name."""
-    row = connection.execute(
-        "SELECT id, epoch FROM producers WHERE id = ?", (producer_id,)
-    ).fetchone()
-    if row is None:
+def _newest_epoch(connection: sqlite3.Connection, producer_id: int) -> int:
+    epoch = epoch_of(connection, producer_id)
+    if epoch is None:
         raise DamagedRow("producers", f"id={producer_id}", "it is missing, while a producer has it")
-    return int(_PRODUCER.checked(row)[1])
+    return epoch
+
+
+def _require_topic(connection: sqlite3.Connection, name: str, act: str) -> TopicDescription:
+    topic = find_topic(connection, name)
+    if topic is None:
+        raise UnknownTopicError(
+            f"topic {name!r} does not exist, so it cannot be {act}.", topic=name
+        )
+    return topic

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pystream import config
+from pystream.log.catalog.producers import ID_BITS, take_name
 from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, row_name
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "decide",
     "decide_row",
     "enter_transaction",
-    "epoch_of",
     "find_transaction",
     "open_count",
     "partitions_of",
@@ -40,8 +40,6 @@ __all__ = [
 OPEN = "open"
 COMMITTED = "committed"
 ABORTED = "aborted"
-_ID_BITS = 62
-_PRODUCER = Cells("producers", "id", "epoch")
 _PARTITION = Cells("transaction_partitions", "topic_id", "partition")
 
 
@@ -70,38 +68,19 @@ def take_transactional_id(connection: sqlite3.Connection, name: str) -> tuple[in
 
     An open transaction of theirs is aborted.
     """
-    now = time.time_ns() // 1000
-    of_name = "SELECT id, epoch FROM producers WHERE name = ?"
-    found = connection.execute(of_name, (name,)).fetchone()
-    if found is not None:  # a damaged epoch must not count on
-        _PRODUCER.checked(found, name=name)
     # Two on: the epoch behind that of an open transaction stands for its end alone.
-    connection.execute(
-        "INSERT INTO producers VALUES (?, ?, 0, ?) ON CONFLICT (name) "
-        "DO UPDATE SET epoch = epoch + 2, opened_us = excluded.opened_us",
-        (secrets.randbits(_ID_BITS), name, now),
-    )
-    row = connection.execute(of_name, (name,)).fetchone()
-    producer_id, epoch = _PRODUCER.checked(row, name=name)
+    producer_id, epoch = take_name(connection, name, steps=2)
     for row in transactions_of(connection, producer_id):
         decide(connection, row.id, ABORTED)
     if epoch > config.PRODUCER_EPOCH_MAX // 2:
-        fresh = secrets.randbits(_ID_BITS)
+        fresh = secrets.randbits(ID_BITS)
         for table in ("producer_positions", "producer_floors"):
             connection.execute(f"DELETE FROM {table} WHERE producer_id = ?", (producer_id,))
         connection.execute(
             "UPDATE producers SET id = ?, epoch = 0 WHERE id = ?", (fresh, producer_id)
         )
         producer_id, epoch = fresh, 0
-    return int(producer_id), int(epoch)
-
-
-def epoch_of(connection: sqlite3.Connection, producer_id: int) -> int | None:
-    """Return the epoch of a producer; None when its name has another id by now."""
-    row = connection.execute(
-        "SELECT id, epoch FROM producers WHERE id = ?", (producer_id,)
-    ).fetchone()
-    return None if row is None else int(_PRODUCER.checked(row)[1])
+    return producer_id, epoch
 
 
 def raise_epoch(connection: sqlite3.Connection, producer_id: int, epoch: int) -> None:

@@ -18,6 +18,7 @@ from pystream.errors import (
     UnknownGroupError,
 )
 from pystream.log.catalog.groups import write_offsets
+from pystream.log.catalog.producers import epoch_of
 from pystream.log.catalog.transactions import (
     ABORTED,
     COMMITTED,
@@ -26,7 +27,6 @@ from pystream.log.catalog.transactions import (
     decide,
     decide_row,
     enter_transaction,
-    epoch_of,
     find_transaction,
     open_count,
     raise_epoch,
