@@ -41,7 +41,24 @@ class ParquetFormat:
 
     def schema_of(self, file: str) -> pyarrow.Schema:
         """Return the given schema, or the one in the file's footer."""
-        written = _written(file)
+        with require("pyarrow.parquet", extra="arrow").ParquetFile(file) as opened:
+            return self._schema_in(opened)
+
+    def check(self, file: str, schema: pyarrow.Schema) -> None:
+        """Compare footers."""
+        _check_same(self.schema_of(file), schema)
+
+    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+        """Yield parts of row groups."""
+        arrow = require("pyarrow", extra="arrow")
+        with require("pyarrow.parquet", extra="arrow").ParquetFile(file) as opened:
+            _check_same(self._schema_in(opened), schema)
+            for batch in opened.iter_batches(BATCH_ROWS, columns=schema.names):
+                columns = [batch.column(field.name).cast(field.type) for field in schema]
+                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _schema_in(self, opened: pyarrow.parquet.ParquetFile) -> pyarrow.Schema:
+        written = _written(opened)
         if self.schema is not None:
             _check_types(written, self.schema)
             return self.schema
@@ -55,27 +72,16 @@ class ParquetFormat:
         arrow = require("pyarrow", extra="arrow")
         return arrow.schema([written.field(name) for name in self.columns])
 
-    def check(self, file: str, schema: pyarrow.Schema) -> None:
-        """Compare footers."""
-        found = self.schema_of(file)
-        require_columns(found.names, schema.names, also_exact=True)
-        for field in schema:
-            if found.field(field.name).type != field.type:
-                raise SchemaError(
-                    f"column {field.name!r} is {found.field(field.name).type}, but {field.type} in "
-                    "the files before it. Read them apart, write them with one schema, or pass "
-                    "schema=."
-                )
 
-    def read(self, file: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
-        """Yield parts of row groups."""
-        self.check(file, schema)
-        arrow = require("pyarrow", extra="arrow")
-        parquet = require("pyarrow.parquet", extra="arrow")
-        with parquet.ParquetFile(file) as opened:
-            for batch in opened.iter_batches(BATCH_ROWS, columns=schema.names):
-                columns = [batch.column(field.name).cast(field.type) for field in schema]
-                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
+def _check_same(found: pyarrow.Schema, schema: pyarrow.Schema) -> None:
+    require_columns(found.names, schema.names, also_exact=True)
+    for field in schema:
+        if found.field(field.name).type != field.type:
+            raise SchemaError(
+                f"column {field.name!r} is {found.field(field.name).type}, but {field.type} in "
+                "the files before it. Read them apart, write them with one schema, or pass "
+                "schema=."
+            )
 
 
 def _check_types(written: pyarrow.Schema, wanted: pyarrow.Schema) -> None:
@@ -93,16 +99,14 @@ def _check_types(written: pyarrow.Schema, wanted: pyarrow.Schema) -> None:
             ) from None
 
 
-def _written(file: str) -> pyarrow.Schema:
+def _written(opened: pyarrow.parquet.ParquetFile) -> pyarrow.Schema:
     """Return the columns of a file as they were written.
 
     Parquet has no seconds: Arrow writes them as milliseconds, and notes what they were.
     """
     arrow = require("pyarrow", extra="arrow")
-    parquet = require("pyarrow.parquet", extra="arrow")
-    with parquet.ParquetFile(file) as opened:
-        schema = opened.schema_arrow.remove_metadata()
-        noted = (opened.metadata.metadata or {}).get(_ARROW_SCHEMA)
+    schema = opened.schema_arrow.remove_metadata()
+    noted = (opened.metadata.metadata or {}).get(_ARROW_SCHEMA)
     if noted is None:
         return schema
     before = arrow.ipc.read_schema(arrow.py_buffer(base64.b64decode(noted)))
