@@ -26,7 +26,8 @@ from pathlib import Path
 
 from tests.torture import recorder
 from tests.torture.harness import Harness, Outcome, said_by, scratch_directory
-from tests.torture.promises import Promises, allow_small_segments, check
+from tests.torture.keeping import check
+from tests.torture.promises import Promises, allow_small_segments
 from tests.torture.sequences import warm_up
 from tests.torture.workload import Workload, into_file
 

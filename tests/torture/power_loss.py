@@ -28,7 +28,8 @@ from tests.oracle.segment import crc32c
 from tests.torture import recorder, trace
 from tests.torture.disk import Disk, Tree, write_tree
 from tests.torture.harness import Harness, Outcome, run_seeds, said_by, scratch_directory
-from tests.torture.promises import Promises, allow_small_segments, check
+from tests.torture.keeping import check
+from tests.torture.promises import Promises, allow_small_segments
 from tests.torture.trace import Call
 
 STEPS = 40

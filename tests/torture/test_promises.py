@@ -9,16 +9,8 @@ import pytest
 
 import pystream as ps
 from pystream.log.verify import verify_log
-from tests.torture.promises import (
-    SCHEMA,
-    Partition,
-    Promises,
-    check_partition,
-    check_verified,
-    read,
-    text_of,
-    verified,
-)
+from tests.torture.keeping import check_verified, read, verified
+from tests.torture.promises import SCHEMA, Partition, Promises, check_partition, text_of
 
 
 def test_verify_that_does_not_agree_with_the_reader_is_noticed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pystream as ps
 from pystream.errors import StorageError
 from tests.torture import latest
+from tests.torture.keeping import read, topics_of
 from tests.torture.latest import LATEST
 from tests.torture.ledger import transact
 from tests.torture.promises import (
@@ -28,10 +29,8 @@ from tests.torture.promises import (
     LOADER,
     SCHEMA,
     allow_small_segments,
-    read,
     supported_levels,
     text_of,
-    topics_of,
 )
 
 SMALL_SEGMENT_BYTES = 16 * 1024
