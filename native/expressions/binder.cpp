@@ -167,7 +167,8 @@ void check_lists(const Expression& call, Binding& binding, const std::string& te
   if (takes_lists(call.function)) return;
   for (const ExpressionPtr& argument : call.arguments) {
     if (argument->kind == Expression::Kind::kLiteral) continue;
-    const DataType& type = bind_node(*argument, binding)->type();
+    const NodePtr bound = bind_node(*argument, binding);
+    const DataType& type = bound->type();
     if (!type.is_list()) continue;
     std::vector<ErrorFact> facts = {{"expression", text}, {"got", type.to_string()}};
     if (argument->kind == Expression::Kind::kColumn) facts.push_back({"column", argument->column});
