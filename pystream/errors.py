@@ -107,6 +107,7 @@ class NotSupportedError(StreamError):
 
     topic: str | None = None
     column: str | None = None
+    operator: str | None = None
 
 
 class LogError(StreamError):
@@ -300,3 +301,5 @@ class SchemaError(PipelineError, TypeError):
 
 class CheckpointError(PipelineError):
     """A checkpoint could not be taken or restored."""
+
+    operator: str | None = None

@@ -1,5 +1,6 @@
 // Windows that fire before they close, and triggers of the caller's own.
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -89,11 +90,9 @@ Work panes(Windows windows, TriggerSpec trigger) {
 
 Work own_trigger(Windows windows) {
   windows::PaneAggregationSpec spec = panes_of(windows, {});
-  spec.has_own_trigger = true;
+  spec.own_trigger = std::make_shared<EveryTenth>();
   return [rounds = rounds_of(events(1000, false), 4), spec] {
     windows::PaneAggregation job(spec, rounds[0].schema);
-    EveryTenth trigger;
-    job.set_trigger(&trigger);
     run_rounds(&job, rounds);
   };
 }

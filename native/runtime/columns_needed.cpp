@@ -65,7 +65,7 @@ struct InputColumns {
   }
   void operator()(const CountWindowSpec& spec) const { window(spec.aggregation); }
   void operator()(const PaneWindowSpec& spec) const {
-    if (spec.aggregation.has_own_trigger) return all();  // which may look at any of them
+    if (spec.trigger) return all();  // which may look at any of them
     window(spec.aggregation);
     const auto* session = std::get_if<windows::SessionSpec>(&spec.aggregation.windows);
     if (session != nullptr && session->gap_column >= 0) {

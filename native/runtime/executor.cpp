@@ -280,7 +280,7 @@ void Executor::State::end_rounds() {
 
 void Executor::State::replace_operators() {
   for (const auto& op : plan.operators) {
-    if (!op->has_keyed_state()) continue;
+    if (!op->can_write_state()) continue;
     state::StateWriter writer;
     op->write_state(&writer);
     const state::Snapshot whole = writer.finish();
@@ -458,10 +458,10 @@ void Executor::give(int node, std::vector<RecordBatch> outputs) {
   find_stage<PythonStageOperator>(state_->plan, node).give(std::move(outputs));
 }
 
-bool Executor::run_trigger(int node, TriggerCalls& calls) {
+bool Executor::run_trigger(int node) {
   auto& stage = find_stage<TriggerStageOperator>(state_->plan, node);
   try {
-    return stage.run(calls);
+    return stage.run();
   } catch (const StopRequested&) {
     state_->final_status = RunStatus::kStopped;
     return false;

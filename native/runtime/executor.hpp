@@ -39,7 +39,7 @@ struct ExecutorOptions {
   // Of sources that meet and are in no log, each gives so many rows before another has its turn. It
   // is part of the order of rows: a job that goes on must keep it.
   int64_t turn_rows = 65536;
-  // For tests. More than 0: after each round, operators with state by key are replaced out of their
+  // For tests. More than 0: after each round, all operators but sources are replaced out of their
   // own snapshots, which are split by key group into so many parts before.
   int restored_parts = 0;
   // Of processing time; null: the wall clock.
@@ -80,9 +80,9 @@ class Executor {
   void give(int node, std::vector<RecordBatch> outputs);
 
   // Windows with a trigger of the caller's own are stages, too, which are not given but run: works
-  // off one batch or watermark that the stage has as input, and calls `calls` for it. Returns
-  // whether there is more. What `calls` throws comes out as it is, and ends the job.
-  bool run_trigger(int node, TriggerCalls& calls);
+  // off one batch or watermark that the stage has as input. Returns whether there is more. What the
+  // trigger throws comes out as it is, and ends the job.
+  bool run_trigger(int node);
 
   // What a collect holds; it is empty afterwards.
   std::vector<RecordBatch> take_collected(int node);

@@ -27,6 +27,8 @@
 
 namespace pystream::runtime {
 
+class TriggerCalls;
+
 // An output of an operator: 0, or kLateOutput of a window.
 struct Port {
   int node = 0;
@@ -123,6 +125,8 @@ struct CountWindowSpec {
 struct PaneWindowSpec {
   windows::PaneAggregationSpec aggregation;  // columns by index of the input's schema
   int64_t event_time_offset = 0;             // as in WindowSpec
+  // Of the caller's own: then it is a stage. Of one executor only.
+  std::shared_ptr<TriggerCalls> trigger = nullptr;
 };
 
 // A stage outside the core: the caller takes input batches from the Executor and gives outputs.

@@ -94,10 +94,6 @@ void Operator::flush(Lane& lane) {
   lane.leave(caller);
 }
 
-void Operator::write_state(state::StateWriter*) { refuse_state(); }
-
-void Operator::read_state(const state::StateReader&, state::KeyGroupRange) { refuse_state(); }
-
 void Operator::refuse_state() const {
   throw Error(ErrorCode::kNotSupported,
               "the state of operator '" + name_ + "' (" + kind_ +
@@ -111,6 +107,17 @@ void Operator::write_no_state(state::StateWriter* writer) const {
 
 void Operator::read_no_state(const state::StateReader& reader) const {
   reader.check_operator(kind_, "no state");
+}
+
+void Operator::write_number(const char* fact, int64_t number, state::StateWriter* writer) const {
+  writer->set_operator(kind_, fact);
+  writer->set_fact(fact, number);
+}
+
+// Instances count for themselves.
+int64_t Operator::read_number(const char* fact, const state::StateReader& reader) const {
+  reader.check_operator(kind_, fact);
+  return reader.highest_fact(fact);
 }
 
 MetricsSnapshot Operator::snapshot() const {

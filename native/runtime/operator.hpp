@@ -38,6 +38,9 @@ class Operator;
 class OrderedOperator;
 class WatermarkPath;
 
+// The fact of a snapshot that numbers the rows that an operator emits next.
+inline constexpr const char* kRowsEmitted = "rows_emitted";
+
 // An ordered operator's input, noted for the serial phase.
 struct Emission {
   OrderedOperator* target;
@@ -121,12 +124,11 @@ class Operator {
     scope_ = scope;
   }
   // What outlives a round, into a snapshot and out of one; between two rounds, once everything has
-  // been delivered. See state/snapshot.hpp. Throws kNotSupported, naming the operator, where it
-  // cannot be done yet.
-  virtual void write_state(state::StateWriter* writer);
-  virtual void read_state(const state::StateReader& reader, state::KeyGroupRange range);
-  // Whether that is state by key, which it can write and read.
-  virtual bool has_keyed_state() const { return false; }
+  // been delivered. See state/snapshot.hpp.
+  virtual void write_state(state::StateWriter* writer) = 0;
+  virtual void read_state(const state::StateReader& reader, state::KeyGroupRange range) = 0;
+  // Otherwise both throw kNotSupported, naming the operator.
+  virtual bool can_write_state() const { return true; }
   // What the plan knows of it, for the metrics; before the job starts.
   void set_place(int threads, std::optional<DataType> watermark_type) {
     threads_ = threads;
@@ -135,9 +137,11 @@ class Operator {
 
  protected:
   [[noreturn]] void refuse_state() const;
-  // Of an operator that keeps nothing.
+  // Of an operator that keeps nothing between two rounds, or nothing but one number.
   void write_no_state(state::StateWriter* writer) const;
   void read_no_state(const state::StateReader& reader) const;
+  void write_number(const char* fact, int64_t number, state::StateWriter* writer) const;
+  int64_t read_number(const char* fact, const state::StateReader& reader) const;
   virtual void process(Rows&& rows, Lane& lane) = 0;
   // Before the watermark is passed on; the default does nothing.
   virtual void on_watermark(int64_t watermark, Lane& lane);

@@ -21,7 +21,6 @@ class OrderedWindowOperator : public OrderedOperator {
   bool reads_watermarks() const final { return true; }
   void write_state(state::StateWriter* writer) final;
   void read_state(const state::StateReader& reader, state::KeyGroupRange range) final;
-  bool has_keyed_state() const final { return true; }
 
  protected:
   // Adds rows to the aggregation. Those that entered no window are appended to `late` (indexes,

@@ -95,10 +95,10 @@ std::unique_ptr<Operator> Planner::make(const PaneWindowSpec& spec) {
   }
   // What the watermark fires comes before the very row that saw it.
   need_row_watermarks(input());
-  if (aggregation.has_own_trigger) {
+  if (spec.trigger) {
     if (std::holds_alternative<windows::WindowSpec>(aggregation.windows)) kind = "window";
-    auto stage =
-        std::make_unique<TriggerStageOperator>(node().name, kind, std::move(plan), aggregation);
+    auto stage = std::make_unique<TriggerStageOperator>(node().name, kind, std::move(plan),
+                                                        std::move(aggregation), spec.trigger);
     plan_.stages.push_back({node_, stage.get()});
     return stage;
   }

@@ -2,7 +2,8 @@
 // The place where rows leave the core for Python and come back: a queue of input batches with the
 // watermarks between them, emptied by the thread that drives the executor.
 //
-// It is bounded by one round: the executor reads no source while a stage has input.
+// It is bounded by one round: the executor reads no source while a stage has input. What the
+// function in Python remembers is not known here: it has no place in a snapshot.
 // A stage of another kind is trigger_stage.hpp.
 
 #include <deque>
@@ -42,6 +43,12 @@ class PythonStageOperator final : public StageOperator {
   // them; kConfig when nothing was taken.
   void give(std::vector<RecordBatch> outputs);
   void drain(Lane& lane) override;
+  void write_state(state::StateWriter* writer) override {
+    write_number(kRowsEmitted, arrivals_, writer);
+  }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    arrivals_ = read_number(kRowsEmitted, reader);
+  }
 
  protected:
   void on_watermark(int64_t watermark, Lane& lane) override;
@@ -73,6 +80,11 @@ class CollectOperator final : public OrderedOperator {
   explicit CollectOperator(std::string name) : OrderedOperator(std::move(name), "collect") {}
 
   void deliver(Rows&& rows, Lane&) override { batches_.push_back(std::move(rows.batch)); }
+  // What it holds has been delivered; it is the caller's.
+  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    read_no_state(reader);
+  }
   std::vector<RecordBatch> take_all() { return std::exchange(batches_, {}); }
 
  private:

@@ -115,6 +115,11 @@ class SourceOperator final : public Operator {
   // Parallel phase: moves one batch through the tree.
   void run(SourceBatch* batch, Lane& lane);
 
+  // Positions and watermarks are the reader's.
+  void write_state(state::StateWriter*) override { refuse_state(); }
+  void read_state(const state::StateReader&, state::KeyGroupRange) override { refuse_state(); }
+  bool can_write_state() const override { return false; }
+
  protected:
   void process(Rows&&, Lane&) override {}
   std::optional<int64_t> pending_records() const override { return reader_->pending_records(); }

@@ -7,6 +7,7 @@
 // partition of a row does not depend on how the input was cut.
 //
 // Crash: what was appended stays, according to acks; rows still gathered are lost with the job.
+// Snapshotable between rounds, when nothing is gathered: which partition is next.
 
 #include <string>
 #include <vector>
@@ -25,6 +26,12 @@ class TopicSinkOperator final : public OrderedOperator {
   TopicSinkOperator(std::string name, TopicSinkSpec spec);
 
   void deliver(Rows&& rows, Lane& lane) override;
+  void write_state(state::StateWriter* writer) override {
+    write_number("rows_appended", appended_rows_, writer);
+  }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    appended_rows_ = read_number("rows_appended", reader);
+  }
 
  protected:
   void on_flush() override;

@@ -1,10 +1,11 @@
 #pragma once
 // Windows whose trigger is outside the core: rows and watermarks wait in a queue, and are worked
-// off by the thread that drives the executor, which brings the trigger along.
+// off by the thread that drives the executor.
 //
 // As of python_stage.hpp, the queue is bounded by one round.
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,8 +19,9 @@ namespace pystream::runtime {
 
 class TriggerCalls : public windows::PaneTrigger {
  public:
-  // Before the first call of a run; the panes are those of `aggregation`.
+  // Around the calls of a run; the panes are those of `aggregation`.
   virtual void begin(const windows::PaneAggregation& aggregation) = 0;
+  virtual void end() noexcept = 0;
   // The rows that on_element() speaks of from here on.
   virtual void next_batch(const RecordBatch& rows) = 0;
 };
@@ -28,7 +30,8 @@ class TriggerStageOperator final : public StageOperator {
  public:
   // `aggregation`: by index of the actual input.
   TriggerStageOperator(std::string name, const char* kind, WindowInput::Plan input,
-                       const windows::PaneAggregationSpec& aggregation);
+                       windows::PaneAggregationSpec aggregation,
+                       std::shared_ptr<TriggerCalls> calls);
 
   void deliver(Rows&& rows, Lane& lane) override;
   bool reads_watermarks() const override { return true; }
@@ -43,7 +46,9 @@ class TriggerStageOperator final : public StageOperator {
   void drain(Lane& lane) override;
 
   // Works off one batch or watermark; false when there is no other.
-  bool run(TriggerCalls& calls);
+  bool run();
+  void write_state(state::StateWriter* writer) override;
+  void read_state(const state::StateReader& reader, state::KeyGroupRange range) override;
 
  protected:
   void on_watermark(int64_t watermark, Lane& lane) override;
@@ -63,9 +68,10 @@ class TriggerStageOperator final : public StageOperator {
     std::optional<int64_t> position = {};
   };
 
-  void add(const Rows& rows, TriggerCalls& calls, const windows::EmitPanes& emit);
+  void add(const Rows& rows, const windows::EmitPanes& emit);
 
   WindowInput input_;
+  std::shared_ptr<TriggerCalls> calls_;
   windows::PaneAggregation aggregation_;
   StopSignal* stop_ = nullptr;
   std::deque<Entry> queue_;

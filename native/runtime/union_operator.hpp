@@ -35,6 +35,12 @@ class UnionOperator final : public Operator {
   int scope() const { return plan_.scope; }
   // Serial phase: all rows of the round are here. They leave in order.
   void complete(Lane& lane);
+  void write_state(state::StateWriter* writer) override {
+    write_number(kRowsEmitted, arrivals_, writer);
+  }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    arrivals_ = read_number(kRowsEmitted, reader);
+  }
 
  protected:
   void process(Rows&&, Lane&) override {}  // rows enter by the inputs

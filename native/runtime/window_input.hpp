@@ -12,9 +12,6 @@
 
 namespace pystream::runtime {
 
-// The fact of a snapshot that numbers what windows emit next.
-inline constexpr const char* kRowsEmitted = "rows_emitted";
-
 class WindowInput {
  public:
   struct Plan {

@@ -24,7 +24,6 @@ class WindowOperator final : public Operator {
   std::optional<int64_t> next_timer() const override { return aggregation_.next_timer(); }
   void write_state(state::StateWriter* writer) override;
   void read_state(const state::StateReader& reader, state::KeyGroupRange range) override;
-  bool has_keyed_state() const override { return true; }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;
@@ -42,6 +41,10 @@ class WindowOperator final : public Operator {
     explicit Behind(WindowOperator* window)
         : OrderedOperator(window->name(), "window"), window_(window) {}
     void deliver(Rows&& rows, Lane& lane) override { window_->deliver_behind(rows, lane); }
+    void write_state(state::StateWriter* writer) override { write_no_state(writer); }
+    void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+      read_no_state(reader);
+    }
 
    private:
     WindowOperator* window_;

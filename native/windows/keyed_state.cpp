@@ -1,6 +1,7 @@
 #include "windows/keyed_state.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -15,13 +16,14 @@ namespace {
 constexpr size_t kBatchRows = 8192;
 
 std::vector<Field> joined(const StateKey& key, const std::vector<Field>& space,
-                          const AccumulatorLayout* layout) {
+                          const AccumulatorLayout* layout, const std::vector<Field>& others) {
   std::vector<Field> fields = key.fields;
   fields.insert(fields.end(), space.begin(), space.end());
   if (layout != nullptr) {
     const std::vector<Field> content = AccumulatorTable(layout).state_fields();
     fields.insert(fields.end(), content.begin(), content.end());
   }
+  fields.insert(fields.end(), others.begin(), others.end());
   return fields;
 }
 
@@ -39,12 +41,13 @@ StateKey StateKey::of(std::span<const int> key_columns, const Schema& input) {
 }
 
 KeyedStateTable::KeyedStateTable(std::string name, const StateKey& key, std::vector<Field> space,
-                                 const AccumulatorLayout* layout)
+                                 const AccumulatorLayout* layout, std::vector<Field> others)
     : name_(std::move(name)),
       key_count_(key.fields.size()),
       space_(std::move(space)),
       layout_(layout),
-      fields_(joined(key, space_, layout)) {}
+      other_count_(others.size()),
+      fields_(joined(key, space_, layout, others)) {}
 
 void KeyedStateTable::Rows::add(uint32_t key, std::initializer_list<int64_t> place, uint32_t slot) {
   keys.push_back(key);
@@ -55,17 +58,20 @@ void KeyedStateTable::Rows::add(uint32_t key, std::initializer_list<int64_t> pla
 }
 
 void KeyedStateTable::write(state::StateWriter* writer, const state::KeyDictionary& keys,
-                            const Rows& rows, const AccumulatorTable* table) const {
+                            const Rows& rows, const AccumulatorTable* table,
+                            const OtherColumns& others) const {
   for (size_t begin = 0; begin < rows.keys.size(); begin += kBatchRows) {
-    write_rows(writer, keys, rows, table, begin, std::min(begin + kBatchRows, rows.keys.size()));
+    const size_t end = std::min(begin + kBatchRows, rows.keys.size());
+    write_rows(writer, keys, rows, table, others, begin, end);
   }
 }
 
 // In halves, as long as lists or texts of the rows are more than a column can hold.
 void KeyedStateTable::write_rows(state::StateWriter* writer, const state::KeyDictionary& keys,
-                                 const Rows& rows, const AccumulatorTable* table, size_t begin,
-                                 size_t end) const {
+                                 const Rows& rows, const AccumulatorTable* table,
+                                 const OtherColumns& others, size_t begin, size_t end) const {
   const size_t count = end - begin;
+  const std::span<const uint32_t> slots(rows.slots.data() + begin, count);
   std::vector<Array> columns;
   try {
     columns = keys.gather({rows.keys.data() + begin, count});
@@ -74,16 +80,16 @@ void KeyedStateTable::write_rows(state::StateWriter* writer, const state::KeyDic
       columns.push_back(narrowed(
           space_[i].type, std::vector<int64_t>(first, first + static_cast<std::ptrdiff_t>(count))));
     }
-    if (layout_ != nullptr) {
-      for (Array& column : table->snapshot({rows.slots.data() + begin, count})) {
-        columns.push_back(std::move(column));
-      }
-    }
+    const auto append = [&](std::vector<Array>&& more) {
+      std::move(more.begin(), more.end(), std::back_inserter(columns));
+    };
+    if (layout_ != nullptr) append(table->snapshot(slots));
+    if (other_count_ > 0) append(others(slots));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kRecordTooLarge || count == 1) throw;
     const size_t middle = begin + count / 2;
-    write_rows(writer, keys, rows, table, begin, middle);
-    write_rows(writer, keys, rows, table, middle, end);
+    write_rows(writer, keys, rows, table, others, begin, middle);
+    write_rows(writer, keys, rows, table, others, middle, end);
     return;
   }
   writer->append_keyed(std::move(columns), key_count_, static_cast<int64_t>(count));
@@ -95,17 +101,16 @@ void KeyedStateTable::read(const state::StateReader& reader, size_t part,
   // Of a table without accumulators, that of none.
   const AccumulatorLayout none = make_layout({}, Schema{}, true);
   reader.for_each(part, name_, fields_, range, [&](RecordBatch&& rows) {
-    Batch batch{{}, {}, AccumulatorTable(layout_ == nullptr ? &none : layout_), rows.num_rows};
+    Batch batch{{}, {}, AccumulatorTable(layout_ == nullptr ? &none : layout_), rows.num_rows, {}};
     const auto space = rows.columns.begin() + static_cast<std::ptrdiff_t>(key_count_);
     batch.keys.assign(rows.columns.begin(), space);
     const auto content = space + static_cast<std::ptrdiff_t>(space_.size());
     for (auto column = space; column != content; ++column) {
       batch.space.push_back(widened<int64_t>(*column));
     }
-    if (layout_ != nullptr) {
-      const std::vector<Array> columns(content, rows.columns.end());
-      batch.table.restore(columns, rows.num_rows);
-    }
+    const auto others = rows.columns.end() - static_cast<std::ptrdiff_t>(other_count_);
+    if (layout_ != nullptr) batch.table.restore(std::vector<Array>(content, others), rows.num_rows);
+    batch.others.assign(others, rows.columns.end());
     visit(batch);
   });
 }

@@ -27,9 +27,10 @@ struct StateKey {
 class KeyedStateTable {
  public:
   // `space`: the columns of the namespace, in a snapshot of the type given, here as int64 (a null
-  // and a bool are 0). `layout`: of the accumulators, if it has any.
+  // and a bool are 0). `layout`: of the accumulators, if it has any. `others`: columns behind them,
+  // that are left as they are.
   KeyedStateTable(std::string name, const StateKey& key, std::vector<Field> space,
-                  const AccumulatorLayout* layout);
+                  const AccumulatorLayout* layout, std::vector<Field> others = {});
 
   // Rows that are to be written: of each the id of its key, its namespace by column, and its slot.
   struct Rows {
@@ -40,10 +41,12 @@ class KeyedStateTable {
     void add(uint32_t key, std::initializer_list<int64_t> place, uint32_t slot = 0);
     bool empty() const { return keys.empty(); }
   };
+  // Of some slots.
+  using OtherColumns = std::function<std::vector<Array>(std::span<const uint32_t>)>;
   void begin(state::StateWriter* writer) const { writer->begin_keyed(name_, fields_); }
-  // To the table begun last. `table` where there are accumulators.
+  // To the table begun last. `table` and `others` where the table has them.
   void write(state::StateWriter* writer, const state::KeyDictionary& keys, const Rows& rows,
-             const AccumulatorTable* table) const;
+             const AccumulatorTable* table, const OtherColumns& others = {}) const;
 
   // Rows that were read. Accumulators are in the slot of the row's number.
   struct Batch {
@@ -51,6 +54,7 @@ class KeyedStateTable {
     std::vector<std::vector<int64_t>> space;
     AccumulatorTable table;
     int64_t rows;
+    std::vector<Array> others;
 
     // Their ids in a dictionary, which gets those that it does not know.
     std::vector<uint32_t> ids(state::KeyDictionary* keys) const;
@@ -60,12 +64,14 @@ class KeyedStateTable {
 
  private:
   void write_rows(state::StateWriter* writer, const state::KeyDictionary& keys, const Rows& rows,
-                  const AccumulatorTable* table, size_t begin, size_t end) const;
+                  const AccumulatorTable* table, const OtherColumns& others, size_t begin,
+                  size_t end) const;
 
   std::string name_;
   size_t key_count_;
   std::vector<Field> space_;
   const AccumulatorLayout* layout_;
+  size_t other_count_;
   std::vector<Field> fields_;
 };
 

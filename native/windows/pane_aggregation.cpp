@@ -67,6 +67,7 @@ PaneAggregation::PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr inpu
       keys_(key_types(spec_.key_columns, *input)),
       table_(&layout_),
       spec_trigger_(trigger_of(spec_)),
+      trigger_(spec_.own_trigger ? spec_.own_trigger.get() : &spec_trigger_),
       compact_at_(state::kCompactMinKeys),
       times_(time_field_ ? time_field_->name : ""),
       accumulator_(&layout_),
@@ -77,7 +78,7 @@ PaneAggregation::PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr inpu
 }
 
 void PaneAggregation::set_stop(StopSignal* stop) {
-  if (spec_.has_own_trigger) own_stop_ = stop;
+  if (spec_.own_trigger) own_stop_ = stop;
   stop_check_.set(stop);
 }
 
@@ -102,7 +103,6 @@ int64_t PaneAggregation::add(const RecordBatch& rows, const RowWatermarks& water
                              std::vector<int32_t>* late, const EmitPanes& emit) {
   const int64_t count = rows.num_rows;
   if (count == 0) return 0;
-  if (trigger_ == nullptr) trigger_ = &spec_trigger_;
   const int64_t* times = read_times(rows);
   std::vector<const Array*> key_columns;
   for (const int key : spec_.key_columns) {
@@ -338,7 +338,6 @@ void PaneAggregation::forget(uint32_t number) {
 
 void PaneAggregation::advance(int64_t watermark, const EmitPanes& emit) {
   if (watermark <= panes_.watermark()) return;
-  if (trigger_ == nullptr) trigger_ = &spec_trigger_;
   pass(watermark, run_begin_, emit);
   flush(emit);
   compact_keys();
@@ -371,7 +370,7 @@ std::string PaneAggregation::describe(uint32_t number) const {
 
 int64_t PaneAggregation::state_bytes() const {
   return keys_.bytes() + panes_.bytes() + table_.bytes() + pane_buffer_.bytes() +
-         (trigger_ == nullptr ? 0 : trigger_->bytes());
+         spec_trigger_.bytes();
 }
 
 }  // namespace pystream::windows

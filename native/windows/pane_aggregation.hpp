@@ -13,6 +13,7 @@
 // trigger knows of panes.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -50,8 +51,8 @@ struct PaneAggregationSpec {
   std::vector<AggregateSpec> aggregates;
   int64_t allowed_lateness = 0;  // of windows that have an end; of sessions, too
   TriggerSpec trigger;
-  // set_trigger() will be called: of `trigger`, only whether it discards has a meaning.
-  bool has_own_trigger = false;
+  // One of the caller's own: of `trigger`, only whether it discards has a meaning then.
+  std::shared_ptr<PaneTrigger> own_trigger = nullptr;
 };
 
 class PaneAggregation {
@@ -59,9 +60,8 @@ class PaneAggregation {
   // Throws kSchema when a type does not fit (names column, type, aggregate); kConfig on a window or
   // trigger that does not exist.
   PaneAggregation(const PaneAggregationSpec& spec, SchemaPtr input);
-
-  // Where the spec says that there is one: it decides from here on. Not owned.
-  void set_trigger(PaneTrigger* trigger) { trigger_ = trigger; }
+  PaneAggregation(const PaneAggregation&) = delete;
+  PaneAggregation& operator=(const PaneAggregation&) = delete;
 
   // Looked at between panes, or where there is a trigger of the caller's own, before each call of
   // it.
@@ -87,11 +87,11 @@ class PaneAggregation {
   const PaneTable& panes() const { return panes_; }
   std::optional<int64_t> next_timer() const { return panes_.next_timer(); }
 
-  // As of WindowAggregation. Throws kNotSupported where the trigger is the caller's own, whose
-  // memory is not known here.
+  // As of WindowAggregation; with what the trigger knows of panes.
   void snapshot(state::StateWriter* writer) const;
   void restore(const state::StateReader& reader, state::KeyGroupRange range);
 
+  // Without what a trigger of the caller's own keeps.
   int64_t state_bytes() const;
   int64_t open_panes() const { return panes_.in_use(); }
 
@@ -128,7 +128,6 @@ class PaneAggregation {
   void flush(const EmitPanes& emit) { pane_buffer_.flush(results_, keys_, emit); }
   void compact_keys();
   std::string describe() const;
-  void check_trigger() const;
   void restore_panes(const KeyedStateTable::Batch& batch);
   void restore_timers(const KeyedStateTable::Batch& batch);
 
@@ -152,7 +151,7 @@ class PaneAggregation {
   StopCheck stop_check_;
   StopSignal* own_stop_ =
       nullptr;  // of a trigger of the caller's own, each call of which may be slow
-  PaneTrigger* trigger_ = nullptr;  // null: spec_trigger_
+  PaneTrigger* const trigger_;  // the spec's own, or spec_trigger_
   int64_t compact_at_;
 
   // Of the batch at work.

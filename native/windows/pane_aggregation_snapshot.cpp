@@ -22,15 +22,13 @@ enum Column : uint8_t {
   kTaken,
   kHeld,
   kMinTime,
-  kMaxTime,
-  kSinceFired,
-  kNextFire,
-  kIsTimed
+  kMaxTime
 };
 
 Field whole(const char* name) { return {name, DataType::of(TypeId::kInt64), false}; }
 
-KeyedStateTable panes_table(const StateKey& key, const AccumulatorLayout* layout) {
+KeyedStateTable panes_table(const StateKey& key, const AccumulatorLayout* layout,
+                            const PaneTrigger& trigger) {
   return {"panes",
           key,
           {whole("start"),
@@ -39,11 +37,9 @@ KeyedStateTable panes_table(const StateKey& key, const AccumulatorLayout* layout
            whole("taken"),
            whole("held"),
            whole("min_time"),
-           whole("max_time"),
-           whole("since_fired"),
-           whole("next_fire"),
-           {"is_timed", DataType::of(TypeId::kBool), false}},
-          layout};
+           whole("max_time")},
+          layout,
+          trigger.state_fields()};
 }
 
 KeyedStateTable timers_table(const StateKey& key) {
@@ -64,7 +60,9 @@ std::string describe_windows(const PaneAggregationSpec& spec, const Schema& inpu
 }  // namespace
 
 std::string PaneAggregation::describe() const {
-  std::string text = describe_windows(spec_, *input_) + windows::describe(spec_.trigger);
+  std::string text = describe_windows(spec_, *input_);
+  text += spec_.own_trigger ? ", trigger " + spec_.own_trigger->name()
+                            : windows::describe(spec_.trigger);
   if (spec_.allowed_lateness > 0) {
     text += ", allowed lateness " + std::to_string(spec_.allowed_lateness);
   }
@@ -72,15 +70,7 @@ std::string PaneAggregation::describe() const {
          describe_columns(*input_, spec_.event_time_column, spec_.key_columns, spec_.aggregates);
 }
 
-void PaneAggregation::check_trigger() const {
-  if (!spec_.has_own_trigger) return;
-  throw Error(ErrorCode::kNotSupported,
-              "the state of a window with a trigger of one's own cannot be written or restored "
-              "yet: what the trigger remembers is not known. Use emit=.");
-}
-
 void PaneAggregation::snapshot(state::StateWriter* writer) const {
-  check_trigger();
   const StateKey key = StateKey::of(spec_.key_columns, *input_);
   writer->set_operator(kKind, describe());
   writer->set_fact("watermark", panes_.watermark());
@@ -100,34 +90,33 @@ void PaneAggregation::snapshot(state::StateWriter* writer) const {
   KeyedStateTable::Rows due;
   for (const uint32_t number : numbers) {
     const Pane& pane = panes_[number];
-    const SpecTrigger::State trigger = spec_trigger_.state(number);
     rows.add(pane.key,
              {pane.start, pane.last, pane.arrival, pane.taken, pane.held, pane.min_time,
-              pane.max_time, trigger.since_fired, trigger.next_fire, trigger.is_timed ? 1 : 0},
+              pane.max_time},
              number);
     for (const int64_t time : pane.timers) due.add(pane.key, {pane.start, pane.last, time});
   }
-  const KeyedStateTable panes = panes_table(key, &layout_);
+  const KeyedStateTable panes = panes_table(key, &layout_, *trigger_);
   panes.begin(writer);
-  panes.write(writer, keys_, rows, &table_);
+  panes.write(writer, keys_, rows, &table_,
+              [this](const auto& slots) { return trigger_->snapshot(panes_, slots); });
   const KeyedStateTable timers = timers_table(key);
   timers.begin(writer);
   timers.write(writer, keys_, due, nullptr);
 }
 
 void PaneAggregation::restore(const state::StateReader& reader, state::KeyGroupRange range) {
-  check_trigger();
   reader.check_operator(kKind, describe());
   keys_ = state::KeyDictionary(key_types(spec_.key_columns, *input_));
   panes_ = PaneTable();
   table_ = AccumulatorTable(&layout_);
-  spec_trigger_.forget_all();
+  trigger_->forget_all();
   panes_.start_at(reader.fact("watermark"));
   arrivals_ = reader.highest_fact("arrivals");
   const StateKey key = StateKey::of(spec_.key_columns, *input_);
   read_keys(reader, key, range, &keys_);
   panes_.reserve_keys(keys_.size());
-  const KeyedStateTable panes = panes_table(key, &layout_);
+  const KeyedStateTable panes = panes_table(key, &layout_, *trigger_);
   const KeyedStateTable timers = timers_table(key);
   for (size_t part = 0; part < reader.parts(); ++part) {
     panes.read(reader, part, range, [&](const auto& batch) { restore_panes(batch); });
@@ -155,9 +144,9 @@ void PaneAggregation::restore_panes(const KeyedStateTable::Batch& batch) {
     pane.min_time = place(kMinTime);
     pane.max_time = place(kMaxTime);
     panes_.set_cleanup(number, cleanup_of(pane.last));
-    spec_trigger_.set_state(number, {place(kSinceFired), place(kNextFire), place(kIsTimed) != 0});
     numbers.push_back(number);
   }
+  trigger_->restore(panes_, numbers, batch.others);
   merge_batch(batch, 0, batch.rows, numbers.data(), panes_.size(), &table_);
 }
 

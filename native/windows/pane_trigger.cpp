@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "windows/state_columns.hpp"
+
 namespace pystream::windows {
 
 namespace {
@@ -85,6 +87,36 @@ void SpecTrigger::clear(PaneTable&, uint32_t pane) { of(pane) = {}; }
 
 int64_t SpecTrigger::bytes() const {
   return static_cast<int64_t>(states_.capacity() * sizeof(State));
+}
+
+std::vector<Field> SpecTrigger::state_fields() const {
+  return {{"since_fired", DataType::of(TypeId::kInt64), false},
+          {"next_fire", DataType::of(TypeId::kInt64), false},
+          {"is_timed", DataType::of(TypeId::kBool), false}};
+}
+
+std::vector<Array> SpecTrigger::snapshot(const PaneTable&,
+                                         std::span<const uint32_t> numbers) const {
+  std::vector<int64_t> since_fired, next_fire, is_timed;
+  for (const uint32_t pane : numbers) {
+    const State state = pane < states_.size() ? states_[pane] : State{};
+    since_fired.push_back(state.since_fired);
+    next_fire.push_back(state.next_fire);
+    is_timed.push_back(state.is_timed ? 1 : 0);
+  }
+  return {narrowed(DataType::of(TypeId::kInt64), since_fired),
+          narrowed(DataType::of(TypeId::kInt64), next_fire),
+          narrowed(DataType::of(TypeId::kBool), is_timed)};
+}
+
+void SpecTrigger::restore(PaneTable&, std::span<const uint32_t> numbers,
+                          std::span<const Array> columns) {
+  const auto since_fired = widened<int64_t>(columns[0]);
+  const auto next_fire = widened<int64_t>(columns[1]);
+  const auto is_timed = widened<int64_t>(columns[2]);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    of(numbers[i]) = {since_fired[i], next_fire[i], is_timed[i] != 0};
+  }
 }
 
 }  // namespace pystream::windows

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "windows/pane_table.hpp"
@@ -31,6 +32,17 @@ class PaneTrigger {
   virtual void clear(PaneTable& panes, uint32_t pane) = 0;
 
   virtual int64_t bytes() const { return 0; }
+  // Of one of the caller's own: state is restored where this is the same.
+  virtual std::string name() const { return {}; }
+
+  // What it knows of panes: columns of a snapshot, with a row for each of `panes`, and back, when
+  // all that it knew of others is forgotten.
+  virtual std::vector<Field> state_fields() const { return {}; }
+  virtual std::vector<Array> snapshot(const PaneTable&, std::span<const uint32_t>) const {
+    return {};
+  }
+  virtual void restore(PaneTable&, std::span<const uint32_t>, std::span<const Array>) {}
+  virtual void forget_all() {}
 };
 
 // Flink's EventTimeTrigger, CountTrigger and ContinuousEventTimeTrigger, as the spec joins them.
@@ -46,18 +58,19 @@ class SpecTrigger final : public PaneTrigger {
   void on_merge(PaneTable& panes, uint32_t target, std::span<const uint32_t> merged) override;
   void clear(PaneTable& panes, uint32_t pane) override;
   int64_t bytes() const override;
+  std::vector<Field> state_fields() const override;
+  std::vector<Array> snapshot(const PaneTable& panes,
+                              std::span<const uint32_t> numbers) const override;
+  void restore(PaneTable& panes, std::span<const uint32_t> numbers,
+               std::span<const Array> columns) override;
+  void forget_all() override { states_.clear(); }
 
-  // What it knows of a pane; for snapshots, and back.
+ private:
   struct State {
     int64_t since_fired = 0;  // records, of a trigger that counts them
     int64_t next_fire = 0;    // of a trigger of event time, when is_timed
     bool is_timed = false;
   };
-  State state(uint32_t pane) const { return pane < states_.size() ? states_[pane] : State{}; }
-  void set_state(uint32_t pane, const State& state) { of(pane) = state; }
-  void forget_all() { states_.clear(); }
-
- private:
   State& of(uint32_t pane);
   void fire_next(PaneTable& panes, uint32_t pane, int64_t multiple);
 

@@ -1409,13 +1409,13 @@ class Graph:
         is_discarding: bool = False,
         slide: int = 0,
         offset: int = 0,
-        has_own_trigger: bool = False,
+        trigger: _TriggerCalls | None = None,
     ) -> tuple[Port, Port]:
         """Aggregate windows that a trigger fires: as add_window, add_session_window, and so on.
 
         `size` is that of count windows, `gap` that of sessions. Windows of counted records, and
-        those that hold all, have the bounds of the records that a row shows. With `has_own_trigger`
-        it is a stage: see Executor.run_trigger.
+        those that hold all, have the bounds of the records that a row shows. With a `trigger` it is
+        a stage of one executor: see Executor.run_trigger.
         """
 
     def add_python_stage(
@@ -1528,7 +1528,13 @@ class OperatorMetrics:
 
 @type_check_only
 class _TriggerCalls(Protocol):
-    """What Executor.run_trigger calls, for panes by number; results are bits: 1 fire, 2 purge."""
+    """What Executor.run_trigger calls, for panes by number; results are bits: 1 fire, 2 purge.
+
+    dump, load and forget_all are called for snapshots, from any call of the Executor.
+    """
+
+    @property
+    def name(self) -> str: ...
 
     def begin(self, panes: TriggerPanes) -> None: ...
     def next_batch(self, batch: RecordBatch) -> None: ...
@@ -1537,10 +1543,13 @@ class _TriggerCalls(Protocol):
     def on_merge(self, target: int, merged: list[int]) -> None: ...
     def state_bytes(self) -> int: ...
     def clear(self, pane: int) -> None: ...
+    def dump(self, panes: list[int]) -> list[bytes | None]: ...
+    def load(self, panes: list[int], dumped: list[bytes | None]) -> None: ...
+    def forget_all(self) -> None: ...
 
 @final
 class TriggerPanes:
-    """What a trigger may do, during Executor.run_trigger alone; ConfigError at other times."""
+    """What a trigger may do, during a call of it alone; ConfigError at other times."""
 
     @property
     def watermark(self) -> int: ...
@@ -1574,8 +1583,8 @@ class Executor:
     ) -> None:
         """Processing time is that of `clock`, or of the wall clock.
 
-        For tests: with `restored_parts`, operators with state by key are replaced after each round
-        out of their own snapshots, which are split by key group into so many parts before.
+        For tests: with `restored_parts`, all but sources are replaced after each round out of their
+        own snapshots, which are split by key group into so many parts before.
 
         Raises ConfigError when a setting is wrong or an operator's output goes nowhere.
         """
@@ -1601,10 +1610,10 @@ class Executor:
         Raises SchemaError when an output is not of the stage's schema.
         """
 
-    def run_trigger(self, stage: int, calls: _TriggerCalls) -> bool:
+    def run_trigger(self, stage: int) -> bool:
         """Work off one batch or watermark of windows that have a trigger; whether there is more.
 
-        What `calls` raises comes out as it is, and ends the job.
+        What the trigger raises comes out as it is, and ends the job.
         """
 
     def take_collected(self, node: int) -> list[RecordBatch]:

@@ -17,7 +17,7 @@
 namespace pystream::python {
 
 // In bind_trigger.cpp.
-bool run_trigger(runtime::Executor& executor, int stage, const py::object& calls);
+std::shared_ptr<runtime::TriggerCalls> trigger_of(const py::object& calls);
 
 namespace {
 
@@ -296,11 +296,11 @@ std::pair<Port, Port> add_pane_window(Graph& graph, const std::string& name, Por
                                       int64_t event_time_offset, int64_t allowed_lateness,
                                       int64_t every, int64_t every_ticks, bool fires_on_close,
                                       bool is_discarding, int64_t slide, int64_t offset,
-                                      bool has_own_trigger) {
+                                      const py::object& trigger) {
   const SchemaPtr schema = graph.schema(input);
   runtime::PaneWindowSpec spec;
   spec.aggregation = pane_windows(*schema, name, kind, size, gap, slide, offset);
-  spec.aggregation.has_own_trigger = has_own_trigger;
+  if (!trigger.is_none()) spec.trigger = trigger_of(trigger);
   set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
   spec.event_time_offset = event_time_offset;
   spec.aggregation.allowed_lateness = allowed_lateness;
@@ -376,7 +376,7 @@ void bind_graph(py::module_& module) {
            py::arg("size") = 0, py::arg("gap") = 0, py::arg("event_time_offset") = 0,
            py::arg("allowed_lateness") = 0, py::arg("every") = 0, py::arg("every_ticks") = 0,
            py::arg("fires_on_close") = true, py::arg("is_discarding") = false, py::arg("slide") = 0,
-           py::arg("offset") = 0, py::arg("has_own_trigger") = false)
+           py::arg("offset") = 0, py::arg("trigger") = py::none())
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema,
@@ -446,7 +446,7 @@ void bind_executor(py::module_& module) {
       .def("pending", &Executor::pending)
       .def("take", &Executor::take, py::arg("stage"))
       .def("give", &Executor::give, py::arg("stage"), py::arg("outputs"))
-      .def("run_trigger", &run_trigger, py::arg("stage"), py::arg("calls"))
+      .def("run_trigger", &Executor::run_trigger, py::arg("stage"))
       .def("take_collected", &Executor::take_collected, py::arg("node"))
       .def("request_stop", &Executor::request_stop)
       .def("metrics", &Executor::metrics)

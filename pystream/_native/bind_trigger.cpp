@@ -1,13 +1,17 @@
 // Triggers in Python: the core's calls to one, and what it may do with a pane. The contract is
-// _core.pyi. All of this runs in the thread that called Executor.run_trigger, with its lock.
+// _core.pyi. All calls but those of snapshots come in the thread that called Executor.run_trigger,
+// with its lock.
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "bindings.hpp"
-#include "runtime/executor.hpp"
+#include "held_object.hpp"
+#include "python_objects.hpp"
+#include "runtime/trigger_stage.hpp"
 
 namespace pystream::python {
 
@@ -17,7 +21,7 @@ using windows::PaneAggregation;
 using windows::PaneTable;
 using windows::TriggerResult;
 
-// What a trigger sees of the panes, during Executor.run_trigger alone.
+// What a trigger sees of the panes, during a run of it alone.
 class TriggerPanes {
  public:
   void set(const PaneAggregation* aggregation, PaneTable* panes) {
@@ -45,47 +49,87 @@ class TriggerPanes {
   PaneTable* panes_ = nullptr;
 };
 
+// Errors of Python in what the core calls without the interpreter lock, in words.
+template <typename Work>
+auto guarded(Work work) {
+  const py::gil_scoped_acquire lock;
+  try {
+    return work();
+  } catch (py::error_already_set& error) {
+    const py::module_ errors = py::module_::import("pystream.errors");
+    const bool is_refused = error.matches(errors.attr("NotSupportedError"));
+    const auto name = py::getattr(error.value(), "operator", py::str("")).cast<std::string>();
+    throw Error(is_refused ? ErrorCode::kNotSupported : ErrorCode::kCheckpoint,
+                py::str(error.value()).cast<std::string>(), {{"operator", name}});
+  }
+}
+
 class PythonTrigger final : public runtime::TriggerCalls {
  public:
   explicit PythonTrigger(const py::object& calls)
-      : panes_(std::make_shared<TriggerPanes>()),
-        begin_(calls.attr("begin")),
-        next_batch_(calls.attr("next_batch")),
-        on_element_(calls.attr("on_element")),
-        on_event_time_(calls.attr("on_event_time")),
-        on_merge_(calls.attr("on_merge")),
-        clear_(calls.attr("clear")),
-        state_bytes_(calls.attr("state_bytes")) {}
+      : name_(calls.attr("name").cast<std::string>()),
+        panes_(std::make_shared<TriggerPanes>()),
+        calls_(hold(calls)),
+        on_element_(hold(calls.attr("on_element"))),
+        on_event_time_(hold(calls.attr("on_event_time"))) {}
   ~PythonTrigger() override { panes_->set(nullptr, nullptr); }
 
+  std::string name() const override { return name_; }
   void begin(const PaneAggregation& aggregation) override {
+    const py::gil_scoped_acquire lock;
     aggregation_ = &aggregation;
-    begin_(panes_);
+    call("begin")(panes_);
   }
-  void next_batch(const RecordBatch& rows) override { next_batch_(rows); }
+  void end() noexcept override { panes_->set(nullptr, nullptr); }
+  void next_batch(const RecordBatch& rows) override { call("next_batch")(rows); }
 
   TriggerResult on_element(PaneTable& panes, uint32_t pane, int64_t row, int64_t time) override {
     panes_->set(aggregation_, &panes);
-    return static_cast<TriggerResult>(on_element_(pane, row, time).cast<int>() & 3);
+    return result_of(object_of(on_element_)(pane, row, time));
   }
   TriggerResult on_event_time(PaneTable& panes, uint32_t pane, int64_t time) override {
     panes_->set(aggregation_, &panes);
-    return static_cast<TriggerResult>(on_event_time_(pane, time).cast<int>() & 3);
+    return result_of(object_of(on_event_time_)(pane, time));
   }
   void on_merge(PaneTable& panes, uint32_t target, std::span<const uint32_t> merged) override {
     panes_->set(aggregation_, &panes);
-    on_merge_(target, std::vector<uint32_t>(merged.begin(), merged.end()));
+    call("on_merge")(target, numbers(merged));
   }
   void clear(PaneTable& panes, uint32_t pane) override {
     panes_->set(aggregation_, &panes);
-    clear_(pane);
+    call("clear")(pane);
   }
-  int64_t bytes() const override { return state_bytes_().cast<int64_t>(); }
+  int64_t bytes() const override { return call("state_bytes")().cast<int64_t>(); }
+
+  std::vector<Field> state_fields() const override {
+    return {{"trigger_state", DataType::of(TypeId::kBinary), true}};
+  }
+  std::vector<Array> snapshot(const PaneTable&, std::span<const uint32_t> panes) const override {
+    return guarded([&] { return std::vector<Array>{binary_column(call("dump")(numbers(panes)))}; });
+  }
+  void restore(PaneTable& panes, std::span<const uint32_t> restored,
+               std::span<const Array> columns) override {
+    panes_->set(aggregation_, &panes);
+    guarded([&] { call("load")(numbers(restored), to_objects(columns[0])); });
+  }
+  void forget_all() override {
+    guarded([&] { call("forget_all")(); });
+  }
 
  private:
+  py::object call(const char* name) const { return object_of(calls_).attr(name); }
+  static std::vector<uint32_t> numbers(std::span<const uint32_t> panes) {
+    return {panes.begin(), panes.end()};
+  }
+  static TriggerResult result_of(const py::object& result) {
+    return static_cast<TriggerResult>(result.cast<int>() & 3);
+  }
+
+  const std::string name_;
   std::shared_ptr<TriggerPanes> panes_;
   const PaneAggregation* aggregation_ = nullptr;
-  py::object begin_, next_batch_, on_element_, on_event_time_, on_merge_, clear_, state_bytes_;
+  // Let go of on any thread.
+  std::shared_ptr<const void> calls_, on_element_, on_event_time_;
 };
 
 py::object bounds(const TriggerPanes& self, uint32_t pane) {
@@ -96,9 +140,8 @@ py::object bounds(const TriggerPanes& self, uint32_t pane) {
 
 }  // namespace
 
-bool run_trigger(runtime::Executor& executor, int stage, const py::object& calls) {
-  PythonTrigger trigger(calls);
-  return executor.run_trigger(stage, trigger);
+std::shared_ptr<runtime::TriggerCalls> trigger_of(const py::object& calls) {
+  return std::make_shared<PythonTrigger>(calls);
 }
 
 void bind_trigger(py::module_& module) {

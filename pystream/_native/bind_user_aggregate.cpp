@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "bindings.hpp"
-#include "columns/builder.hpp"
 #include "held_object.hpp"
 #include "numpy_export.hpp"
+#include "python_objects.hpp"
 #include "windows/user_aggregate.hpp"
 
 namespace pystream::python {
@@ -73,30 +73,16 @@ class PythonAggregate final : public windows::UserAggregate {
   }
 
   Array write_objects(const UserStates& states) const override {
-    VarBinaryBuilder column(DataType::of(TypeId::kBinary));
-    guarded([&] {
-      for (const py::handle dumped : py::list(call("dump")(to_python(states)))) {
-        if (dumped.is_none()) {
-          column.append_null();
-        } else {
-          column.append(std::string_view(dumped.cast<py::bytes>()));
-        }
-      }
-    });
-    return column.finish();
+    Array column;
+    guarded([&] { column = binary_column(call("dump")(to_python(states))); });
+    return column;
   }
 
   UserStates read_objects(const Array& column) const override {
     UserStates states;
     states.count = column.length;
     guarded([&] {
-      py::list dumped;
-      for (int64_t i = 0; i < column.length; ++i) {
-        const auto text = column.is_valid(i) ? column.view(i) : std::string_view();
-        dumped.append(column.is_valid(i) ? py::object(py::bytes(text.data(), text.size()))
-                                         : py::object(py::none()));
-      }
-      for (const py::handle object : py::list(call("load")(dumped))) {
+      for (const py::handle object : py::list(call("load")(to_objects(column)))) {
         const auto own = py::reinterpret_borrow<py::object>(object);
         states.objects.push_back(own.is_none() ? nullptr : hold(own));
       }

@@ -156,6 +156,18 @@ py::list to_objects(const Array& array) {
   return objects;
 }
 
+Array binary_column(const py::iterable& objects) {
+  VarBinaryBuilder column(DataType::of(TypeId::kBinary));
+  for (const py::handle object : objects) {
+    if (object.is_none()) {
+      column.append_null();
+    } else {
+      column.append(std::string_view(object.cast<py::bytes>()));
+    }
+  }
+  return column.finish();
+}
+
 Array from_objects(const py::array& objects, const uint8_t* mask, const DataType& type,
                    const std::string& column) {
   const auto* items = static_cast<PyObject* const*>(objects.data());

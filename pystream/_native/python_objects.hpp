@@ -15,6 +15,9 @@ py::object object_at(const Array& array, int64_t i);
 // object.
 py::list to_objects(const Array& array);
 
+// A binary array of bytes objects; None is null.
+Array binary_column(const py::iterable& objects);
+
 // A string, binary or decimal128 array of `type` from objects; None is null, and so is every row
 // that `mask` (may be null; one byte per row) marks. Throws kSchema naming column and row.
 Array from_objects(const py::array& objects, const uint8_t* mask, const DataType& type,

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "runtime/python_stage.hpp"
+#include "runtime/source.hpp"
 #include "runtime/stateless_operators.hpp"
 
 namespace pystream::runtime {
@@ -24,17 +25,29 @@ state::Snapshot written(Operator* op) {
 }
 
 TEST(OperatorState, IsRefusedByNameWhereItCannotBeWritten) {
+  SourceOperator source("orders-1", "memory source", nullptr);
+  EXPECT_FALSE(source.can_write_state());
+  try {
+    written(&source);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotSupported);
+    EXPECT_NE(std::string(error.what()).find("'orders-1'"), std::string::npos);
+  }
+}
+
+TEST(OperatorState, OfAnotherKindIsRefusedWithBoth) {
   PythonStageOperator stage("map-3", one_column());
+  const state::Snapshot snapshot = written(&stage);
   CollectOperator collect("collect-4");
-  for (Operator* op : {static_cast<Operator*>(&stage), static_cast<Operator*>(&collect)}) {
-    EXPECT_FALSE(op->has_keyed_state());
-    try {
-      written(op);
-      FAIL();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::kNotSupported);
-      EXPECT_NE(std::string(error.what()).find("'" + op->name() + "'"), std::string::npos);
-    }
+  collect.read_state(state::StateReader({written(&collect)}), {});
+  try {
+    collect.read_state(state::StateReader({snapshot}), {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCheckpoint);
+    EXPECT_NE(std::string(error.what()).find("python stage: rows_emitted"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("collect: no state"), std::string::npos);
   }
 }
 

@@ -22,9 +22,15 @@ class Recorder final : public Operator {
  public:
   Recorder() : Operator("recorder", "recorder") {}
   std::vector<std::string> events;
+  std::vector<int64_t> arrivals;  // of the first row of each batch
+  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
+    read_no_state(reader);
+  }
 
  protected:
   void process(Rows&& rows, Lane&) override {
+    arrivals.push_back(rows.watermarks.first_arrival);
     for (int64_t i = 0; i < rows.batch.num_rows; ++i) {
       const int64_t own =
           rows.watermarks.per_row ? rows.watermarks.per_row.as<int64_t>()[i] : rows.watermarks.all;
@@ -75,6 +81,25 @@ TEST_F(PythonStage, KeepsTheOrderOfOutputsAndWatermarks) {
   stage.drain(lane);
   EXPECT_EQ(recorder.events, (Events{"10@10", "11@10", "w20", "40@25", "w30"}));
   EXPECT_TRUE(stage.is_empty());
+}
+
+TEST_F(PythonStage, RestoredGoesOnCountingItsRows) {
+  input({1, 2, 3}, 10);
+  stage.take();
+  stage.give({batch_of({1, 2, 3})});
+  stage.drain(lane);
+  state::StateWriter writer;
+  stage.write_state(&writer);
+
+  PythonStageOperator other{"double", kSchema};
+  other.connect(0, &recorder);
+  other.read_state(state::StateReader({writer.finish()}), {});
+  Rows rows{batch_of({4}), {}};
+  other.push(std::move(rows), lane);
+  other.take();
+  other.give({batch_of({4}), batch_of({5})});
+  other.drain(lane);
+  EXPECT_EQ(recorder.arrivals, (std::vector<int64_t>{0, 3, 4}));
 }
 
 TEST_F(PythonStage, WatermarkWaitsForTheBatchThatIsOut) {

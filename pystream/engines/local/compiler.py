@@ -36,7 +36,7 @@ class CompiledJob:
 
     graph: Graph = field(default_factory=Graph)
     stages: dict[int, PythonStage] = field(default_factory=dict)
-    triggers: dict[int, TriggerStage] = field(default_factory=dict)
+    triggers: set[int] = field(default_factory=set)
     collect: int | None = None
     writers: dict[int, OpenWriter] = field(default_factory=dict)  # by the collect in front of it
     readers: list[Any] = field(default_factory=list)  # whose `error` says what ended them
@@ -344,24 +344,26 @@ class _Compiler:
             case nodes.WindowAssigner(kind, size, slide, offset):
                 kind = "cumulate" if kind == "cumulate" else "fixed"
                 windows = {"kind": kind, "size": size, "slide": slide, "offset": offset}
+        trigger = None
+        if node.trigger.own is not None:
+            trigger = TriggerStage(
+                node.trigger.own,
+                name,
+                tuple(self._job.graph.schema(self._ports[id(node.input)]).names),
+                has_time=node.event_time is not None,
+                is_processing_time=node.is_processing_time,
+            )
         results, late = self._job.graph.add_pane_window(
             name,
             port,
             allowed_lateness=node.allowed_lateness,
-            has_own_trigger=node.trigger.own is not None,
+            trigger=trigger,
             **windows,
             **_emission(node),
             **settings,
         )
-        if node.trigger.own is not None:
-            columns = tuple(self._job.graph.schema(self._ports[id(node.input)]).names)
-            self._job.triggers[results.node] = TriggerStage(
-                node.trigger.own,
-                name,
-                columns,
-                has_time=node.event_time is not None,
-                is_processing_time=node.is_processing_time,
-            )
+        if trigger is not None:
+            self._job.triggers.add(results.node)
         return results, late
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:

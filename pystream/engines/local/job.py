@@ -341,9 +341,8 @@ class Job:
         """
         executor = self._executor
         if stage in self._job.triggers:
-            trigger = self._job.triggers[stage]
             while not self._must_stop.is_set():
-                if not self._run_core(lambda: executor.run_trigger(stage, trigger)):
+                if not self._run_core(lambda: executor.run_trigger(stage)):
                     return
                 if tell is not None:
                     tell.when_due()

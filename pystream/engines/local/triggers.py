@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pystream.errors import OperatorError
+from pystream.errors import CheckpointError, NotSupportedError, OperatorError
 from pystream.log.record_batch import RecordBatch
 from pystream.plan.triggers import Trigger, TriggerContext, TriggerResult, TriggerWindow
 
@@ -55,6 +56,11 @@ class TriggerStage:
         self._bytes_of: dict[int, int] = {}
         self._state_bytes = 0
         self._unmeasured: set[int] = set()
+
+    @property
+    def name(self) -> str:
+        """That of the trigger's class."""
+        return type(self._trigger).__name__
 
     # -- called by the core --------------------------------------------------------------------
 
@@ -107,6 +113,39 @@ class TriggerStage:
         self._unmeasured.clear()
         return self._state_bytes
 
+    def dump(self, panes: list[int]) -> list[bytes | None]:
+        """Return the contexts' states as they stand in a snapshot; None of empty ones."""
+        states = [known.ctx.state if (known := self._known.get(pane)) else {} for pane in panes]
+        try:
+            return [pickle.dumps(state) if state != {} else None for state in states]
+        except Exception as error:
+            raise NotSupportedError(
+                f"operator {self._operator!r}: what trigger {self.name} keeps in ctx.state cannot "
+                f"be pickled, as state in a snapshot must be: {type(error).__name__}: {error}. "
+                "Keep in it what pickle takes.",
+                operator=self._operator,
+            ) from error
+
+    def load(self, panes: list[int], dumped: list[bytes | None]) -> None:
+        """Give panes the states that :meth:`dump` returned."""
+        for pane, data in zip(panes, dumped, strict=True):
+            if data is None:
+                continue
+            try:
+                self._of(pane)[1].state = pickle.loads(data)
+            except Exception as error:
+                raise CheckpointError(
+                    f"operator {self._operator!r}: what trigger {self.name} kept in ctx.state for "
+                    f"{self.native.describe(pane)} cannot be unpickled: {type(error).__name__}: "
+                    f"{error}. Restore it where the classes in it can be imported.",
+                    operator=self._operator,
+                ) from error
+
+    def forget_all(self) -> None:
+        """Forget all panes; no trigger is called."""
+        for pane in list(self._known):
+            self._forget(pane)
+
     # -- helpers -------------------------------------------------------------------------------
 
     def _of(self, pane: int) -> _Known:
@@ -158,8 +197,7 @@ class TriggerStage:
             ) from error
 
     def _place(self, pane: int, method: str) -> str:
-        name = f"{type(self._trigger).__name__}.{method}"
-        return f"operator {self._operator!r}: trigger {name} for {self.native.describe(pane)}"
+        return f"operator {self._operator!r}: trigger {self.name}.{method} for {self.native.describe(pane)}"
 
 
 def _size_of(value: object) -> int:
