@@ -26,9 +26,7 @@ class ProcessingTimeOperator final : public Operator {
   std::optional<int64_t> next_timer() const override;
   // Serial phase: fires what is due by now; whether anything was.
   bool pass_time(int64_t now_ms, Lane& lane);
-  void write_state(state::StateWriter* writer) override {
-    write_number("passed", passed_, writer);
-  }
+  void write_state(state::StateWriter* writer) override { write_number("passed", passed_, writer); }
   void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
     passed_ = read_number("passed", reader);
   }

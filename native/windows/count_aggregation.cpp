@@ -415,9 +415,7 @@ void CountAggregation::snapshot(state::StateWriter* writer) const {
   const State& state = *state_;
   const StateKey key = StateKey::of(state.spec.key_columns, *state.input);
   writer->set_operator(kKind, state.describe());
-  std::vector<uint8_t> live(state.keys.size());
-  state.slices.mark_keys(live);
-  write_keys(writer, key, state.keys, live);
+  write_keys(writer, key, state.keys);
   const KeyedStateTable table = state.state_table(key);
   table.begin(writer);
   table.write(writer, state.keys, state.state_rows(), &state.table);

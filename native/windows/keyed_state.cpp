@@ -123,12 +123,11 @@ std::vector<uint32_t> KeyedStateTable::Batch::ids(state::KeyDictionary* dictiona
   return found;
 }
 
-void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys,
-                std::span<const uint8_t> live) {
+void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys) {
   KeyedStateTable::Rows rows;
-  for (uint32_t id = 0; id < live.size(); ++id) {
-    if (live[id] != 0) rows.add(id, {});
-  }
+  rows.keys.resize(keys.size());
+  std::iota(rows.keys.begin(), rows.keys.end(), uint32_t{0});
+  rows.slots.resize(keys.size());
   const KeyedStateTable table("keys", key, {}, nullptr);
   table.begin(writer);
   table.write(writer, keys, rows, nullptr);

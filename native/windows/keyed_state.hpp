@@ -75,10 +75,9 @@ class KeyedStateTable {
   std::vector<Field> fields_;
 };
 
-// All of `ids` in one table "keys": so the keys of a restored operator are in the order that they
-// had. Reading adds them to a dictionary.
-void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys,
-                std::span<const uint8_t> live);
+// All keys in one table "keys", those without rows too: so the keys of a restored operator are in
+// the order that they had. Reading adds them to a dictionary, one part behind the other.
+void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys);
 void read_keys(const state::StateReader& reader, const StateKey& key, state::KeyGroupRange range,
                state::KeyDictionary* keys);
 

@@ -150,7 +150,7 @@ class PaneAggregation {
   // State that is rebuilt.
   StopCheck stop_check_;
   StopSignal* own_stop_ =
-      nullptr;  // of a trigger of the caller's own, each call of which may be slow
+      nullptr;                  // of a trigger of the caller's own, each call of which may be slow
   PaneTrigger* const trigger_;  // the spec's own, or spec_trigger_
   int64_t compact_at_;
 

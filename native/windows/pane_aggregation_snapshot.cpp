@@ -15,15 +15,7 @@ namespace {
 constexpr const char* kKind = "panes";
 
 // The columns of a pane, in this order.
-enum Column : uint8_t {
-  kStart,
-  kLast,
-  kArrival,
-  kTaken,
-  kHeld,
-  kMinTime,
-  kMaxTime
-};
+enum Column : uint8_t { kStart, kLast, kArrival, kTaken, kHeld, kMinTime, kMaxTime };
 
 Field whole(const char* name) { return {name, DataType::of(TypeId::kInt64), false}; }
 
@@ -31,13 +23,8 @@ KeyedStateTable panes_table(const StateKey& key, const AccumulatorLayout* layout
                             const PaneTrigger& trigger) {
   return {"panes",
           key,
-          {whole("start"),
-           whole("last"),
-           whole("arrival"),
-           whole("taken"),
-           whole("held"),
-           whole("min_time"),
-           whole("max_time")},
+          {whole("start"), whole("last"), whole("arrival"), whole("taken"), whole("held"),
+           whole("min_time"), whole("max_time")},
           layout,
           trigger.state_fields()};
 }
@@ -75,9 +62,7 @@ void PaneAggregation::snapshot(state::StateWriter* writer) const {
   writer->set_operator(kKind, describe());
   writer->set_fact("watermark", panes_.watermark());
   writer->set_fact("arrivals", arrivals_);
-  std::vector<uint8_t> live(keys_.size());
-  panes_.mark_keys(live);
-  write_keys(writer, key, keys_, live);
+  write_keys(writer, key, keys_);
 
   // In the order of their ends, in which they are chained.
   std::vector<uint32_t> numbers;
@@ -90,10 +75,10 @@ void PaneAggregation::snapshot(state::StateWriter* writer) const {
   KeyedStateTable::Rows due;
   for (const uint32_t number : numbers) {
     const Pane& pane = panes_[number];
-    rows.add(pane.key,
-             {pane.start, pane.last, pane.arrival, pane.taken, pane.held, pane.min_time,
-              pane.max_time},
-             number);
+    rows.add(
+        pane.key,
+        {pane.start, pane.last, pane.arrival, pane.taken, pane.held, pane.min_time, pane.max_time},
+        number);
     for (const int64_t time : pane.timers) due.add(pane.key, {pane.start, pane.last, time});
   }
   const KeyedStateTable panes = panes_table(key, &layout_, *trigger_);

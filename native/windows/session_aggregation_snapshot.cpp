@@ -68,9 +68,7 @@ void SessionAggregation::snapshot(state::StateWriter* writer) const {
   writer->set_operator(kKind, state.describe());
   writer->set_fact("watermark", state.watermark);
   writer->set_fact("arrivals", state.arrivals);
-  std::vector<uint8_t> live(state.keys.size());
-  state.sessions.mark_keys(live);
-  write_keys(writer, key, state.keys, live);
+  write_keys(writer, key, state.keys);
   KeyedStateTable::Rows rows;
   for (uint32_t number = 0; number < state.sessions.size(); ++number) {
     const Session& session = state.sessions[number];

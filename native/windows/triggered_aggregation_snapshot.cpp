@@ -38,7 +38,7 @@ void TriggeredAggregation::snapshot(state::StateWriter* writer) const {
   writer->set_operator(kKind, describe());
   writer->set_fact("watermark", watermark_);
   writer->set_fact("first_unclosed", first_unclosed_);
-  write_keys(writer, key, keys_, live_keys());
+  write_keys(writer, key, keys_);
 
   const KeyedStateTable table = windows_table(key, &layout_);
   table.begin(writer);

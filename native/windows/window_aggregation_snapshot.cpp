@@ -59,21 +59,6 @@ std::string WindowAggregation::State::describe() const {
   return text + describe_columns(*input, spec.event_time_column, spec.key_columns, spec.aggregates);
 }
 
-// By merged id, whether a key has rows; after merge_keys().
-std::vector<uint8_t> WindowAggregation::State::live_keys() {
-  std::vector<uint8_t> live(keys().size());
-  for_each_merged([&](const AccumulatorTable& table) { table.mark(&live); });
-  for (size_t thread = 0; thread < partials.size(); ++thread) {
-    std::vector<uint8_t> own(partials[thread].keys().size());
-    for (const auto& [slice, table] : partials[thread].slices()) table.mark(&own);
-    for (const auto& [place, table] : partials[thread].late_slices()) table.mark(&own);
-    for (size_t id = 0; id < own.size(); ++id) {
-      if (own[id] != 0) live[is_merging() ? merged_ids[thread][id] : id] = 1;
-    }
-  }
-  return live;
-}
-
 void WindowAggregation::State::snapshot(state::StateWriter* writer) {
   merge_keys();
   const Tables tables(spec, *input, &layout);
@@ -82,7 +67,7 @@ void WindowAggregation::State::snapshot(state::StateWriter* writer) {
   writer->set_fact("first_unfired", first_unfired);
   writer->set_fact("is_stacked", sealed.is_stacked() ? 1 : 0);
   writer->set_fact("should_stack", sealed.should_stack() ? 1 : 0);
-  write_keys(writer, tables.key, keys(), live_keys());
+  write_keys(writer, tables.key, keys());
 
   tables.open.begin(writer);
   for (const PartialState& partial : partials) {

@@ -72,7 +72,6 @@ struct WindowAggregation::State {
 
   // In window_aggregation_snapshot.cpp.
   std::string describe() const;
-  std::vector<uint8_t> live_keys();
   void snapshot(state::StateWriter* writer);
   void restore(const state::StateReader& reader, state::KeyGroupRange range);
 

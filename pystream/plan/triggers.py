@@ -68,7 +68,8 @@ class TriggerContext:
     Attributes
     ----------
     state : dict
-        The trigger's own, kept for this key and window until it is forgotten.
+        The trigger's own, kept for this key and window until it is forgotten. Of all that a
+        trigger knows, this alone is in snapshots of a job: keep in it what pickle takes.
     merged : tuple of dict
         In ``on_merge``, the states of the windows that became one, in order of time.
     """

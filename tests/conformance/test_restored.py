@@ -6,6 +6,7 @@ the operator in place of what it had. Nobody may notice.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conformance.committed import COMMITTED
 
 IN_MEMORY = [c for c in COMMITTED if c.spec.partitions == 1 and c.spec.end_of_input]
 TOPICS = [c for c in COMMITTED if c.spec.partitions > 1 and c.spec.end_of_input]
+STOPPED = [c for c in COMMITTED if not c.spec.end_of_input]
 EXECUTOR = job_module.Executor
 
 
@@ -45,3 +47,16 @@ def test_case_of_several_partitions(monkeypatch: pytest.MonkeyPatch, case: Case)
     made = restored(monkeypatch, 2)
     check_case(case, cuts=list(range(1, len(case.rows), 2)), threads=2)
     assert made
+
+
+def test_cases_whose_jobs_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go side by side, for each waits in vain for more input before it is stopped."""
+    made = restored(monkeypatch, 2)
+    with ThreadPoolExecutor(16) as pool:
+        runs = [
+            pool.submit(check_case, case, cuts=list(range(1, len(case.rows), 2)), threads=2)
+            for case in STOPPED
+        ]
+    for run in runs:
+        run.result()
+    assert len(made) >= len(STOPPED)

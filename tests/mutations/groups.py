@@ -12,6 +12,7 @@ from tests.mutations import (
     retention_rules,
     rules,
     session_rules,
+    state_rules,
     transaction_rules,
     trigger_rules,
     union_rules,
@@ -26,7 +27,8 @@ GROUPS = {
         + count_rules.MUTATIONS
         + trigger_rules.MUTATIONS
         + union_rules.MUTATIONS
-        + clock_rules.MUTATIONS,
+        + clock_rules.MUTATIONS
+        + state_rules.MUTATIONS,
         native_tests=("windows_*_test", "state_*_test", "runtime*_test"),
         python_tests=(
             "tests/pipeline/test_windows.py",
@@ -43,6 +45,7 @@ GROUPS = {
             "tests/conformance/test_engine.py",
             "tests/conformance/test_restored.py",
             "tests/pipeline/test_restored_aggregates.py",
+            "tests/pipeline/test_restored_sinks.py",
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",

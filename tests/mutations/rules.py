@@ -19,8 +19,6 @@ ROWS = "native/windows/row_accumulator.cpp"
 RESULTS = "native/windows/window_results.cpp"
 MOMENTS = "native/windows/moments.hpp"
 KEYS = "native/state/key_words.cpp"
-KEY_GROUPS = "native/state/key_groups.cpp"
-SNAPSHOT = "native/windows/window_aggregation_snapshot.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EVENT_TIMES = "native/runtime/event_times.cpp"
 IDLENESS = "native/runtime/idleness.cpp"
@@ -127,20 +125,6 @@ MUTATIONS = (
                 "return Wide{time} + 0 * lateness <= watermark;",
             ),
         ),
-    ),
-    Mutation(
-        "state is spread over key groups with one too many for each instance",
-        (
-            Edit(
-                KEY_GROUPS,
-                "((instance + 1) * max_parallelism - 1) / parallelism}",
-                "((instance + 1) * max_parallelism) / parallelism}",
-            ),
-        ),
-    ),
-    Mutation(
-        "state leaves out the first window that has not fired",
-        (Edit(SNAPSHOT, 'first_unfired = reader.highest_fact("first_unfired");', ""),),
     ),
     Mutation(
         "partition that returns moves the watermark back",

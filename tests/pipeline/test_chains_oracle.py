@@ -33,6 +33,8 @@ from tests.oracle.windows import (
     run,
 )
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 Rows = list[tuple[Any, ...]]
 Outcome = tuple[Rows, list[int]]
 SCHEMA = {"ts": "timestamp[ms]", "k": "int64", "n": "int64", "is_kept": "bool"}

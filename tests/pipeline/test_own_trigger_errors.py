@@ -11,6 +11,8 @@ import pystream as ps
 from pystream import TriggerResult, errors
 from tests.pipeline.test_own_triggers import SALES, Each, Never, rows_of, stream
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 
 def fail(row: Any, timestamp: Any, window: Any, ctx: Any) -> None:
     if row["amount"] == 9:

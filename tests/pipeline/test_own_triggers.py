@@ -21,6 +21,8 @@ from tests.pipeline import test_sessions_oracle as sessions
 from tests.pipeline import test_triggers_oracle as triggers
 from tests.pipeline import test_windows_oracle as windows
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 TIMES = ps.WatermarkStrategy.for_bounded_out_of_orderness("0s", timestamp="ts")
 
 

@@ -15,6 +15,8 @@ import pystream as ps
 from pystream import TriggerResult, col, errors
 from pystream.testing import ManualClock, StepwiseJob
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 CLOCK = ps.WatermarkStrategy.for_processing_time()
 NEVER_SHOWN = "the input ended while windows of processing time were open"
 

@@ -21,6 +21,8 @@ from pystream.testing import ManualClock, StepwiseJob
 from tests.oracle.processing import Arrival, Moment, Row, Stage, run_clock
 from tests.oracle.triggers import Counted, Fixed, Global, Sessions, Specified
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 _EPOCH = datetime.datetime(1970, 1, 1)
 SCHEMA = {"key": "string", "value": "int64"}
 

@@ -23,6 +23,8 @@ from tests.pipeline import test_sessions_oracle as sessions
 from tests.pipeline import test_windows_oracle as windows
 from tests.pipeline.test_aggregates_oracle import PICKED
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 AGGREGATES: windows.Aggregates = {**windows.AGGREGATES, **PICKED}
 
 

@@ -12,6 +12,8 @@ import pytest
 import pystream as ps
 from pystream import col, errors
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 MONOTONOUS = ps.WatermarkStrategy.for_monotonous_timestamps(timestamp="ts").with_max_ahead(None)
 SCHEMA = {"ts": "int64", "id": "int64"}
 
@@ -60,22 +62,6 @@ def test_topics_are_read_in_the_order_of_appends(log: ps.Log) -> None:
     env = ps.Environment(log, parallelism=2)
     a, b = (env.from_topic(topic, bounded=True) for topic in "ab")
     assert b.union(a).to_arrow()["ts"].to_pylist() == [1, 2, 3, 0, 4]
-
-
-def test_large_tables_take_turns_by_their_watermarks() -> None:
-    """Else all windows of the first would stay open until the second begins."""
-    n = 200_000
-    env = ps.Environment()
-    times = np.arange(n)
-    a, b = (
-        env.from_arrow({"ts": times, "id": np.full(n, number)}, watermark=MONOTONOUS)
-        for number in range(2)
-    )
-    ids = a.union(b).to_arrow()["id"].to_numpy()
-    turns = np.flatnonzero(np.diff(ids)) + 1
-    # a, b, then b is behind, ties go to a; the last turns are what is left.
-    assert turns.tolist() == [65_536 * k for k in (1, 2, 3, 4, 5, 6)] + [n + 3 * 65_536]
-    assert counted(a.union(b)).to_arrow()["n"].to_pylist() == [20] * (n // 10)
 
 
 def test_a_table_comes_before_a_topic_and_then_holds_nothing_back(log: ps.Log) -> None:

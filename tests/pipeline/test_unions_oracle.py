@@ -23,6 +23,8 @@ from tests.oracle.watermarks import SourceWatermark
 from tests.oracle.windows import ON_CLOSE, ON_UPDATE, Record, Result, Trigger, run
 from tests.pipeline.test_own_triggers import Busy
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 SCHEMA = {"ts": "int64", "id": "int64"}
 SIZE = 20
 ROWS = ("all", "even", "odd")  # inputs that stay records, by the ids that pass

@@ -34,7 +34,7 @@ Groups groups_of(const std::vector<Array>& columns) {
   return key_groups(keys, columns[0].length, kDefaultMaxParallelism);
 }
 
-// Computed by the rule in docs/formats/state.md, apart from this code.
+// Computed by tests/oracle/key_groups.py from the rule in docs/formats/state.md.
 TEST(KeyGroups, NeverChange) {
   const Array whole = numbers<int64_t>(TypeId::kInt64, {0, 1, -1, 42, std::nullopt});
   EXPECT_EQ(groups_of({whole}), (Groups{111, 30, 55, 4, 91}));

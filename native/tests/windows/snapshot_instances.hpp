@@ -1,6 +1,7 @@
 #pragma once
 // Aggregations of each kind, small, for the tests of their snapshots.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,6 +52,49 @@ class Windows final : public Instance {
     return [this](RecordBatch&& rows, auto&&) { note(rows); };
   }
   Aggregation aggregation_;
+};
+
+// A trigger as callers write them: each so many records it fires, and lets go each other time.
+class EveryFew final : public PaneTrigger {
+ public:
+  explicit EveryFew(int64_t few) : few_(few) {}
+
+  std::string name() const override { return "EveryFew(" + std::to_string(few_) + ")"; }
+  TriggerResult on_element(PaneTable& panes, uint32_t pane, int64_t, int64_t) override {
+    panes.register_timer(pane, panes[pane].last);
+    const int64_t seen = ++seen_[pane];
+    if (seen % few_ != 0) return TriggerResult::kContinue;
+    return seen / few_ % 2 == 0 ? TriggerResult::kFireAndPurge : TriggerResult::kFire;
+  }
+  TriggerResult on_event_time(PaneTable&, uint32_t pane, int64_t) override {
+    return seen_[pane] % 2 == 0 ? TriggerResult::kFire : TriggerResult::kContinue;
+  }
+  void on_merge(PaneTable& panes, uint32_t target, std::span<const uint32_t> merged) override {
+    int64_t seen = 0;
+    for (const uint32_t pane : merged) seen += std::exchange(seen_[pane], 0);
+    seen_[target] = seen;
+    panes.register_timer(target, panes[target].last);
+  }
+  void clear(PaneTable&, uint32_t pane) override { seen_.erase(pane); }
+  std::vector<Field> state_fields() const override {
+    return {{"seen", DataType::of(TypeId::kInt64), false}};
+  }
+  std::vector<Array> snapshot(const PaneTable&, std::span<const uint32_t> panes) const override {
+    FixedBuilder<int64_t> seen(DataType::of(TypeId::kInt64));
+    for (const uint32_t pane : panes) seen.append(seen_.at(pane));
+    return {seen.finish()};
+  }
+  void restore(PaneTable&, std::span<const uint32_t> panes,
+               std::span<const Array> columns) override {
+    for (size_t i = 0; i < panes.size(); ++i) {
+      seen_[panes[i]] = columns[0].data<int64_t>()[i];
+    }
+  }
+  void forget_all() override { seen_.clear(); }
+
+ private:
+  int64_t few_;
+  std::map<uint32_t, int64_t> seen_;
 };
 
 class FixedWindows final : public Instance {

@@ -118,18 +118,18 @@ TEST(SnapshotTables, OfDifferentMomentsAreNotPutTogether) {
   EXPECT_NE(message.find("10 and 11 for 'watermark'"), std::string::npos) << message;
 }
 
-TEST(SnapshotTables, ATriggerOfOnesOwnIsNotSupportedByName) {
+TEST(SnapshotTables, OfATriggerOfOnesOwnAreOfThatOne) {
   PaneAggregationSpec spec = with_columns(panes_of(GlobalSpec{}));
-  spec.has_own_trigger = true;
-  const PaneAggregation panes(spec, input_schema());
+  spec.own_trigger = std::make_shared<EveryFew>(3);
   state::StateWriter writer;
-  try {
-    panes.snapshot(&writer);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kNotSupported);
-    EXPECT_NE(std::string(error.what()).find("trigger of one's own"), std::string::npos);
-  }
+  PaneAggregation(spec, input_schema()).snapshot(&writer);
+  const state::StateReader reader({writer.finish()});
+  PaneAggregation(spec, input_schema()).restore(reader, {});
+  spec.own_trigger = std::make_shared<EveryFew>(4);
+  const std::string message =
+      message_of([&] { PaneAggregation(spec, input_schema()).restore(reader, {}); });
+  EXPECT_NE(message.find("global window, trigger EveryFew(3)"), std::string::npos) << message;
+  EXPECT_NE(message.find("global window, trigger EveryFew(4)"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -113,19 +113,31 @@ TEST(Snapshots, WindowsWithTriggers) {
   }
 }
 
+const std::vector<PaneWindows> kPaneWindows = {WindowSpec{90, 30}, SessionSpec{15}, CountedSpec{6},
+                                               GlobalSpec{}};
+
 TEST(Snapshots, PanesOfEveryKind) {
   using Panes = Windows<PaneAggregation, PaneAggregationSpec>;
-  SessionSpec session;
-  session.gap = 15;
-  const std::vector<PaneWindows> kinds = {WindowSpec{90, 30}, session, CountedSpec{6},
-                                          GlobalSpec{}};
-  for (const auto& kind : kinds) {
+  for (const auto& kind : kPaneWindows) {
     for (const TriggerSpec& trigger : kTriggers) {
       PaneAggregationSpec spec = with_columns(panes_of(kind));
       spec.trigger = trigger;
       spec.allowed_lateness = 20;
       expect_same_when_restored([&] { return std::make_unique<Panes>(spec); }, {}, 1);
     }
+  }
+}
+
+TEST(Snapshots, TriggersOfOnesOwn) {
+  using Panes = Windows<PaneAggregation, PaneAggregationSpec>;
+  for (const auto& kind : kPaneWindows) {
+    PaneAggregationSpec spec = with_columns(panes_of(kind));
+    spec.allowed_lateness = 20;
+    const auto make = [&] {
+      spec.own_trigger = std::make_shared<EveryFew>(3);
+      return std::make_unique<Panes>(spec);
+    };
+    expect_same_when_restored(make, {}, 3);
   }
 }
 

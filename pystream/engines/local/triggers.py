@@ -197,7 +197,8 @@ class TriggerStage:
             ) from error
 
     def _place(self, pane: int, method: str) -> str:
-        return f"operator {self._operator!r}: trigger {self.name}.{method} for {self.native.describe(pane)}"
+        place = self.native.describe(pane)
+        return f"operator {self._operator!r}: trigger {self.name}.{method} for {place}"
 
 
 def _size_of(value: object) -> int:

@@ -1,0 +1,59 @@
+"""Wrong turns in what operators write to snapshots and take back."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Edit, Mutation
+
+KEY_GROUPS = "native/state/key_groups.cpp"
+SNAPSHOT = "native/windows/window_aggregation_snapshot.cpp"
+PANES = "native/windows/pane_aggregation_snapshot.cpp"
+STAGE = "native/runtime/python_stage.hpp"
+UNION = "native/runtime/union_operator.hpp"
+CLOCK = "native/runtime/processing_time_operator.hpp"
+SINK = "native/runtime/topic_sink.hpp"
+NUMBERED = "arrivals_ = read_number(kRowsEmitted, reader);"
+
+MUTATIONS = (
+    Mutation(
+        "state is spread over key groups with one too many for each instance",
+        (
+            Edit(
+                KEY_GROUPS,
+                "((instance + 1) * max_parallelism - 1) / parallelism}",
+                "((instance + 1) * max_parallelism) / parallelism}",
+            ),
+        ),
+    ),
+    Mutation(
+        "state leaves out the first window that has not fired",
+        (Edit(SNAPSHOT, 'first_unfired = reader.highest_fact("first_unfired");', ""),),
+    ),
+    Mutation(
+        "a restored window shows its keys as they come back",
+        (Edit(SNAPSHOT, "  read_keys(reader, tables.key, range, &keys());\n", ""),),
+    ),
+    Mutation(
+        "a restored pane knows nothing of its trigger",
+        (Edit(PANES, "  trigger_->restore(panes_, numbers, batch.others);\n", ""),),
+    ),
+    Mutation(
+        "what triggers keep in Python is not in the snapshot",
+        (
+            Edit(
+                "pystream/engines/local/triggers.py",
+                "pickle.dumps(state) if state != {} else None",
+                "None",
+            ),
+        ),
+    ),
+    Mutation("a restored stage counts its rows from the start", (Edit(STAGE, NUMBERED, ""),)),
+    Mutation("a restored union counts its rows from the start", (Edit(UNION, NUMBERED, ""),)),
+    Mutation(
+        "a restored sink begins with its first partition",
+        (Edit(SINK, 'read_number("rows_appended", reader)', "0"),),
+    ),
+    Mutation(
+        "a restored clock has fired nothing yet",
+        (Edit(CLOCK, 'read_number("passed", reader)', "windows::kMinWatermark"),),
+    ),
+)
