@@ -102,7 +102,7 @@ bool keep_segment(State& state, int64_t base, const std::string& directory, bool
   const std::string from = state.place->segment_path(base);
   const std::string to = directory + "/" + segment_name(base);
   const File source = File::open_if_exists(state.place->files, from, O_RDONLY);
-  if (!source.is_open() && base < state.control.words().log_start_offset.load()) {
+  if (!source.is_open() && base < state.control.log_start()) {
     return false;
   }
   if (!source.is_open()) throw_storage_error("cannot open", from, ENOENT);
@@ -159,7 +159,7 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
     published.must_roll = true;
     published.incarnation = state.incarnation;
     page.initialize(identity, published);
-    const int64_t log_start = state.control.words().log_start_offset.load();
+    const int64_t log_start = state.control.log_start();
     page.set_log_start(std::min(log_start, end.log_end_offset));
     page.write_log_start(file, std::min(log_start, end.log_end_offset));
     page.words().durable_offset.store(end.data_end_offset);

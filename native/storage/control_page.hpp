@@ -23,6 +23,7 @@
 // page need not reach the disk: after a power loss (another boot id) it is only a hint, except for
 // the lease.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -157,6 +158,11 @@ class ControlPage {
 
   // Under the lock.
   void set_log_start(int64_t offset);
+  // For who may not write the page: the log starts here at the earliest, whatever the page says.
+  void raise_log_start_here(int64_t offset) { least_log_start_ = offset; }
+  int64_t log_start() const {
+    return std::max(words_->log_start_offset.load(std::memory_order_seq_cst), least_log_start_);
+  }
   // False when a word contradicts another: the page is damaged.
   bool is_consistent() const;
   // The log start offset, when it can be believed.
@@ -183,6 +189,7 @@ class ControlPage {
   Mapping mapping_;
   std::string path_;
   Words* words_ = nullptr;
+  int64_t least_log_start_ = 0;
 };
 
 inline constexpr uint64_t kNotInFlight = 0;

@@ -59,7 +59,7 @@ PartitionEnds Partition::State::ends() const {
   const ControlPage::Words& words = control.words();
   // First, because it never passes an end that is read later.
   result.durable_offset = words.durable_offset.load(std::memory_order_acquire);
-  result.log_start_offset = words.log_start_offset.load(std::memory_order_acquire);
+  result.log_start_offset = control.log_start();
   const PublishedState published = read_published();
   result.log_end_offset = published.log_end_offset;
   if (result.durable_offset >= published.data_end_offset) {

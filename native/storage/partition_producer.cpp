@@ -38,7 +38,7 @@ void Partition::State::catch_up(ProducerState& producer, const PublishedState& p
 // power loss some may be gone: then no batch ends where it says.
 bool Partition::State::holds(const ProducerPosition& position, const PublishedState& published) {
   if (position.incarnation == incarnation || position.next_offset == 0) return true;
-  if (position.next_offset <= control.words().log_start_offset.load(std::memory_order_acquire)) {
+  if (position.next_offset <= control.log_start()) {
     return true;
   }
   const int64_t active = published.segment_base_offset;

@@ -185,7 +185,7 @@ void PartitionReader::State::enter_first_segment(const PublishedState& published
     segment = open(*base, published);
   } else {
     // Only a log that begins later may have nothing here.
-    const int64_t log_start = source->control.words().log_start_offset.load();
+    const int64_t log_start = source->control.log_start();
     const auto next = source->segments->after(position, active);
     if (!next) throw_missing(*source->place, log_start, published.data_end_offset);
     const auto following = source->segments->try_get(*next);
@@ -241,8 +241,7 @@ const BatchEntry* PartitionReader::State::find() {
 }
 
 void PartitionReader::State::require_kept() {
-  const int64_t log_start =
-      source->control.words().log_start_offset.load(std::memory_order_acquire);
+  const int64_t log_start = source->control.log_start();
   if (position < log_start) throw_out_of_range(*source->place, position, source->ends());
 }
 

@@ -89,9 +89,7 @@ void Partition::State::follow_transactions(const PublishedState& published) {
 }
 
 void Partition::State::follow_segments(const PublishedState& published) {
-  const auto log_start = [this] {
-    return control.words().log_start_offset.load(std::memory_order_acquire);
-  };
+  const auto log_start = [this] { return control.log_start(); };
   // In this order: an offset inside a batch is stable only for a log that starts there.
   const int64_t stable = control.checked_stable().value_or(0);
   transactions.drop_below(log_start());

@@ -354,9 +354,13 @@ bool Partition::State::try_open_current() {
     return false;
   }
   incarnation = published.incarnation;
-  if (is_writable() && is_deletion_unfinished()) {
-    const AppendLock held(*this);
-    finish_deletion();
+  if (is_deletion_unfinished()) {
+    if (is_writable()) {
+      const AppendLock held(*this);
+      finish_deletion();
+    } else {
+      control.raise_log_start_here(*control.stored_log_start());
+    }
   }
   if (published.must_roll || is_tail_intact(*this, published)) return true;
   if (!is_writable()) return true;  // readers report what is missing

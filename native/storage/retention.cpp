@@ -44,7 +44,7 @@ void raise_log_start(Partition::State& state, int64_t offset) {
   state.log->require_usable();
   const PublishedState published = state.read_published();
   state.finish_deletion();
-  const int64_t log_start = state.control.words().log_start_offset.load(std::memory_order_acquire);
+  const int64_t log_start = state.control.log_start();
   if (offset > published.log_end_offset || offset < 0) {
     throw_beyond_end(*state.place, offset, log_start, published.log_end_offset);
   }
@@ -68,8 +68,7 @@ int64_t remove_file(const PartitionPlace& place, const std::string& path) {
 
 bool Partition::State::is_deletion_unfinished() const {
   const auto stored = control.stored_log_start();
-  return stored && *stored > control.words().log_start_offset.load(std::memory_order_acquire) &&
-         *stored <= control.read().log_end_offset;
+  return stored && *stored > control.log_start() && *stored <= control.read().log_end_offset;
 }
 
 void Partition::State::finish_deletion() {
@@ -78,7 +77,7 @@ void Partition::State::finish_deletion() {
 
 RemovalResult Partition::State::remove_below_start() {
   RemovalResult result;
-  result.log_start_offset = control.words().log_start_offset.load(std::memory_order_acquire);
+  result.log_start_offset = control.log_start();
   const int64_t active = read_published().segment_base_offset;
   const std::vector<int64_t> bases = segments->list();
   for (size_t i = 0; i + 1 < bases.size(); ++i) {

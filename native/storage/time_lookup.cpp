@@ -81,8 +81,7 @@ TimeIndex TimeLookup::index_of(const Sealed& sealed) {
   if (is_complete && partition_.is_writable()) {
     made.store(place, sealed.base_offset, sealed.salt, sealed.end_offset);
     // Who deletes the segment meanwhile may have looked for the file before it was there.
-    const auto& log_start = partition_.control.words().log_start_offset;
-    if (sealed.end_offset <= log_start.load(std::memory_order_seq_cst)) {
+    if (sealed.end_offset <= partition_.control.log_start()) {
       place.files->unlink(TimeIndex::path_of(place, sealed.base_offset));
     }
   }
@@ -171,7 +170,7 @@ std::vector<SegmentFacts> TimeLookup::segment_facts() {
   const PublishedState published = partition_.read_published();
   const int64_t active = published.segment_base_offset;
   if (active == kNoSegment) return facts;
-  refresh(published, partition_.control.words().log_start_offset.load());
+  refresh(published, partition_.control.log_start());
   const auto bytes_of = [&](int64_t base) {
     const File file = File::open_if_exists(partition_.place->files,
                                            partition_.place->segment_path(base), O_RDONLY);

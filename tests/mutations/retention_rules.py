@@ -45,6 +45,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "what a dead process deleted is shown to readers and verify",
+        (
+            Edit(
+                "native/storage/recovery.cpp",
+                "      control.raise_log_start_here(*control.stored_log_start());\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
         "the log start offset is not synced",
         (
             Edit(

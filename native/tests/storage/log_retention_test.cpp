@@ -113,6 +113,28 @@ TEST_F(LogRetentionTest, ADeletionThatIsDurableIsFinishedByTheNextOneToOpen) {
   expect_values_from_start(*partition_, 2'000);
 }
 
+// Who may not write finds what the next writer will.
+TEST_F(LogRetentionTest, ADeletionThatIsDurableIsSeenByReadersAndByVerify) {
+  open();
+  fill(30);
+  log_->close();
+  const std::string path = partition_directory(directory_.path()) + "/control";
+  const File file = File::open(std::make_shared<FileLayer>(), path, O_RDWR);
+  ControlPage(file, true).write_log_start(file, 1'234);
+  LogOptions options;
+  options.read_only = true;
+  open(options);
+  EXPECT_EQ(partition_->ends().log_start_offset, 1'234);
+  expect_values_from_start(*partition_, 1'234);
+  EXPECT_THROW(partition_->reader(1'233)->next(), Error);
+  PartitionVerifier verifier(directory_.path(), "orders", test_options().topic_id, 0);
+  while (verifier.step(1 << 20)) {
+  }
+  EXPECT_EQ(verifier.summary().log_start_offset, 1'234);
+  EXPECT_EQ(verifier.summary().records, 3'000 - 1'234);
+  expect_clean(directory_.path());
+}
+
 TEST_F(LogRetentionTest, WholeSegmentsGoAndTheActiveOneStays) {
   open();
   fill(60);
