@@ -46,6 +46,7 @@ GROUPS = {
             "tests/conformance/test_restored.py",
             "tests/pipeline/test_restored_aggregates.py",
             "tests/pipeline/test_restored_sinks.py",
+            "tests/pipeline/test_restored_triggers.py",
             "tests/pipeline/test_windows_oracle.py",
             "tests/pipeline/test_sessions_oracle.py",
             "tests/pipeline/test_counts_oracle.py",
