@@ -159,7 +159,7 @@ void write_control(State& state, const CutEnd& end, const std::string& directory
     published.must_roll = true;
     published.incarnation = state.incarnation;
     page.initialize(identity, published);
-    const int64_t log_start = state.control.log_start();
+    const int64_t log_start = state.unfinished_log_start().value_or(state.control.log_start());
     page.set_log_start(std::min(log_start, end.log_end_offset));
     page.write_log_start(file, std::min(log_start, end.log_end_offset));
     page.words().durable_offset.store(end.data_end_offset);

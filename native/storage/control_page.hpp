@@ -159,7 +159,9 @@ class ControlPage {
   // Under the lock.
   void set_log_start(int64_t offset);
   // For who may not write the page: the log starts here at the earliest, whatever the page says.
-  void raise_log_start_here(int64_t offset) { least_log_start_ = offset; }
+  void raise_log_start_here(int64_t offset) {
+    least_log_start_ = std::max(least_log_start_, offset);
+  }
   int64_t log_start() const {
     return std::max(words_->log_start_offset.load(std::memory_order_seq_cst), least_log_start_);
   }

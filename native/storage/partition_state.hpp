@@ -42,9 +42,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   uint32_t last_incarnation();
 
   // --- retention.cpp ---
-  // Whether the log start offset was made durable and the page does not say so: who raised it was
-  // killed in between.
-  bool is_deletion_unfinished() const;
+  // The log start offset that stands beside the lease, when the page does not say it yet: who
+  // raised it was killed in between, or is at it.
+  std::optional<int64_t> unfinished_log_start() const;
   // Under the lock: does what is left of it, so that all find the same from now on, as another boot
   // would.
   void finish_deletion();

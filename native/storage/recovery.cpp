@@ -354,12 +354,12 @@ bool Partition::State::try_open_current() {
     return false;
   }
   incarnation = published.incarnation;
-  if (is_deletion_unfinished()) {
+  if (const auto start = unfinished_log_start()) {
     if (is_writable()) {
       const AppendLock held(*this);
       finish_deletion();
     } else {
-      control.raise_log_start_here(*control.stored_log_start());
+      control.raise_log_start_here(*start);
     }
   }
   if (published.must_roll || is_tail_intact(*this, published)) return true;

@@ -6,7 +6,8 @@
 // Crash: before the sector is on the disk nothing has happened; behind it the records are gone,
 // whether or not their files are: what lies below the log start offset is read by nobody, and
 // removed by whoever raises it next. Recovery takes the larger one of page and sector; where there
-// is none, on the same boot, whoever opens the partition or deletes next lets the page say it.
+// is none, on the same boot, whoever opens the partition for writing or deletes next lets the page
+// say it, and whoever opens it read-only counts from it.
 
 #include <algorithm>
 #include <cerrno>
@@ -66,13 +67,15 @@ int64_t remove_file(const PartitionPlace& place, const std::string& path) {
 
 }  // namespace
 
-bool Partition::State::is_deletion_unfinished() const {
+std::optional<int64_t> Partition::State::unfinished_log_start() const {
   const auto stored = control.stored_log_start();
-  return stored && *stored > control.log_start() && *stored <= control.read().log_end_offset;
+  const bool is_ahead =
+      stored && *stored > control.log_start() && *stored <= control.read().log_end_offset;
+  return is_ahead ? stored : std::nullopt;
 }
 
 void Partition::State::finish_deletion() {
-  if (is_deletion_unfinished()) control.set_log_start(*control.stored_log_start());
+  if (const auto start = unfinished_log_start()) control.set_log_start(*start);
 }
 
 RemovalResult Partition::State::remove_below_start() {

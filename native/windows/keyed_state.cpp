@@ -124,10 +124,11 @@ std::vector<uint32_t> KeyedStateTable::Batch::ids(state::KeyDictionary* dictiona
 }
 
 void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys) {
+  const uint32_t first = key.fields.size() > 1 ? 1 : 0;  // see KeyDictionary
   KeyedStateTable::Rows rows;
-  rows.keys.resize(keys.size());
-  std::iota(rows.keys.begin(), rows.keys.end(), uint32_t{0});
-  rows.slots.resize(keys.size());
+  rows.keys.resize(keys.size() - first);
+  std::iota(rows.keys.begin(), rows.keys.end(), first);
+  rows.slots.resize(rows.keys.size());
   const KeyedStateTable table("keys", key, {}, nullptr);
   table.begin(writer);
   table.write(writer, keys, rows, nullptr);

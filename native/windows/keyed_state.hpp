@@ -75,8 +75,9 @@ class KeyedStateTable {
   std::vector<Field> fields_;
 };
 
-// All keys in one table "keys", those without rows too: so the keys of a restored operator are in
-// the order that they had. Reading adds them to a dictionary, one part behind the other.
+// All keys in one table "keys", those without rows too (of a single column, null in any case): so
+// the keys of a restored operator are in the order that they had. Reading adds them to a
+// dictionary, one part behind the other.
 void write_keys(state::StateWriter* writer, const StateKey& key, const state::KeyDictionary& keys);
 void read_keys(const state::StateReader& reader, const StateKey& key, state::KeyGroupRange range,
                state::KeyDictionary* keys);

@@ -48,8 +48,12 @@ std::string describe_windows(const PaneAggregationSpec& spec, const Schema& inpu
 
 std::string PaneAggregation::describe() const {
   std::string text = describe_windows(spec_, *input_);
-  text += spec_.own_trigger ? ", trigger " + spec_.own_trigger->name()
-                            : windows::describe(spec_.trigger);
+  TriggerSpec trigger = spec_.trigger;
+  if (spec_.own_trigger) {
+    text += ", trigger " + spec_.own_trigger->name();
+    trigger = {0, 0, true, trigger.is_discarding};
+  }
+  text += windows::describe(trigger);
   if (spec_.allowed_lateness > 0) {
     text += ", allowed lateness " + std::to_string(spec_.allowed_lateness);
   }

@@ -49,7 +49,8 @@ class TriggerPanes {
   PaneTable* panes_ = nullptr;
 };
 
-// Errors of Python in what the core calls without the interpreter lock, in words.
+// Errors of Python in what the core calls without the interpreter lock, in words; the calls keep
+// what was raised.
 template <typename Work>
 auto guarded(Work work) {
   const py::gil_scoped_acquire lock;
@@ -58,21 +59,22 @@ auto guarded(Work work) {
   } catch (py::error_already_set& error) {
     const py::module_ errors = py::module_::import("pystream.errors");
     const bool is_refused = error.matches(errors.attr("NotSupportedError"));
-    const auto name = py::getattr(error.value(), "operator", py::str("")).cast<std::string>();
+    std::vector<ErrorFact> facts;
+    const py::object name = py::getattr(error.value(), "operator", py::none());
+    if (!name.is_none()) facts.push_back({"operator", name.cast<std::string>()});
     throw Error(is_refused ? ErrorCode::kNotSupported : ErrorCode::kCheckpoint,
-                py::str(error.value()).cast<std::string>(), {{"operator", name}});
+                py::str(error.value()).cast<std::string>(), std::move(facts));
   }
 }
 
 class PythonTrigger final : public runtime::TriggerCalls {
  public:
   explicit PythonTrigger(const py::object& calls)
-      : name_(calls.attr("name").cast<std::string>()),
+      : name_(calls.attr("qualified_name").cast<std::string>()),
         panes_(std::make_shared<TriggerPanes>()),
         calls_(hold(calls)),
         on_element_(hold(calls.attr("on_element"))),
         on_event_time_(hold(calls.attr("on_event_time"))) {}
-  ~PythonTrigger() override { panes_->set(nullptr, nullptr); }
 
   std::string name() const override { return name_; }
   void begin(const PaneAggregation& aggregation) override {
@@ -80,7 +82,10 @@ class PythonTrigger final : public runtime::TriggerCalls {
     aggregation_ = &aggregation;
     call("begin")(panes_);
   }
-  void end() noexcept override { panes_->set(nullptr, nullptr); }
+  void end() noexcept override {
+    const py::gil_scoped_acquire lock;
+    panes_->set(nullptr, nullptr);
+  }
   void next_batch(const RecordBatch& rows) override { call("next_batch")(rows); }
 
   TriggerResult on_element(PaneTable& panes, uint32_t pane, int64_t row, int64_t time) override {
@@ -109,8 +114,10 @@ class PythonTrigger final : public runtime::TriggerCalls {
   }
   void restore(PaneTable& panes, std::span<const uint32_t> restored,
                std::span<const Array> columns) override {
-    panes_->set(aggregation_, &panes);
-    guarded([&] { call("load")(numbers(restored), to_objects(columns[0])); });
+    guarded([&] {
+      panes_->set(aggregation_, &panes);
+      call("load")(numbers(restored), to_objects(columns[0]));
+    });
   }
   void forget_all() override {
     guarded([&] { call("forget_all")(); });

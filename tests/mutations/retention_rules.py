@@ -39,8 +39,8 @@ MUTATIONS = (
         (
             Edit(
                 RETENTION,
-                "  if (is_deletion_unfinished()) control.set_log_start",
-                "  if (false) control.set_log_start",
+                "  if (const auto start = unfinished_log_start()) control",
+                "  if (const auto start = unfinished_log_start(); false) control",
             ),
         ),
     ),
@@ -49,7 +49,7 @@ MUTATIONS = (
         (
             Edit(
                 "native/storage/recovery.cpp",
-                "      control.raise_log_start_here(*control.stored_log_start());\n",
+                "      control.raise_log_start_here(*start);\n",
                 "",
             ),
         ),

@@ -41,7 +41,7 @@ MUTATIONS = (
         (
             Edit(
                 "pystream/engines/local/triggers.py",
-                "pickle.dumps(state) if state != {} else None",
+                "None if _is_untouched(state) else pickle.dumps(state)",
                 "None",
             ),
         ),

@@ -10,6 +10,8 @@ import pytest
 
 import pystream as ps
 
+pytestmark = pytest.mark.usefixtures("also_restored")
+
 KEYS = 20_000
 ROWS = 60_000
 BATCH = 5_000
@@ -64,3 +66,14 @@ def test_null_comes_before_other_keys() -> None:
     stream = ps.Environment().from_arrow(table, watermark=WATERMARK)
     counts = stream.key_by("k").window(ps.tumbling("10ms")).aggregate(n=ps.count())
     assert counts.to_arrow()["k"].to_pylist() == [None, "b", "a"]
+
+
+def test_keys_of_two_columns_keep_their_order_and_nulls_their_place() -> None:
+    keys = [("b", "x"), ("a", None), (None, None), (None, "x"), ("a", "x")]
+    rows = [{"ts": 10 * turn, "k": k, "j": j} for turn in range(4) for k, j in keys[: 2 + turn]]
+    schema = pa.schema({"ts": pa.int64(), "k": pa.string(), "j": pa.string()})
+    tables = [pa.Table.from_pylist([row], schema) for row in rows]
+    stream = ps.Environment().from_arrow(tables, watermark=WATERMARK)
+    counts = stream.key_by("k", "j").window(ps.tumbling("10ms")).aggregate(n=ps.count())
+    found = [(row["k"], row["j"]) for row in counts.to_arrow().to_pylist()]
+    assert found == [key for turn in range(4) for key in keys[: 2 + turn]]

@@ -60,6 +60,7 @@ def test_what_cannot_be_pickled_names_the_operator_and_the_trigger() -> None:
         rows_of(keeping(threading.Lock()))
     assert raised.value.operator is not None
     assert f"operator '{raised.value.operator}'" in str(raised.value)
+    assert isinstance(raised.value.__cause__, TypeError)
 
 
 def test_what_cannot_be_read_back_names_key_and_window() -> None:

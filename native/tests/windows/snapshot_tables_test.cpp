@@ -130,6 +130,12 @@ TEST(SnapshotTables, OfATriggerOfOnesOwnAreOfThatOne) {
       message_of([&] { PaneAggregation(spec, input_schema()).restore(reader, {}); });
   EXPECT_NE(message.find("global window, trigger EveryFew(3)"), std::string::npos) << message;
   EXPECT_NE(message.find("global window, trigger EveryFew(4)"), std::string::npos) << message;
+  spec.own_trigger = std::make_shared<EveryFew>(3);
+  spec.trigger.is_discarding = true;
+  EXPECT_NE(message_of([&] {
+              PaneAggregation(spec, input_schema()).restore(reader, {});
+            }).find("trigger EveryFew(3), discarding"),
+            std::string::npos);
 }
 
 }  // namespace

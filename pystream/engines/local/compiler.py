@@ -364,6 +364,7 @@ class _Compiler:
         )
         if trigger is not None:
             self._job.triggers.add(results.node)
+            self._job.calls.append(trigger)
         return results, late
 
     def _late_rows(self, node: nodes.LateRows, name: str) -> Port:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pystream.engines.local.user_calls import UserCalls
 from pystream.errors import CheckpointError, NotSupportedError, OperatorError
 from pystream.log.record_batch import RecordBatch
 from pystream.plan.triggers import Trigger, TriggerContext, TriggerResult, TriggerWindow
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["TriggerStage"]
 
 
-class TriggerStage:
+class TriggerStage(UserCalls):
     """A trigger in a running job, with what it knows of each pane.
 
     Parameters
@@ -44,6 +45,7 @@ class TriggerStage:
         has_time: bool,
         is_processing_time: bool = False,
     ) -> None:
+        super().__init__()
         self._trigger = trigger
         self._operator = operator
         self._columns = columns
@@ -61,6 +63,12 @@ class TriggerStage:
     def name(self) -> str:
         """That of the trigger's class."""
         return type(self._trigger).__name__
+
+    @property
+    def qualified_name(self) -> str:
+        """That by which a snapshot knows the trigger."""
+        kind = type(self._trigger)
+        return f"{kind.__module__}.{kind.__qualname__}"
 
     # -- called by the core --------------------------------------------------------------------
 
@@ -117,8 +125,9 @@ class TriggerStage:
         """Return the contexts' states as they stand in a snapshot; None of empty ones."""
         states = [known.ctx.state if (known := self._known.get(pane)) else {} for pane in panes]
         try:
-            return [pickle.dumps(state) if state != {} else None for state in states]
-        except Exception as error:
+            return [None if _is_untouched(state) else pickle.dumps(state) for state in states]
+        except BaseException as error:
+            self.error = error
             raise NotSupportedError(
                 f"operator {self._operator!r}: what trigger {self.name} keeps in ctx.state cannot "
                 f"be pickled, as state in a snapshot must be: {type(error).__name__}: {error}. "
@@ -133,7 +142,8 @@ class TriggerStage:
                 continue
             try:
                 self._of(pane)[1].state = pickle.loads(data)
-            except Exception as error:
+            except BaseException as error:
+                self.error = error
                 raise CheckpointError(
                     f"operator {self._operator!r}: what trigger {self.name} kept in ctx.state for "
                     f"{self.native.describe(pane)} cannot be unpickled: {type(error).__name__}: "
@@ -199,6 +209,10 @@ class TriggerStage:
     def _place(self, pane: int, method: str) -> str:
         place = self.native.describe(pane)
         return f"operator {self._operator!r}: trigger {self.name}.{method} for {place}"
+
+
+def _is_untouched(state: object) -> bool:
+    return type(state) is dict and not state
 
 
 def _size_of(value: object) -> int:
