@@ -101,11 +101,11 @@ void Operator::refuse_state() const {
               {{"operator", name_}});
 }
 
-void Operator::write_no_state(state::StateWriter* writer) const {
+void Operator::write_nothing(state::StateWriter* writer) const {
   writer->set_operator(kind_, "no state");
 }
 
-void Operator::read_no_state(const state::StateReader& reader) const {
+void Operator::read_nothing(const state::StateReader& reader) const {
   reader.check_operator(kind_, "no state");
 }
 

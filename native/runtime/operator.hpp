@@ -138,8 +138,8 @@ class Operator {
  protected:
   [[noreturn]] void refuse_state() const;
   // Of an operator that keeps nothing between two rounds, or nothing but one number.
-  void write_no_state(state::StateWriter* writer) const;
-  void read_no_state(const state::StateReader& reader) const;
+  void write_nothing(state::StateWriter* writer) const;
+  void read_nothing(const state::StateReader& reader) const;
   void write_number(const char* fact, int64_t number, state::StateWriter* writer) const;
   int64_t read_number(const char* fact, const state::StateReader& reader) const;
   virtual void process(Rows&& rows, Lane& lane) = 0;
@@ -194,6 +194,18 @@ class OrderedOperator : public Operator {
 
  protected:
   void process(Rows&& rows, Lane& lane) final;
+};
+
+// An operator, `Base`, that keeps nothing between two rounds.
+template <typename Base>
+class Forgetful : public Base {
+ public:
+  using Base::Base;
+
+  void write_state(state::StateWriter* writer) final { this->write_nothing(writer); }
+  void read_state(const state::StateReader& reader, state::KeyGroupRange) final {
+    this->read_nothing(reader);
+  }
 };
 
 }  // namespace pystream::runtime

@@ -75,16 +75,12 @@ class PythonStageOperator final : public StageOperator {
 };
 
 // Keeps its input for the caller.
-class CollectOperator final : public OrderedOperator {
+class CollectOperator final : public Forgetful<OrderedOperator> {
  public:
-  explicit CollectOperator(std::string name) : OrderedOperator(std::move(name), "collect") {}
+  explicit CollectOperator(std::string name) : Forgetful(std::move(name), "collect") {}
 
   void deliver(Rows&& rows, Lane&) override { batches_.push_back(std::move(rows.batch)); }
   // What it holds has been delivered; it is the caller's.
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
   std::vector<RecordBatch> take_all() { return std::exchange(batches_, {}); }
 
  private:

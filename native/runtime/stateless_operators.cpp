@@ -45,7 +45,7 @@ RecordBatch select_columns(const RecordBatch& batch, std::span<const int> indice
 
 FilterOperator::FilterOperator(std::string name, expressions::BoundExpressionPtr condition,
                                std::vector<int> keep, SchemaPtr output)
-    : Operator(std::move(name), "filter"),
+    : Forgetful(std::move(name), "filter"),
       condition_(std::move(condition)),
       keep_(std::move(keep)),
       output_(std::move(output)) {}
@@ -66,7 +66,7 @@ void FilterOperator::process(Rows&& rows, Lane& lane) {
 ProjectOperator::ProjectOperator(std::string name,
                                  std::vector<expressions::BoundExpressionPtr> expressions,
                                  SchemaPtr output)
-    : Operator(std::move(name), "project"),
+    : Forgetful(std::move(name), "project"),
       expressions_(std::move(expressions)),
       output_(std::move(output)) {}
 

@@ -10,17 +10,12 @@
 namespace pystream::runtime {
 
 // Passes the rows where the condition is true, and of them only the columns that somebody needs.
-class FilterOperator final : public Operator {
+class FilterOperator final : public Forgetful<Operator> {
  public:
   // `condition` is bound to the input; `keep`: indexes of the input's columns, `output` their
   // schema.
   FilterOperator(std::string name, expressions::BoundExpressionPtr condition, std::vector<int> keep,
                  SchemaPtr output);
-
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;
@@ -32,15 +27,10 @@ class FilterOperator final : public Operator {
 };
 
 // Computes columns.
-class ProjectOperator final : public Operator {
+class ProjectOperator final : public Forgetful<Operator> {
  public:
   ProjectOperator(std::string name, std::vector<expressions::BoundExpressionPtr> expressions,
                   SchemaPtr output);
-
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
 
  protected:
   void process(Rows&& rows, Lane& lane) override;

@@ -10,15 +10,11 @@
 namespace pystream::runtime {
 
 // An input whose rows go on at once.
-class UnionOperator::Passing final : public Operator {
+class UnionOperator::Passing final : public Forgetful<Operator> {
  public:
   Passing(UnionOperator* whole, int input)
-      : Operator(whole->name(), "union"), whole_(whole), input_(input) {}
+      : Forgetful(whole->name(), "union"), whole_(whole), input_(input) {}
   bool reads_watermarks() const override { return whole_->has_readers(); }
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
 
  protected:
   void process(Rows&& rows, Lane& lane) override { whole_->pass(input_, std::move(rows), lane); }
@@ -29,16 +25,12 @@ class UnionOperator::Passing final : public Operator {
 };
 
 // An input whose rows are held.
-class UnionOperator::Merging final : public OrderedOperator {
+class UnionOperator::Merging final : public Forgetful<OrderedOperator> {
  public:
   Merging(UnionOperator* whole, int input)
-      : OrderedOperator(whole->name(), "union"), whole_(whole), input_(input) {}
+      : Forgetful(whole->name(), "union"), whole_(whole), input_(input) {}
   bool reads_watermarks() const override { return whole_->has_readers(); }
   void deliver(Rows&& rows, Lane&) override { whole_->hold(input_, std::move(rows)); }
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
 
  private:
   UnionOperator* whole_;

@@ -36,15 +36,11 @@ class WindowOperator final : public Operator {
 
  private:
   // Rows behind a window, in append order. Part of its window, with that one's name.
-  class Behind final : public OrderedOperator {
+  class Behind final : public Forgetful<OrderedOperator> {
    public:
     explicit Behind(WindowOperator* window)
-        : OrderedOperator(window->name(), "window"), window_(window) {}
+        : Forgetful(window->name(), "window"), window_(window) {}
     void deliver(Rows&& rows, Lane& lane) override { window_->deliver_behind(rows, lane); }
-    void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-    void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-      read_no_state(reader);
-    }
 
    private:
     WindowOperator* window_;

@@ -48,6 +48,26 @@ MUTATIONS = (
         (Edit(STAGE, "arrivals_ = read_number(kRowsEmitted, reader);", ""),),
     ),
     Mutation(
+        "a restored union counts its rows from the start",
+        (
+            Edit(
+                "native/runtime/union_operator.hpp",
+                "arrivals_ = read_number(kRowsEmitted, reader);",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restored clock has fired nothing yet",
+        (
+            Edit(
+                "native/runtime/processing_time_operator.hpp",
+                'read_number("passed", reader)',
+                "windows::kMinWatermark",
+            ),
+        ),
+    ),
+    Mutation(
         "a restored sink begins with its first partition",
         (Edit(SINK, 'read_number("rows_appended", reader)', "0"),),
     ),

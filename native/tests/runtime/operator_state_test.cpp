@@ -5,9 +5,11 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "runtime/processing_time_operator.hpp"
 #include "runtime/python_stage.hpp"
 #include "runtime/source.hpp"
 #include "runtime/stateless_operators.hpp"
+#include "runtime/union_operator.hpp"
 
 namespace pystream::runtime {
 namespace {
@@ -34,6 +36,38 @@ TEST(OperatorState, IsRefusedByNameWhereItCannotBeWritten) {
     EXPECT_EQ(error.code(), ErrorCode::kNotSupported);
     EXPECT_NE(std::string(error.what()).find("'orders-1'"), std::string::npos);
   }
+}
+
+// Its results wait for a time.
+class Waiting final : public Forgetful<Operator> {
+ public:
+  Waiting() : Forgetful("waiting", "waiting") {}
+  std::optional<int64_t> next_timer() const override { return 5; }
+
+ protected:
+  void process(Rows&&, Lane&) override {}
+};
+
+TEST(OperatorState, OfAClockIsWhatItHasFired) {
+  Waiting below;
+  Lane lane;
+  ProcessingTimeOperator clock("time-5", one_column(), false);
+  clock.connect(0, &below);
+  ASSERT_TRUE(clock.pass_time(100, lane));
+  ProcessingTimeOperator other("time-5", one_column(), false);
+  other.connect(0, &below);
+  EXPECT_EQ(other.next_timer(), 5);
+  other.read_state(state::StateReader({written(&clock)}), {});
+  EXPECT_EQ(other.next_timer(), 100);  // behind the millisecond that has passed
+}
+
+TEST(OperatorState, OfAUnionIsHowManyRowsItHasMerged) {
+  state::StateWriter writer;
+  writer.set_operator("union", kRowsEmitted);
+  writer.set_fact(kRowsEmitted, 7);
+  UnionOperator op("union-6", {one_column(), {{0}, {0}}, 0, nullptr, 1});
+  op.read_state(state::StateReader({writer.finish()}), {});
+  EXPECT_EQ(state::StateReader({written(&op)}).fact(kRowsEmitted), 7);
 }
 
 TEST(OperatorState, OfAnotherKindIsRefusedWithBoth) {

@@ -18,15 +18,11 @@ RecordBatch batch_of(const std::vector<int64_t>& values, const SchemaPtr& schema
 }
 
 // Writes down what comes out: "5@10" for a row 5 with watermark 10, "w20" for a watermark.
-class Recorder final : public Operator {
+class Recorder final : public Forgetful<Operator> {
  public:
-  Recorder() : Operator("recorder", "recorder") {}
+  Recorder() : Forgetful("recorder", "recorder") {}
   std::vector<std::string> events;
   std::vector<int64_t> arrivals;  // of the first row of each batch
-  void write_state(state::StateWriter* writer) override { write_no_state(writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    read_no_state(reader);
-  }
 
  protected:
   void process(Rows&& rows, Lane&) override {
