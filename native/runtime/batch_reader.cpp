@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "runtime/event_times.hpp"
+#include "runtime/source_state.hpp"
 #include "runtime/stateless_operators.hpp"
 
 namespace pystream::runtime {
@@ -43,6 +44,7 @@ bool BatchReader::has_more() {
   while (used_rows_ >= current_.num_rows) {
     RecordBatch next;
     if (!spec_.next(&next)) {
+      if (rows_to_skip_ > 0) fail_too_short();
       has_ended_ = true;
       return false;
     }
@@ -54,7 +56,8 @@ bool BatchReader::has_more() {
                   {{"operator", name_}});
     }
     current_ = std::move(next);
-    used_rows_ = 0;
+    used_rows_ = std::min(rows_to_skip_, current_.num_rows);
+    rows_to_skip_ -= used_rows_;
   }
   return true;
 }
@@ -110,6 +113,34 @@ BatchWatermarks BatchReader::observe(SourceBatch* batch) {
 Array BatchReader::watermarks(const SourceBatch& batch) const {
   return expression_->evaluate(
       select_columns(batch.memory, expression_columns_, expression_->schema()));
+}
+
+std::string BatchReader::state_layout() const { return layout_of(spec_.watermark, *spec_.schema); }
+
+void BatchReader::write_state(state::StateWriter* writer) const {
+  writer->set_fact("rows_read", first_row_);
+  writer->set_fact("has_ended", has_ended_ ? 1 : 0);
+  writer->set_fact("rows_ahead", ahead_records_);
+  writer->set_fact("max_event_time", tracker_.state().partitions[0].maximum);
+}
+
+void BatchReader::read_state(const state::StateReader& reader) {
+  const int64_t rows = reader.fact("rows_read");
+  rows_to_skip_ = rows - first_row_;
+  first_row_ = rows;
+  has_ended_ = reader.fact("has_ended") != 0;
+  ahead_records_ = reader.fact("rows_ahead");
+  WatermarkState state;
+  state.partitions.push_back({reader.fact("max_event_time"), {}});
+  tracker_.restore(state);
+}
+
+void BatchReader::fail_too_short() const {
+  throw Error(ErrorCode::kCheckpoint,
+              "operator '" + name_ + "': the snapshot was taken behind row " +
+                  std::to_string(first_row_) + " of its input, which now ends after " +
+                  std::to_string(first_row_ - rows_to_skip_) + ". Give the input that the job had.",
+              {{"operator", name_}});
 }
 
 RecordBatch BatchReader::read(const SourceBatch& batch) const {

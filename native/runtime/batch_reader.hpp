@@ -28,8 +28,14 @@ class BatchReader final : public SourceReader {
   int64_t ahead_records() const override { return ahead_records_; }
   RecordBatch read(const SourceBatch& batch) const override;
   Array event_time(const SourceBatch& batch) const override;
+  std::string state_layout() const override;
+  void write_state(state::StateWriter* writer) const override;
+  // Rows that were read before are stepped over when the next ones are asked for. Where the input
+  // has fewer, that throws kCheckpoint.
+  void read_state(const state::StateReader& reader) override;
 
  private:
+  [[noreturn]] void fail_too_short() const;
   BatchWatermarks observe(SourceBatch* batch);
   Array watermarks(const SourceBatch& batch) const;  // that the expression gives
 
@@ -43,6 +49,7 @@ class BatchReader final : public SourceReader {
   int64_t latest_ = windows::kMaxWatermark;  // event time that moves the watermark
   RecordBatch current_;                      // the batch being cut
   int64_t used_rows_ = 0;                    // of it
+  int64_t rows_to_skip_ = 0;                 // behind them
   int64_t first_row_ = 0;  // of the next part, counted from the start of the input
   bool has_ended_ = false;
   int64_t ahead_records_ = 0;

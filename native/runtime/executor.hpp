@@ -12,7 +12,8 @@
 // metrics(). With one thread none is started. The destructor joins the threads and loses nothing
 // that was appended.
 //
-// Crash: state lives in memory only; what the sinks appended is in the log.
+// Crash: state lives in memory only, but for what snapshot() gave; what the sinks appended is in
+// the log.
 
 #include <cstdint>
 #include <functional>
@@ -23,6 +24,7 @@
 
 #include "base/clock.hpp"
 #include "runtime/graph.hpp"
+#include "runtime/job_snapshot.hpp"
 #include "runtime/metrics.hpp"
 #include "runtime/trigger_stage.hpp"
 
@@ -39,9 +41,6 @@ struct ExecutorOptions {
   // Of sources that meet and are in no log, each gives so many rows before another has its turn. It
   // is part of the order of rows: a job that goes on must keep it.
   int64_t turn_rows = 65536;
-  // For tests. More than 0: after each round, all operators but sources are replaced out of their
-  // own snapshots, which are split by key group into so many parts before.
-  int restored_parts = 0;
   // Of processing time; null: the wall clock.
   std::shared_ptr<const ManualClock> clock = nullptr;
 };
@@ -58,7 +57,12 @@ class Executor {
  public:
   // Plans the graph: which columns each operator needs, who runs where. Throws kConfig when the
   // options are wrong or an operator's output goes nowhere.
-  explicit Executor(const Graph& graph, const ExecutorOptions& options = {});
+  //
+  // With snapshots of one moment of this job, which may have been split by key group, it goes on
+  // from there; throws kCheckpoint where they do not fit. What sinks have appended since then is
+  // appended once more.
+  explicit Executor(const Graph& graph, const ExecutorOptions& options = {},
+                    const std::vector<JobSnapshot>& restored = {});
   ~Executor();
 
   // Works for about budget_us (a round is only interrupted by a stop), tailing sources wait that
@@ -86,6 +90,11 @@ class Executor {
 
   // What a collect holds; it is empty afterwards.
   std::vector<RecordBatch> take_collected(int node);
+
+  // The state of the job between two rounds. None while a stage or a collect holds something, which
+  // is to be taken before. Throws kClosed when the job has failed or was stopped, and
+  // kNotSupported, naming the operator, where what an operator holds cannot be written.
+  std::optional<JobSnapshot> snapshot();
 
   // Ends the job between two chunks of a source, two results or panes of a window, or two calls of
   // a trigger: what sinks have of a round by then stays. Idempotent.

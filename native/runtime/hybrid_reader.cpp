@@ -34,6 +34,17 @@ void HybridReader::carry_over(SourceBatch* batch) {
   marks.after = std::max(marks.after, reached);
 }
 
+void HybridReader::write_state(state::StateWriter* writer) const {
+  history_.write_state(writer);
+  topic_.write_state(writer);
+}
+
+void HybridReader::read_state(const state::StateReader& reader) {
+  history_.read_state(reader);
+  topic_.read_state(reader);
+  has_begun_ = topic_.has_ends();
+}
+
 SourceStatus HybridReader::status() const {
   SourceStatus status = topic_.status();
   status.watermark = watermark();

@@ -44,6 +44,9 @@ class HybridReader final : public SourceReader {
     return of(batch).statistics(batch, column);
   }
   Array event_time(const SourceBatch& batch) const override { return of(batch).event_time(batch); }
+  std::string state_layout() const override { return topic_.state_layout(); }
+  void write_state(state::StateWriter* writer) const override;
+  void read_state(const state::StateReader& reader) override;
 
  private:
   const SourceReader& of(const SourceBatch& batch) const {

@@ -56,4 +56,23 @@ void IdlePartitions::wake(int partition) {
   ++active_;
 }
 
+PartitionIdleness IdlePartitions::partition(int partition) const {
+  const auto p = static_cast<size_t>(partition);
+  return {last_us_[p], is_idle_[p], had_batch_[p]};
+}
+
+void IdlePartitions::restore(const IdlenessState& state,
+                             const std::vector<PartitionIdleness>& partitions) {
+  has_started_ = state.has_started;
+  now_us_ = state.now_us;
+  all_since_us_ = state.all_since_us;
+  active_ = 0;
+  for (size_t p = 0; p < partitions.size(); ++p) {
+    last_us_[p] = partitions[p].last_us;
+    is_idle_[p] = partitions[p].is_idle;
+    had_batch_[p] = partitions[p].had_batch;
+    if (!is_idle_[p]) ++active_;
+  }
+}
+
 }  // namespace pystream::runtime

@@ -16,6 +16,18 @@ struct IdlenessSpec {
   bool advances = false;
 };
 
+// What is known of the time of the log, and of one partition; plain data, for snapshots.
+struct IdlenessState {
+  bool has_started = false;
+  int64_t now_us = 0;
+  int64_t all_since_us = 0;
+};
+struct PartitionIdleness {
+  int64_t last_us = 0;
+  bool is_idle = false;
+  bool had_batch = false;
+};
+
 // One thread.
 class IdlePartitions {
  public:
@@ -35,6 +47,10 @@ class IdlePartitions {
   int64_t all_since_us() const { return all_since_us_; }
   // How long all have been idle.
   int64_t all_idle_us() const { return now_us_ - all_since_us_; }
+
+  IdlenessState state() const { return {has_started_, now_us_, all_since_us_}; }
+  PartitionIdleness partition(int partition) const;
+  void restore(const IdlenessState& state, const std::vector<PartitionIdleness>& partitions);
 
  private:
   int64_t deadline(size_t partition) const;

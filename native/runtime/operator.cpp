@@ -1,7 +1,6 @@
 #include "runtime/operator.hpp"
 
 #include "base/clock.hpp"
-#include "base/error.hpp"
 #include "runtime/timeline.hpp"
 #include "runtime/watermark_path.hpp"
 
@@ -92,13 +91,6 @@ void Operator::flush(Lane& lane) {
     for (Operator* consumer : consumers) consumer->flush(lane);
   }
   lane.leave(caller);
-}
-
-void Operator::refuse_state() const {
-  throw Error(ErrorCode::kNotSupported,
-              "the state of operator '" + name_ + "' (" + kind_ +
-                  ") cannot be written to a snapshot or restored yet. Run the job without one.",
-              {{"operator", name_}});
 }
 
 void Operator::write_nothing(state::StateWriter* writer) const {

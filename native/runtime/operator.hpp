@@ -127,8 +127,6 @@ class Operator {
   // been delivered. See state/snapshot.hpp.
   virtual void write_state(state::StateWriter* writer) = 0;
   virtual void read_state(const state::StateReader& reader, state::KeyGroupRange range) = 0;
-  // Otherwise both throw kNotSupported, naming the operator.
-  virtual bool can_write_state() const { return true; }
   // What the plan knows of it, for the metrics; before the job starts.
   void set_place(int threads, std::optional<DataType> watermark_type) {
     threads_ = threads;
@@ -136,7 +134,7 @@ class Operator {
   }
 
  protected:
-  [[noreturn]] void refuse_state() const;
+  const char* kind() const { return kind_; }
   // Of an operator that keeps nothing between two rounds, or nothing but one number.
   void write_nothing(state::StateWriter* writer) const;
   void read_nothing(const state::StateReader& reader) const;

@@ -191,8 +191,8 @@ int Planner::to_input(int declared) const {
   return input().schema->index_of(name);
 }
 
-Plan make_plan(const Graph& graph, const ExecutorOptions& options) {
-  return Planner(graph, options).plan();
+Plan make_plan(const Graph& graph, const ExecutorOptions& options, bool goes_on) {
+  return Planner(graph, options, goes_on).plan();
 }
 
 }  // namespace pystream::runtime

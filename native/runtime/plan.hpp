@@ -56,7 +56,8 @@ struct Plan {
   std::vector<PlannedNode<CollectOperator>> collects;
 };
 
+// `goes_on`: sources are to be restored, and do not look at their start offsets, which may be gone.
 // Throws kConfig when an operator's output goes nowhere, and what the operators themselves throw.
-Plan make_plan(const Graph& graph, const ExecutorOptions& options);
+Plan make_plan(const Graph& graph, const ExecutorOptions& options, bool goes_on = false);
 
 }  // namespace pystream::runtime

@@ -41,8 +41,10 @@ std::unique_ptr<Operator> Planner::make_source(const Spec& spec, const char* kin
 }
 
 std::unique_ptr<Operator> Planner::make(const TopicSourceSpec& spec) {
-  if (spec.history) return make_source<HybridReader>(spec, "hybrid source");
-  return make_source<TopicReader>(spec, "topic source");
+  TopicSourceSpec from = spec;
+  if (goes_on_) from.start_offsets.clear();
+  if (from.history) return make_source<HybridReader>(from, "hybrid source");
+  return make_source<TopicReader>(from, "topic source");
 }
 
 std::unique_ptr<Operator> Planner::make(const BatchSourceSpec& spec) {

@@ -30,9 +30,10 @@ struct Edge {
 
 class Planner {
  public:
-  Planner(const Graph& graph, const ExecutorOptions& options)
+  Planner(const Graph& graph, const ExecutorOptions& options, bool goes_on)
       : graph_(graph),
         options_(options),
+        goes_on_(goes_on),
         needed_(columns_needed(graph)),
         sets_(source_sets(graph)),
         edges_(graph.nodes().size()) {}
@@ -95,6 +96,7 @@ class Planner {
 
   const Graph& graph_;
   const ExecutorOptions& options_;
+  bool goes_on_;
   const ColumnsNeeded needed_;
   const SourceSets sets_;
   int node_ = 0;  // being planned

@@ -42,4 +42,16 @@ bool ProcessingTimeOperator::pass_time(int64_t now_ms, Lane& lane) {
   return true;
 }
 
+void ProcessingTimeOperator::write_state(state::StateWriter* writer) {
+  writer->set_operator(kind(), layout());
+  writer->set_fact("passed", passed_);
+  writer->set_fact("has_ended", has_ended_ ? 1 : 0);
+}
+
+void ProcessingTimeOperator::read_state(const state::StateReader& reader, state::KeyGroupRange) {
+  reader.check_operator(kind(), layout());
+  passed_ = reader.fact("passed");
+  has_ended_ = reader.fact("has_ended") != 0;
+}
+
 }  // namespace pystream::runtime

@@ -26,10 +26,8 @@ class ProcessingTimeOperator final : public Operator {
   std::optional<int64_t> next_timer() const override;
   // Serial phase: fires what is due by now; whether anything was.
   bool pass_time(int64_t now_ms, Lane& lane);
-  void write_state(state::StateWriter* writer) override { write_number("passed", passed_, writer); }
-  void read_state(const state::StateReader& reader, state::KeyGroupRange) override {
-    passed_ = read_number("passed", reader);
-  }
+  void write_state(state::StateWriter* writer) override;
+  void read_state(const state::StateReader& reader, state::KeyGroupRange range) override;
 
  protected:
   void process(Rows&& rows, Lane& lane) override;
@@ -38,6 +36,8 @@ class ProcessingTimeOperator final : public Operator {
   bool passes_watermarks() const override { return false; }
 
  private:
+  const char* layout() const { return waits_ ? "end of the input" : "clock"; }
+
   SchemaPtr output_;
   bool waits_;
   int64_t passed_ = windows::kMinWatermark;  // what was due by then has fired

@@ -80,6 +80,7 @@ class CollectOperator final : public Forgetful<OrderedOperator> {
   explicit CollectOperator(std::string name) : Forgetful(std::move(name), "collect") {}
 
   void deliver(Rows&& rows, Lane&) override { batches_.push_back(std::move(rows.batch)); }
+  bool is_empty() const { return batches_.empty(); }
   // What it holds has been delivered; it is the caller's.
   std::vector<RecordBatch> take_all() { return std::exchange(batches_, {}); }
 

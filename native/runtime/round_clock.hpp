@@ -38,6 +38,10 @@ class RoundClock {
   }
   int64_t round_ms() const { return round_ms_; }
 
+  // The latest that it has shown. A job that goes on never shows an earlier time.
+  int64_t latest_ms() const { return latest_ms_; }
+  void restore(int64_t latest_ms) { latest_ms_ = latest_ms; }
+
  private:
   std::shared_ptr<const ManualClock> clock_;
   int64_t latest_ms_ = INT64_MIN;

@@ -44,6 +44,16 @@ void SourceOperator::skip(const SourceBatch& batch) {
   OperatorMetrics::add(plan_.filter->metrics().batches_in, 1);
 }
 
+void SourceOperator::write_state(state::StateWriter* writer) {
+  writer->set_operator(kind(), reader_->state_layout());
+  reader_->write_state(writer);
+}
+
+void SourceOperator::read_state(const state::StateReader& reader, state::KeyGroupRange) {
+  reader.check_operator(kind(), reader_->state_layout());
+  reader_->read_state(reader);
+}
+
 void SourceOperator::run(SourceBatch* batch, Lane& lane) {
   Operator* caller = lane.enter(this);
   lane.emissions = &batch->emissions;

@@ -85,6 +85,11 @@ class SourceReader {
   // The columns of a batch that the operators need: those of the source operator's schema. Any
   // thread.
   virtual RecordBatch read(const SourceBatch& batch) const = 0;
+  // What it knows between two rounds, see source_state.hpp; `layout` says in words what that is of.
+  // read_state() goes on from there; on an error the reader is not to be used.
+  virtual std::string state_layout() const = 0;
+  virtual void write_state(state::StateWriter* writer) const = 0;
+  virtual void read_state(const state::StateReader& reader) = 0;
   // Bounds of a column of read(), by its index there, where they are known. Any thread.
   virtual std::optional<storage::ColumnStatistics> statistics(const SourceBatch&, int) const {
     return std::nullopt;
@@ -115,10 +120,9 @@ class SourceOperator final : public Operator {
   // Parallel phase: moves one batch through the tree.
   void run(SourceBatch* batch, Lane& lane);
 
-  // Positions and watermarks are the reader's.
-  void write_state(state::StateWriter*) override { refuse_state(); }
-  void read_state(const state::StateReader&, state::KeyGroupRange) override { refuse_state(); }
-  bool can_write_state() const override { return false; }
+  // Positions and watermarks, which are the reader's. They belong to no key.
+  void write_state(state::StateWriter* writer) override;
+  void read_state(const state::StateReader& reader, state::KeyGroupRange range) override;
 
  protected:
   void process(Rows&&, Lane&) override {}

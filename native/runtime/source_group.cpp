@@ -141,6 +141,12 @@ void SourceGroup::take(int source, int64_t rows, std::vector<SourceBatch>* round
   settle();
 }
 
+void SourceGroup::restore(const Turn& turn) {
+  turn_.reset();
+  if (turn.source) turn_ = static_cast<int>(*turn.source);
+  turn_rows_left_ = turn.rows_left;
+}
+
 void SourceGroup::note_status(int source) {
   const auto at = static_cast<size_t>(source);
   if (histories_[at] != nullptr) histories_[at]->has_more();  // or has ended

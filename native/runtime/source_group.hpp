@@ -37,6 +37,16 @@ class SourceGroup {
   bool is_gradual(int scope) const { return scopes_[static_cast<size_t>(scope)].is_gradual(); }
   int size() const { return static_cast<int>(readers_.size()); }
 
+  // What outlives a round, besides what the readers know: whose turn it is, with the rows that are
+  // left of it, and the scopes.
+  struct Turn {
+    std::optional<int64_t> source;
+    int64_t rows_left = 0;
+  };
+  Turn turn() const { return {turn_, turn_rows_left_}; }
+  void restore(const Turn& turn);
+  std::vector<WatermarkScope>& scopes() { return scopes_; }
+
  private:
   bool takes_turns() const { return readers_.size() > 1 || !scopes_.empty(); }
   bool is_done(int source) const { return statuses_[static_cast<size_t>(source)].has_ended; }

@@ -11,10 +11,9 @@ namespace pystream::runtime {
 void Timeline::end() {
   if (round_ == nullptr) return;
   if (!round_->empty()) {
-    last_ = round_->back().scopes;
-    after_.clear();
-    for (const ScopeMarks& marks : last_) {
-      after_.push_back(marks.of_row(round_->back().marks.after));
+    last_.clear();
+    for (const ScopeMarks& marks : round_->back().scopes) {
+      last_.push_back({marks, marks.of_row(round_->back().marks.after)});
     }
   }
   round_ = nullptr;
@@ -47,7 +46,7 @@ const ScopeMarks& Timeline::marks(int scope, int64_t position) const {
   const auto at = static_cast<size_t>(scope);
   if (next != round_->begin()) return (next - 1)->scopes[at];
   static constexpr ScopeMarks kNothingYet;
-  return last_.empty() ? kNothingYet : last_[at];
+  return last_.empty() ? kNothingYet : last_[at].marks;
 }
 
 int64_t Timeline::first_above(int scope, int64_t watermark) {
@@ -82,7 +81,7 @@ int64_t Timeline::last_until(int scope, int64_t moment) {
       next == round_->end() ? group_->is_gradual(scope) : next->scopes[at].is_gradual;
   if (next == round_->begin()) {
     if (is_gradual) return moment;
-    return after_.empty() ? windows::kMinWatermark : std::min(after_[at], moment);
+    return last_.empty() ? windows::kMinWatermark : std::min(last_[at].after, moment);
   }
   const SourceBatch& batch = *(next - 1);
   const auto row = static_cast<int64_t>((position + 1) / 2 - batch.first_arrival);

@@ -35,6 +35,15 @@ class Timeline {
     group_ = group;
   }
 
+  // What it keeps of the rounds before: for each scope, the marks of the last batch and the
+  // watermark after it. Empty before the first batch.
+  struct Last {
+    ScopeMarks marks;
+    int64_t after = windows::kMinWatermark;
+  };
+  const std::vector<Last>& last() const { return last_; }
+  void restore(std::vector<Last> last) { last_ = std::move(last); }
+
   // The batches of the round, in order, which stay until end().
   void begin(const std::vector<SourceBatch>* round) { round_ = round; }
   void end();
@@ -58,8 +67,7 @@ class Timeline {
   std::vector<Source> sources_;
   const SourceGroup* group_ = nullptr;
   const std::vector<SourceBatch>* round_ = nullptr;
-  std::vector<ScopeMarks> last_;  // of the last batch of the rounds before,
-  std::vector<int64_t> after_;    // and the watermarks after it
+  std::vector<Last> last_;
   // Of one batch, the last that was asked for: before each row, and after the last.
   std::optional<size_t> known_;
   Buffer known_watermarks_;

@@ -94,15 +94,24 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   }
   for (size_t p = 0; p < spec_.partitions.size(); ++p) {
     Input input;
-    input.reader = spec_.start_offsets.empty()
-                       ? reader_from_start(*spec_.partitions[p])
-                       : spec_.partitions[p]->reader(spec_.start_offsets[p]);
+    input.reader = spec_.start_offsets.empty() ? set_up(reader_from_start(*spec_.partitions[p]))
+                                               : open(p, spec_.start_offsets[p]);
     input.position = input.reader->position();
-    input.reader->set_on_corruption(spec_.on_corruption);
-    input.reader->set_isolation(spec_.isolation);
     inputs_.push_back(std::move(input));
   }
   note_positions();
+}
+
+std::unique_ptr<storage::PartitionReader> TopicReader::set_up(
+    std::unique_ptr<storage::PartitionReader> reader) const {
+  reader->set_on_corruption(spec_.on_corruption);
+  reader->set_isolation(spec_.isolation);
+  return reader;
+}
+
+std::unique_ptr<storage::PartitionReader> TopicReader::open(size_t partition,
+                                                            int64_t offset) const {
+  return set_up(spec_.partitions[partition]->reader(offset));
 }
 
 void TopicReader::note_positions() {
@@ -157,20 +166,25 @@ void TopicReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
 void TopicReader::begin_round(storage::OrderFrontier frontier) {
   frontier_ = std::move(frontier);
   if (!has_ends_) {
-    int64_t sum = 0;
     for (size_t p = 0; p < inputs_.size(); ++p) {
       inputs_[p].end = frontier_.log_end_offsets[p];
       // What is not decided by now is not there.
       if (spec_.bounded && spec_.isolation == storage::Isolation::kReadCommitted) {
         inputs_[p].end = std::min(inputs_[p].end, spec_.partitions[p]->last_stable_offset());
       }
-      sum += inputs_[p].end;
     }
-    has_ends_ = true;
-    if (spec_.bounded) ends_sum_.store(sum, std::memory_order_relaxed);
+    set_ends(true);
   }
   for (Input& input : inputs_) fill_head(&input);
   note_positions();
+}
+
+void TopicReader::set_ends(bool are_known) {
+  has_ends_ = are_known;
+  if (!spec_.bounded || !are_known) return;
+  int64_t sum = 0;
+  for (const Input& input : inputs_) sum += input.end;
+  ends_sum_.store(sum, std::memory_order_relaxed);
 }
 
 const storage::LogBatch* TopicReader::next_in_order() {

@@ -14,6 +14,8 @@
 
 namespace pystream::runtime {
 
+struct PartitionState;
+
 class TopicReader final : public SourceReader {
  public:
   // `columns`: names of the source's columns that are needed, in its schema's order. Throws
@@ -54,10 +56,18 @@ class TopicReader final : public SourceReader {
   Array event_time(const SourceBatch& batch) const override;
   std::optional<storage::ColumnStatistics> statistics(const SourceBatch& batch,
                                                       int column) const override;
+  std::string state_layout() const override;
+  void write_state(state::StateWriter* writer) const override;
+  // Throws kCheckpoint where the snapshot has partitions that are not read here, or topics that
+  // were deleted and made again; kOffsetOutOfRange where records that come next are not there any
+  // more. Partitions that it does not have begin at their start.
+  void read_state(const state::StateReader& reader) override;
 
   // Offsets beyond which wait_any() of the log should look, after a round that gave nothing.
   const std::vector<int64_t>& wait_offsets() const { return frontier_.log_end_offsets; }
   const TopicSourceSpec& spec() const { return spec_; }
+  // Whether it is known where a bounded source ends.
+  bool has_ends() const { return has_ends_; }
 
  private:
   struct Input {
@@ -68,10 +78,17 @@ class TopicReader final : public SourceReader {
     SchemaPtr checked_schema;               // of the last batch, known to fit
   };
 
+  std::unique_ptr<storage::PartitionReader> set_up(
+      std::unique_ptr<storage::PartitionReader> reader) const;
+  std::unique_ptr<storage::PartitionReader> open(size_t partition, int64_t offset) const;
   // Fills the head where something is to be had; skips what holds no records.
   void fill_head(Input* input);
   Input* first_in_order();
   void note_positions();
+  void check_partitions(const std::vector<PartitionState>& of,
+                        const std::vector<PartitionState>& own) const;
+  // The inputs know where they end, or are to find it out in the next round.
+  void set_ends(bool are_known);
   void take(Input* input, std::vector<SourceBatch>* round);
   SourceBatch hand_out(int partition, Input* input);
   BatchWatermarks observe(SourceBatch* batch);

@@ -110,6 +110,7 @@ void TriggerStageOperator::read_state(const state::StateReader& reader,
                                       state::KeyGroupRange range) {
   const Run running(calls_.get(), aggregation_);
   aggregation_.restore(reader, range);
+  trigger_bytes_ = calls_->bytes();
   arrivals_ = reader.highest_fact(kRowsEmitted);
 }
 

@@ -81,7 +81,7 @@ BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_
   }
   int64_t& own = maxima_[static_cast<size_t>(partition)];
   BatchWatermarks marks;
-  // Without idleness `reached_` is below both.
+  // Without idleness `reached_` is below both, but for partitions that a snapshot did not have.
   marks.own_before = std::max(own, reached_);
   marks.others = std::max(least_of_others(partition), reached_);
   marks.minimum = minimum;
@@ -96,7 +96,33 @@ BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_
 
 int64_t WatermarkTracker::current() const {
   if (idle_) return watermark_of(reached_, delay_);
-  return watermark_of(*std::min_element(maxima_.begin(), maxima_.end()), delay_);
+  const int64_t least = *std::min_element(maxima_.begin(), maxima_.end());
+  return watermark_of(std::max(least, reached_), delay_);
+}
+
+WatermarkState WatermarkTracker::state() const {
+  WatermarkState state;
+  for (size_t p = 0; p < maxima_.size(); ++p) {
+    WatermarkState::Partition& partition = state.partitions.emplace_back();
+    partition.maximum = maxima_[p];
+    if (idle_) partition.idleness = idle_->partition(static_cast<int>(p));
+  }
+  state.reached = reached_;
+  state.reached_idle = reached_idle_;
+  if (idle_) state.idleness = idle_->state();
+  return state;
+}
+
+void WatermarkTracker::restore(const WatermarkState& state) {
+  std::vector<PartitionIdleness> idleness;
+  for (size_t p = 0; p < maxima_.size(); ++p) {
+    maxima_[p] = state.partitions[p].maximum;
+    idleness.push_back(state.partitions[p].idleness);
+  }
+  reached_ = state.reached;
+  reached_idle_ = state.reached_idle;
+  if (idle_) idle_->restore(state.idleness, idleness);
+  steps_.clear();
 }
 
 namespace {

@@ -40,6 +40,18 @@ struct BatchWatermarks {
   std::vector<WatermarkStep> steps;
 };
 
+// What a tracker knows, in event time; plain data, for snapshots. kMinWatermark: none yet.
+struct WatermarkState {
+  struct Partition {
+    int64_t maximum = windows::kMinWatermark;
+    PartitionIdleness idleness;
+  };
+  std::vector<Partition> partitions;
+  int64_t reached = windows::kMinWatermark;
+  int64_t reached_idle = windows::kMinWatermark;
+  IdlenessState idleness;
+};
+
 // Running maxima of the partitions of one source, of which idle ones may be left out. One thread.
 class WatermarkTracker {
  public:
@@ -64,6 +76,10 @@ class WatermarkTracker {
   // How it came there since the last batch, with idleness.
   std::vector<WatermarkStep> take_steps() { return std::exchange(steps_, {}); }
 
+  WatermarkState state() const;
+  // Of as many partitions. Without idleness what the state says of it is not looked at.
+  void restore(const WatermarkState& state);
+
  private:
   bool is_counted(size_t partition) const {
     return !idle_ || !idle_->is_idle(static_cast<int>(partition));
@@ -75,11 +91,12 @@ class WatermarkTracker {
 
   int64_t delay_;
   std::vector<int64_t> maxima_;
-  // With idleness only: a partition that comes back may be behind, and the watermark stays then.
+  // With idleness: a partition that comes back may be behind, and the watermark stays then.
   std::optional<IdlePartitions> idle_;
   bool advances_when_idle_ = false;
   DataType event_time_;
-  int64_t reached_ = windows::kMinWatermark;       // largest minimum over partitions so far
+  // Largest minimum over partitions so far; without idleness, that of a snapshot.
+  int64_t reached_ = windows::kMinWatermark;
   int64_t reached_idle_ = windows::kMinWatermark;  // when the last of them became idle
   std::vector<WatermarkStep> steps_;               // since the last batch; of the round at work
 };

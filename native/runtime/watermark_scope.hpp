@@ -33,9 +33,15 @@ struct ScopeMarks {
   }
 };
 
-// State that is checkpointed. One thread.
+// One thread.
 class WatermarkScope {
  public:
+  // Plain data, for snapshots.
+  struct State {
+    int64_t watermark = windows::kMinWatermark;
+    bool are_all_idle = false;
+  };
+
   // `sources`: ascending, by their place among the statuses. Where they do not count in the same
   // ticks the watermark stays at its minimum until all are at their end.
   WatermarkScope(std::vector<int> sources, bool has_common_ticks);
@@ -49,6 +55,12 @@ class WatermarkScope {
   int64_t current() const { return reached_; }
   // Whether what moved the watermark last was time, tick by tick.
   bool is_gradual() const { return is_gradual_; }
+
+  State state() const { return {reached_, are_all_idle_}; }
+  void restore(State state) {
+    reached_ = state.watermark;
+    are_all_idle_ = state.are_all_idle;
+  }
 
  private:
   int64_t when_all_idle(const std::vector<SourceStatus>& now) const;

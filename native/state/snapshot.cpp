@@ -109,6 +109,11 @@ void StateWriter::append_keyed(std::vector<Array> columns, size_t keys, int64_t 
   table.batches.push_back({table.schema, rows, std::move(columns)});
 }
 
+void StateWriter::add_plain(std::string table, RecordBatch rows) {
+  const SchemaPtr schema = rows.schema;
+  tables_.push_back({std::move(table), schema, {std::move(rows)}});
+}
+
 Snapshot StateWriter::finish() {
   auto schema = std::make_shared<Schema>();
   RecordBatch row;

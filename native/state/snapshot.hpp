@@ -4,7 +4,8 @@
 //
 // Keyed tables begin with the key group of each row, and can be split by it. What belongs to no key
 // (the watermark, counters) stands in one row of the table "operator", beside what the state is of:
-// the kind of operator and the layout of its state, in words. A snapshot is of one moment at which
+// the kind of operator and the layout of its state, in words; or in plain tables, which are never
+// split. A snapshot is of one moment at which
 // the operator rests, between two rounds.
 //
 // An operator writes one Snapshot; it is restored from one, or from several that were taken at the
@@ -59,6 +60,9 @@ class StateWriter {
   // To the table begun last: a column for each field, of which the first `keys` are the key.
   void append_keyed(std::vector<Array> columns, size_t keys, int64_t rows);
 
+  // A table that belongs to no key: see plain_table.hpp.
+  void add_plain(std::string table, RecordBatch rows);
+
   // Call once, at the end.
   Snapshot finish();
 
@@ -88,6 +92,9 @@ class StateReader {
   // Of one part, and the highest of all.
   int64_t fact(size_t part, const std::string& name) const;
   int64_t highest_fact(const std::string& name) const;
+
+  // Of the first part, for all have the same.
+  const StateTable& plain_table(const std::string& name) const { return parts_[0].table(name); }
 
   // Calls visit(batch) with the rows of a keyed table that are in the range; without the key group.
   // Throws kCheckpoint unless the table has those fields.

@@ -2,6 +2,7 @@ pystream_test(runtime_test
   runtime/batch_skip_test.cpp
   runtime/event_times_test.cpp
   runtime/executor_test.cpp
+  runtime/job_snapshot_test.cpp
   runtime/operator_state_test.cpp
   runtime/python_stage_test.cpp
   runtime/record_timestamps_test.cpp

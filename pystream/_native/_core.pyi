@@ -1562,6 +1562,18 @@ class TriggerPanes:
     def delete_timer(self, pane: int, time: int) -> None: ...
 
 @final
+class JobSnapshot:
+    """The state of a job between two rounds: tables of columns, as in docs/formats/state.md."""
+
+    @property
+    def operators(self) -> list[str]: ...
+    def tables(self, operator: str | None) -> dict[str, list[RecordBatch]]:
+        """Return the tables of an operator by name; None: those of the job itself."""
+
+    def split(self, parts: int) -> list[JobSnapshot]:
+        """Return the rows of so many ranges of key groups, each with all that has no key."""
+
+@final
 class Executor:
     """Runs a graph without the GIL; deterministic whatever the threads and the cuts of reads.
 
@@ -1578,12 +1590,12 @@ class Executor:
         chunk_rows: int = ...,
         turn_rows: int = ...,
         clock: ManualClock | None = None,
-        restored_parts: int = 0,
+        restored: Sequence[JobSnapshot] = (),
     ) -> None:
         """Processing time is that of `clock`, or of the wall clock.
 
-        For tests: with `restored_parts`, all but sources are replaced after each round out of their
-        own snapshots, which are split by key group into so many parts before.
+        With snapshots of one moment of this job, it goes on from there. Raises CheckpointError
+        where they do not fit, and OffsetOutOfRangeError where records that come next are gone.
 
         Raises ConfigError when a setting is wrong or an operator's output goes nowhere.
         """
@@ -1617,6 +1629,13 @@ class Executor:
 
     def take_collected(self, node: int) -> list[RecordBatch]:
         """Return what a collect holds and empty it."""
+
+    def snapshot(self) -> JobSnapshot | None:
+        """Return the state of the job, or None while a stage or a collect holds something.
+
+        Raises ClosedError when the job has failed or was stopped, and NotSupportedError where
+        what an operator in Python holds cannot be pickled.
+        """
 
     def request_stop(self) -> None:
         """End the job soon, also within a round, without a final watermark."""

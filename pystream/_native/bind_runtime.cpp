@@ -1,4 +1,4 @@
-// Graph, Port, Executor, OperatorMetrics. The contract is _core.pyi.
+// Graph, Port, OperatorMetrics. The contract is _core.pyi.
 
 #include <optional>
 #include <string>
@@ -21,7 +21,6 @@ std::shared_ptr<runtime::TriggerCalls> trigger_of(const py::object& calls);
 
 namespace {
 
-using runtime::Executor;
 using runtime::Graph;
 using runtime::MetricsSnapshot;
 using runtime::Port;
@@ -63,22 +62,6 @@ windows::AggregateKind parse_aggregate(const std::string& text) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   throw Error(ErrorCode::kConfig, "there is no aggregate '" + text + "'. There are " + names + ".");
-}
-
-const char* kind_name(runtime::RunStatus status) {
-  switch (status) {
-    case runtime::RunStatus::kFinished:
-      return "finished";
-    case runtime::RunStatus::kStopped:
-      return "stopped";
-    case runtime::RunStatus::kPending:
-      return "pending";
-    case runtime::RunStatus::kBudget:
-      return "budget";
-    case runtime::RunStatus::kIdle:
-      return "idle";
-  }
-  return "";
 }
 
 // Batches of a list, or pulled from an Arrow stream while the job runs.
@@ -405,61 +388,6 @@ void bind_graph(py::module_& module) {
           py::arg("port"));
 }
 
-std::unique_ptr<Executor> make_executor(const Graph& graph, int threads, int64_t round_rows,
-                                        int64_t chunk_rows, int64_t turn_rows,
-                                        std::shared_ptr<ManualClock> clock, int restored_parts) {
-  runtime::ExecutorOptions options;
-  options.threads = threads;
-  options.round_rows = round_rows;
-  options.chunk_rows = chunk_rows;
-  options.turn_rows = turn_rows;
-  options.clock = std::move(clock);
-  options.restored_parts = restored_parts;
-  const py::gil_scoped_release release;  // opens readers
-  return std::make_unique<Executor>(graph, options);
-}
-
-void bind_executor(py::module_& module) {
-  const runtime::ExecutorOptions defaults;
-  // Its destructor joins threads and drops batches.
-  py::class_<Executor>(module, "Executor", py::release_gil_before_calling_cpp_dtor())
-      .def(py::init(&make_executor), py::arg("graph"), py::kw_only(), py::arg("threads") = 1,
-           py::arg("round_rows") = defaults.round_rows, py::arg("chunk_rows") = defaults.chunk_rows,
-           py::arg("turn_rows") = defaults.turn_rows, py::arg("clock") = py::none(),
-           py::arg("restored_parts") = defaults.restored_parts)
-      .def(
-          "run",
-          [](Executor& self, int64_t budget_us) {
-            const auto has_signal = [] {  // its handler has raised something
-              const py::gil_scoped_acquire acquire;
-              return PyErr_CheckSignals() != 0;
-            };
-            runtime::RunStatus status;
-            {
-              const py::gil_scoped_release release;
-              status = self.run(budget_us, has_signal);
-            }
-            if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-            return kind_name(status);
-          },
-          py::arg("budget_us"))
-      .def("pending", &Executor::pending)
-      .def("take", &Executor::take, py::arg("stage"))
-      .def("give", &Executor::give, py::arg("stage"), py::arg("outputs"))
-      .def("run_trigger", &Executor::run_trigger, py::arg("stage"))
-      .def("take_collected", &Executor::take_collected, py::arg("node"))
-      .def("request_stop", &Executor::request_stop)
-      .def("metrics", &Executor::metrics)
-      .def(
-          "columns_read",
-          [](const Executor& self, Port source) { return self.columns_read(source.node); },
-          py::arg("source"))
-      .def(
-          "positions",
-          [](const Executor& self, Port source) { return self.positions(source.node); },
-          py::arg("source"));
-}
-
 void bind_metrics(py::module_& module) {
   py::class_<MetricsSnapshot>(module, "OperatorMetrics")
       .def_readonly("name", &MetricsSnapshot::name)
@@ -494,7 +422,6 @@ void bind_runtime(py::module_& module) {
   bind_port(module);
   bind_graph(module);
   bind_metrics(module);
-  bind_executor(module);
 }
 
 }  // namespace pystream::python

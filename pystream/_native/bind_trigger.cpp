@@ -104,7 +104,10 @@ class PythonTrigger final : public runtime::TriggerCalls {
     panes_->set(aggregation_, &panes);
     call("clear")(pane);
   }
-  int64_t bytes() const override { return call("state_bytes")().cast<int64_t>(); }
+  int64_t bytes() const override {
+    const py::gil_scoped_acquire lock;  // a restored stage asks without it
+    return call("state_bytes")().cast<int64_t>();
+  }
 
   std::vector<Field> state_fields() const override {
     return {{"trigger_state", DataType::of(TypeId::kBinary), true}};

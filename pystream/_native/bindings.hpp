@@ -27,6 +27,7 @@ void bind_record_batch(py::module_& module);
 void bind_reader(py::module_& module);
 void bind_repair(py::module_& module);
 void bind_expressions(py::module_& module);
+void bind_executor(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_storage(py::module_& module);
 void bind_tail_watch(py::module_& module);

@@ -27,4 +27,5 @@ PYBIND11_MODULE(_core, module) {
   pystream::python::bind_user_aggregate(module);
   pystream::python::bind_trigger(module);
   pystream::python::bind_runtime(module);
+  pystream::python::bind_executor(module);
 }

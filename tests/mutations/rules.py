@@ -22,7 +22,7 @@ KEYS = "native/state/key_words.cpp"
 WATERMARK = "native/runtime/watermark.cpp"
 EVENT_TIMES = "native/runtime/event_times.cpp"
 IDLENESS = "native/runtime/idleness.cpp"
-EXECUTOR = "native/runtime/executor.cpp"
+EXECUTOR = "native/runtime/executor_rounds.cpp"
 HYBRID = "native/runtime/hybrid_reader.cpp"
 PATH = "native/runtime/watermark_path.cpp"
 

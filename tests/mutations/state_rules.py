@@ -9,6 +9,8 @@ SNAPSHOT = "native/windows/window_aggregation_snapshot.cpp"
 PANES = "native/windows/pane_aggregation_snapshot.cpp"
 STAGE = "native/runtime/python_stage.hpp"
 SINK = "native/runtime/topic_sink.hpp"
+TOPIC = "native/runtime/topic_reader_state.cpp"
+JOB = "native/runtime/job_snapshot.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -61,14 +63,60 @@ MUTATIONS = (
         "a restored clock has fired nothing yet",
         (
             Edit(
-                "native/runtime/processing_time_operator.hpp",
-                'read_number("passed", reader)',
-                "windows::kMinWatermark",
+                "native/runtime/processing_time_operator.cpp",
+                'passed_ = reader.fact("passed");',
+                "",
             ),
         ),
     ),
     Mutation(
         "a restored sink begins with its first partition",
         (Edit(SINK, 'read_number("rows_appended", reader)', "0"),),
+    ),
+    Mutation(
+        "a restored topic source does not know how far event time is",
+        (Edit(TOPIC, "  tracker_.restore(watermark);\n", ""),),
+    ),
+    Mutation(
+        "a restored source takes a topic that was made again for the same",
+        (Edit(TOPIC, "if (found->topic_id != row.topic_id) {", "if (false) {"),),
+    ),
+    Mutation(
+        "a partition that is not in the snapshot holds the watermark",
+        (
+            Edit(
+                TOPIC,
+                "if (!has_all) watermark.reached = std::max(watermark.reached, least);",
+                "static_cast<void>(has_all);",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restored source reads its history again",
+        (
+            Edit(
+                "native/runtime/batch_reader.cpp",
+                "rows_to_skip_ = rows - first_row_;",
+                "rows_to_skip_ = 0;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restored job does not know where several sources are together",
+        (Edit(JOB, "scope.restore({row.watermark, row.are_all_idle});", ""),),
+    ),
+    Mutation(
+        "a restored job begins a turn",
+        (
+            Edit(
+                "native/runtime/source_group.cpp",
+                "turn_rows_left_ = turn.rows_left;",
+                "turn_rows_left_ = turn_rows_;",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restored union forgets the last batch",
+        (Edit(JOB, "if (group.timeline) group.timeline->restore(std::move(last));", ""),),
     ),
 )

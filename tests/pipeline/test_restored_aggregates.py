@@ -1,24 +1,22 @@
-"""Aggregates in Python whose operators are replaced out of their own snapshots between rounds."""
+"""Aggregates in Python, in jobs that go on out of a snapshot after each round."""
 
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any
 
 import pytest
 
 import pystream as ps
 from pystream import col
-from pystream.engines.local import job as job_module
 from pystream.errors import NotSupportedError
+from tests.pipeline.restarts import restart_jobs
 from tests.pipeline.user_aggregates import TABLE, Longest, Total, results, windowed
 
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = partial(job_module.Executor, restored_parts=3, round_rows=1, chunk_rows=64)
-    monkeypatch.setattr(job_module, "Executor", executor)
+    restart_jobs(monkeypatch, parts=3, chunk_rows=64)
 
 
 class Locked(ps.AggregateFunction[int, Any, int]):

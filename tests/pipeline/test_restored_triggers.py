@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import pystream as ps
-from pystream.engines.local import job as job_module
 from pystream.errors import CheckpointError, NotSupportedError
+from tests.pipeline.restarts import restart_jobs
 from tests.pipeline.test_own_triggers import SALES, TIMES, Each, rows_of
 
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = partial(job_module.Executor, restored_parts=1, round_rows=1)
-    monkeypatch.setattr(job_module, "Executor", executor)
+    restart_jobs(monkeypatch)
 
 
 class Opaque:

@@ -7,7 +7,6 @@
 #include "base/error.hpp"
 #include "runtime/processing_time_operator.hpp"
 #include "runtime/python_stage.hpp"
-#include "runtime/source.hpp"
 #include "runtime/stateless_operators.hpp"
 #include "runtime/union_operator.hpp"
 
@@ -24,18 +23,6 @@ state::Snapshot written(Operator* op) {
   state::StateWriter writer;
   op->write_state(&writer);
   return writer.finish();
-}
-
-TEST(OperatorState, IsRefusedByNameWhereItCannotBeWritten) {
-  SourceOperator source("orders-1", "memory source", nullptr);
-  EXPECT_FALSE(source.can_write_state());
-  try {
-    written(&source);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kNotSupported);
-    EXPECT_NE(std::string(error.what()).find("'orders-1'"), std::string::npos);
-  }
 }
 
 // Its results wait for a time.

@@ -28,6 +28,9 @@ class FakeReader final : public SourceReader {
   int64_t watermark() const override { return kMinWatermark; }
   RecordBatch read(const SourceBatch& batch) const override { return batch.memory; }
   Array event_time(const SourceBatch& batch) const override { return batch.memory.columns[0]; }
+  std::string state_layout() const override { return ""; }
+  void write_state(state::StateWriter*) const override {}
+  void read_state(const state::StateReader&) override {}
 };
 
 // Random batches of several partitions, and every watermark that they take, one after the other.
