@@ -59,7 +59,7 @@ std::optional<JobSnapshot> Executor::snapshot() {
         ErrorCode::kClosed,
         state.has_failed
             ? "the job has failed: it has no state any more. Go on from an earlier snapshot."
-            : "the job was stopped within a round. Take a snapshot before that.");
+            : "the job was stopped, which may be within a round. Take a snapshot before that.");
   }
   try {
     if (!state.settle()) return std::nullopt;

@@ -125,7 +125,7 @@ struct CountWindowSpec {
 struct PaneWindowSpec {
   windows::PaneAggregationSpec aggregation;  // columns by index of the input's schema
   int64_t event_time_offset = 0;             // as in WindowSpec
-  // Of the caller's own: then it is a stage. Of one executor only.
+  // Of the caller's own: then it is a stage. Of one executor at a time.
   std::shared_ptr<TriggerCalls> trigger = nullptr;
 };
 

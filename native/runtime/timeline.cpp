@@ -55,7 +55,7 @@ int64_t Timeline::first_above(int scope, int64_t watermark) {
       round_->begin(), round_->end(),
       [&](const SourceBatch& batch) { return batch.scopes[at].before <= watermark; });
   if (next == round_->begin()) {
-    return round_->empty() ? INT64_MAX : position_of_arrival(next->first_arrival) - 1;
+    return round_->empty() ? INT64_MAX : position_by_time(next->first_arrival);
   }
   const SourceBatch& batch = *(next - 1);
   const auto index = static_cast<size_t>(next - 1 - round_->begin());
@@ -64,10 +64,11 @@ int64_t Timeline::first_above(int scope, int64_t watermark) {
     const int64_t* end = own + batch.num_rows + 1;
     const int64_t* row = std::partition_point(
         own, end, [&](int64_t value) { return batch.scopes[at].of_row(value) <= watermark; });
-    if (row != end) return position_of_arrival(batch.first_arrival + (row - own)) - 1;
+    if (row != end) return position_behind(batch.first_arrival + (row - own) - 1);
   }
-  // Time, or the end of a source, has moved it between the batches.
-  return position_of_arrival(batch.first_arrival + batch.num_rows) - 1;
+  // Time has moved it between the batches or, as a round ends there, the end of a source.
+  return next != round_->end() ? position_by_time(next->first_arrival)
+                               : position_behind(batch.first_arrival + batch.num_rows - 1);
 }
 
 int64_t Timeline::last_until(int scope, int64_t moment) {
@@ -84,7 +85,8 @@ int64_t Timeline::last_until(int scope, int64_t moment) {
     return last_.empty() ? windows::kMinWatermark : std::min(last_[at].after, moment);
   }
   const SourceBatch& batch = *(next - 1);
-  const auto row = static_cast<int64_t>((position + 1) / 2 - batch.first_arrival);
+  const auto row =
+      static_cast<int64_t>((position + kPositionStep - 1) / kPositionStep - batch.first_arrival);
   const auto index = static_cast<size_t>(next - 1 - round_->begin());
   int64_t last = batch.scopes[at].before;
   bool is_behind = row >= batch.num_rows;  // what moved it came after the batch

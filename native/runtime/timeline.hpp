@@ -1,8 +1,10 @@
 #pragma once
 // The order of everything that happens in one round of a group of sources, for unions of inputs
-// that do not come straight from their sources. Positions are even numbers at records (twice the
-// number of the record's arrival) and odd ones between them, where results come that the record
-// before has caused.
+// that do not come straight from their sources. Positions are multiples of 256 at records (by the
+// number of the record's arrival). Between two of them come first the results that the record
+// before has caused, then those that the time has that passed until the record behind: rounds may
+// end between the two, and must not put them in another order. What a result causes in turn comes
+// one behind it.
 //
 // A result that a watermark caused came when the watermark of its scope first passed the one that
 // the result shows operators below. So its position does not depend on when it is computed, which
@@ -21,7 +23,13 @@ namespace pystream::runtime {
 
 class SourceGroup;
 
-inline int64_t position_of_arrival(int64_t arrival) { return 2 * arrival; }
+inline constexpr int64_t kPositionStep = 256;
+inline int64_t position_of_arrival(int64_t arrival) { return kPositionStep * arrival; }
+// Of what the record has caused, and of what time has until the record.
+inline int64_t position_behind(int64_t arrival) { return position_of_arrival(arrival) + 1; }
+inline int64_t position_by_time(int64_t arrival) {
+  return position_of_arrival(arrival) - kPositionStep / 2;
+}
 
 // Owned by the plan, one for each group of sources. Serial phase.
 class Timeline {

@@ -99,4 +99,14 @@ MUTATIONS = (
             ),
         ),
     ),
+    Mutation(
+        "what time brings has the place of what the record before has caused",
+        (
+            Edit(
+                "native/runtime/timeline.hpp",
+                "return position_of_arrival(arrival) - kPositionStep / 2;",
+                "return position_behind(arrival - 1);",
+            ),
+        ),
+    ),
 )

@@ -16,10 +16,13 @@ using Partitions = std::vector<std::shared_ptr<storage::Partition>>;
 
 class TempLog {
  public:
-  TempLog() {
+  // Without a clock, appends have the time of the wall clock.
+  explicit TempLog(std::shared_ptr<ManualClock> clock = nullptr) {
     std::string pattern = (std::filesystem::temp_directory_path() / "pystream-XXXXXX").string();
     directory_ = mkdtemp(pattern.data());
-    log_ = storage::Log::open(directory_);
+    storage::LogOptions options;
+    options.clock = std::move(clock);
+    log_ = storage::Log::open(directory_, options);
   }
   ~TempLog() {
     log_->close();
