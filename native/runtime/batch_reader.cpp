@@ -125,9 +125,14 @@ void BatchReader::write_state(state::StateWriter* writer) const {
 }
 
 void BatchReader::read_state(const state::StateReader& reader) {
-  const int64_t rows = reader.fact("rows_read");
-  rows_to_skip_ = rows - first_row_;
-  first_row_ = rows;
+  first_row_ = reader.fact("rows_read");
+  if (first_row_ < 0) {
+    throw Error(ErrorCode::kCheckpoint,
+                "operator '" + name_ + "': the snapshot has read " + std::to_string(first_row_) +
+                    " rows. It is damaged.",
+                {{"operator", name_}});
+  }
+  rows_to_skip_ = first_row_;
   has_ended_ = reader.fact("has_ended") != 0;
   ahead_records_ = reader.fact("rows_ahead");
   WatermarkState state;

@@ -49,7 +49,7 @@ class BatchReader final : public SourceReader {
   int64_t latest_ = windows::kMaxWatermark;  // event time that moves the watermark
   RecordBatch current_;                      // the batch being cut
   int64_t used_rows_ = 0;                    // of it
-  int64_t rows_to_skip_ = 0;                 // behind them
+  int64_t rows_to_skip_ = 0;                 // before anything else: a snapshot has read them
   int64_t first_row_ = 0;  // of the next part, counted from the start of the input
   bool has_ended_ = false;
   int64_t ahead_records_ = 0;

@@ -42,6 +42,11 @@ Stage& find_stage(const Plan& plan, int node) {
                                       "and triggers are run.");
 }
 
+[[noreturn]] void fail_stopped() {
+  throw Error(ErrorCode::kClosed,
+              "the job was stopped, which may be within a round. Take a snapshot before that.");
+}
+
 }  // namespace
 
 Executor::Executor(const Graph& graph, const ExecutorOptions& options,
@@ -54,18 +59,16 @@ Executor::~Executor() = default;
 
 std::optional<JobSnapshot> Executor::snapshot() {
   State& state = *state_;
-  if (state.has_failed || state.stop.is_requested()) {
-    throw Error(
-        ErrorCode::kClosed,
-        state.has_failed
-            ? "the job has failed: it has no state any more. Go on from an earlier snapshot."
-            : "the job was stopped, which may be within a round. Take a snapshot before that.");
+  if (state.has_failed) {
+    throw Error(ErrorCode::kClosed,
+                "the job has failed: it has no state any more. Go on from an earlier snapshot.");
   }
+  if (state.stop.is_requested()) fail_stopped();
   try {
     if (!state.settle()) return std::nullopt;
   } catch (const StopRequested&) {
     state.final_status = RunStatus::kStopped;
-    return snapshot();  // which says so
+    fail_stopped();
   } catch (...) {
     state.has_failed = true;
     throw located_error(std::current_exception(), state.serial.current, state.serial_batch);

@@ -15,6 +15,12 @@ constexpr const char* kKind = "job";
 struct GroupRow {
   std::optional<int64_t> turn;  // a source of the group
   int64_t turn_rows_left = 0;
+
+  template <typename Table, typename Rows>
+  static void columns(Table& table, Rows& rows) {
+    table.column("turn", rows, &GroupRow::turn);
+    table.column("turn_rows_left", rows, &GroupRow::turn_rows_left);
+  }
 };
 
 struct ScopeRow {
@@ -27,40 +33,19 @@ struct ScopeRow {
   int64_t others = 0;
   bool is_gradual = false;
   int64_t after = 0;
+
+  template <typename Table, typename Rows>
+  static void columns(Table& table, Rows& rows) {
+    table.column("group", rows, &ScopeRow::group);
+    table.column("watermark", rows, &ScopeRow::watermark);
+    table.column("are_all_idle", rows, &ScopeRow::are_all_idle);
+    table.column("has_last", rows, &ScopeRow::has_last);
+    table.column("before", rows, &ScopeRow::before);
+    table.column("others", rows, &ScopeRow::others);
+    table.column("is_gradual", rows, &ScopeRow::is_gradual);
+    table.column("after", rows, &ScopeRow::after);
+  }
 };
-
-template <typename Table>
-void columns(Table& table, std::vector<GroupRow>& rows) {
-  table.column("turn", rows, &GroupRow::turn);
-  table.column("turn_rows_left", rows, &GroupRow::turn_rows_left);
-}
-
-template <typename Table>
-void columns(Table& table, std::vector<ScopeRow>& rows) {
-  table.column("group", rows, &ScopeRow::group);
-  table.column("watermark", rows, &ScopeRow::watermark);
-  table.column("are_all_idle", rows, &ScopeRow::are_all_idle);
-  table.column("has_last", rows, &ScopeRow::has_last);
-  table.column("before", rows, &ScopeRow::before);
-  table.column("others", rows, &ScopeRow::others);
-  table.column("is_gradual", rows, &ScopeRow::is_gradual);
-  table.column("after", rows, &ScopeRow::after);
-}
-
-template <typename Row>
-void write_rows(const char* name, std::vector<Row> rows, state::StateWriter* writer) {
-  state::PlainTableWriter table;
-  columns(table, rows);
-  writer->add_plain(name, table.finish());
-}
-
-template <typename Row>
-std::vector<Row> read_rows(const char* name, const state::StateReader& reader) {
-  std::vector<Row> rows;
-  state::PlainTableReader table(reader, name);
-  columns(table, rows);
-  return rows;
-}
 
 // Which sources are read in one order, and how.
 std::string layout_of(const Plan& plan, const JobProgress& progress) {
@@ -118,7 +103,7 @@ std::vector<ScopeRow> scopes_of(const Plan& plan) {
 }
 
 void restore_groups(const state::StateReader& reader, Plan* plan) {
-  const auto rows = read_rows<GroupRow>("groups", reader);
+  const auto rows = state::read_rows<GroupRow>(reader, "groups");
   if (rows.size() != plan->groups.size()) fail_count("groups", rows.size(), plan->groups.size());
   for (size_t g = 0; g < rows.size(); ++g) {
     const auto sources = static_cast<int64_t>(plan->groups[g].sources.size());
@@ -132,7 +117,7 @@ void restore_groups(const state::StateReader& reader, Plan* plan) {
 }
 
 void restore_scopes(const state::StateReader& reader, Plan* plan) {
-  const auto rows = read_rows<ScopeRow>("scopes", reader);
+  const auto rows = state::read_rows<ScopeRow>(reader, "scopes");
   size_t at = 0;
   size_t expected = 0;
   for (const PlannedGroup& group : plan->groups) expected += group.reader->scopes().size();
@@ -183,8 +168,8 @@ JobSnapshot write_job(const Plan& plan, const JobProgress& progress) {
   writer.set_operator(kKind, layout_of(plan, progress));
   writer.set_fact("arrivals", progress.arrivals);
   writer.set_fact("clock", progress.clock_ms);
-  write_rows("groups", groups_of(plan), &writer);
-  write_rows("scopes", scopes_of(plan), &writer);
+  state::write_rows("groups", groups_of(plan), &writer);
+  state::write_rows("scopes", scopes_of(plan), &writer);
   JobSnapshot snapshot{writer.finish(), {}};
   for (const auto& op : plan.operators) {
     state::StateWriter own;

@@ -85,8 +85,9 @@ class SourceReader {
   // The columns of a batch that the operators need: those of the source operator's schema. Any
   // thread.
   virtual RecordBatch read(const SourceBatch& batch) const = 0;
-  // What it knows between two rounds, see source_state.hpp; `layout` says in words what that is of.
-  // read_state() goes on from there; on an error the reader is not to be used.
+  // What it knows between two rounds, see source_state.hpp; the layout says in words what that is
+  // of. read_state() lets a reader that has read nothing go on from there; after an error it is not
+  // to be used.
   virtual std::string state_layout() const = 0;
   virtual void write_state(state::StateWriter* writer) const = 0;
   virtual void read_state(const state::StateReader& reader) = 0;

@@ -1,5 +1,6 @@
 #include "runtime/source_state.hpp"
 
+#include "base/error.hpp"
 #include "state/plain_table.hpp"
 
 namespace pystream::runtime {
@@ -16,19 +17,6 @@ std::string hexadecimal(const storage::TopicId& id) {
     text += kDigits[byte & 15];
   }
   return text;
-}
-
-template <typename Table>
-void columns(Table& table, std::vector<PartitionState>& rows) {
-  table.column("topic", rows, &PartitionState::topic);
-  table.column("topic_id", rows, &PartitionState::topic_id);
-  table.column("partition", rows, &PartitionState::partition);
-  table.column("position", rows, &PartitionState::position);
-  table.column("end", rows, &PartitionState::end);
-  table.column("max_event_time", rows, &PartitionState::max_event_time);
-  table.column("last_append_time", rows, &PartitionState::last_append_time);
-  table.column("is_idle", rows, &PartitionState::is_idle);
-  table.column("had_batch", rows, &PartitionState::had_batch);
 }
 
 }  // namespace
@@ -49,10 +37,7 @@ void write_source_state(const TopicSourceState& source, state::StateWriter* writ
   writer->set_fact("has_log_time", source.watermark.idleness.has_started ? 1 : 0);
   writer->set_fact("log_time", source.watermark.idleness.now_us);
   writer->set_fact("all_idle_since", source.watermark.idleness.all_since_us);
-  state::PlainTableWriter table;
-  std::vector<PartitionState> rows = source.partitions;
-  columns(table, rows);
-  writer->add_plain(kPartitions, table.finish());
+  state::write_rows(kPartitions, source.partitions, writer);
 }
 
 TopicSourceState read_source_state(const state::StateReader& reader) {
@@ -64,8 +49,11 @@ TopicSourceState read_source_state(const state::StateReader& reader) {
   source.watermark.idleness.has_started = reader.fact("has_log_time") != 0;
   source.watermark.idleness.now_us = reader.fact("log_time");
   source.watermark.idleness.all_since_us = reader.fact("all_idle_since");
-  state::PlainTableReader table(reader, kPartitions);
-  columns(table, source.partitions);
+  source.partitions = state::read_rows<PartitionState>(reader, kPartitions);
+  if (source.partitions.empty()) {
+    throw Error(ErrorCode::kCheckpoint,
+                "the snapshot of a source names no partition. It is damaged.");
+  }
   return source;
 }
 

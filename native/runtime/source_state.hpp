@@ -25,6 +25,19 @@ struct PartitionState {
   int64_t last_append_time = 0;
   bool is_idle = false;
   bool had_batch = false;
+
+  template <typename Table, typename Rows>
+  static void columns(Table& table, Rows& rows) {
+    table.column("topic", rows, &PartitionState::topic);
+    table.column("topic_id", rows, &PartitionState::topic_id);
+    table.column("partition", rows, &PartitionState::partition);
+    table.column("position", rows, &PartitionState::position);
+    table.column("end", rows, &PartitionState::end);
+    table.column("max_event_time", rows, &PartitionState::max_event_time);
+    table.column("last_append_time", rows, &PartitionState::last_append_time);
+    table.column("is_idle", rows, &PartitionState::is_idle);
+    table.column("had_batch", rows, &PartitionState::had_batch);
+  }
 };
 
 struct TopicSourceState {

@@ -1,7 +1,11 @@
 #pragma once
-// Tables of a snapshot that belong to no key: a row is a struct, a column one of its members. What
-// writes them and what reads them have one form, so that a single function can name the columns of
-// both.
+// Tables of a snapshot that belong to no key: a row is a struct, a column one of its members. The
+// struct names its columns once, for those that write and those that read:
+//
+//   template <typename Table, typename Rows>
+//   static void columns(Table& table, Rows& rows) {
+//     table.column("position", rows, &Row::position);
+//   }
 //
 // Members are int64_t, std::optional<int64_t>, bool or std::string.
 
@@ -9,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "state/snapshot.hpp"
@@ -73,5 +78,20 @@ class PlainTableReader {
   std::string name_;
   const StateTable& table_;
 };
+
+template <typename Row>
+void write_rows(std::string table, const std::vector<Row>& rows, StateWriter* writer) {
+  PlainTableWriter columns;
+  Row::columns(columns, rows);
+  writer->add_plain(std::move(table), columns.finish());
+}
+
+template <typename Row>
+std::vector<Row> read_rows(const StateReader& reader, std::string table) {
+  std::vector<Row> rows;
+  PlainTableReader columns(reader, std::move(table));
+  Row::columns(columns, rows);
+  return rows;
+}
 
 }  // namespace pystream::state

@@ -5,8 +5,7 @@
 // Keyed tables begin with the key group of each row, and can be split by it. What belongs to no key
 // (the watermark, counters) stands in one row of the table "operator", beside what the state is of:
 // the kind of operator and the layout of its state, in words; or in plain tables, which are never
-// split. A snapshot is of one moment at which
-// the operator rests, between two rounds.
+// split. A snapshot is of one moment at which the operator rests, between two rounds.
 //
 // An operator writes one Snapshot; it is restored from one, or from several that were taken at the
 // same moment by instances that had different key groups, and takes the rows of its own key groups.

@@ -11,6 +11,7 @@ STAGE = "native/runtime/python_stage.hpp"
 SINK = "native/runtime/topic_sink.hpp"
 TOPIC = "native/runtime/topic_reader_state.cpp"
 JOB = "native/runtime/job_snapshot.cpp"
+ROUNDS = "native/runtime/executor_rounds.cpp"
 
 MUTATIONS = (
     Mutation(
@@ -96,7 +97,7 @@ MUTATIONS = (
         (
             Edit(
                 "native/runtime/batch_reader.cpp",
-                "rows_to_skip_ = rows - first_row_;",
+                "rows_to_skip_ = first_row_;",
                 "rows_to_skip_ = 0;",
             ),
         ),
@@ -114,6 +115,24 @@ MUTATIONS = (
                 "turn_rows_left_ = turn_rows_;",
             ),
         ),
+    ),
+    Mutation(
+        "a restored job looks at the start offsets that it was given",
+        (
+            Edit(
+                "native/runtime/plan_operators.cpp",
+                "if (goes_on_) from.start_offsets.clear();",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
+        "the clock of a restored job may go back",
+        (Edit(ROUNDS, "  clock.restore(progress.clock_ms);\n", ""),),
+    ),
+    Mutation(
+        "a restored job numbers its rows from the start",
+        (Edit(ROUNDS, "  arrivals = progress.arrivals;\n", ""),),
     ),
     Mutation(
         "a restored union forgets the last batch",

@@ -3,100 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <random>
 
-#include "base/error.hpp"
-#include "runtime/executor.hpp"
-#include "runtime/topic_reader.hpp"
-#include "state/plain_table.hpp"
+#include "restart_support.hpp"
 #include "topic_support.hpp"
 
 namespace pystream::runtime {
 namespace {
 
 using namespace testing;
-using Rows = std::vector<std::vector<int64_t>>;
-
-// A graph whose inputs begin anew with each executor, and its collects.
-struct Job {
-  Graph graph;
-  std::vector<int> collects;
-};
-
-using Results = std::vector<Rows>;  // per collect
-
-void take(Executor& executor, const Job& job, Results* results) {
-  results->resize(job.collects.size());
-  for (size_t i = 0; i < job.collects.size(); ++i) {
-    const Rows rows = rows_of(executor.take_collected(job.collects[i]));
-    (*results)[i].insert((*results)[i].end(), rows.begin(), rows.end());
-  }
-}
-
-Results run_through(const Job& job, const ExecutorOptions& options) {
-  Executor executor(job.graph, options);
-  Results results;
-  while (executor.run(1'000'000) != RunStatus::kFinished) {
-  }
-  take(executor, job, &results);
-  return results;
-}
-
-JobSnapshot snapshot_of(Executor& executor, const Job& job, Results* results) {
-  for (;;) {
-    take(executor, job, results);
-    if (auto snapshot = executor.snapshot()) return std::move(*snapshot);
-  }
-}
-
-// After each round another executor goes on.
-Results run_in_parts(const Job& job, const ExecutorOptions& options, int parts) {
-  Results results;
-  auto executor = std::make_unique<Executor>(job.graph, options);
-  while (executor->run(0) != RunStatus::kFinished) {
-    const JobSnapshot whole = snapshot_of(*executor, job, &results);
-    std::vector<JobSnapshot> split;
-    for (int part = 0; part < parts; ++part) {
-      split.push_back(
-          select(whole, state::key_group_range(part, parts, state::kDefaultMaxParallelism)));
-    }
-    executor = std::make_unique<Executor>(job.graph, options, split);
-  }
-  take(*executor, job, &results);
-  return results;
-}
-
-// The first row that differs; nothing where all are equal.
-std::string difference(const Results& got, const Results& expected) {
-  for (size_t i = 0; i < expected.size(); ++i) {
-    for (size_t row = 0; row < std::max(got[i].size(), expected[i].size()); ++row) {
-      const auto text = [&](const Rows& rows) {
-        return row < rows.size() ? ::testing::PrintToString(rows[row]) : "nothing";
-      };
-      if (text(got[i]) == text(expected[i])) continue;
-      return "collect " + std::to_string(i) + ", row " + std::to_string(row) + " is " +
-             text(got[i]) + " instead of " + text(expected[i]);
-    }
-  }
-  return "";
-}
-
-Results sorted(Results results) {
-  for (Rows& rows : results) std::sort(rows.begin(), rows.end());
-  return results;
-}
-
-ErrorCode code_of(const std::function<void()>& call, const std::string& part) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    return error.code();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 // Event time goes on by 7 with each batch.
 std::vector<RecordBatch> random_batches(std::mt19937& random, int count, int64_t jitter,
@@ -300,262 +215,47 @@ TEST(JobSnapshot, TheWatermarkOfSeveralSourcesDoesNotGoBack) {
     executor = std::make_unique<Executor>(job.graph, options, std::vector{snapshot});
   }
   take(*executor, job, &results);
-  EXPECT_EQ(results[0], (Rows{{20, 1, 21}, {30, 1, 22}}));
+  EXPECT_EQ(results[0], (ResultRows{{20, 1, 21}, {30, 1, 22}}));
   EXPECT_TRUE(std::is_sorted(watermarks.begin(), watermarks.end()))
       << ::testing::PrintToString(watermarks);
   EXPECT_NE(std::find(watermarks.begin(), watermarks.end(), 109), watermarks.end());
 }
 
-// Topic source "events" to collect "out".
-Job copy_of(const TopicSourceSpec& spec) {
+// Of equal event times, the row that came first is the first one.
+TEST(JobSnapshot, RowsAreNumberedOn) {
   Job job;
-  job.collects.push_back(job.graph.add_collect("out", job.graph.add_topic_source("events", spec)));
-  return job;
-}
-
-TEST(JobSnapshot, SaysWhereSourcesAre) {
-  TempLog log;
-  const Partitions topic = log.topic("events", 2);
-  append(*topic[1], {{3, 1, 1}});
-  append(*topic[0], {{1, 1, 2}, {2, 1, 3}});
-  append(*topic[1], {{9, 1, 4}});
-  const Job job = copy_of(topic_source(log, topic, 2));
+  WindowSpec spec = count_and_sum(10, 10);
+  spec.aggregation.aggregates = {{windows::AggregateKind::kFirst, 2, "first"},
+                                 {windows::AggregateKind::kLast, 2, "last"}};
+  std::vector<RecordBatch> batches;
+  for (int64_t value = 1; value <= 4; ++value) batches.push_back(batch_of({{5, 1, value}}));
+  const Port source = job.graph.add_batch_source("events", batch_source(batches, 0));
+  job.collects = {job.graph.add_collect("out", job.graph.add_window("w", source, spec))};
   ExecutorOptions options;
-  options.round_batches = 2;
-  Executor executor(job.graph, options);
-  EXPECT_EQ(executor.run(0), RunStatus::kBudget);
-  EXPECT_FALSE(executor.snapshot().has_value());  // the collect holds rows
-  Results results;
-  const JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  ASSERT_EQ(snapshot.operators.size(), 2u);
-  EXPECT_EQ(snapshot.operators[0].name, "events");
-  const state::StateReader reader({snapshot.operators[0].state});
-  reader.check_operator("topic source", "event time 'ts' timestamp[ms], delay 2");
-  struct Row {
-    std::string topic;
-    int64_t partition, position;
-    std::optional<int64_t> end, max_event_time;
-    auto operator<=>(const Row&) const = default;
-  };
-  std::vector<Row> rows;
-  state::PlainTableReader table(reader, "partitions");
-  table.column("topic", rows, &Row::topic);
-  table.column("partition", rows, &Row::partition);
-  table.column("position", rows, &Row::position);
-  table.column("end", rows, &Row::end);
-  table.column("max_event_time", rows, &Row::max_event_time);
-  EXPECT_EQ(rows, (std::vector<Row>{{"events", 0, 2, 2, 2}, {"events", 1, 1, 2, 3}}));
+  options.round_rows = 1;
+  EXPECT_EQ(run_in_parts(job, options, 1)[0], (ResultRows{{1, 0, 10, 1, 4}}));
 }
 
-TEST(JobSnapshot, ABoundedSourceEndsWhereItWouldHave) {
-  TempLog log;
-  const Partitions topic = log.topic("events", 1);
-  append(*topic[0], {{1, 1, 1}});
-  append(*topic[0], {{2, 1, 2}});
-  TopicSourceSpec spec = topic_source(log, topic, 0);
-  const Job job = copy_of(spec);
+// Rows with the time of the clock, in milliseconds, as their last column.
+TEST(JobSnapshot, TheClockDoesNotGoBack) {
+  const auto clock = std::make_shared<ManualClock>(7'000'000);
+  Job job;
+  const Port source = job.graph.add_batch_source(
+      "events", batch_source({batch_of({{1, 1, 1}}), batch_of({{2, 1, 2}})}, 0));
+  const Port timed = job.graph.add_processing_time("time", source, {"now"});
+  job.collects = {job.graph.add_collect("out", timed)};
   ExecutorOptions options;
-  options.round_batches = 1;
-  Executor executor(job.graph, options);
-  Results results;
-  EXPECT_EQ(executor.run(0), RunStatus::kBudget);
-  const JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  append(*topic[0], {{3, 1, 3}});
-  Executor bounded(job.graph, {}, {snapshot});
-  EXPECT_EQ(bounded.run(1'000'000), RunStatus::kFinished);
-  take(bounded, job, &results);
-  EXPECT_EQ(results[0], (Rows{{1, 1, 1}, {2, 1, 2}}));
-  // What was read to an end can be followed from there on.
-  spec.bounded = false;
-  const Job tail = copy_of(spec);
-  Executor tailing(tail.graph, {}, {snapshot});
-  Results more;
-  while (tailing.run(0) != RunStatus::kIdle) take(tailing, tail, &more);
-  EXPECT_EQ(more[0], (Rows{{2, 1, 2}, {3, 1, 3}}));
-}
-
-TEST(JobSnapshot, APartitionThatWasAddedBeginsAtItsStartAndBehindTheWatermark) {
-  TempLog log;
-  Partitions topic = log.topic("events", 1);
-  append(*topic[0], {{1, 1, 1}, {50, 1, 1}});
-  const auto windows_of = [&](const Partitions& partitions) {
-    TopicSourceSpec spec = topic_source(log, partitions, 0);
-    spec.bounded = false;
-    spec.start_offsets.assign(partitions.size(), 0);
-    Job job;
-    const Port window = job.graph.add_window("w", job.graph.add_topic_source("events", spec),
-                                             count_and_sum(10, 10));
-    job.collects = {job.graph.add_collect("out", window),
-                    job.graph.add_collect("late", {window.node, kLateOutput})};
-    return job;
-  };
-  const Job before = windows_of(topic);
-  Executor executor(before.graph);
-  Results results;
-  while (executor.run(0) != RunStatus::kIdle) {
-  }
-  const JobSnapshot snapshot = snapshot_of(executor, before, &results);
-  storage::PartitionOptions added = topic[0]->options();
-  added.partition = 1;
-  topic.push_back(log.log()->open_partition(added));
-  append(*topic[1], {{48, 1, 1}, {51, 1, 1}});
-  append(*topic[0], {{70, 1, 1}});
-  TopicSourceSpec grown = topic_source(log, topic, 0);
-  grown.schema = event_schema();
-  TopicReader reader("events", grown, {"ts"});
-  reader.read_state(state::StateReader({snapshot.operators[0].state}));
-  EXPECT_EQ(reader.watermark(), 49);
-  const Job after = windows_of(topic);
-  Executor next(after.graph, {}, {snapshot});
-  while (next.run(0) != RunStatus::kIdle) {
-  }
-  EXPECT_EQ(next.metrics()[0].watermark, 50);  // the least of 70 and 51, less one
-  append(*topic[1], {{90, 1, 1}});
-  while (next.run(0) != RunStatus::kIdle) {
-  }
-  take(next, after, &results);
-  EXPECT_EQ(results[0], (Rows{{1, 0, 10, 1, 1}, {1, 50, 60, 2, 2}}));
-  EXPECT_EQ(results[1], (Rows{{48, 1, 1}}));
-}
-
-TEST(JobSnapshotErrors, InputsThatAreNotTheSameAreNamed) {
-  TempLog log;
-  const Partitions topic = log.topic("events", 2);
-  append(*topic[0], {{1, 1, 1}});
-  const TopicSourceSpec spec = topic_source(log, topic, 0);
-  const Job job = copy_of(spec);
-  Executor executor(job.graph);
-  Results results;
-  while (executor.run(0) != RunStatus::kFinished) {
-  }
-  const JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  const auto restore = [&](const TopicSourceSpec& other) {
-    const Job changed = copy_of(other);
-    Executor next(changed.graph, {}, {snapshot});
-  };
-
-  TopicSourceSpec fewer = spec;
-  fewer.partitions.resize(1);
-  EXPECT_EQ(code_of([&] { restore(fewer); }, "partition events-1 up to offset 0"),
-            ErrorCode::kCheckpoint);
-
-  TopicSourceSpec again = spec;
-  again.partitions.clear();
-  for (int p = 0; p < 2; ++p) {
-    storage::PartitionOptions options = topic[static_cast<size_t>(p)]->options();
-    options.topic_id.bytes[15] = 0xAB;
-    again.partitions.push_back(log.log()->open_partition(options));
-  }
-  EXPECT_EQ(code_of([&] { restore(again); }, "000000000000ab"), ErrorCode::kCheckpoint);
-
-  TopicSourceSpec slower = spec;
-  slower.watermark->delay = 7;
-  EXPECT_EQ(code_of([&] { restore(slower); }, "delay 7"), ErrorCode::kCheckpoint);
-
-  topic[0]->delete_records(1);
-  restore(spec);  // nothing that comes next is gone
-  append(*topic[0], {{2, 1, 1}, {3, 1, 1}});
-  topic[0]->delete_records(2);
-  EXPECT_EQ(code_of([&] { restore(spec); }, "offset 1"), ErrorCode::kOffsetOutOfRange);
-}
-
-TEST(JobSnapshotErrors, AnInputThatIsShorterThanItWasFails) {
-  const auto job_of = [](std::vector<RecordBatch> batches) {
-    Job job;
-    job.collects.push_back(job.graph.add_collect(
-        "out", job.graph.add_batch_source("events", batch_source(std::move(batches), 0))));
-    return job;
-  };
-  const Job job = job_of(
-      {batch_of({{1, 1, 1}, {2, 1, 1}}), batch_of({{3, 1, 1}, {4, 1, 1}}), batch_of({{5, 1, 1}})});
-  ExecutorOptions options;
-  options.round_batches = 2;
+  options.clock = clock;
+  options.round_rows = 1;
   Executor executor(job.graph, options);
   Results results;
   executor.run(0);
   const JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  // However it is cut.
-  const Job other =
-      job_of({batch_of({{1, 1, 1}}), batch_of({{2, 1, 1}, {3, 1, 1}, {4, 1, 1}, {5, 1, 1}})});
-  Executor next(other.graph, {}, {snapshot});
+  *clock = 5'000'000;
+  Executor next(job.graph, options, {snapshot});
   EXPECT_EQ(next.run(1'000'000), RunStatus::kFinished);
-  take(next, other, &results);
-  EXPECT_EQ(results[0].size(), 5u);
-
-  const Job shorter = job_of({batch_of({{1, 1, 1}, {2, 1, 1}, {3, 1, 1}})});
-  Executor failing(shorter.graph, {}, {snapshot});
-  EXPECT_EQ(code_of([&] { failing.run(1'000'000); },
-                    "behind row 4 of its input, which now ends "
-                    "after 3"),
-            ErrorCode::kCheckpoint);
-}
-
-TEST(JobSnapshotErrors, AnotherJobIsRefusedWithTheNamesOfBoth) {
-  const auto job_of = [](const char* name, int sources) {
-    Job job;
-    std::vector<Port> ports;
-    for (int i = 0; i < sources; ++i) {
-      ports.push_back(job.graph.add_batch_source("events" + std::to_string(i),
-                                                 batch_source({batch_of({{1, 1, 1}})}, 0)));
-    }
-    if (sources > 1) ports = {job.graph.add_union("union", ports)};
-    job.collects.push_back(job.graph.add_collect(name, ports[0]));
-    return job;
-  };
-  const Job job = job_of("out", 2);
-  ExecutorOptions options;
-  options.turn_rows = 5;
-  Executor executor(job.graph, options);
-  Results results;
-  executor.run(0);
-  const JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  const auto restore = [&](const Job& into, const ExecutorOptions& with) {
-    Executor next(into.graph, with, {snapshot});
-  };
-  EXPECT_EQ(code_of([&] { restore(job_of("others", 2), options); }, "union, others"),
-            ErrorCode::kCheckpoint);
-  EXPECT_EQ(code_of([&] { restore(job_of("out", 1), options); },
-                    "events0, events1, union, out cannot be restored into a job of events0, out"),
-            ErrorCode::kCheckpoint);
-  options.turn_rows = 6;
-  EXPECT_EQ(code_of([&] { restore(job, options); }, "turns of 6 rows"), ErrorCode::kCheckpoint);
-}
-
-TEST(JobSnapshotErrors, OfAJobThatFailedOrWasStoppedThereIsNone) {
-  Graph graph;
-  const Port source = graph.add_batch_source("events", batch_source({batch_of({{1, 1, 0}})}, 0));
-  graph.add_collect(
-      "out", graph.add_project(
-                 "p", source,
-                 {{{"x", call(expressions::Function::kDivide, {col("key"), col("value")})}}}));
-  Executor failed(graph);
-  EXPECT_THROW(failed.run(1'000'000), Error);
-  EXPECT_EQ(code_of([&] { failed.snapshot(); }, "has failed"), ErrorCode::kClosed);
-  Executor stopped(graph);
-  stopped.request_stop();
-  EXPECT_EQ(code_of([&] { stopped.snapshot(); }, "was stopped"), ErrorCode::kClosed);
-}
-
-// Of any damage, one: the rest is for the readers of tables.
-TEST(JobSnapshotErrors, ADamagedTableIsNamed) {
-  TempLog log;
-  const Partitions topic = log.topic("events", 1);
-  append(*topic[0], {{1, 1, 1}});
-  const Job job = copy_of(topic_source(log, topic, 0));
-  Executor executor(job.graph);
-  Results results;
-  while (executor.run(0) != RunStatus::kFinished) {
-  }
-  JobSnapshot snapshot = snapshot_of(executor, job, &results);
-  state::StateTable& table = snapshot.operators[0].state.tables.at(1);
-  ASSERT_EQ(table.name, "partitions");
-  RecordBatch& rows = table.batches.at(0);
-  Schema renamed = *rows.schema;
-  renamed.fields[3].name = "place";
-  rows.schema = std::make_shared<Schema>(renamed);
-  EXPECT_EQ(code_of([&] { Executor next(job.graph, {}, {snapshot}); },
-                    "there has to be 'position' int64 without nulls"),
-            ErrorCode::kCheckpoint);
+  take(next, job, &results);
+  EXPECT_EQ(results[0], (ResultRows{{1, 1, 1, 7'000}, {2, 1, 2, 7'000}}));
 }
 
 }  // namespace

@@ -46,6 +46,9 @@ TEST(OperatorState, OfAClockIsWhatItHasFired) {
   EXPECT_EQ(other.next_timer(), 5);
   other.read_state(state::StateReader({written(&clock)}), {});
   EXPECT_EQ(other.next_timer(), 100);  // behind the millisecond that has passed
+  clock.advance(windows::kMaxWatermark, lane);
+  other.read_state(state::StateReader({written(&clock)}), {});
+  EXPECT_EQ(other.next_timer(), std::nullopt);  // it has ended with the input
 }
 
 TEST(OperatorState, OfAUnionIsHowManyRowsItHasMerged) {
