@@ -85,8 +85,8 @@ class TopicReader final : public SourceReader {
   void fill_head(Input* input);
   Input* first_in_order();
   void note_positions();
-  void check_partitions(const std::vector<PartitionState>& of,
-                        const std::vector<PartitionState>& own) const;
+  [[noreturn]] void fail_not_read(const PartitionState& row) const;
+  [[noreturn]] void fail_made_again(const PartitionState& row, const std::string& id) const;
   // The inputs know where they end, or are to find it out in the next round.
   void set_ends(bool are_known);
   void take(Input* input, std::vector<SourceBatch>* round);

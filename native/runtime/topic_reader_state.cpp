@@ -1,6 +1,7 @@
 // A topic reader goes on where a snapshot was taken.
 
-#include <algorithm>
+#include <map>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -11,13 +12,9 @@ namespace pystream::runtime {
 
 namespace {
 
-bool is_same(const PartitionState& left, const PartitionState& right) {
-  return left.topic == right.topic && left.partition == right.partition;
-}
+using Place = std::pair<std::string_view, int64_t>;
 
-std::string name_of(const PartitionState& partition) {
-  return partition.topic + "-" + std::to_string(partition.partition);
-}
+Place place_of(const PartitionState& row) { return {row.topic, row.partition}; }
 
 }  // namespace
 
@@ -51,33 +48,31 @@ void TopicReader::write_state(state::StateWriter* writer) const {
 
 void TopicReader::read_state(const state::StateReader& reader) {
   TopicSourceState source = read_source_state(reader);
-  std::vector<PartitionState> own;
-  for (const auto& partition : spec_.partitions) own.push_back(state_of(*partition));
-  check_partitions(source.partitions, own);
+  std::map<Place, const PartitionState*> rows;
+  bool has_ends = false;
+  for (const PartitionState& row : source.partitions) {
+    rows.emplace(place_of(row), &row);
+    has_ends |= row.end.has_value();
+  }
   WatermarkState& watermark = source.watermark;
-  watermark.partitions.resize(own.size());
-  bool has_all = true;
-  const bool has_ends = std::any_of(source.partitions.begin(), source.partitions.end(),
-                                    [](const PartitionState& row) { return row.end.has_value(); });
-  int64_t least = windows::kMaxWatermark;
-  for (size_t p = 0; p < own.size(); ++p) {
+  watermark.partitions.resize(inputs_.size());
+  for (size_t p = 0; p < inputs_.size(); ++p) {
     Input& input = inputs_[p];
-    const auto row = std::find_if(source.partitions.begin(), source.partitions.end(),
-                                  [&](const PartitionState& at) { return is_same(at, own[p]); });
     WatermarkState::Partition& of = watermark.partitions[p];
-    if (row == source.partitions.end()) {
-      has_all = false;
+    const PartitionState own = state_of(*spec_.partitions[p]);
+    const auto found = rows.extract(place_of(own));
+    if (found.empty()) {
       input.end = input.position;  // it was not there when the ends were looked up
       of.idleness.last_us = watermark.idleness.now_us;
       continue;
     }
-    input = Input{open(p, row->position), std::nullopt, row->position, row->end.value_or(0), {}};
-    of.maximum = row->max_event_time.value_or(windows::kMinWatermark);
-    of.idleness = {row->last_append_time, row->is_idle, row->had_batch};
-    least = std::min(least, of.maximum);
+    const PartitionState& row = *found.mapped();
+    if (row.topic_id != own.topic_id) fail_made_again(row, own.topic_id);
+    input = Input{open(p, row.position), std::nullopt, row.position, row.end.value_or(0), {}};
+    of.maximum = row.max_event_time.value_or(windows::kMinWatermark);
+    of.idleness = {row.last_append_time, row.is_idle, row.had_batch};
   }
-  // What is new begins where event time is: it does not go back.
-  if (!has_all) watermark.reached = std::max(watermark.reached, least);
+  if (!rows.empty()) fail_not_read(*rows.begin()->second);
   tracker_.restore(watermark);
   skipped_records_ = source.skipped_records;
   ahead_records_ = source.ahead_records;
@@ -85,28 +80,22 @@ void TopicReader::read_state(const state::StateReader& reader) {
   note_positions();
 }
 
-void TopicReader::check_partitions(const std::vector<PartitionState>& of,
-                                   const std::vector<PartitionState>& own) const {
-  for (const PartitionState& row : of) {
-    const auto found = std::find_if(own.begin(), own.end(),
-                                    [&](const PartitionState& at) { return is_same(at, row); });
-    if (found == own.end()) {
-      throw Error(ErrorCode::kCheckpoint,
-                  "operator '" + name_ + "': the snapshot has read partition " + name_of(row) +
-                      " up to offset " + std::to_string(row.position) +
-                      ", which is not among those that the job reads. Read the topics that it was "
-                      "taken of.",
-                  {{"operator", name_}, {"topic", row.topic}, {"partition", row.partition}});
-    }
-    if (found->topic_id != row.topic_id) {
-      throw Error(ErrorCode::kCheckpoint,
-                  "operator '" + name_ + "': topic '" + row.topic +
-                      "' was deleted and created again since the snapshot was taken: its id was " +
-                      row.topic_id + " and is " + found->topic_id +
-                      ". Offsets of the one say nothing of the other; start without the snapshot.",
-                  {{"operator", name_}, {"topic", row.topic}});
-    }
-  }
+void TopicReader::fail_not_read(const PartitionState& row) const {
+  throw Error(ErrorCode::kCheckpoint,
+              "operator '" + name_ + "': the snapshot has read partition " + row.topic + "-" +
+                  std::to_string(row.partition) + " up to offset " + std::to_string(row.position) +
+                  ", which is not among those that the job reads. Read the topics that it was "
+                  "taken of.",
+              {{"operator", name_}, {"topic", row.topic}, {"partition", row.partition}});
+}
+
+void TopicReader::fail_made_again(const PartitionState& row, const std::string& id) const {
+  throw Error(ErrorCode::kCheckpoint,
+              "operator '" + name_ + "': topic '" + row.topic +
+                  "' was deleted and created again since the snapshot was taken: its id was " +
+                  row.topic_id + " and is " + id +
+                  ". Offsets of the one say nothing of the other; start without the snapshot.",
+              {{"operator", name_}, {"topic", row.topic}});
 }
 
 }  // namespace pystream::runtime

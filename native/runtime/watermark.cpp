@@ -94,10 +94,11 @@ BatchWatermarks WatermarkTracker::observe(int partition, int64_t minimum, int64_
   return marks;
 }
 
-int64_t WatermarkTracker::current() const {
-  if (idle_) return watermark_of(reached_, delay_);
-  const int64_t least = *std::min_element(maxima_.begin(), maxima_.end());
-  return watermark_of(std::max(least, reached_), delay_);
+int64_t WatermarkTracker::current() const { return watermark_of(reached(), delay_); }
+
+int64_t WatermarkTracker::reached() const {
+  if (idle_) return reached_;
+  return std::max(reached_, *std::min_element(maxima_.begin(), maxima_.end()));
 }
 
 WatermarkState WatermarkTracker::state() const {
@@ -105,9 +106,10 @@ WatermarkState WatermarkTracker::state() const {
   for (size_t p = 0; p < maxima_.size(); ++p) {
     WatermarkState::Partition& partition = state.partitions.emplace_back();
     partition.maximum = maxima_[p];
+    partition.idleness.had_batch = maxima_[p] != kMinWatermark;
     if (idle_) partition.idleness = idle_->partition(static_cast<int>(p));
   }
-  state.reached = reached_;
+  state.reached = reached();
   state.reached_idle = reached_idle_;
   if (idle_) state.idleness = idle_->state();
   return state;

@@ -77,13 +77,15 @@ class WatermarkTracker {
   std::vector<WatermarkStep> take_steps() { return std::exchange(steps_, {}); }
 
   WatermarkState state() const;
-  // Of as many partitions. Without idleness what the state says of it is not looked at.
+  // Of as many partitions. The state may be of a tracker without idleness, or of one with it.
   void restore(const WatermarkState& state);
 
  private:
   bool is_counted(size_t partition) const {
     return !idle_ || !idle_->is_idle(static_cast<int>(partition));
   }
+  // The event time that the watermark goes by.
+  int64_t reached() const;
   // Of the partitions that are not idle; kMaxWatermark when there is none.
   int64_t least_of_others(int partition) const;
   void pass_time(int64_t now_us);

@@ -80,15 +80,15 @@ MUTATIONS = (
     ),
     Mutation(
         "a restored source takes a topic that was made again for the same",
-        (Edit(TOPIC, "if (found->topic_id != row.topic_id) {", "if (false) {"),),
+        (Edit(TOPIC, "if (row.topic_id != own.topic_id) fail_made_again(row, own.topic_id);", ""),),
     ),
     Mutation(
         "a partition that is not in the snapshot holds the watermark",
         (
             Edit(
-                TOPIC,
-                "if (!has_all) watermark.reached = std::max(watermark.reached, least);",
-                "static_cast<void>(has_all);",
+                "native/runtime/watermark.cpp",
+                "state.reached = reached();",
+                "state.reached = reached_;",
             ),
         ),
     ),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "restart_support.hpp"
 #include "runtime/source_state.hpp"
@@ -116,6 +117,38 @@ TEST(JobSnapshot, APartitionThatWasAddedBeginsAtItsStartAndBehindTheWatermark) {
   take(next, after, &results);
   EXPECT_EQ(results[0], (ResultRows{{1, 0, 10, 1, 1}, {1, 50, 60, 2, 2}}));
   EXPECT_EQ(results[1], (ResultRows{{48, 1, 1}}));
+}
+
+TEST(JobSnapshot, IdlenessMayBeAddedAndTakenAway) {
+  TempLog log;
+  const Partitions topic = log.topic("events", 2);
+  append(*topic[0], {{50, 1, 1}});
+  append(*topic[1], {{70, 1, 1}});
+  const auto reader_of = [&](std::optional<IdlenessSpec> idleness) {
+    TopicSourceSpec spec = topic_source(log, topic, 0);
+    spec.schema = event_schema();
+    spec.watermark->idleness = idleness;
+    return std::make_unique<TopicReader>("events", spec, std::vector<std::string>{"ts"});
+  };
+  const auto state_of = [](const TopicReader& reader) {
+    state::StateWriter writer;
+    writer.set_operator("topic source", reader.state_layout());
+    reader.write_state(&writer);
+    return state::StateReader({writer.finish()});
+  };
+  const auto without = reader_of(std::nullopt);
+  std::vector<SourceBatch> round;
+  without->next_round({100, 1 << 20, 100}, &round);
+  EXPECT_EQ(without->watermark(), 49);
+  const auto with = reader_of(IdlenessSpec{5, false});
+  with->read_state(state_of(*without));
+  EXPECT_EQ(with->watermark(), 49);
+  for (const PartitionState& row : read_source_state(state_of(*with)).partitions) {
+    EXPECT_TRUE(row.had_batch);
+  }
+  const auto again = reader_of(std::nullopt);
+  again->read_state(state_of(*with));
+  EXPECT_EQ(again->watermark(), 49);
 }
 
 TEST(JobSnapshotErrors, InputsThatAreNotTheSameAreNamed) {
