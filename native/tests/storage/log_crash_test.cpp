@@ -130,7 +130,6 @@ class LogCrashTest : public ::testing::Test {
         EXPECT_GT(progress_->stores, fewest);
       }
     }
-    torture.report();
   }
 
   Progress* progress_;

@@ -90,7 +90,6 @@ TEST_P(LogDamageTest, AFlippedBitCostsAtMostItsBatch) {
     }
     log->restore();
   }
-  torture.report();
   // Fewer cases may all lie in the padding of the segment's head.
   if (torture.cases() >= static_cast<uint64_t>(bits / kEveryNth)) {
     EXPECT_GT(damaged, torture.cases() / 3);
@@ -125,7 +124,6 @@ TEST_P(LogDamageTest, AFlippedBitOfTheControlPageCostsNothing) {
     }
     log->restore();
   }
-  torture.report();
 }
 
 // Above the durable offset the log ends before the cut; below it, what is cut is reported.
@@ -175,7 +173,6 @@ TEST_P(LogDamageTest, AFileCutAtAnyByteKeepsWhatCameBefore) {
       }
     }
   }
-  torture.report();
 }
 
 // Anywhere in a large log. A commit tries it on a smaller one. Opening a large log costs more than
@@ -239,7 +236,6 @@ TEST(LargeLogDamageTest, AFlippedBitCostsAtMostItsBatch) {
     }
     flip_all();
   }
-  torture.report();
 }
 
 }  // namespace

@@ -256,7 +256,6 @@ TEST(LogPowerLossTest, KeepsWhatWasSyncedAndReusesNothing) {
     torture.count(history.losses());
     if (::testing::Test::HasFailure()) return;
   }
-  torture.report();
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 //   PYSTREAM_TORTURE_SEED   the first seed (default 1)
 //   PYSTREAM_TORTURE_CASES  how many cases, at least (default: the usual number)
 //
-// A failure names its seed. The line that report() prints is read by tests/torture/native.py.
+// A failure names its seed.
 
 #include <cstdint>
 #include <cstdio>
@@ -43,15 +43,19 @@ class Torture {
         wanted_(number_from("PYSTREAM_TORTURE_CASES",
                             (usual_cases + kEveryNthCase - 1) / kEveryNthCase)) {}
 
+  Torture(const Torture&) = delete;
+  Torture& operator=(const Torture&) = delete;
+  // What tests/torture/native.py reads.
+  ~Torture() {
+    std::printf("torture: %llu cases, next seed %llu\n", static_cast<unsigned long long>(cases_),
+                static_cast<unsigned long long>(seed_));
+  }
+
   bool goes_on() const { return cases_ < wanted_; }
   uint64_t next_seed() { return seed_++; }
   void count(uint64_t cases = 1) { cases_ += cases; }
   uint64_t cases() const { return cases_; }
   uint64_t wanted() const { return wanted_; }
-  void report() const {
-    std::printf("torture: %llu cases, next seed %llu\n", static_cast<unsigned long long>(cases_),
-                static_cast<unsigned long long>(seed_));
-  }
 
  private:
   uint64_t seed_;
