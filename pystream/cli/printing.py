@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["counting", "print_json", "print_table", "result_console", "size_text"]
 
@@ -113,9 +114,17 @@ def counting(what: str, total: int | None, *, is_shown: bool) -> Iterator[Callab
         TextColumn(what),
         BarColumn(),
         TextColumn("{task.completed:,.0f} records"),
-        TextColumn("{task.speed:,.0f}/s") if total is None else TextColumn("of {task.total:,.0f}"),
+        _SpeedColumn() if total is None else TextColumn("of {task.total:,.0f}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+class _SpeedColumn(ProgressColumn):
+    """Records per second, once two looks have told."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")

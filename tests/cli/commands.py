@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +45,23 @@ def run(*arguments: object, stdin: bytes | str = b"") -> Ran:
     if ran.exception is not None and not isinstance(ran.exception, SystemExit):
         raise ran.exception
     return Ran(ran.exit_code, ran.stdout_bytes.decode(), ran.stderr)
+
+
+def run_on_terminal(*arguments: object, stdin: bytes = b"") -> Ran:
+    """Run `pystream` in a process whose output and errors go to a terminal; they are one stream."""
+    main, terminal = pty.openpty()
+    with open(main, "rb", buffering=0) as screen, tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        process = subprocess.Popen(
+            command(*arguments), stdin=given, stdout=terminal, stderr=terminal, env=environment()
+        )
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: everybody has closed it
+            while part := screen.read(1 << 16):
+                shown += part
+        return Ran(process.wait(LONG), shown.decode(), "")
 
 
 def words(text: str) -> str:
