@@ -128,9 +128,14 @@ class ProducerTransactions:
             If an offset is negative or above the log end offset.
         FencedError
             If a partition is not the member's any more. That is looked at once more when the
-            transaction is committed, which then raises, and can only be aborted.
+            transaction is committed, which then raises.
         GroupNotEmptyError
             If the offsets come from no member, and the group has some.
+
+        Notes
+        -----
+        After every error but ConfigError the transaction can only be aborted: its records would
+        count without their offsets.
 
         Examples
         --------
@@ -158,8 +163,14 @@ class ProducerTransactions:
         self._check_usable()
         transactions = self._require_transactional("send_offsets_to_transaction")
         transactions.require_open("send_offsets_to_transaction")
-        rows = committable_rows(self._log.topic, offsets)
-        transactions.add_offsets(rows, group_metadata(self._log, group))
+        try:
+            rows = committable_rows(self._log.topic, offsets)
+            transactions.add_offsets(rows, group_metadata(self._log, group))
+        except ConfigError:
+            raise
+        except StreamError as error:
+            self._fail_transaction(error)  # records must not count without their offsets
+            raise
 
     def commit_transaction(self, timeout: str | timedelta | None = None) -> None:
         """Commit the transaction: everything in it counts from now on, also after a power loss.

@@ -316,6 +316,39 @@ def test_second_owner_of_a_transactional_id_fences_the_first(place: dict[str, An
         assert message.value() == b"seen"
 
 
+def test_offsets_of_a_fenced_member_require_an_abort(place: dict[str, Any]) -> None:
+    offsets = [ck.TopicPartition("t", 0, 0)]
+    with open_log(place) as log:
+        log.create_topic("t")
+    first = reader(place, "t")
+    first.consume(1, 0.01)
+    group = first.consumer_group_metadata()
+    with ck.Producer({**place, "transactional.id": "copier"}) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.produce("t", b"never")
+        with pytest.raises(ck.KafkaException) as wrong:
+            producer.send_offsets_to_transaction([ck.TopicPartition("t", 0, 0.5)], group)
+        assert not wrong.value.args[0].txn_requires_abort()
+        first.close()
+        for call in (
+            lambda: producer.send_offsets_to_transaction(offsets, group),
+            producer.commit_transaction,
+        ):
+            with pytest.raises(ck.KafkaException) as caught:
+                call()
+            error = caught.value.args[0]
+            assert (error.code(), error.fatal(), error.retriable()) == (
+                ck.KafkaError.ILLEGAL_GENERATION,
+                False,
+                False,
+            )
+            assert error.txn_requires_abort()
+        producer.abort_transaction()
+    with reader(place, "t", **{"group.id": "others"}) as other:
+        assert other.consume(1, 0.2) == []
+
+
 def test_message_of_an_aborted_transaction_is_reported_as_purged(
     place: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

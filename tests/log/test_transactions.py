@@ -193,6 +193,27 @@ def test_a_partition_that_is_anothers_by_now_fails_the_commit_and_all_of_it(log)
         second.close()
 
 
+def test_offsets_of_a_member_that_is_fenced_take_their_records_with_them(log):
+    with log.producer(transactional_id="t") as producer:
+        first = log.consumer("b", group_id="g", enable_auto_commit=False)
+        group = first.consumer_group_metadata()
+        first.close()
+        second = log.consumer("b", group_id="g", enable_auto_commit=False)
+        producer.begin_transaction()
+        producer.send("a", {"n": 1}, partition=0)
+        with pytest.raises(FencedError, match="does not own partition 0"):
+            producer.send_offsets_to_transaction({("b", 0): 0}, group)
+        for call in (producer.commit_transaction, lambda: producer.send("a", {"n": 1})):
+            with pytest.raises(FencedError, match="does not own partition 0"):
+                call()
+        producer.abort_transaction()
+        with producer.transaction():
+            producer.send("a", {"n": 3}, partition=0)
+        assert values(log, "a") == [3]
+        assert second.committed(ps.TopicPartition("b", 0)) is None
+        second.close()
+
+
 # -- bad input -------------------------------------------------------------------------------------
 
 
@@ -246,23 +267,47 @@ def test_a_name_and_a_transactional_id_exclude_each_other(log):
             producer.last_sequence_id("b")
 
 
-def test_offsets_that_cannot_be_are_refused_at_once(log):
-    with log.producer(transactional_id="t") as producer:
+@pytest.mark.parametrize(
+    ("offsets", "group", "error"),
+    [
+        ({("b", 0): 0}, "nobody", UnknownGroupError),
+        ({("nothing", 0): 0}, "g", UnknownTopicError),
+        ({("b", 0): 7}, "g", OffsetOutOfRangeError),
+        ({("b", 0): 0}, "g", GroupNotEmptyError),
+    ],
+)
+def test_offsets_that_cannot_be_let_the_transaction_end_in_an_abort_only(
+    log, offsets, group, error
+):
+    with log.producer(transactional_id="t") as producer, log.consumer("b", group_id="g"):
         producer.begin_transaction()
-        with pytest.raises(UnknownGroupError, match="'nobody'"):
-            producer.send_offsets_to_transaction({("b", 0): 0}, "nobody")
-        with pytest.raises(UnknownTopicError, match="'nothing'"):
-            producer.send_offsets_to_transaction({("nothing", 0): 0}, "g")
-        with pytest.raises(OffsetOutOfRangeError):
-            producer.send_offsets_to_transaction({("b", 0): 7}, "g")
+        producer.send("b", {"n": 1})
+        with pytest.raises(error) as refused:
+            producer.send_offsets_to_transaction(offsets, group)
+        for call in (
+            producer.commit_transaction,
+            lambda: producer.send("b", {"n": 2}),
+            lambda: producer.send_batch("b", {"n": [2]}),
+            lambda: producer.send_offsets_to_transaction(offsets, group),
+        ):
+            with pytest.raises(InvalidTransactionStateError, match="only be aborted") as raised:
+                call()
+            assert str(refused.value) in str(raised.value)
+        producer.abort_transaction()
+        with producer.transaction():
+            producer.send("b", {"n": 3})
+    assert values(log, "b") == [3]
+
+
+def test_a_wrong_argument_of_offsets_leaves_the_transaction_as_it_was(log):
+    log.consumer("b", group_id="g").close()
+    with log.producer(transactional_id="t") as producer, producer.transaction():
+        producer.send("b", {"n": 1})
         with pytest.raises(ConfigError, match="consumer_group_metadata"):
             producer.send_offsets_to_transaction({("b", 0): 0}, 5)  # type: ignore[arg-type]
-        with (
-            log.consumer("b", group_id="g"),
-            pytest.raises(GroupNotEmptyError, match="1 members"),
-        ):
-            producer.send_offsets_to_transaction({("b", 0): 0}, "g")
-        producer.commit_transaction()
+        with pytest.raises(ConfigError, match="whole number"):
+            producer.send_offsets_to_transaction({("b", 0): "0"}, "g")  # type: ignore[dict-item]
+    assert values(log, "b") == [1]
 
 
 def test_a_record_that_send_refuses_leaves_the_transaction_as_it_was(log):

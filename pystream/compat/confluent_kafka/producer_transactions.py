@@ -59,7 +59,7 @@ class ProducerTransactions:
             for each in positions
             if each.offset >= 0
         }
-        with self._transacting() as native:
+        with self._transacting(may_be_repeated=False) as native:
             if not isinstance(group_metadata, GroupIdentity):
                 raise TypeError("group_metadata must come from consumer_group_metadata()")
             if offsets:
@@ -94,7 +94,7 @@ class ProducerTransactions:
             )
 
     @contextmanager
-    def _transacting(self) -> Iterator[LogProducer]:
+    def _transacting(self, *, may_be_repeated: bool = True) -> Iterator[LogProducer]:
         """Do something to a transaction; say of an error whether it must be aborted."""
         self._require_id()
         if self._native is None:
@@ -105,8 +105,11 @@ class ProducerTransactions:
             yield self._native
         except errors.StreamError as error:
             value = to_kafka_error(error)
-            is_retriable = isinstance(error, errors.RequestTimeoutError | errors.StorageError)
-            must_abort = self._is_in_transaction and not value.fatal() and not is_retriable
+            is_retriable = may_be_repeated and isinstance(
+                error, errors.RequestTimeoutError | errors.StorageError
+            )
+            goes_on = value.fatal() or is_retriable or isinstance(error, errors.ConfigError)
+            must_abort = self._is_in_transaction and not goes_on
             told = KafkaError(value.code(), str(error), value.fatal(), is_retriable, must_abort)
             raise joined(KafkaException, error, told) from error
 
