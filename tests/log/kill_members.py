@@ -31,6 +31,9 @@ TOPIC, GROUP = "events", "workers"
 PARTITIONS = 64
 LIVES_MOST = 100_000
 DRAIN_SECONDS = 60.0
+# After every fourth kill nobody joins, leaves or dies for a while: then only looking at the locks
+# of the others finds out that somebody is dead, and no change of the group does.
+KILLS_UNTIL_QUIET, QUIET_SECONDS = 4, 1.5
 
 
 class Shared:
@@ -43,7 +46,7 @@ class Shared:
         self.owner, self.claimed_ns, self.freed_ns, self.processed, self.ends = rows[:5]
         self.repeated = rows[5]
         lives, rest = rest[: 4 * LIVES_MOST].reshape(4, LIVES_MOST), rest[4 * LIVES_MOST :]
-        self.doomed, self.leaving, self.polled_ns, self.wrong = lives
+        self.doomed, self.leaving, self.asking_since_ns, self.wrong = lives
         self._over = rest[:1]
 
     @property
@@ -86,8 +89,8 @@ class Life:
             consumer.subscribe(
                 TOPIC, on_assign=self.claim, on_revoke=self.give_up, on_lost=self.lose
             )
+            shared.asking_since_ns[self._life] = time.monotonic_ns()
             while not shared.leaving[self._life]:
-                shared.polled_ns[self._life] = time.monotonic_ns()
                 for name, records in consumer.poll("20ms").items():
                     self.process(name.partition, records)
                 if choose.random() < 0.02:
@@ -159,8 +162,7 @@ class Killer:
         try:
             while time.monotonic() < deadline and not self.wrong:
                 if time.monotonic() >= act_at:
-                    self._act()
-                    act_at = time.monotonic() + self._choose.random() * 0.25
+                    act_at = time.monotonic() + self._act()
                 self._watch()
                 time.sleep(0.002)
             self.shared.end()
@@ -176,21 +178,23 @@ class Killer:
                 os.kill(producer, signal.SIGKILL)
                 os.waitpid(producer, 0)
 
-    def _act(self) -> None:
+    def _act(self) -> float:
+        """Let a member join, leave or die; return for how many seconds nobody else does."""
+        pause = self._choose.random() * 0.25
         chance = self._choose.random()
         if len(self._processes) < 2 or (len(self._processes) < self._most and chance < 0.5):
             self._lives += 1
             life = Life(self._directory, self.shared, self._lives, self._seed)
             self._processes[self._lives] = start(life.live)
             self.counts["joined"] += 1
-            return
+            return pause
         victim = self._choose.choice(list(self._processes))
         process = self._processes.pop(victim)
         if chance < 0.6:
             self.shared.leaving[victim] = 1
             self._ending[victim] = process
             self.counts["left"] += 1
-            return
+            return pause
         self.shared.doomed[victim] = 1  # from here on another may have what it has
         os.kill(process, signal.SIGKILL)
         killed_ns = time.monotonic_ns()
@@ -203,6 +207,7 @@ class Killer:
         for place in had:
             self.shared.freed_ns[place] = killed_ns
         self.counts["killed"] += 1
+        return pause if self.counts["killed"] % KILLS_UNTIL_QUIET else QUIET_SECONDS
 
     def _watch(self) -> None:
         shared, now_ns = self.shared, time.monotonic_ns()
@@ -224,12 +229,12 @@ class Killer:
                 self.rebalances_ns.append(last_ns - since_ns)
                 self._unclaimed.remove(entry)
         # Somebody who is there and asks for records could have it.
-        asking = [int(shared.polled_ns[life]) for life in self._processes]
-        if not any(asking):
+        since = [int(shared.asking_since_ns[life]) for life in self._processes]
+        if not any(since):
             return
         doomed = shared.doomed[shared.owner].astype(bool)
         ownerless = np.flatnonzero((shared.owner == 0) | doomed)
-        first_ns = min(ns for ns in asking if ns)  # the one that is there longest
+        first_ns = min(ns for ns in since if ns)  # of the one that is there longest
         for place in ownerless:
             since_ns = max(int(shared.freed_ns[place]), min(first_ns, now_ns))
             if not shared.freed_ns[place]:
