@@ -432,10 +432,11 @@ def test_a_topic_that_is_made_again_is_read_from_its_beginning(log: ps.Log) -> N
 
 def test_partitions_that_are_added_are_read(log: ps.Log) -> None:
     consumer = join(log)
-    with log.catalog.writing() as connection:  # what adds partitions is not built yet
-        connection.execute("UPDATE topics SET partitions = 6 WHERE name = 'orders'")
-    settle(consumer)
+    log.alter_topic("orders", partitions=6)
+    append(log, "orders", 5, 7)
+    (seen,) = settle(consumer)
     assert shares(consumer) == [6]
+    assert [record["n"] for record in seen[ps.TopicPartition("orders", 5)]] == [7]
     consumer.close()
 
 
