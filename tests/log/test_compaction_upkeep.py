@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,17 @@ def test_processes_that_compact_at_once_take_turns(log: ps.Log, tmp_path: Path) 
         offsets = [offset for offset, _, _ in read(again, "users")]
         assert offsets == sorted(set(offsets))
     assert verify_log(directory).is_clean
+
+
+def test_the_background_compacts(log: ps.Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "RETENTION_CHECK_INTERVAL", "1ms")
+    make(log, "users")
+    send(log, "users", ("ann", 1), ("ann", 2))
+    send(log, "users", ("x", 0))
+    deadline = time.monotonic() + 60
+    while read(log, "users") != [(1, "ann", 2), (2, "x", 0)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_closing_ends_a_compaction_of_the_background_where_it_is(

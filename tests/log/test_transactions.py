@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import pystream as ps
+from pystream import config
 from pystream.errors import (
+    ClientError,
     ConfigError,
     FencedError,
     GroupNotEmptyError,
@@ -318,6 +320,32 @@ def test_a_record_that_send_refuses_leaves_the_transaction_as_it_was(log):
         with pytest.raises(SchemaError):
             producer.send_batch("b", {"n": ["one"]})
     assert values(log, "b") == [1]
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda producer: producer.send("b", {"n": 7}).result(),
+        lambda producer: producer.send_batch("b", {"n": [7]}),
+    ],
+)
+def test_a_transaction_writes_to_so_many_partitions_and_no_more(log, monkeypatch, send):
+    monkeypatch.setattr(config, "TRANSACTION_PARTITIONS_MAX", 2)
+    with log.producer(transactional_id="t", linger="0s") as producer:
+        with producer.transaction():  # as many as may be
+            for number in (0, 1, 0):
+                producer.send("a", {"n": number}, partition=number).result()
+        producer.begin_transaction()
+        producer.send("a", {"n": 5}, partition=0).result()
+        producer.send_batch("a", {"n": [6]}, partition=1)
+        with pytest.raises(ClientError, match="at most 2 partitions"):
+            send(producer)
+        with pytest.raises(InvalidTransactionStateError, match="at most 2 partitions"):
+            producer.commit_transaction()
+        producer.abort_transaction()
+        with producer.transaction():
+            producer.send("b", {"n": 8})
+    assert (values(log, "a"), values(log, "b")) == ([0, 0, 1], [8])
 
 
 def test_a_newer_producer_of_the_id_fences_and_aborts(log):

@@ -133,6 +133,24 @@ def test_a_producer_that_lives_and_is_stuck_is_aborted_after_its_timeout(path):
         producer.close()
 
 
+def test_the_timeout_of_a_stuck_producer_elapses_while_a_reader_waits(path):
+    with ps.open(path) as log, log.consumer("b", auto_offset_reset="earliest") as consumer:
+        begun = time.monotonic()
+        producer = log.producer(transactional_id="t", transaction_timeout="300ms")
+        producer.begin_transaction()
+        producer.send("b", {"n": 1}).result()
+        with log.producer() as plain:
+            plain.send("b", {"n": 2})
+        seen: list[int] = []
+        while not seen and time.monotonic() < begun + SECONDS_MAX:
+            seen += [r["n"] for records in consumer.poll("10s").values() for r in records]
+        assert seen == [2]
+        assert time.monotonic() - begun >= 0.3
+        with pytest.raises(InvalidTransactionStateError, match=r"transaction_timeout \(0\.3 s\)"):
+            producer.commit_transaction()
+        producer.close()
+
+
 def test_an_operator_can_look_at_a_transaction_and_abort_it(path):
     with ps.open(path) as log:
         producer = log.producer(transactional_id="t")
