@@ -13,6 +13,7 @@ from pystream.errors import ClosedError, ConfigError, StreamError
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.offsets import check_whole
 from pystream.log.pinned import pinned_bytes
+from pystream.log.transactions.rescue import settle
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def look_after(
             try:
                 removed = _look_after_partition(log, topic, number, now_us)
                 if topic.description.config.is_compacted:
+                    _settle_sealed(log, topic, number)
                     removed = _compact(topic, number, removed, now_us, at_once=at_once)
                 done.append(removed)
             except ClosedError:
@@ -160,6 +162,16 @@ def look_after(
 def _exists(log: LogTopics, topic: Topic) -> bool:
     found = log.topic_if_exists(topic.name)
     return found is not None and found.description.id == topic.description.id
+
+
+def _settle_sealed(log: LogTopics, topic: Topic, number: int) -> None:
+    """Do what can be done about transactions that hold up the compaction of sealed segments."""
+    partition = topic.native_partition(number)
+    if not partition.open_transactions():
+        return
+    sealed = [facts.end_offset for facts in partition.segment_facts() if not facts.is_active]
+    if sealed and sealed[-1] > partition.last_stable_offset():
+        settle(log, [partition])
 
 
 def _compact(
@@ -186,22 +198,35 @@ def _look_after_partition(log: LogTopics, topic: Topic, number: int, now_us: int
         result = partition.delete_records(before)  # removes what a crash left
         return RemovedRecords(topic.name, number, before, 0, result.segments, result.bytes, 0)
     facts = partition.segment_facts()
-    start = max(_start_by_age(topic, facts, now_us), _start_by_size(topic, facts))
+    start = max(_start_by_age(topic, facts, now_us), _start_by_size(topic, facts), before)
+    results = [_remove(log, topic, number, facts, start)]
+    # What is stable is gone by now, so that there is space for markers.
+    if start > partition.last_stable_offset() and settle(log, [partition]):
+        results.append(_remove(log, topic, number, facts, start))
+    kept_from = results[-1].log_start_offset
+    return RemovedRecords(
+        topic.name,
+        number,
+        kept_from,
+        kept_from - before,
+        sum(result.segments for result in results),
+        sum(result.bytes for result in results),
+        0,
+    )
+
+
+def _remove(
+    log: LogTopics, topic: Topic, number: int, facts: list[_native.SegmentFacts], start: int
+) -> _native.RemovalResult:
+    """Remove what is before an offset, but not what a transaction that is open holds up."""
+    partition = topic.native_partition(number)
+    before = partition.ends().log_start_offset
     # Records of a transaction that is open have been seen by nobody.
     start = min(start, partition.last_stable_offset())
     if facts and start >= facts[-1].end_offset > before:
         # All of the active segment is old: the next append begins another, and then it can go.
         partition.end_segment()
-    result = _delete(log, topic, number, partition, max(start, before))
-    return RemovedRecords(
-        topic.name,
-        number,
-        result.log_start_offset,
-        result.log_start_offset - before,
-        result.segments,
-        result.bytes,
-        0,
-    )
+    return _delete(log, topic, number, partition, max(start, before))
 
 
 def _start_by_age(topic: Topic, facts: list[_native.SegmentFacts], now_us: int) -> int:

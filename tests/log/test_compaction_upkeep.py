@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -112,6 +113,26 @@ def test_a_backup_holds_compactions_up(log: ps.Log, tmp_path: Path) -> None:
     lock = retention_lock(log.directory)
     assert lock.try_acquire()
     lock.close()
+
+
+def test_a_transaction_whose_producer_is_dead_does_not_hold_compactions_up(log: ps.Log) -> None:
+    make(log, "users")
+    directory = log.directory
+
+    def die() -> None:
+        with ps.open(directory) as mine:
+            producer = mine.producer(transactional_id="t")
+            producer.begin_transaction()
+            producer.send_batch("users", [{"user": "ann", "n": 0}])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(start(die), 0)
+    for n in (1, 2):
+        send(log, "users", ("ann", n))
+    (done,) = log.apply_retention()
+    assert done.compacted_records == 1  # the aborted one
+    assert log.transactions() == []
+    assert state(log, "users") == {"ann": 2}
 
 
 def test_damage_in_one_topic_costs_no_other(log: ps.Log) -> None:

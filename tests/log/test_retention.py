@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -15,8 +17,11 @@ import pytest
 
 import pystream as ps
 from pystream import TopicPartition, config, errors
+from pystream.log import retention
 from pystream.log.retention import apply_retention, retention_lock
+from pystream.log.transactions import rescue
 from pystream.log.verify import verify_log
+from tests.log.forked import start
 
 PLACE = TopicPartition("events", 0)
 HOUR_US = 3_600 * 10**6
@@ -160,6 +165,99 @@ def test_retention_stops_at_an_open_transaction(log: ps.Log) -> None:
         (done,) = apply_retention(log, now_us=tomorrow_us)
     assert done.log_start_offset == log.topic("events").ends()[0].end
     assert verify_log(log.directory).is_clean
+
+
+def leave_open(log: ps.Log) -> None:
+    """Let a process die in a transaction that holds up all that is appended from then on."""
+    directory = log.directory
+
+    def die() -> None:
+        with ps.open(directory) as mine:
+            producer = mine.producer(transactional_id="loader")
+            producer.begin_transaction()
+            producer.send_batch("events", [{"n": -1}])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(start(die), 0)
+
+
+def test_retention_ends_a_transaction_whose_producer_is_dead(log: ps.Log) -> None:
+    log.alter_topic("events", retention="1h")
+    leave_open(log)
+    log.topic("events").native_partition(0).end_segment()
+    fill(log, 40)
+    held, end = len(segments(log)), log.topic("events").ends()[0].end
+    tomorrow_us = time.time_ns() // 1000 + 24 * HOUR_US
+    (done,) = apply_retention(log, now_us=tomorrow_us)
+    assert (done.log_start_offset, done.removed_records) == (end, end)
+    assert done.removed_segments >= held - 1
+    assert done.removed_bytes > (held - 1) * 8192
+    assert log.transactions() == []
+    assert numbers(log, auto_offset_reset="earliest") == []
+    fill(log, 1)
+    assert len(numbers(log, auto_offset_reset="earliest")) == 100
+    assert verify_log(log.directory).is_clean
+
+
+def test_retention_leaves_a_transaction_alone_that_holds_up_nothing(log: ps.Log) -> None:
+    log.alter_topic("events", retention="1h")
+    leave_open(log)
+    (done,) = apply_retention(log)
+    assert (done.log_start_offset, done.removed_records) == (0, 0)
+    assert [found.state for found in log.transactions()] == ["open"]
+
+
+def test_retention_ends_a_transaction_that_is_stuck_past_its_timeout(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.alter_topic("events", retention="1h")
+    tomorrow_us = time.time_ns() // 1000 + 24 * HOUR_US
+    with log.producer(transactional_id="loader", transaction_timeout="1m") as producer:
+        producer.begin_transaction()
+        producer.send("events", {"n": -1}).result()
+        fill(log, 1)
+        (done,) = apply_retention(log, now_us=tomorrow_us)
+        assert done.log_start_offset == 4_000
+        begun_ns = time.monotonic_ns()
+        monkeypatch.setattr(rescue.time, "monotonic_ns", lambda: begun_ns + 61 * 10**9)
+        (done,) = apply_retention(log, now_us=tomorrow_us)
+        monkeypatch.undo()
+        assert (done.log_start_offset, done.removed_records) == (4_101, 101)
+        with pytest.raises(errors.InvalidTransactionStateError, match="transaction_timeout"):
+            producer.commit_transaction()
+
+
+def test_what_is_stable_goes_before_markers_take_space(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.alter_topic("events", retention="1h")
+    leave_open(log)
+    log.topic("events").native_partition(0).end_segment()
+    fill(log, 1)
+    starts: list[int] = []
+
+    def refuse(*_: object) -> bool:
+        starts.append(log.topic("events").ends()[0].start)
+        raise errors.StorageError("no space")
+
+    monkeypatch.setattr(retention, "settle", refuse)
+    with pytest.raises(errors.StorageError, match="no space"):
+        apply_retention(log, now_us=time.time_ns() // 1000 + 24 * HOUR_US)
+    assert starts == [4_000]
+
+
+def test_the_background_ends_a_transaction_that_holds_it_up(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_open(log)
+    monkeypatch.setattr(config, "RETENTION_CHECK_INTERVAL", "1ms")
+    log.alter_topic("events", retention_bytes=16 * 1024)
+    fill(log, 40)  # its thread begins
+    deadline = time.monotonic() + 60
+    while log.topic("events").ends()[0].start <= 4_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert log.transactions() == []
 
 
 def test_records_of_a_transaction_can_be_deleted(log: ps.Log) -> None:
