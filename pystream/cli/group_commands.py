@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from pystream.cli.arguments import AsJson, Directory, complete_topics, require_log
 from pystream.cli.endings import ending
-from pystream.cli.printing import result_console
+from pystream.cli.printing import print_json, result_console
 from pystream.errors import StreamError
 
 __all__ = ["groups_app"]
@@ -92,6 +92,7 @@ def reset(  # noqa: PLR0917  each is an option
             help="Default: those it has committed for.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a group go on elsewhere. It must have no members; all is stored, or nothing."""
     from pystream.cli.groups import reset_group  # noqa: PLC0415  --help stays fast
@@ -107,11 +108,12 @@ def reset(  # noqa: PLR0917  each is an option
             shift_by=shift_by,
             file=from_file,
             topics=topic or [],
+            as_json=as_json,
         )
 
 
 @groups_app.command(epilog="Example: pystream groups delete data billing")
-def delete(directory: Directory, group: GroupName) -> None:
+def delete(directory: Directory, group: GroupName, as_json: AsJson = False) -> None:
     """Delete a group without members, and what it committed."""
     import pystream  # noqa: PLC0415  --help stays fast
 
@@ -119,4 +121,7 @@ def delete(directory: Directory, group: GroupName) -> None:
         require_log(directory)
         with pystream.open(directory) as log:
             log.delete_group(group)
-        result_console().print(f"deleted {escape(group)}", soft_wrap=True)
+        if as_json:
+            print_json({"group": group})
+        else:
+            result_console().print(f"deleted {escape(group)}", soft_wrap=True)

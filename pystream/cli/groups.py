@@ -102,6 +102,7 @@ def reset_group(
     shift_by: int | None,
     file: Path | None,
     topics: list[str],
+    as_json: bool,
 ) -> None:
     """Reset a group's offsets and print them."""
     if sum(way is not None for way in (to, to_datetime, shift_by, file)) != 1:
@@ -114,6 +115,9 @@ def reset_group(
         moved = log.reset_offsets(
             name, to=place, shift_by=shift_by, offsets=file, topics=topics or None
         )
+    if as_json:
+        print_json([{**place._asdict(), "offset": at} for place, at in sorted(moved.items())])
+        return
     print_table(
         console,
         ["topic", "partition", "offset"],

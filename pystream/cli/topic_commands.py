@@ -18,7 +18,7 @@ from pystream.cli.arguments import (
     require_log,
 )
 from pystream.cli.endings import ending
-from pystream.cli.printing import result_console
+from pystream.cli.printing import print_json, result_console
 
 __all__ = ["topics_app"]
 
@@ -104,6 +104,7 @@ def create(  # noqa: PLR0917  each is an option
     if_not_exists: Annotated[
         bool, typer.Option("--if-not-exists", help="Leave a topic that is the same as it is.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     r"""Create topics that differ in nothing but their names: all of them, or none.
 
@@ -112,7 +113,7 @@ def create(  # noqa: PLR0917  each is an option
     "not null" behind it. Without columns a topic has the shape of Kafka's: key, value and headers.
     """
     import pystream  # noqa: PLC0415  --help stays fast
-    from pystream.cli.topics import columns_of  # noqa: PLC0415
+    from pystream.cli.topics import columns_of, print_changed  # noqa: PLC0415
 
     with ending():
         wanted = columns_of(column or [], schema)
@@ -133,13 +134,7 @@ def create(  # noqa: PLR0917  each is an option
                 min_compaction_lag=min_compaction_lag,
                 min_cleanable_ratio=min_cleanable_ratio,
             )
-        console = result_console()
-        for topic in created:
-            console.print(
-                f"created {escape(topic.name)}: {topic.partitions} partitions, "
-                f"{escape(str(topic.schema))}",
-                soft_wrap=True,
-            )
+        print_changed(directory, "created", created, result_console(), as_json=as_json)
 
 
 @topics_app.command("list", epilog="Example: pystream topics list data --json")
@@ -200,6 +195,7 @@ def alter(  # noqa: PLR0917  each is an option
     timestamp_type: Annotated[
         TimestampType | None, typer.Option(help="The producer's time or the append's.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give a topic more columns or partitions, or other settings.
 
@@ -208,7 +204,7 @@ def alter(  # noqa: PLR0917  each is an option
     rewritten.
     """
     import pystream  # noqa: PLC0415  --help stays fast
-    from pystream.cli.topics import altered_settings, columns_of  # noqa: PLC0415
+    from pystream.cli.topics import altered_settings, columns_of, print_changed  # noqa: PLC0415
 
     with ending():
         columns = columns_of(add_column or [], None)
@@ -229,11 +225,7 @@ def alter(  # noqa: PLR0917  each is an option
                 min_cleanable_ratio=min_cleanable_ratio,
                 **altered_settings(retention, retention_bytes),
             )
-        result_console().print(
-            f"altered {escape(altered.name)}: {altered.partitions} partitions, "
-            f"{escape(str(altered.schema))}",
-            soft_wrap=True,
-        )
+        print_changed(directory, "altered", [altered], result_console(), as_json=as_json)
 
 
 @topics_app.command(epilog="Example: pystream topics clean data payments")
@@ -288,6 +280,7 @@ def delete(
     directory: Directory,
     topics: TopicNames,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete topics with their records and what groups committed for them.
 
@@ -307,4 +300,7 @@ def delete(
                 confirm_deletion(directory, names)
             for name in names:
                 log.delete_topic(name)
-                result_console().print(f"deleted {escape(name)}", soft_wrap=True)
+                if not as_json:
+                    result_console().print(f"deleted {escape(name)}", soft_wrap=True)
+        if as_json:
+            print_json([{"topic": name} for name in names])

@@ -28,6 +28,7 @@ __all__ = [
     "describe_topics",
     "facts_of",
     "list_topics",
+    "print_changed",
 ]
 
 _OPEN_PARTITIONS = 256  # at once: each takes open files, and thousands of topics are common
@@ -118,6 +119,21 @@ def describe_topics(directory: Path, names: list[str], console: Console, *, as_j
         if place > 0:
             console.print()
         _describe(facts, console)
+
+
+def print_changed(
+    directory: Path, what: str, topics: list[ps.Topic], console: Console, *, as_json: bool
+) -> None:
+    """Print topics that were created or altered; JSON is that of :func:`describe_topics`."""
+    if as_json:
+        describe_topics(directory, [topic.name for topic in topics], console, as_json=True)
+        return
+    for topic in topics:
+        console.print(
+            f"{what} {escape(topic.name)}: {topic.partitions} partitions, "
+            f"{escape(str(topic.schema))}",
+            soft_wrap=True,
+        )
 
 
 def _describe(facts: Facts, console: Console) -> None:
@@ -218,7 +234,7 @@ def confirm_deletion(directory: Path, names: list[str]) -> None:
     """
     require_terminal(f"deleting {', '.join(names)}")
     offsets = sum(facts.offsets for facts in facts_of(directory, names))
-    typer.confirm(f"Delete {', '.join(names)} with {offsets:,} offsets?", abort=True)
+    typer.confirm(f"Delete {', '.join(names)} with {offsets:,} offsets?", abort=True, err=True)
 
 
 def altered_settings(retention: str | None, retention_bytes: str | None) -> dict[str, str | None]:
@@ -282,7 +298,9 @@ def delete_topic_records(
         offsets = {ps.TopicPartition(name, number): before for number in wanted}
         if not is_confirmed:
             require_terminal(f"deleting records of {name}")
-            typer.confirm(f"Delete the records of {name} before offset {before}?", abort=True)
+            typer.confirm(
+                f"Delete the records of {name} before offset {before}?", abort=True, err=True
+            )
         starts = log.delete_records(offsets)
     print_table(
         console,

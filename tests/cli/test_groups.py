@@ -91,3 +91,13 @@ def test_delete_and_unknown_groups(directory: Path) -> None:
     for command in ("describe", "delete"):
         assert "'billing'" in refusal(command, directory, "billing")
     assert "--to" not in refusal("reset", directory, "billing", "--to", "latest")
+
+
+def test_what_changes_a_group_tells_programs_in_json(directory: Path) -> None:
+    moved = json.loads(succeed("reset", directory, "billing", "--to", "latest", "--json"))
+    assert moved == [
+        {"topic": "t", "partition": 0, "offset": 10},
+        {"topic": "t", "partition": 1, "offset": 10},
+    ]
+    assert json.loads(succeed("delete", directory, "billing", "--json")) == {"group": "billing"}
+    assert json.loads(succeed("list", directory, "--json")) == []

@@ -296,6 +296,33 @@ def test_delete_on_a_terminal_asks(filled: Path, answer: bytes, left: bool) -> N
         assert ("orders" in log.topics()) == left
 
 
+def test_what_changes_topics_tells_programs_in_json(directory: Path) -> None:
+    created = json.loads(succeed("create", directory, "a", "b", "-c", "n:int64", "--json"))
+    assert created == json.loads(succeed("describe", directory, "a", "b", "--json"))
+    assert [topic["columns"] for topic in created] == [{"n": "int64"}] * 2
+    altered = json.loads(succeed("alter", directory, "b", "-p", 3, "--json"))
+    assert altered == json.loads(succeed("describe", directory, "b", "--json"))
+    assert [len(topic["partitions"]) for topic in altered] == [3]
+    deleted = json.loads(succeed("delete", directory, "b", "a", "--yes", "--json"))
+    assert deleted == [{"topic": "b"}, {"topic": "a"}]
+
+
+def test_a_question_is_no_result(filled: Path) -> None:
+    main, terminal = pty.openpty()
+    with open(main, "wb", buffering=0) as keys, open(terminal, "rb", buffering=0) as stdin:
+        keys.write(b"y\n")
+        done = subprocess.run(
+            command("topics", "delete", filled, "orders", "--json"),
+            stdin=stdin,
+            capture_output=True,
+            env=environment(),
+            timeout=LONG,
+            check=True,
+        )
+    assert json.loads(done.stdout) == [{"topic": "orders"}]
+    assert b"Delete orders with" in done.stderr
+
+
 def test_unknown_topic_names_the_nearest(filled: Path) -> None:
     with ps.open(filled) as log:
         log.create_topics((f"sensor-{number}" for number in range(20)), {"n": "int8"})
