@@ -48,12 +48,26 @@ def test_it_has_the_methods_and_settings_of_the_consumer() -> None:
             if not name.startswith("_") and inspect.isfunction(member)
         }
 
+    def properties(kind: type) -> set[str]:
+        return {name for name, _ in inspect.getmembers(kind, lambda its: isinstance(its, property))}
+
+    assert properties(ps.AsyncConsumer) == properties(ps.Consumer) - {"timeout"}
     ours, theirs = public(ps.AsyncConsumer), public(ps.Consumer)
     assert set(theirs) - {"forget_in_child"} == set(ours) - {"start"}
     for name in set(ours) & set(theirs):
         assert ours[name] == theirs[name], name
     settings = inspect.signature(ps.Consumer).parameters.keys() - {"log", "topics"}
     assert ConsumerSettings.__annotations__.keys() == settings
+
+
+def test_it_knows_what_the_group_calls_it(log: ps.Log, topic: ps.Topic) -> None:
+    async def main() -> None:
+        async with log.async_consumer("t", group_id="g") as consumer, log.async_consumer() as other:
+            (member,) = log.describe_group("g").members
+            assert consumer.member_id == member.member_id
+            assert other.member_id is None
+
+    asyncio.run(main())
 
 
 def test_records_batches_and_polls_share_one_position(log: ps.Log, topic: ps.Topic) -> None:

@@ -272,6 +272,21 @@ def test_transactions_are_whole_or_absent(log: ps.Log, topic: ps.Topic) -> None:
         assert [record["n"] for record in consumer] == [10, 20, 30, 40]
 
 
+def test_metadata_that_nobody_awaited_is_named(log: ps.Log, topic: ps.Topic) -> None:
+    async def main() -> None:
+        async with (
+            log.async_producer(transactional_id="copy") as producer,
+            log.async_consumer("t", group_id="g") as consumer,
+            producer.transaction(),
+        ):
+            group = consumer.consumer_group_metadata()
+            with pytest.raises(errors.ConfigError, match=r"Pass what `await consumer\.consumer_g"):
+                await producer.send_offsets_to_transaction({("t", 0): 0}, group)  # type: ignore[arg-type]
+            group.close()
+
+    asyncio.run(main())
+
+
 def test_block_whose_task_is_cancelled_at_its_end_leaves_no_open_transaction(
     log: ps.Log, topic: ps.Topic, may_append: threading.Event
 ) -> None:

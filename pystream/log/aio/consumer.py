@@ -188,6 +188,11 @@ class AsyncConsumer:
         """Where damage was stepped over with ``on_corruption="skip"``: the newest 1000 places."""
         return self._started().skipped_records
 
+    @property
+    def member_id(self) -> str | None:
+        """What the group calls the consumer, as :meth:`Log.describe_group` does; None outside."""
+        return self._started().member_id
+
     # -- partitions that rest ------------------------------------------------------------------
 
     def pause(self, *partitions: TopicPartition) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystream.errors import ConfigError, FencedError, GroupNotEmptyError, UnknownGroupError
@@ -45,6 +45,11 @@ def group_metadata(log: Log, group: str | GroupMetadata) -> GroupMetadata:
     """
     if isinstance(group, GroupMetadata):
         return group
+    if isinstance(group, Awaitable):
+        raise ConfigError(
+            f"group is {group!r}, which nobody has awaited. Pass what `await "
+            "consumer.consumer_group_metadata()` returns."
+        )
     if not isinstance(group, str):
         raise ConfigError(
             f"group is {group!r}. Pass a group_id, or what consumer.consumer_group_metadata() "
