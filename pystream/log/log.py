@@ -278,9 +278,11 @@ class Log(LogTopics):
         Parameters
         ----------
         group_id : str
+            A group that does not exist is made when `offsets` or `topics` say of what.
         to : {"earliest", "latest"}, datetime, numpy.datetime64 or int, optional
             The log start or end offset, or the first record at or after a time, else the end; int:
-            microseconds since 1970.
+            microseconds since 1970. The end is that of the log, also behind transactions that are
+            open: of what is appended so far the group reads nothing.
         shift_by : int, optional
             So many records on, or back if negative, from the committed offset, else from the log
             start offset; not beyond what the partition holds.
@@ -296,8 +298,10 @@ class Log(LogTopics):
 
         Raises
         ------
-        UnknownGroupError, UnknownTopicError
+        UnknownTopicError
             If there is none of that name.
+        UnknownGroupError
+            If there is none of that name, and neither `offsets` nor `topics`.
         GroupNotEmptyError
             If the group has members.
         OffsetOutOfRangeError

@@ -63,6 +63,11 @@ def test_admin_client_creates_describes_and_deletes(place: dict[str, Any]) -> No
         admin.alter_consumer_group_offsets([moved])["g"].result()
         stored = admin.list_consumer_group_offsets(asked)["g"].result()
         assert stored.topic_partitions[0].offset == 0
+        fresh = ck.ConsumerGroupTopicPartitions("fresh", [ck.TopicPartition("t", 0, 1)])
+        admin.alter_consumer_group_offsets([fresh])["fresh"].result()
+        asked = [ck.ConsumerGroupTopicPartitions("fresh")]
+        stored = admin.list_consumer_group_offsets(asked)["fresh"].result()
+        assert [(p.partition, p.offset) for p in stored.topic_partitions] == [(0, 1)]
         zero = ck.TopicPartition("t", 0)
         ends = admin.list_offsets({zero: OffsetSpec.latest()})[zero].result()
         assert ends.offset == 1

@@ -194,6 +194,32 @@ def test_an_unknown_group_is_named(log: ps.Log) -> None:
     assert log.groups() == ["g"]
 
 
+def test_a_group_that_does_not_exist_begins_where_it_is_told(log: ps.Log, tmp_path: Path) -> None:
+    assert log.reset_offsets("new", to="latest", topics="orders") == {ZERO: 5, ONE: 3}
+    assert log.reset_offsets("other", offsets={ONE: 1}) == {ONE: 1}
+    assert log.groups() == ["g", "new", "other"]
+    with log.consumer("orders", group_id="other") as consumer:
+        assert consumer.position(ONE) == 1
+    for settings in ({"offsets": {ZERO: 99}}, {"offsets": {}}, {"to": "latest", "topics": []}):
+        with pytest.raises((errors.OffsetOutOfRangeError, errors.UnknownGroupError)):
+            log.reset_offsets("third", **settings)  # type: ignore[arg-type]
+    with pytest.raises(errors.ConfigError, match="group_id is ''"):
+        log.reset_offsets("", to="latest", topics="orders")
+    assert log.groups() == ["g", "new", "other"]
+
+
+def test_the_latest_is_the_log_end_also_behind_an_open_transaction(log: ps.Log) -> None:
+    with log.producer(transactional_id="t") as producer, log.producer() as plain:
+        producer.begin_transaction()
+        producer.send("orders", {"n": 1}, partition=1).result()
+        plain.send("orders", {"n": 2}, partition=1).result()
+        assert log.reset_offsets("g", to="latest") == {ZERO: 5, ONE: 5}
+        producer.commit_transaction()
+        plain.send("orders", {"n": 3}, partition=1).result()
+    with log.consumer("orders", group_id="g", timeout="0s") as consumer:
+        assert [record["n"] for record in consumer] == [3]
+
+
 def test_a_read_only_log_describes_and_changes_nothing(log: ps.Log) -> None:
     with log.consumer("orders", group_id="g"), ps.open(log.directory, read_only=True) as view:
         group = view.describe_group("g")

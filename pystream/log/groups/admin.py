@@ -19,6 +19,7 @@ from pystream.errors import (
 from pystream.log.catalog.format import check_catalog_version
 from pystream.log.catalog.groups import (
     all_committed,
+    enter_group,
     find_group,
     group_names,
     load_group,
@@ -205,6 +206,8 @@ def reset_offsets(
         )
     if offsets is not None and topics is not None:
         raise ConfigError("reset_offsets() got topics, but offsets name theirs. Leave one out.")
+    if not isinstance(group_id, str) or not group_id:
+        raise ConfigError(f"group_id is {group_id!r}. Pass the name of a group.")
     if isinstance(to, str) and to not in ("earliest", "latest"):
         raise ConfigError(
             f'to is {to!r}. Pass "earliest", "latest", or a time: a datetime with a time zone, a '
@@ -221,6 +224,8 @@ def reset_offsets(
     names = None if topics is None else [topics] if isinstance(topics, str) else list(topics)
     found = {name: log.topic(name) for name in names or {name for name, _ in wanted or ()}}
     with log.catalog.writing() as connection:
+        if found:  # else there is nothing that a group without offsets could go on with
+            enter_group(connection, group_id)
         state = _load(connection, log, group_id)
         _require_empty(log, state, "reset")
         number = state.number

@@ -381,7 +381,7 @@ class AdminClient(NotHere):
         alter_consumer_group_offsets_request: list[ConsumerGroupTopicPartitions],
         **kwargs: Any,
     ) -> dict[str, Future[ConsumerGroupTopicPartitions]]:
-        """Set the offsets of groups that exist and have no members."""
+        """Set the offsets of groups that have no members; one that does not exist is made."""
         _check_list(alter_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
         return {
             each.group_id: _done(lambda each=each: self._reset(each))  # type: ignore[misc]

@@ -130,7 +130,7 @@ class GroupAdmin:
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         group_coordinator_id: int | None = None,
     ) -> dict[TopicPartition, type[KafkaError]]:
-        """Set the offsets of a group that exists and has no members: all, or none."""
+        """Set the offsets of a group without members, or of a new one: all, or none."""
         if not offsets:
             return {}
         rows: dict[tuple[str, int], int] = {name: _offset(at) for name, at in offsets.items()}
