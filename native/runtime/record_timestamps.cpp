@@ -9,23 +9,19 @@ namespace {
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kMicrosPerDay = 86'400 * kMicrosPerSecond;
 
-[[noreturn]] void fail(const std::string& column, int64_t row, const std::string& what) {
-  throw Error(ErrorCode::kOperator,
-              "column '" + column + "' gives the record timestamps, but row " +
-                  std::to_string(row) + " " + what +
-                  ". Choose another column, or none for the time of the append.",
-              {{"column", column}, {"row", row}});
-}
+// numpy's NaT is the one before.
+constexpr int64_t kEarliest = INT64_MIN + 1;
 
-// (time + offset) * factor, floored by divisor; one of the two is 1.
+// The nearest int64 to (time + offset) * factor, floored by divisor; one of the two is 1.
 template <typename T>
 void convert(const T* times, int64_t length, int64_t offset, int64_t factor, int64_t divisor,
-             const std::string& column, int64_t* out) {
+             int64_t* out) {
   for (int64_t row = 0; row < length; ++row) {
+    const auto before = static_cast<int64_t>(times[row]);
     int64_t time = 0;
-    if (__builtin_add_overflow(static_cast<int64_t>(times[row]), offset, &time) ||
+    if (__builtin_add_overflow(before, offset, &time) ||
         __builtin_mul_overflow(time, factor, &time)) {
-      fail(column, row, "does not fit into microseconds");
+      time = before < 0 ? kEarliest : INT64_MAX;
     }
     out[row] = time / divisor - (time % divisor < 0 ? 1 : 0);
   }
@@ -38,7 +34,10 @@ Array record_timestamps(const Array& times, int64_t offset, const std::string& c
   if (plain.null_count > 0) {
     int64_t row = 0;
     while (plain.is_valid(row)) ++row;
-    fail(column, row, "is null");
+    throw Error(ErrorCode::kOperator,
+                "column '" + column + "' gives the record timestamps, but row " +
+                    std::to_string(row) + " is null. Filter such rows out before the sink.",
+                {{"column", column}, {"row", row}});
   }
   Array stamps;
   stamps.type = DataType::of(TypeId::kInt64);
@@ -51,17 +50,17 @@ Array record_timestamps(const Array& times, int64_t offset, const std::string& c
   MutableBuffer values(plain.length * static_cast<int64_t>(sizeof(int64_t)));
   auto* out = values.as<int64_t>();
   if (plain.type.id == TypeId::kDate32) {
-    convert(plain.data<int32_t>(), plain.length, offset, kMicrosPerDay, 1, column, out);
+    convert(plain.data<int32_t>(), plain.length, offset, kMicrosPerDay, 1, out);
     stamps.values = values.freeze();
     return stamps;
   }
   const bool is_timestamp = plain.type.id == TypeId::kTimestamp;
   const TimeUnit unit = is_timestamp ? plain.type.unit : TimeUnit::kMilli;
   if (unit == TimeUnit::kNano) {
-    convert(plain.data<int64_t>(), plain.length, offset, 1, 1000, column, out);
+    convert(plain.data<int64_t>(), plain.length, offset, 1, 1000, out);
   } else {
     const int64_t factor = kMicrosPerSecond / ticks_per_second(unit);
-    convert(plain.data<int64_t>(), plain.length, offset, factor, 1, column, out);
+    convert(plain.data<int64_t>(), plain.length, offset, factor, 1, out);
   }
   stamps.values = values.freeze();
   return stamps;

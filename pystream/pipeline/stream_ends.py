@@ -57,7 +57,8 @@ class StreamEnds:
         Notes
         -----
         The record timestamp is the row's event time (after a window: ``window_end - 1``), or the
-        time of the append where the stream has none.
+        time of the append where the stream has none. An event time that int64 microseconds do not
+        hold gets the nearest record timestamp that they do; its column keeps it.
         """
         if key is not None:
             self._require(key, "sink_to_topic")

@@ -105,16 +105,6 @@ def test_date_far_ahead_is_guarded_too() -> None:
         assert totals.to_arrow()["n"].to_pylist() == [2, 1]
 
 
-def test_event_a_million_years_away_that_does_not_fit_the_sink_is_an_error(log: ps.Log) -> None:
-    log.create_topic("in", schema={"ts": "timestamp[s]"})
-    with log.producer(acks="published") as producer:
-        producer.send_batch("in", {"ts": np.array([MILLION_YEARS], "datetime64[s]")}, partition=0)
-    env = ps.Environment(log)
-    env.from_topic("in", watermark=monotonous().with_max_ahead(None)).sink_to_topic("out")
-    with pytest.raises(errors.OperatorError, match="'ts' gives the record timestamps, but row 0"):
-        env.execute(until="latest")
-
-
 def test_null_in_a_time_column_of_a_table_is_an_error_that_names_the_row() -> None:
     times = pa.table({"ts": pa.array([1, None], pa.timestamp("ms"))})
     stream = ps.Environment().from_arrow(times, watermark=monotonous())

@@ -40,10 +40,20 @@ TEST(RecordTimestamps, AddTheOffsetInTicksOfTheColumn) {
   EXPECT_EQ(stamps_of<int32_t>(DataType::of(TypeId::kDate32), {1}, -1), (Times{0}));
 }
 
-TEST(RecordTimestamps, RefuseWhatMicrosecondsCannotHold) {
-  EXPECT_THROW(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kSecond), {0, INT64_MAX}), Error);
+TEST(RecordTimestamps, AreTheNearestThatMicrosecondsCanHold) {
+  const DataType seconds = DataType::timestamp(TimeUnit::kSecond);
   const DataType millis = DataType::timestamp(TimeUnit::kMilli);
-  EXPECT_THROW(stamps_of<int64_t>(millis, {INT64_MIN}, -1), Error);
+  EXPECT_EQ(stamps_of<int64_t>(seconds, {INT64_MIN, 1, INT64_MAX}),
+            (Times{INT64_MIN + 1, 1'000'000, INT64_MAX}));
+  const int64_t last = INT64_MAX / 1000;
+  EXPECT_EQ(stamps_of<int64_t>(millis, {-last - 1, -last, last, last + 1}),
+            (Times{INT64_MIN + 1, -last * 1000, last * 1000, INT64_MAX}));
+  EXPECT_EQ(stamps_of<int64_t>(millis, {INT64_MIN, last + 1, last + 2}, -1),
+            (Times{INT64_MIN + 1, last * 1000, INT64_MAX}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kMicro), {INT64_MIN}, -1),
+            (Times{INT64_MIN + 1}));
+  EXPECT_EQ(stamps_of<int64_t>(DataType::timestamp(TimeUnit::kNano), {INT64_MIN}, -1),
+            (Times{INT64_MIN / 1000 - 1}));
 }
 
 TEST(RecordTimestamps, RefuseNulls) {
