@@ -329,7 +329,7 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If the group has no name, or the drift is negative or cannot be read.
+            If the group has no name, or the drift is negative, too long or cannot be read.
 
         Notes
         -----
@@ -361,6 +361,11 @@ class WatermarkStrategy:
             raise ConfigError(
                 f"max_drift is {max_drift!s}, but it must not be negative. "
                 'Pass zero or a positive duration such as "5m".'
+            )
+        if nanoseconds >= 2**63:
+            raise ConfigError(
+                f"max_drift is {max_drift!s}, but it must be less than 292 years. Leave alignment "
+                "out where no source is to wait."
             )
         return replace(self, alignment=Alignment(group, nanoseconds))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -254,5 +255,9 @@ def test_explain_and_settings() -> None:
         TIMES.with_watermark_alignment("", "5s")
     with pytest.raises(errors.ConfigError, match="max_drift is -5s"):
         TIMES.with_watermark_alignment("clicks", "-5s")
+    assert TIMES.with_watermark_alignment("clicks", "106751d").alignment is not None
+    for drift in ("110000d", timedelta(days=110_000)):
+        with pytest.raises(errors.ConfigError, match=r"max_drift is 110000 ?d.* 292 years"):
+            TIMES.with_watermark_alignment("clicks", drift)
     with pytest.raises(errors.ConfigError, match="on processing time"):
         ps.WatermarkStrategy.for_processing_time().with_watermark_alignment("clicks", "5s")
