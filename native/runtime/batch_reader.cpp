@@ -90,24 +90,27 @@ void BatchReader::next_round(const RoundLimits& limits, std::vector<SourceBatch>
 BatchWatermarks BatchReader::observe(SourceBatch* batch) {
   if (time_column_ < 0) return {};
   const Array time = event_time(*batch);
-  if (time.null_count > 0) {
-    int64_t row = 0;
-    while (time.is_valid(row)) ++row;
-    throw Error(ErrorCode::kOperator,
-                "operator '" + name_ + "': the event time of row " +
-                    std::to_string(first_row_ + row) + " is null: column '" +
-                    spec_.watermark->event_time_column +
-                    "'. Every record needs an event time; filter such rows out before.",
-                {{"operator", name_}, {"row", first_row_ + row}});
-  }
-  Extremes extremes = extremes_of(time);
-  if (expression_ || extremes.maximum > latest_) {
+  const bool has_nulls = time.null_count > 0;
+  if (has_nulls && requires_event_times_) fail_null_event_time(time);
+  Extremes extremes{windows::kMinWatermark, windows::kMinWatermark};
+  if (!has_nulls) extremes = extremes_of(time);
+  if (expression_ || has_nulls || extremes.maximum > latest_) {
     Progress progress = progress_of(expression_ ? watermarks(*batch) : time, latest_);
     extremes.maximum = progress.maximum;
     ahead_records_ += progress.ahead;
     batch->progress = std::move(progress.rows);
   }
   return tracker_.observe(0, extremes.minimum, extremes.maximum);
+}
+
+void BatchReader::fail_null_event_time(const Array& time) const {
+  int64_t row = 0;
+  while (time.is_valid(row)) ++row;
+  throw Error(ErrorCode::kOperator,
+              "operator '" + name_ + "': the event time of row " +
+                  std::to_string(first_row_ + row) + " is null: column '" +
+                  spec_.watermark->event_time_column + "'. Filter such rows out behind the source.",
+              {{"operator", name_}, {"row", first_row_ + row}});
 }
 
 Array BatchReader::watermarks(const SourceBatch& batch) const {

@@ -23,6 +23,7 @@ class BatchReader final : public SourceReader {
   bool has_more();
   // Appends the next batch, of at most `rows` rows; there is one left.
   void take(int64_t rows, std::vector<SourceBatch>* round);
+  void require_event_times() override { requires_event_times_ = true; }
   bool has_ended() const override { return has_ended_; }
   int64_t watermark() const override { return tracker_.current(); }
   int64_t ahead_records() const override { return ahead_records_; }
@@ -36,6 +37,7 @@ class BatchReader final : public SourceReader {
 
  private:
   [[noreturn]] void fail_too_short() const;
+  [[noreturn]] void fail_null_event_time(const Array& time) const;
   BatchWatermarks observe(SourceBatch* batch);
   Array watermarks(const SourceBatch& batch) const;  // that the expression gives
 
@@ -44,6 +46,7 @@ class BatchReader final : public SourceReader {
   std::vector<int> columns_;
   SchemaPtr schema_;  // of what read() gives
   int time_column_ = -1;
+  bool requires_event_times_ = false;
   std::optional<WatermarkExpression> expression_;
   std::vector<int> expression_columns_;
   int64_t latest_ = windows::kMaxWatermark;  // event time that moves the watermark

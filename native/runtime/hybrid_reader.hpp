@@ -23,6 +23,10 @@ class HybridReader final : public SourceReader {
                const std::vector<std::string>& columns);
 
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  void require_event_times() override {
+    history_.require_event_times();
+    topic_.require_event_times();
+  }
   bool has_ended() const override { return history_.has_ended() && topic_.has_ended(); }
   int64_t watermark() const override;
   BatchReader* history() override { return &history_; }

@@ -153,6 +153,15 @@ void Planner::need_row_watermarks(const Edge& edge) {
   }
 }
 
+// A filter may leave out the rows without event time; without one they are found where they are
+// read.
+void Planner::need_event_times(const Edge& edge, const std::string& column) {
+  if (!edge.is_whole || !edge.event_times.contains(column)) return;
+  for (const int source : edge.sources) {
+    plan_.sources[static_cast<size_t>(source)].reader->require_event_times();
+  }
+}
+
 // When a filter is all that reads a source, it may leave batches unread.
 void Planner::plan_skip(int source, SourceOperator::Plan* plan) const {
   int consumer = -1;

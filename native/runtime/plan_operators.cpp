@@ -29,7 +29,7 @@ std::unique_ptr<Operator> Planner::make_source(const Spec& spec, const char* kin
   SourceOperator::Plan plan;
   plan.chunk_rows = options_.chunk_rows;
   Edge& edge = output(0);
-  edge = {select(declared, columns), group().threads, true, sources_above(), {}};
+  edge = {select(declared, columns), group().threads, true, sources_above(), {}, true};
   if (spec.watermark) {
     plan.has_watermark = true;
     plan.delay = delay_of(*spec.watermark);
@@ -56,6 +56,7 @@ std::unique_ptr<Operator> Planner::make(const FilterSpec& spec) {
   const std::vector<int> kept = kept_columns(*in, 0);
   output(0) = input();
   output(0).schema = select(*in, kept);
+  output(0).is_whole = false;
   return std::make_unique<FilterOperator>(node().name, expressions::bind(*spec.condition, *in),
                                           kept, output(0).schema);
 }
@@ -112,7 +113,7 @@ std::unique_ptr<Operator> Planner::make(const UnionSpec&) {
   plan.scope = scope();
   plan.timeline = merges ? group().timeline.get() : nullptr;
   plan.chunk_rows = options_.chunk_rows;
-  Edge out{plan.schema, merges ? 1 : group().threads, !merges, sources_above(), {}};
+  Edge out{plan.schema, merges ? 1 : group().threads, !merges, sources_above(), {}, true};
   for (size_t k = 0; k < node().inputs.size(); ++k) {
     const Port from = node().inputs[k];
     const Edge& in = edges_[static_cast<size_t>(from.node)][static_cast<size_t>(from.output)];
@@ -121,6 +122,7 @@ std::unique_ptr<Operator> Planner::make(const UnionSpec&) {
       plan.columns.back().push_back(in.schema->index_of(field.name));
     }
     if (merges) need_row_watermarks(in);
+    out.is_whole = out.is_whole && in.is_whole;
     std::set<std::string> times;
     for (const std::string& time : in.event_times) {
       if (k == 0 || out.event_times.contains(time)) times.insert(time);
@@ -134,6 +136,10 @@ std::unique_ptr<Operator> Planner::make(const UnionSpec&) {
 }
 
 std::unique_ptr<Operator> Planner::make(const TopicSinkSpec& spec) {
+  if (spec.timestamp_column >= 0) {
+    const auto column = static_cast<size_t>(spec.timestamp_column);
+    need_event_times(input(), graph_.schema(node().inputs[0])->fields[column].name);
+  }
   return std::make_unique<TopicSinkOperator>(node().name, spec);
 }
 

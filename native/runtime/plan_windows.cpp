@@ -19,7 +19,10 @@ WindowInput::Plan Planner::plan_window(Aggregation* aggregation, int64_t event_t
   const Edge& in = input();
   for (int& key : aggregation->key_columns) key = to_input(key);
   int& time = aggregation->event_time_column;
-  if (time >= 0) time = to_input(time);
+  if (time >= 0) {
+    time = to_input(time);
+    need_event_times(in, in.schema->fields[static_cast<size_t>(time)].name);
+  }
   for (auto& aggregate : aggregation->aggregates) {
     if (aggregate.input >= 0) aggregate.input = to_input(aggregate.input);
     if (aggregate.by >= 0) aggregate.by = to_input(aggregate.by);

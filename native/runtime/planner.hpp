@@ -26,6 +26,7 @@ struct Edge {
   bool is_parallel = false;           // before any window result or Python stage
   std::vector<int> sources;           // indexes of those above
   std::set<std::string> event_times;  // columns that hold the sources' event time unchanged
+  bool is_whole = false;              // every row of the sources comes
 };
 
 class Planner {
@@ -69,6 +70,7 @@ class Planner {
   void plan_paths();
   void make_readers();
   void need_row_watermarks(const Edge& edge);
+  void need_event_times(const Edge& edge, const std::string& column);
   void plan_skip(int source, SourceOperator::Plan* plan) const;
 
   std::vector<int> kept_columns(const Schema& schema, int index) const;

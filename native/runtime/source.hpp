@@ -58,6 +58,9 @@ class SourceReader {
 
   // Appends the batches of the next round, in append order; none when nothing is there now.
   virtual void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) = 0;
+  // A null event time is an error where its batch is read, which knows its place best. Otherwise it
+  // moves no watermark, and is an error of the operator that needs it.
+  virtual void require_event_times() {}
   // Nothing will come any more.
   virtual bool has_ended() const = 0;
   // After everything handed out.

@@ -263,12 +263,13 @@ SourceBatch TopicReader::hand_out(int partition, Input* input) {
 
 BatchWatermarks TopicReader::observe(SourceBatch* batch) {
   if (!time_id_) return {};
-  Extremes extremes = time_extremes(*batch);
+  const std::optional<Extremes> known = time_extremes(*batch);
+  Extremes extremes = known.value_or(Extremes{windows::kMinWatermark, windows::kMinWatermark});
   const int64_t append_time_us = batch->stored->header().append_time_us;
   const std::optional<int64_t>& max_ahead = spec_.watermark->max_ahead;
   const int64_t latest =
       max_ahead ? plus_ticks(append_time_us, *max_ahead, time_type_) : windows::kMaxWatermark;
-  if (expression_ || extremes.maximum > latest) {
+  if (expression_ || !known || extremes.maximum > latest) {
     Progress progress = progress_of(expression_ ? watermarks(*batch) : event_time(*batch), latest);
     extremes.maximum = progress.maximum;
     ahead_records_ += progress.ahead;
@@ -303,20 +304,24 @@ SourceStatus TopicReader::status() const {
           tracker_.goes_on_with_time()};
 }
 
-Extremes TopicReader::time_extremes(const SourceBatch& batch) const {
+std::optional<Extremes> TopicReader::time_extremes(const SourceBatch& batch) const {
   const storage::BatchHeader& header = batch.stored->header();
-  if (*time_id_ == kAppendTimeColumn) return {header.append_time_us, header.append_time_us};
+  if (*time_id_ == kAppendTimeColumn) {
+    return Extremes{header.append_time_us, header.append_time_us};
+  }
   const auto statistics = batch.stored->statistics(*time_id_);
   if (*time_id_ == storage::kTimestampColumn && batch.skip_rows == 0) {
-    return {header.min_timestamp, header.max_timestamp};
+    return Extremes{header.min_timestamp, header.max_timestamp};
   }
   if (statistics && statistics->has_min_max && statistics->null_count == 0 &&
       batch.skip_rows == 0) {
-    return {static_cast<int64_t>(statistics->minimum), static_cast<int64_t>(statistics->maximum)};
+    return Extremes{static_cast<int64_t>(statistics->minimum),
+                    static_cast<int64_t>(statistics->maximum)};
   }
   const Array time = event_time(batch);
-  if (time.null_count > 0) fail_null_event_time(batch, time);
-  return extremes_of(time);
+  if (time.null_count == 0) return extremes_of(time);
+  if (requires_event_times_) fail_null_event_time(batch, time);
+  return std::nullopt;
 }
 
 void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& time) const {
@@ -327,8 +332,8 @@ void TopicReader::fail_null_event_time(const SourceBatch& batch, const Array& ti
               "the event time of " + place_of(*batch.stored) + " at offset " +
                   std::to_string(offset) + " is null: column '" +
                   spec_.watermark->event_time_column +
-                  "'. Every record needs an event time; declare the column not null, so that "
-                  "producers are told.",
+                  "'. Filter such records out behind the source; a column that is not null "
+                  "tells producers.",
               facts_of(name_, *batch.stored, offset));
 }
 

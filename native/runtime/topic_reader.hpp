@@ -24,6 +24,7 @@ class TopicReader final : public SourceReader {
               const std::vector<std::string>& columns);
 
   void next_round(const RoundLimits& limits, std::vector<SourceBatch>* round) override;
+  void require_event_times() override { requires_event_times_ = true; }
   bool has_ended() const override;
   int64_t watermark() const override { return tracker_.current(); }
   bool pass_idle_time() override;
@@ -92,7 +93,8 @@ class TopicReader final : public SourceReader {
   void take(Input* input, std::vector<SourceBatch>* round);
   SourceBatch hand_out(int partition, Input* input);
   BatchWatermarks observe(SourceBatch* batch);
-  Extremes time_extremes(const SourceBatch& batch) const;
+  // None where an event time is null.
+  std::optional<Extremes> time_extremes(const SourceBatch& batch) const;
   void check_schema(Input* input, const storage::LogBatch& batch) const;
   RecordBatch read(const SourceBatch& batch, const std::vector<uint16_t>& ids,
                    const SchemaPtr& schema) const;
@@ -107,6 +109,7 @@ class TopicReader final : public SourceReader {
   std::vector<uint16_t> column_ids_;  // its columns; kTimestampColumn for the record timestamp
   std::optional<uint16_t> time_id_;   // the event-time column
   DataType time_type_;
+  bool requires_event_times_ = false;
   std::optional<WatermarkExpression> expression_;
   std::vector<uint16_t> expression_ids_;  // its columns
   std::vector<Input> inputs_;

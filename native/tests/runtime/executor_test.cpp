@@ -345,7 +345,8 @@ TEST(ExecutorErrors, NullEventTimeNamesTheRow) {
   Graph graph;
   const Port source =
       graph.add_batch_source("events", batch_source({batch_of({{0, 0, 0}}), batch}, 0));
-  const int out = graph.add_collect("out", source);
+  const Port results = graph.add_window("totals", source, count_and_sum(10, 10));
+  const int out = graph.add_collect("out", results);
   Executor executor(graph);
   const Error error = error_of([&] { executor.run(1'000'000); });
   EXPECT_EQ(error.code(), ErrorCode::kOperator);
