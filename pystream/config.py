@@ -101,7 +101,9 @@ _DURATION_PART: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(ns|us|ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB|)")
 
 
-def parse_duration_ns(value: str | timedelta, *, name: str = "duration") -> int:
+def parse_duration_ns(
+    value: str | timedelta, *, name: str = "duration", alternatives: str = ""
+) -> int:
     """Return a duration in nanoseconds, exactly.
 
     Parameters
@@ -111,6 +113,8 @@ def parse_duration_ns(value: str | timedelta, *, name: str = "duration") -> int:
         ns, us, ms, s, m, h and d.
     name : str
         Of the setting, for the message.
+    alternatives : str
+        A sentence for the message: what is taken besides a duration.
 
     Raises
     ------
@@ -128,7 +132,7 @@ def parse_duration_ns(value: str | timedelta, *, name: str = "duration") -> int:
     if found is None:
         raise ConfigError(
             f'{name} is {value!r}, which is not a duration. Write it as a string such as "200ms", '
-            '"5s", "1m" or "24h", or pass a timedelta.'
+            f'"5s", "1m" or "24h", or pass a timedelta.{alternatives and " " + alternatives}'
         )
     total, is_whole = found
     if not is_whole:

@@ -77,24 +77,17 @@ class Aggregation:
 
     def to_plan(self, name: str) -> Aggregate:
         """Return the result column of that name. Rows that do not count are null in its operand."""
-        if self.where is None:
-            return Aggregate(
-                name,
-                self.function,
-                self.operand,
-                self.by,
-                self.parameters,
-                self.arguments,
-                self.user,
-            )
-        if self.operand is None:
-            return Aggregate(name, "count", CallNode("case", (self.where, LiteralNode(True))))
-        by = self.by
-        if by is not None and not isinstance(by, ColumnNode):
-            by = CallNode("case", (self.where, by))
-        operand = CallNode("case", (self.where, self.operand))
-        arguments = tuple(CallNode("case", (self.where, node)) for node in self.arguments)
-        return Aggregate(name, self.function, operand, by, self.parameters, arguments, self.user)
+        function, operand, by, arguments = self.function, self.operand, self.by, self.arguments
+        if self.where is not None and operand is None:
+            function, operand = "count", CallNode("case", (self.where, LiteralNode(True)))
+        elif self.where is not None and operand is not None:
+            if by is not None and not isinstance(by, ColumnNode):
+                by = CallNode("case", (self.where, by))
+            operand = CallNode("case", (self.where, operand))
+            arguments = tuple(CallNode("case", (self.where, node)) for node in arguments)
+        return Aggregate(
+            name, function, operand, by, self.parameters, arguments, self.user, written=self
+        )
 
 
 class Aggregations:

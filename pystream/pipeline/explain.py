@@ -115,14 +115,6 @@ def _column(name: str, value: ExpressionNode) -> str:
     return name if is_plain else f"{name}={value}"
 
 
-def _aggregate(aggregate: nodes.Aggregate) -> str:
-    arguments = [str(part) for part in (aggregate.operand, aggregate.by) if part is not None]
-    arguments += [str(parameter) for parameter in aggregate.parameters]
-    arguments += [str(argument) for argument in aggregate.arguments]
-    function = aggregate.function if aggregate.user is None else aggregate.user.name
-    return f"{aggregate.name}={function}({', '.join(arguments)})"
-
-
 def _trigger(trigger: nodes.Trigger) -> str:
     text = "" if trigger.own is None else f", trigger {type(trigger.own).__name__}"
     if trigger.every_ticks:
@@ -135,7 +127,9 @@ def _trigger(trigger: nodes.Trigger) -> str:
 
 
 def _window(node: nodes.WindowAggregation) -> str:
-    aggregates = ", ".join(_aggregate(aggregate) for aggregate in node.aggregates)
+    aggregates = ", ".join(
+        f"{aggregate.name}={aggregate.written!r}" for aggregate in node.aggregates
+    )
     keys = ", ".join(node.keys) or "nothing"
     late = _trigger(node.trigger)
     late += f", allowed lateness {node.allowed_lateness}" if node.allowed_lateness else ""

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from pystream.errors import ConfigError, PipelineError, SchemaError
+from pystream.pipeline.case import When
 from pystream.pipeline.event_time import EventTime, ProcessingTime, Time
 from pystream.pipeline.expressions import Expression, col
 from pystream.pipeline.stream_ends import StreamEnds
@@ -290,6 +291,8 @@ class Stream(StreamEnds):
         ------
         SchemaError
             If a column is unknown, named twice, or a list.
+        ConfigError
+            If there is no key, or it is no name: compute it before, by :meth:`with_columns`.
         """
         if not keys:
             raise ConfigError("key_by() got no column. Name at least one, or use window_all().")
@@ -397,6 +400,8 @@ def _column_text(column: tuple[str, str] | None) -> str:
 
 
 def _expression(value: object, method: str) -> Expression:
+    if isinstance(value, When):
+        raise ConfigError(f"{method} got {value!r}, which waits for its value. Add .then(value).")
     if not isinstance(value, Expression):
         hint = " Python functions go into map_batches()." if callable(value) else ""
         raise ConfigError(

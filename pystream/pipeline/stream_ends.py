@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pystream.errors import SchemaError
+from pystream.errors import ConfigError, SchemaError
 from pystream.pipeline.event_time import ProcessingTime
 from pystream.plan import nodes
+from pystream.plan.expressions import ColumnNode
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +52,8 @@ class StreamEnds:
         ------
         SchemaError
             If the topic exists with another schema, or `key` is unknown.
+        ConfigError
+            If `key` is no name.
         NotSupportedError
             If a column is a list: topics hold none yet.
 
@@ -201,9 +204,21 @@ class StreamEnds:
         sink = FileSink(method, file, form, self.schema)
         return nodes.FileSink(self._node, sink.open, method, sink.path), file
 
-    def _require(self, column: str, method: str) -> None:
+    def _require(self, column: object, method: str) -> None:
+        if not isinstance(column, str):
+            raise ConfigError(f"{method} got {column!r}, {_how_to_name(column, method)}")
         if column not in self.schema.names:
             raise SchemaError(
                 f"{method} names column {column!r}, which the stream does not have. "
                 f"Its columns are {', '.join(self.schema.names)}."
             )
+
+
+def _how_to_name(column: object, method: str) -> str:
+    node = getattr(column, "node", None)
+    if isinstance(node, ColumnNode):
+        return f'which is an expression. Pass "{node.name}", the name of the column.'
+    return (
+        "which is not the name of a column. Compute it before, as with_columns(part=...), and pass "
+        f'"part" to {method}.'
+    )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pystream.plan.expressions import ExpressionNode
 
 _CALENDAR: Final = ("week", "month", "quarter", "year")
+_UNITS: Final = (
+    "Units are ns, us, ms, s, m, h and d; alone stand "
+    '"week", "month", "quarter" and "year", those of the calendar.'
+)
 
 __all__ = ["TimeFunctions", "TimePart"]
 
@@ -81,7 +85,7 @@ class TimeFunctions:
             return self._call("truncate", LiteralNode(str(every)), *zones)
         if isinstance(every, int):
             return self._call("truncate", LiteralNode(int(every)), *zones)
-        nanoseconds = parse_duration_ns(every, name="truncate")
+        nanoseconds = parse_duration_ns(every, name="truncate", alternatives=_UNITS)
         if not 0 < nanoseconds < 2**63:
             raise ConfigError(
                 f'truncate got {every!s}, but it takes a duration above zero. Pass "1h", say.'

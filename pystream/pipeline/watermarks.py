@@ -86,7 +86,7 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If the delay is negative or cannot be read.
+            If the delay is negative or cannot be read, or `timestamp` is no name.
 
         Examples
         --------
@@ -99,7 +99,7 @@ class WatermarkStrategy:
                 f"watermark delay is {delay!s}, but it must not be negative. "
                 'Pass zero or a positive duration such as "5s".'
             )
-        return cls(timestamp, nanoseconds)
+        return cls(_column_name(timestamp), nanoseconds)
 
     @classmethod
     def for_monotonous_timestamps(cls, *, timestamp: str) -> WatermarkStrategy:
@@ -114,12 +114,17 @@ class WatermarkStrategy:
         -------
         WatermarkStrategy
 
+        Raises
+        ------
+        ConfigError
+            If `timestamp` is no name.
+
         Examples
         --------
         >>> WatermarkStrategy.for_monotonous_timestamps(timestamp="ts").delay
         0
         """
-        return cls(timestamp, 0)
+        return cls(_column_name(timestamp), 0)
 
     @classmethod
     def for_punctuated(cls, watermark: str | Expression, *, timestamp: str) -> WatermarkStrategy:
@@ -140,7 +145,7 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If the watermark is neither a name nor an expression.
+            If the watermark is neither a name nor an expression, or `timestamp` is no name.
 
         Notes
         -----
@@ -161,6 +166,7 @@ class WatermarkStrategy:
         >>> WatermarkStrategy.for_punctuated(last, timestamp="ts").delay
         0
         """
+        _column_name(timestamp)
         if isinstance(watermark, str):
             return cls(timestamp, 0, ColumnNode(watermark))
         node = getattr(watermark, "node", None)
@@ -375,3 +381,12 @@ class WatermarkStrategy:
                 f"{method}() on processing time, whose watermark is the clock and no matter of "
                 "records. Leave it out."
             )
+
+
+def _column_name(timestamp: object) -> str:
+    if isinstance(timestamp, str):
+        return timestamp
+    raise ConfigError(
+        f"timestamp is {timestamp!r}. Pass the name of a column of the source; a time that must be "
+        "computed is one of the table, or of a topic that a job with with_columns() writes before."
+    )

@@ -350,7 +350,8 @@ class WindowedStream:
         Raises
         ------
         SchemaError
-            If an aggregate does not take its column's type, or two columns have one name.
+            If an aggregate does not take its column's type, a `where` is not bool, or two columns
+            have one name.
 
         Notes
         -----
@@ -373,6 +374,8 @@ class WindowedStream:
         time = self._event_time
         plans = [aggregation.to_plan(name) for name, aggregation in aggregations.items()]
         stages = StagedColumns(self._stream._env._engine, self._stream._node, self._stream.schema)
+        for name, aggregation in aggregations.items():
+            _check_where(name, aggregation, stages)
         plans = stages.aggregates_without_udfs(plans)
         assigner = self._assigner
         if isinstance(assigner, nodes.SessionAssigner) and not isinstance(assigner.gap, int):
@@ -397,6 +400,18 @@ class WindowedStream:
             if isinstance(time, ProcessingTime):
                 result_time = ProcessingTime(result_time)
         return Stream(stream._env, node, schema, result_time, late_source=stream)
+
+
+def _check_where(name: str, aggregation: Aggregation, stages: StagedColumns) -> None:
+    if aggregation.where is None:
+        return
+    condition = stages.without_udfs(aggregation.where)
+    kind = stages._engine.infer(condition, stages.schema)
+    if str(kind) != "bool":
+        raise SchemaError(
+            f"{name}={aggregation!r}: where must be bool, but {aggregation.where} is of type "
+            f"{kind}. Compare it with something, for example where={aggregation.where} != 0."
+        )
 
 
 def _assigner(window: Window, stream: Stream, time: Time | None) -> nodes.Assigner:

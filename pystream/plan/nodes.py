@@ -8,7 +8,7 @@ column, already converted and checked by the pipeline layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class Aggregate:
     parameters: tuple[float, ...] = ()  # quantiles and their relative error, or k
     arguments: tuple[ExpressionNode, ...] = ()  # user: those behind the operand
     user: UserAggregate | None = None
+    written: object = field(default=None, compare=False, repr=False)  # explain() shows it
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_sum_that_does_not_fit_names_the_key() -> None:
 def test_explain_names_the_counts() -> None:
     keyed = stream(SALES).key_by("user")
     text = keyed.window(ps.count_window(3, slide=2)).aggregate(n=ps.count()).explain()
-    assert "window count_window(3, slide=2 records) by user: n=count_all()" in text
+    assert "window count_window(3, slide=2 records) by user: n=count()" in text
     assert "count_window(3 records)" in (
         keyed.window(ps.count_window(3)).aggregate(n=ps.count()).explain()
     )

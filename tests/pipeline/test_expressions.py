@@ -287,6 +287,11 @@ def test_comparing_decimals_with_floats_is_not_supported() -> None:
         (lambda: lit(np.datetime64(1, "ps")), ConfigError, "has no unit of a column"),
         (lambda: col("a").isin("abc"), TypeError, "not a list of values"),
         (lambda: col("a").truncate("soon"), ConfigError, "not a duration"),
+        (
+            lambda: col("a").truncate("fortnight"),
+            ConfigError,
+            '\'fortnight\'.*ns, us, ms, s, m, h and d.*"week", "month", "quarter" and "year"',
+        ),
         (lambda: col("a").truncate("0s"), ConfigError, "above zero"),
         (lambda: col("a").substring("x"), TypeError, "the start 'x'. Pass an int"),  # type: ignore[arg-type]
         (lambda: col("a").substring(0, True), TypeError, "the length True. Pass an int"),

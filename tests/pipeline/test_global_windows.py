@@ -138,4 +138,4 @@ def test_sum_that_does_not_fit_names_key_and_window() -> None:
 def test_explain_names_the_window() -> None:
     windows = stream(SALES).key_by("user").window(ps.global_window()).early("5ms")
     text = windows.aggregate(n=ps.count()).explain()
-    assert "window global_window() by user: n=count_all(), early every 5 ticks" in text
+    assert "window global_window() by user: n=count(), early every 5 ticks" in text

@@ -347,7 +347,7 @@ def test_state_is_of_one_run() -> None:
 def test_explain_says_that_it_is_in_python() -> None:
     windowed = stream(SALES).window_all(ps.tumbling("10ms")).trigger(Never()).discarding()
     text = windowed.aggregate(n=ps.count()).explain()
-    assert "n=count_all(), trigger Never, discarding  [python]" in text
+    assert "n=count(), trigger Never, discarding  [python]" in text
 
 
 @given(cases(), st.booleans(), st.integers(1, 30))

@@ -206,6 +206,6 @@ def test_null_event_time_is_an_error_that_names_the_column() -> None:
 def test_explain_names_the_gap() -> None:
     keyed = clicks([("ann", 0, 1)]).key_by("user")
     constant = keyed.window(ps.session("30m")).aggregate(n=ps.count())
-    assert "window session(gap=1800000 ticks of ts) by user: n=count_all()" in constant.explain()
+    assert "window session(gap=1800000 ticks of ts) by user: n=count()" in constant.explain()
     dynamic = keyed.window(ps.session(col("gap") * 2)).aggregate(n=ps.count())
     assert 'session(gap=col("gap") * 2 ticks of ts)' in dynamic.explain()

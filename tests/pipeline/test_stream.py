@@ -250,6 +250,29 @@ def test_type_error_in_an_expression() -> None:
         stream().select(x=col("user") * col("amount"))
 
 
+@ps.udf(returns="float64")
+def doubled(values: Any) -> Any:
+    return values * 2
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda s: s.key_by(col("amount") % 2), r'key_by got col\("amount"\) % 2, .*with_columns'),
+        (lambda s: s.key_by("user", doubled(col("amount"))), r"key_by got doubled\(.*with_columns"),
+        (lambda s: s.key_by(doubled), "key_by got <udf doubled"),
+        (lambda s: s.key_by(col("user")), r'key_by got col\("user"\), .* Pass "user"'),
+        (lambda s: s.key_by(["user"]), r"key_by got \['user'\], "),
+        (lambda s: s.sink_to_topic("out", key=col("user")), 'sink_to_topic got .* Pass "user"'),
+        (lambda s: s.select(big=ps.when(col("amount") > 1)), r"which waits for .*\.then\(value\)"),
+        (lambda s: s.with_columns(big=ps.when(col("amount") > 1)), r"\.then\(value\)"),
+    ],
+)
+def test_what_is_no_column_and_no_expression_is_refused(call: Any, words: str) -> None:
+    with pytest.raises(ps.errors.ConfigError, match=words):
+        call(stream())
+
+
 def test_unknown_key() -> None:
     with pytest.raises(ps.errors.SchemaError, match=r"customer.*user, amount, ts"):
         stream().key_by("customer")

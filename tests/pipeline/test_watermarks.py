@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -116,6 +117,18 @@ def test_null_in_a_time_column_of_a_table_is_an_error_that_names_the_row() -> No
 def test_limit_that_is_none_is_refused(limit: str, message: str) -> None:
     with pytest.raises(errors.ConfigError, match=message):
         monotonous().with_max_ahead(limit)
+
+
+@pytest.mark.parametrize("timestamp", [ps.col("ts"), ps.col("ts") + "1h", 1, None])
+def test_event_time_is_the_name_of_a_column(timestamp: Any) -> None:
+    strategy = ps.WatermarkStrategy
+    for make in (
+        lambda: strategy.for_monotonous_timestamps(timestamp=timestamp),
+        lambda: strategy.for_bounded_out_of_orderness("1s", timestamp=timestamp),
+        lambda: strategy.for_punctuated("ts", timestamp=timestamp),
+    ):
+        with pytest.raises(errors.ConfigError, match=r"timestamp is .*the name of a column"):
+            make()
 
 
 def test_limit_is_a_whole_number_of_ticks(log: ps.Log) -> None:

@@ -444,6 +444,11 @@ def test_windows_that_do_not_exist_are_refused_when_written(window: Any) -> None
         window()
 
 
+@ps.udf(returns="float64")
+def halved(values: Any) -> Any:
+    return values / 2
+
+
 def test_condition_of_an_aggregate_is_a_bool_expression(log: ps.Log) -> None:
     with pytest.raises(errors.ConfigError, match="where=True is not an expression"):
         ps.count(where=True)  # type: ignore[arg-type]
@@ -451,8 +456,10 @@ def test_condition_of_an_aggregate_is_a_bool_expression(log: ps.Log) -> None:
         col("amount").sum(where="amount")  # type: ignore[arg-type]
     publish(log, [("ann", 1, 0)])
     windows = read(log).key_by("user").window(ps.tumbling("1m"))
-    with pytest.raises(errors.SchemaError, match="takes bool, but amount is int64"):
+    with pytest.raises(errors.SchemaError, match=r"n=count\(where=.*where must be bool.*int64"):
         windows.aggregate(n=ps.count(where=col("amount")))
+    with pytest.raises(errors.SchemaError, match=r"where must be bool, but .* is of type float64"):
+        windows.aggregate(n=col("amount").max(where=halved(col("amount"))))
     with pytest.raises(errors.SchemaError, match="'amuont' does not exist"):
         windows.aggregate(n=ps.count(where=col("amuont") > 0))
 
@@ -462,7 +469,7 @@ def test_explain_names_the_windows_and_conditions(log: ps.Log) -> None:
     windows = read(log).key_by("user").window(ps.cumulate("1h", "10m", offset="5m"))
     text = windows.aggregate(n=ps.count(where=col("amount") > 0)).explain()
     assert "cumulate(size=3600000, step=600000, offset=300000 ticks of ts) by user" in text
-    assert 'n=count(when(col("amount") > 0).then(True))' in text
+    assert 'n=count(where=col("amount") > 0)' in text
 
 
 def test_aggregate_that_does_not_take_the_type_is_refused_when_the_chain_is_built(
