@@ -117,7 +117,8 @@ cdef int _from_numpy_time(object value, const ColumnSpec* spec, Cell* cell) exce
         cell.is_null = True
         return 0
     ticks = value.astype(f"{kind}[{unit}]")
-    if ticks != value:
+    # The comparison converts, too, and may wrap around alike; the way back shows that.
+    if ticks != value or ticks.astype(value.dtype) != value:
         raise Refused("finer than the column's unit or out of range: round it first")
     return _to_int64(int(ticks.astype("i8")), spec, cell)
 

@@ -124,7 +124,9 @@ NOON = datetime(2024, 7, 1, 12, 0, 0, 250_000)
         ("timestamp[s]", datetime(9999, 12, 31, 23, 59, 59), datetime(9999, 12, 31, 23, 59, 59)),
         ("date32", np.datetime64("1969-12-31"), date(1969, 12, 31)),
         ("date32", -1, date(1969, 12, 31)),
+        ("timestamp[us]", np.datetime64(30, "Y"), datetime(2000, 1, 1)),
         ("duration[ms]", np.timedelta64(3, "s"), timedelta(seconds=3)),
+        ("duration[s]", np.timedelta64(3), timedelta(seconds=3)),
         ("duration[us]", pd.Timedelta(milliseconds=3), timedelta(milliseconds=3)),
         ("duration[s]", -60, timedelta(minutes=-1)),
         ("decimal128(5, 2)", 7, Decimal("7.00")),
@@ -166,6 +168,13 @@ def test_values_that_are_converted_exactly(
         ("timestamp[ms]", date(2024, 1, 1), "got date"),
         ("timestamp[ms]", NOON.replace(microsecond=1), "finer than the column's unit"),
         ("timestamp[s]", np.datetime64(1, "ms"), "finer than the column's unit"),
+        # numpy would wrap around in silence.
+        ("timestamp[us]", np.datetime64(31_556_952 * 10**9, "ms"), "out of range"),
+        ("timestamp[us]", np.datetime64(-31_556_952 * 10**9, "ms"), "out of range"),
+        ("timestamp[ns]", np.datetime64(300_000, "D"), "out of range"),
+        ("timestamp[us]", np.datetime64(1_000_000, "Y"), "out of range"),
+        ("date32", np.datetime64(2**31, "D"), "out of range"),
+        ("duration[us]", np.timedelta64(31_556_952 * 10**9, "ms"), "out of range"),
         ("timestamp[us]", pd.Timestamp(1, unit="ns"), "finer than the column's unit"),
         ("timestamp[ns]", datetime(2263, 1, 1), "out of range"),
         ("timestamp[ms, UTC]", NOON, "without a time zone"),
@@ -192,6 +201,16 @@ def test_values_that_are_refused(shared: Any, type_name: str, value: Any, reason
         producer.send(topic, {"w": 1, "v": value})
     assert reason in str(caught.value)
     assert (caught.value.topic, caught.value.column) == (topic, "v")
+    producer.flush()
+    assert rows_of(log, topic) == []
+
+
+@pytest.mark.parametrize("time", [np.datetime64(31_556_952 * 10**9, "ms"), 2**63])
+def test_record_timestamp_that_microseconds_do_not_hold_is_refused(shared: Any, time: Any) -> None:
+    log, producer = shared
+    topic = fresh_topic(log, {"v": "int64"})
+    with pytest.raises(errors.SchemaError, match=r"column 'timestamp'.*out of range"):
+        producer.send(topic, {"v": 1}, timestamp=time)
     producer.flush()
     assert rows_of(log, topic) == []
 
