@@ -38,7 +38,7 @@ class RecordMetadata(NamedTuple):
         Of the record, in microseconds since 1970.
     is_duplicate : bool
         The producer, which has a name, had stored the record before: this is where. The offset is
-        -1 when that was too long ago to be remembered, and so is a timestamp of its append.
+        -1 when it was deleted or compacted since; a timestamp of its append is not kept, and -1.
     """
 
     topic: str
@@ -60,7 +60,7 @@ class BatchMetadata(NamedTuple):
     record_count : int
     is_duplicate : bool
         The producer, which has a name, had stored these records before. The base offset is -1 when
-        that was too long ago to be remembered.
+        they were deleted or compacted since.
     """
 
     topic: str

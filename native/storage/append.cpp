@@ -171,6 +171,7 @@ bool admit(Partition::State& state, const PublishedState& published, const Batch
 AppendLock::AppendLock(Partition::State& state)
     : AppendLock(state, state.log->options.lock_timeout_us) {
   if (!is_held_) state_.throw_lock_timeout();
+  if (!state_.log->is_closed.load(std::memory_order_acquire)) state_.require_in_place();
 }
 
 AppendLock::AppendLock(Partition::State& state, int64_t timeout_us)
@@ -301,6 +302,7 @@ void Partition::State::finish_appends() {
 void Partition::State::return_lease() {
   const AppendLock held(*this, kLeaseReturnTimeoutUs);
   if (!held.is_held()) return;
+  require_in_place();
   active.reset();
   const PublishedState published = read_published();
   const int64_t end = published.log_end_offset;

@@ -135,6 +135,10 @@ bool File::is_shared() const {
   return checked(layer_->link_count(fd_), "cannot look at", path_) > 1;
 }
 
+bool File::has_name() const {
+  return checked(layer_->link_count(fd_), "cannot look at", path_) > 0;
+}
+
 Mapping::Mapping(const File& file, size_t length, bool writable) : length_(length) {
   void* address = nullptr;
   checked(file.layer().map_shared(file.fd(), length, writable, &address), "cannot map",

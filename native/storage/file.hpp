@@ -50,6 +50,8 @@ class File {
   void copy_from(const File& source, int64_t end) const;
   // Whether the file has another name, perhaps in the backup of a log.
   bool is_shared() const;
+  // False when all names of the file were removed.
+  bool has_name() const;
 
  private:
   void swap(File& other) {

@@ -4,10 +4,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22  // Linux 5.14
@@ -69,6 +72,13 @@ int64_t FileLayer::size(int fd) {
 int FileLayer::identity(int fd, FileIdentity* out) {
   struct stat status;
   if (::fstat(fd, &status) != 0) return -errno;
+  *out = {static_cast<uint64_t>(status.st_dev), static_cast<uint64_t>(status.st_ino)};
+  return 0;
+}
+
+int FileLayer::identity_at(const std::string& path, FileIdentity* out) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return -errno;
   *out = {static_cast<uint64_t>(status.st_dev), static_cast<uint64_t>(status.st_ino)};
   return 0;
 }
@@ -169,6 +179,26 @@ int64_t FileLayer::filesystem_type(const std::string& path) {
   const int result = retry([&] { return ::statfs(path.c_str(), &status); });
   if (result < 0) return result;
   return static_cast<int64_t>(static_cast<uint32_t>(status.f_type));
+}
+
+// A line is: id parent major:minor root mount-point options [tags] - type source options.
+std::string FileLayer::filesystem_name(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return "";
+  const std::string device =
+      std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream words(line);
+    std::string id, parent, number, word, type;
+    words >> id >> parent >> number;
+    if (number != device) continue;
+    while (words >> word && word != "-") {
+    }
+    words >> type;
+    return type;
+  }
+  return "";
 }
 
 int FileLayer::boot_id(BootId* out) {

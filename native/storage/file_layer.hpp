@@ -36,6 +36,8 @@ class FileLayer {
   virtual int64_t pread(int fd, void* bytes, size_t length, int64_t position);
   virtual int64_t size(int fd);
   virtual int identity(int fd, FileIdentity* out);
+  // Of the file that has the name now; -ENOENT when none has.
+  virtual int identity_at(const std::string& path, FileIdentity* out);
   // Reserves the bytes and lets the file's size reach their end.
   virtual int allocate(int fd, int64_t position, int64_t length);
   virtual int sync_data(int fd);                             // fdatasync
@@ -65,6 +67,9 @@ class FileLayer {
   virtual int lock_use(int fd, UseMode mode);
   // The kernel's magic number of the file system that holds `path` (statfs).
   virtual int64_t filesystem_type(const std::string& path);
+  // The name under which it is mounted (mountinfo(5)), which tells one file system in user space
+  // from another; empty when it is not known.
+  virtual std::string filesystem_name(const std::string& path);
   // Changes with each boot of the machine.
   virtual int boot_id(BootId* out);
 };

@@ -47,6 +47,8 @@ class PartitionLock {
   bool try_acquire_flush();
   void release_flush();
   bool is_closed() const;
+  // Whether others still find the file. For a holder of the append lock.
+  bool has_name() const { return !file_.is_open() || file_.has_name(); }
 
   // Returns when no thread of this process holds the append lock any more.
   void wait_for_threads();

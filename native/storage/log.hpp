@@ -233,9 +233,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   std::unique_ptr<ProducerState> open_producer(const ProducerIdentity& identity,
                                                const ProducerPosition& position = {});
   // The offsets of records that are stored, by their sequences, ascending; -1 where it is not
-  // remembered or there is none.
-  std::vector<int64_t> stored_offsets(const ProducerState& producer,
-                                      std::span<const int64_t> sequences);
+  // there any more: deleted, compacted, damaged.
+  std::vector<int64_t> stored_offsets(ProducerState& producer, std::span<const int64_t> sequences);
 
   // Appends the marker of a transaction where it is open: has batches, and no marker yet. Gives its
   // offset, or nullopt where there was nothing to do. So it may be called by anyone, any number of

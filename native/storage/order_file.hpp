@@ -5,6 +5,7 @@
 //   0    OrderHeader, with a CRC; written when the log is created and after a reboot or a copy
 //   512  append-sequence counter: the next sequence to be given out, from 1
 //   520  wake word and waiter flag, for who waits for more partitions than the kernel can watch
+//   528  changes with each control page and lock that is made: see in_place.cpp
 //
 // Byte 0 of the file is locked while it is opened or recovered; byte 1 by every process that has
 // the log open, shared, and by a repair, which excludes them.
@@ -71,6 +72,7 @@ class OrderFile {
     std::atomic<uint64_t> counter;
     std::atomic<uint32_t> wake;     // changes with every publish of the log that had a waiter
     std::atomic<uint32_t> waiters;  // 1: someone may be asleep on `wake`
+    std::atomic<uint32_t> files_made;
   };
   Words& words() const { return *words_; }
   std::atomic<uint64_t>& counter() const { return words_->counter; }

@@ -68,11 +68,6 @@ PartitionEnds Partition::State::ends() const {
   return result;
 }
 
-bool Partition::State::is_deleted() const {
-  std::vector<std::string> names;
-  return place->files->list(place->directory, &names) == -ENOENT;
-}
-
 // Never beyond the end of the file, also when it was cut short: what is missing becomes damage.
 WalkLimit Partition::State::walk_limit(Segment& segment, const PublishedState& published) {
   const int64_t base = segment.base_offset();

@@ -80,26 +80,58 @@ std::unique_ptr<ProducerState> Partition::open_producer(const ProducerIdentity& 
   return producer;
 }
 
-std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
+// A batch that is not remembered; nothing when compaction, deletion or damage took it.
+std::optional<StoredBatch> Partition::State::find_stored(ProducerState& producer,
+                                                         int64_t sequence) {
+  const PublishedState published = read_published();
+  const int64_t log_start = control.log_start();
+  ProducerState::Search& search = producer.search();
+  if (sequence < search.next_sequence) search = {};
+  search.next_offset = std::max(search.next_offset, log_start);
+  std::optional<StoredBatch> found;
+  walk_batches(search.next_offset, published, [&](Segment* segment, const BatchEntry& entry) {
+    if (!entry.is_corrupt) {
+      const ParsedHeader parsed = segment->parsed(entry);
+      if (parsed.header.producer_id == producer.identity().id) {
+        const SequenceRange range = SequenceRange::of(parsed);
+        if (range.last >= sequence) {
+          // Where records were taken out, the stored sequences tell the offsets.
+          const int64_t count = segment->is_compacted() ? 0 : parsed.header.record_count;
+          if (range.first <= sequence) {
+            found = StoredBatch{range.first, range.last, parsed.header.base_offset, count};
+          }
+          return false;
+        }
+        search.next_sequence = range.last + 1;
+      }
+    }
+    search.next_offset = entry.next_offset;
+    return true;
+  });
+  return found;
+}
+
+std::vector<int64_t> Partition::stored_offsets(ProducerState& producer,
                                                std::span<const int64_t> sequences) {
   std::vector<int64_t> offsets(sequences.size(), -1);
-  const ProducerState::RememberedBatch* batch = nullptr;
+  const int64_t log_start = ends().log_start_offset;
+  std::optional<StoredBatch> batch;
   std::optional<LogBatch> found;  // as stored, unless its sequences are dense
   Array stored;                   // its sequences
   for (size_t i = 0; i < sequences.size(); ++i) {
     const int64_t sequence = sequences[i];
-    if (batch == nullptr || sequence < batch->first_sequence || sequence > batch->last_sequence) {
-      batch = producer.find(sequence);
-      if (batch != nullptr && batch->base_offset < ends().log_start_offset) batch = nullptr;
-      if (batch != nullptr && !batch->is_dense()) {
-        found = reader(batch->base_offset)->next();
+    if (!batch || sequence < batch->first_sequence || sequence > batch->last_sequence) {
+      const StoredBatch* remembered = producer.find(sequence);
+      batch = remembered ? *remembered : state_->find_stored(producer, sequence);
+      if (batch && !batch->is_dense()) {
+        found = reader(std::max(batch->base_offset, log_start))->next();
         // Compaction may have taken it, or some of its records.
         const bool is_left = found && found->header().producer_id == producer.identity().id;
         if (is_left) stored = found->sequences();
-        if (!is_left) batch = nullptr;
+        if (!is_left) batch.reset();
       }
     }
-    if (batch == nullptr) continue;
+    if (!batch) continue;
     if (batch->is_dense()) {
       offsets[i] = batch->base_offset + (sequence - batch->first_sequence);
       continue;
@@ -108,6 +140,10 @@ std::vector<int64_t> Partition::stored_offsets(const ProducerState& producer,
     const int64_t* end = begin + stored.length;
     const int64_t* at = std::lower_bound(begin, end, sequence);
     if (at != end && *at == sequence) offsets[i] = found->offset_of(at - begin);
+  }
+  // Of the first batch that is left, records may be deleted.
+  for (int64_t& offset : offsets) {
+    if (offset < log_start) offset = -1;
   }
   return offsets;
 }

@@ -28,6 +28,7 @@ inline constexpr int64_t kLeaseOffsets = int64_t{1} << 20;
 inline constexpr int64_t kLeaseBatches = 256;
 
 class TimeLookup;
+struct StoredBatch;
 
 struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
   // Opens, creates or recovers the partition's files.
@@ -62,6 +63,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Shows `producer`, which is followed, what was published since it was last here.
   void catch_up(ProducerState& producer, const PublishedState& published);
   bool holds(const ProducerPosition& position, const PublishedState& published);
+  std::optional<StoredBatch> find_stored(ProducerState& producer, int64_t sequence);
 
   // --- partition_transactions.cpp ---
   // Visits the batches from `offset` on, and damage (without a segment where that is missing),
@@ -114,8 +116,23 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   PartitionEnds ends() const;
   // What is published, in the incarnation that this object was opened in; kStorage in a later one.
   PublishedState read_published() const;
+
+  // --- in_place.cpp ---
+  // Whether it has no directory: nobody ever opened it for writing, or its topic was deleted.
+  bool is_absent() const;
   // Whether its topic was deleted, here or by another process: then there is nothing left to sync.
   bool is_deleted() const;
+  // Somebody will find a control page or a lock that was not there before.
+  void note_made_file();
+  // Throws when page or lock are not the files any more that others open by their names: someone
+  // removed or replaced them while the partition was open, and who opened it since knows nothing of
+  // this object, nor this object of them. kUnknownTopic when the topic was deleted. Under the
+  // append lock.
+  void require_in_place();
+  // The same of the page, for who waits for it to change; of a deleted topic nothing more comes.
+  void require_page_in_place() const;
+  // The same of the segment that is written, by its descriptor. Before a sync is believed.
+  void require_in_place(Segment& written) const;
   bool is_writable() const { return !log->options.read_only; }
   // The limit of a walk through `segment`, given what is published.
   WalkLimit walk_limit(Segment& segment, const PublishedState& published);
@@ -152,6 +169,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   uint32_t pid = 0;
 
   ControlPage control;
+  FileIdentity control_file;  // of no file: in the memory of this process
   PartitionLock lock;
   std::unique_ptr<ForkGuard> fork_guard;
   std::unique_ptr<SegmentSet> segments;
@@ -165,6 +183,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Under the partition's lock.
   std::shared_ptr<Segment> active;
   std::vector<iovec> parts;
+  int64_t files_seen = -1;  // OrderFile::Words::files_made when they were in place
 
   std::atomic<bool> has_appended{false};
 
@@ -197,7 +216,7 @@ void check_schema(const std::string& partition, const SchemaPtr& schema);
 // Holds the partition's append lock for a scope.
 class AppendLock {
  public:
-  // Throws kRequestTimeout, naming the holder's pid.
+  // Throws kRequestTimeout, naming the holder's pid, and as require_in_place().
   explicit AppendLock(Partition::State& state);
   // Does not hold it when the timeout passed.
   AppendLock(Partition::State& state, int64_t timeout_us);

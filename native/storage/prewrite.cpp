@@ -79,6 +79,7 @@ bool Partition::State::prewrite_piece(int64_t most_bytes, std::shared_ptr<Segmen
   const AppendLock held(*this, kPatienceUs);
   if (!held.is_held()) return false;
   log->require_usable();
+  require_in_place();
   require_sound();
   ControlPage::Words& words = control.words();
   const PublishedState published = read_published();

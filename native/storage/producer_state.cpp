@@ -132,10 +132,10 @@ ProducerPosition ProducerState::position() const {
   return {next_offset_, incarnation_, last_sequence_, complete_sequence_};
 }
 
-const ProducerState::RememberedBatch* ProducerState::find(int64_t sequence) const {
+const StoredBatch* ProducerState::find(int64_t sequence) const {
   const size_t count = std::min(remembered_count_, kRememberedBatches);
   for (size_t i = 0; i < count; ++i) {
-    const RememberedBatch& batch = remembered_[i];
+    const StoredBatch& batch = remembered_[i];
     if (batch.first_sequence <= sequence && sequence <= batch.last_sequence) return &batch;
   }
   return nullptr;

@@ -55,19 +55,27 @@ struct SequenceRange {
   static SequenceRange of(const EncodedBatch& batch);
 };
 
+// A batch of a named producer, and which of its records are in it.
+struct StoredBatch {
+  int64_t first_sequence = 0;
+  int64_t last_sequence = 0;
+  int64_t base_offset = 0;
+  int64_t record_count = 0;
+
+  bool is_dense() const { return last_sequence - first_sequence + 1 == record_count; }
+};
+
 class ProducerState {
  public:
-  // How many of a producer's last batches in a partition are remembered: a record that is sent
-  // again is answered with its original offset if it is in one of them, else with -1.
+  // How many of a producer's last batches in a partition are remembered: for a record that is sent
+  // again and is in an older one, the partition is searched.
   static constexpr size_t kRememberedBatches = 64;
 
-  struct RememberedBatch {
-    int64_t first_sequence = 0;
-    int64_t last_sequence = 0;
-    int64_t base_offset = 0;
-    int64_t record_count = 0;
-
-    bool is_dense() const { return last_sequence - first_sequence + 1 == record_count; }
+  // How far the search for older batches has come: programs send again in order, so the next goes
+  // on there.
+  struct Search {
+    int64_t next_offset = 0;
+    int64_t next_sequence = 0;  // from next_offset on are no batches of the producer below it
   };
 
   explicit ProducerState(const ProducerIdentity& identity, const ProducerPosition& position = {});
@@ -110,7 +118,8 @@ class ProducerState {
   int64_t surviving_sequence() const { return surviving_sequence_; }
   ProducerPosition position() const;
   // The batch that holds a sequence which is stored, if it is remembered.
-  const RememberedBatch* find(int64_t sequence) const;
+  const StoredBatch* find(int64_t sequence) const;
+  Search& search() { return search_; }
 
  private:
   void remember(const SequenceRange& range, int64_t base_offset, int64_t record_count);
@@ -122,8 +131,9 @@ class ProducerState {
   int64_t last_sequence_;
   int64_t complete_sequence_;
   int64_t surviving_sequence_ = INT64_MAX;
-  std::vector<RememberedBatch> remembered_;  // a ring; allocated ahead
-  size_t remembered_count_ = 0;              // ever
+  std::vector<StoredBatch> remembered_;  // a ring; allocated ahead
+  size_t remembered_count_ = 0;          // ever
+  Search search_;
 };
 
 }  // namespace pystream::storage

@@ -134,7 +134,7 @@ class Recovery {
   // this one is where the log ends. Later batches know more, so it goes backwards.
   void find_unsynced() {
     // A partition that nobody ever opened for writing has no directory.
-    const bool is_absent = !state_.is_writable() && state_.is_deleted();
+    const bool is_absent = !state_.is_writable() && state_.is_absent();
     const std::vector<int64_t> bases = is_absent ? std::vector<int64_t>() : state_.segments->list();
     if (!bases.empty()) first_offset_ = bases.front();
     const LeaseRecord gap = state_.control.lease().value_or(LeaseRecord{});
@@ -322,7 +322,8 @@ std::shared_ptr<const PartitionPlace> make_place(const LogShared& log,
 }
 
 // The control file, at full length; made when it is missing or too short to be mapped.
-File open_control_file(const PartitionPlace& place) {
+File open_control_file(State& state) {
+  const PartitionPlace& place = *state.place;
   const std::string path = control_path(place);
   File file = File::open_if_exists(place.files, path, O_RDWR);
   if (file.is_open() && file.size() >= kControlPageBytes) return file;
@@ -332,6 +333,7 @@ File open_control_file(const PartitionPlace& place) {
   file = File::open(place.files, temporary, O_RDWR | O_CREAT | O_EXCL);
   file.allocate(0, kControlPageBytes);
   checked(place.files->rename(temporary, path), "cannot create", path);
+  state.note_made_file();
   return File::open(place.files, path, O_RDWR);
 }
 
@@ -343,6 +345,7 @@ bool Partition::State::try_open_current() {
   const File file = File::open_if_exists(place->files, control_path(*place), flags);
   if (!file.is_open() || file.size() < kControlPageBytes) return false;
   control = ControlPage(file, is_writable());
+  control_file = file.identity();
   segments->follow(control.words().segment_changes.load(std::memory_order_acquire));
   const auto identity = control.identity();
   if (!identity || !is_of(*identity, *place)) return false;
@@ -389,11 +392,15 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
       times(std::make_unique<TimeLookup>(*this)),
       options(partition_options),
       schema_ids{partition_options.schema_id} {
-  const std::string lock_path = place->directory + "/lock";
   if (is_writable()) {
-    lock.open(File::open(place->files, lock_path, O_RDWR | O_CREAT));
+    File file = File::open_if_exists(place->files, lock_path(*place), O_RDWR);
+    if (!file.is_open()) {
+      file = File::open(place->files, lock_path(*place), O_RDWR | O_CREAT);
+      note_made_file();
+    }
+    lock.open(std::move(file));
   } else {
-    File file = File::open_if_exists(place->files, lock_path, O_RDONLY);
+    File file = File::open_if_exists(place->files, lock_path(*place), O_RDONLY);
     if (file.is_open()) lock.open(std::move(file));
   }
   fork_guard = std::make_unique<ForkGuard>(&lock);
@@ -415,8 +422,9 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
 
 // Another process may have recovered the partition while this one waited.
 void Partition::State::open_under_lock() {
-  const File file = open_control_file(*place);
+  const File file = open_control_file(*this);
   control = ControlPage(file, true);
+  control_file = file.identity();
   const auto identity = identity_of(*this);
   const bool is_usable =
       identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
@@ -434,6 +442,7 @@ void Partition::State::open_in_memory() {
   const std::string path = control_path(*place);
   const File file = File::open_if_exists(place->files, path, O_RDONLY);
   control = ControlPage::in_memory(file, path);
+  control_file = {};
   const auto identity = identity_of(*this);
   recover(*this, file.is_open() ? file.identity() : FileIdentity{}, identity);
   incarnation = control.read().incarnation;

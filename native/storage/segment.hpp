@@ -51,6 +51,7 @@ inline constexpr const char* kCompactionName = "compaction.new";
 inline std::string control_path(const PartitionPlace& place) {
   return place.directory + "/control";
 }
+inline std::string lock_path(const PartitionPlace& place) { return place.directory + "/lock"; }
 
 // How far a walk may go.
 struct WalkLimit {
@@ -97,6 +98,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Zeroes the header at `position`, where no published batch may be.
   void write_terminator(int64_t position);
   void sync() { file()->sync_data(); }
+  // False when the file was removed, and goes with its descriptors.
+  bool has_name() { return file()->has_name(); }
   // Gives a created segment its real name: from now on it can be found.
   void link_name();
   // Undoes create() when the first append failed; never throws.

@@ -193,7 +193,10 @@ void Partition::State::sync_published() {
       // left alone: after a failed sync it is the one that may not be synced again.
       const auto following = next ? segments->try_get(*next) : nullptr;
       if (!following || following->header().previous_end_offset > durable) {
-        segments->get(*base)->sync();
+        const auto segment = segments->get(*base);
+        segment->sync();
+        // Before it is said to be durable: the bytes of a file without a name go with its holders.
+        if (*base == active) require_in_place(*segment);
       }
       base = next;
     }

@@ -1034,7 +1034,7 @@ class TopicAppend:
     def append_sequence(self) -> int: ...
     @property
     def is_duplicate(self) -> bool:
-        """The records were there before; `base_offset` is -1 when it is not remembered."""
+        """The records were there before; `base_offset` is -1 when they are gone since."""
 
     @property
     def end_offset(self) -> int:

@@ -105,6 +105,26 @@ TEST_F(LogOpenTest, ANetworkFileSystemIsRefusedByName) {
   }
 }
 
+TEST_F(LogOpenTest, ANetworkFileSystemInUserSpaceIsKnownByItsMount) {
+  for (const std::string& name : {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "virtiofs"}) {
+    LogOptions options;
+    const auto files = std::make_shared<FakeFiles>();
+    files->filesystem = 0x65735546;
+    files->mounted_as = name;
+    options.files = files;
+    expect_error(ErrorCode::kLog, "is on " + name, [&] { Log::open(directory_.path(), options); });
+    files->mounted_as = "fuse.gocryptfs";  // over a directory of this machine
+    const TemporaryDirectory local;
+    EXPECT_NO_THROW(Log::open(local.path(), options));
+  }
+}
+
+TEST_F(LogOpenTest, TheMountOfADirectoryIsNamed) {
+  FileLayer files;
+  EXPECT_EQ(files.filesystem_name("/proc/self"), "proc");
+  EXPECT_EQ(files.filesystem_name(directory_ / "is not there"), "");
+}
+
 TEST_F(LogOpenTest, ALogThatIsBeingRepairedIsNotOpened) {
   Log::open(directory_.path());
   const auto files = std::make_shared<FileLayer>();

@@ -61,6 +61,7 @@ class FakeFiles : public FileLayer {
   std::map<std::string, int> calls;
   BootId boot{1, 2, 3};
   int64_t filesystem = 0;  // statfs's magic number; 0: the real one
+  std::string mounted_as;
   int64_t longest_write = INT64_MAX;
   bool skips_syncs = false;  // for speed, where the disk does not matter
 
@@ -129,6 +130,9 @@ class FakeFiles : public FileLayer {
   }
   int64_t filesystem_type(const std::string& path) override {
     return filesystem != 0 ? filesystem : FileLayer::filesystem_type(path);
+  }
+  std::string filesystem_name(const std::string& path) override {
+    return filesystem != 0 ? mounted_as : FileLayer::filesystem_name(path);
   }
   int boot_id(BootId* out) override {
     *out = boot;

@@ -141,17 +141,55 @@ TEST_F(ProducerTest, OnlyTheNewRowsOfAnOverlappingBatchAreAppended) {
   EXPECT_EQ(read_values(loader.partition()), (std::vector<int64_t>{0, 1, 2, 3, 5}));
 }
 
-TEST_F(ProducerTest, ASequenceThatIsNotRememberedHasNoOffset) {
+TEST_F(ProducerTest, ASequenceThatIsNotRememberedIsFoundInThePartition) {
   const auto log = open();
   Loader loader(*log, 0);
   const auto remembered = static_cast<int64_t>(ProducerState::kRememberedBatches);
-  for (int64_t i = 0; i <= remembered; ++i) loader.send({2 * i});
-  EXPECT_EQ(loader.send({0}).offsets(), std::vector<int64_t>{-1});
-  EXPECT_EQ(loader.send({2}).offsets(), std::vector<int64_t>{1});
+  for (int64_t i = 0; i <= 3 * remembered; ++i) {
+    append_values(loader.partition(), -1);  // of another producer, between any two
+    loader.send({4 * i, 4 * i + 2});
+  }
+  const auto offset_of = [](int64_t sequence) { return sequence / 4 * 3 + 1 + sequence % 4 / 2; };
+  // In order, as programs send again, then in any.
+  for (int64_t sequence = 0; sequence <= 12 * remembered; sequence += 2) {
+    ASSERT_EQ(loader.send({sequence}).offsets(), std::vector<int64_t>{offset_of(sequence)});
+  }
+  for (const int64_t sequence : {400, 2, 398, 0, 4, 12 * 64, 6}) {
+    EXPECT_EQ(loader.send({sequence}).offsets(), std::vector<int64_t>{offset_of(sequence)});
+  }
   // Left out before, and too late now.
-  const TopicAppendResult result = loader.send({3, 4, 4 + 2 * remembered});
-  EXPECT_EQ(result.offsets(), (std::vector<int64_t>{-1, 2, remembered + 1}));
-  EXPECT_EQ(result.duplicate_count(), 2);
+  const int64_t last = 12 * remembered + 2;
+  const TopicAppendResult result = loader.send({3, 5, 6, last + 1});
+  EXPECT_EQ(result.offsets(), (std::vector<int64_t>{-1, -1, offset_of(6), offset_of(last) + 1}));
+  EXPECT_EQ(result.duplicate_count(), 3);
+}
+
+TEST_F(ProducerTest, ASequenceThatWasDeletedHasNoOffset) {
+  const auto log = open();
+  Loader loader(*log, 0);
+  const auto remembered = static_cast<int64_t>(ProducerState::kRememberedBatches);
+  for (int64_t i = 0; i < 2 * remembered; ++i) loader.send({i});
+  loader.partition().delete_records(10);
+  EXPECT_EQ(loader.send({9}).offsets(), std::vector<int64_t>{-1});
+  EXPECT_EQ(loader.send({10}).offsets(), std::vector<int64_t>{10});
+  EXPECT_EQ(loader.send({0, 11}).offsets(), (std::vector<int64_t>{-1, 11}));
+}
+
+TEST_F(ProducerTest, OfABatchThatIsDeletedInPartTheRestHasOffsets) {
+  const auto log = open();
+  Loader loader(*log, 0);
+  loader.send({0, 1, 2, 3});
+  loader.send({10, 12, 14, 16});  // with gaps
+  const auto remembered = static_cast<int64_t>(ProducerState::kRememberedBatches);
+  for (const bool is_remembered : {true, false}) {
+    loader.partition().delete_records(is_remembered ? 2 : 6);
+    if (is_remembered) {
+      EXPECT_EQ(loader.send({1, 2, 3}).offsets(), (std::vector<int64_t>{-1, 2, 3}));
+    }
+    EXPECT_EQ(loader.send({12, 14, 16}).offsets(),
+              (std::vector<int64_t>{is_remembered ? 5 : -1, 6, 7}));
+    for (int64_t i = 0; is_remembered && i <= remembered; ++i) loader.send({20 + i});
+  }
 }
 
 TEST_F(ProducerTest, WhatAnotherProcessAppendedIsSeenUnderTheLock) {
@@ -199,7 +237,7 @@ TEST_F(ProducerTest, TheNextOneReadsOnFromThePosition) {
   Loader next(*log, 1, positions);
   const TopicAppendResult result = next.send({0, 1, 2, 3, 4});
   EXPECT_EQ(result.duplicate_count(), 4);
-  EXPECT_EQ(result.offsets(), (std::vector<int64_t>{-1, -1, 2, 3, 4}));
+  EXPECT_EQ(result.offsets(), iota(0, 5));
 }
 
 TEST_F(ProducerTest, WithoutAPositionItNeverAppendedThere) {
@@ -333,7 +371,7 @@ TEST_F(ProducerPowerLossTest, APositionBelowWhatIsLeftIsBelieved) {
   Loader loader(*log, 1, {found(1, 0), found(0, -1)});
   const TopicAppendResult result = loader.send({0, 1, 3});
   EXPECT_EQ(result.duplicate_count(), 2);
-  EXPECT_EQ(result.offsets()[0], -1);  // below the position
+  EXPECT_EQ(result.offsets()[0], 0);  // below the position
   EXPECT_EQ(result.offsets()[1], 1);
 }
 
