@@ -2,6 +2,7 @@ pystream_fuzzer(segment_fuzz segment_fuzz.cpp)
 pystream_fuzzer(segment_head_fuzz segment_head_fuzz.cpp)
 pystream_fuzzer(schema_blob_fuzz schema_blob_fuzz.cpp)
 pystream_fuzzer(order_file_fuzz order_file_fuzz.cpp)
+pystream_fuzzer(time_index_fuzz time_index_fuzz.cpp)
 pystream_fuzzer(control_page_fuzz control_page_fuzz.cpp)
 
 # Their first inputs are made, not kept: one of each golden batch.

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.torture.harness import Harness, Outcome, scratch_directory
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("segment", "segment_head", "control_page", "schema_blob", "order_file")
+NAMES = ("segment", "segment_head", "control_page", "schema_blob", "order_file", "time_index")
 EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 KEPT = re.compile(r"Test unit written to (\S+)")
 ARTIFACTS = ROOT / "build" / "torture" / "failures"

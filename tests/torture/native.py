@@ -86,6 +86,9 @@ _CRASHES = {
     "recovery": "KilledAtAnyPointOfARecovery",
     "burial": "KilledAtAnyPointOfBuryingADeadAppend",
     "copy": "KilledAtAnyPointOfAFirstLifeInACopiedDirectory",
+    "zeros ahead": "KilledAtAnyPointOfWritingZerosAhead",
+    "durable appends": "KilledAtAnyPointOfDurableAppends",
+    "failed sync": "KilledAtAnyPointOfTheOpenAfterAFailedSync",
 }
 _FLIP = "Codecs/LogDamageTest.AFlippedBit"
 _CUT = "Codecs/LogDamageTest.AFileCutAtAnyByteKeepsWhatCameBefore"
@@ -113,7 +116,7 @@ HARNESSES = (
         "LogCompactionModelTest.*",
     ),
     *(
-        # About 150 to 550 runs visit each point twice: each 100 times.
+        # About 150 to 650 runs visit each point twice: each 100 times.
         _harness(f"kill -9, {name}", "kills", 40_000, "storage_log_crash_test", f"*.{test}")
         for name, test in _CRASHES.items()
     ),

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "log_crash_testing.hpp"
+#include "storage/file.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -113,6 +114,18 @@ TEST_F(LogPrewriteTest, AsManyZerosAsTheSegmentHoldsInBatchesAndNoMore) {
   const int64_t most = prewritten(*partition);
   EXPECT_GT(most, kMostZeros - 2 * kPageBytes);
   EXPECT_LE(most, kMostZeros);
+}
+
+TEST_F(LogPrewriteTest, WhileSomeoneAppendsThereAreNoZeros) {
+  const auto log = Log::open(directory_.path(), options_);
+  const auto partition = open(log);
+  append_values(*partition, 0, 10);
+  const std::string lock_path = partition_directory(directory_.path()) + "/lock";
+  const File lock = File::open(std::make_shared<FileLayer>(), lock_path, O_RDWR);
+  ASSERT_EQ(lock.layer().lock(lock.fd(), LockMode::kExclusive), 0);  // as another process
+  EXPECT_EQ(prewritten(*partition), 0);
+  ASSERT_EQ(lock.layer().lock(lock.fd(), LockMode::kUnlock), 0);
+  EXPECT_GT(prewritten(*partition), 0);
 }
 
 TEST_F(LogPrewriteTest, ZerosEndWithTheSegmentAndBeginAgainInTheNext) {

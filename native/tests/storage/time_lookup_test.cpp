@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <random>
 
@@ -65,13 +66,13 @@ class TimeLookupTest : public ::testing::Test {
     partition_->append(&batch, Acks::kPublished);
     rows_.insert(rows_.end(), rows.begin(), rows.end());
   }
-  // So many batches of random times that rise by and by.
-  void fill(int batches, uint64_t seed) {
+  // So many batches of random times that rise by and by, from `begin` on.
+  void fill(int batches, uint64_t seed, int64_t begin = 0) {
     std::mt19937_64 random(seed);
     for (int i = 0; i < batches; ++i) {
       std::vector<Times> rows;
       for (uint64_t n = 1 + random() % 40; n > 0; --n) {
-        const int64_t now = static_cast<int64_t>(rows_.size() + rows.size()) * 10;
+        const int64_t now = begin + static_cast<int64_t>(rows_.size() + rows.size()) * 10;
         Times row{now + static_cast<int64_t>(random() % 3'000), std::nullopt, std::nullopt};
         if (random() % 4 != 0) row.at = now - static_cast<int64_t>(random() % 3'000);
         if (random() % 3 == 0) row.day = static_cast<int32_t>(now / 100);
@@ -216,6 +217,29 @@ TEST_F(TimeLookupTest, AnIndexFileOfAnotherSegmentCountsForNothing) {
                                std::filesystem::copy_options::overwrite_existing);
   }
   open();
+  check_all();
+}
+
+// As where segments were put back from a copy of another log: the same offsets, other records.
+TEST_F(TimeLookupTest, AnIndexFileOfTheSameOffsetsInAnotherLogCountsForNothing) {
+  constexpr int64_t kLater = 2'500;
+  open();
+  fill(100, 10);
+  check_all();
+  std::map<std::string, std::string> others;
+  for (const std::string& path : index_files()) others[path] = read_bytes(path);
+  ASSERT_GE(others.size(), 2u);
+  partition_.reset();
+  log_->close();
+  std::filesystem::remove_all(directory_ / "topics");
+  std::filesystem::remove(directory_ / "order");
+  rows_.clear();
+  open();
+  fill(100, 10, kLater);  // of which the files say that they end before
+  for (const auto& [path, bytes] : others) {
+    ASSERT_TRUE(std::filesystem::exists(path.substr(0, path.rfind('.')) + ".seg"));
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
   check_all();
 }
 
