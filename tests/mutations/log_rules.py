@@ -13,6 +13,7 @@ CONTROL = "native/storage/control_page.cpp"
 SCAN = "native/storage/segment_scan.cpp"
 BATCH = "native/storage/log_batch.cpp"
 HEADER = "native/storage/parse_header.cpp"
+PLACE = "native/storage/in_place.cpp"
 ORDER = "native/storage/order_file.cpp"
 FETCHER = "native/storage/fetcher.cpp"
 FILE = "native/storage/file.cpp"
@@ -269,6 +270,18 @@ MUTATIONS = (
                 "const int64_t size = size_.load();",
             ),
         ),
+    ),
+    Mutation(
+        "who holds files that were removed goes on",
+        (Edit(PLACE, "if (made == files_seen) return;", "if (made > 0) return;"),),
+    ),
+    Mutation(
+        "who makes a control page or a lock tells nobody",
+        (Edit(PLACE, "files_made.fetch_add(1", "files_made.fetch_add(0"),),
+    ),
+    Mutation(
+        "a segment that was removed becomes durable",
+        (Edit(SYNC, "if (*base == active) require_in_place(*segment);", ""),),
     ),
     Mutation(
         "commits of the catalog are not synced",

@@ -27,6 +27,14 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "the search for old batches never begins anew",
+        (Edit(FOLLOW, "if (sequence < search.next_sequence) search = {};", ""),),
+    ),
+    Mutation(
+        "a deleted record that is sent again has an offset",
+        (Edit(FOLLOW, "if (offset < log_start) offset = -1;", "if (offset < -1) offset = -1;"),),
+    ),
+    Mutation(
         "the first new record behind repeated ones is dropped",
         (
             Edit(
