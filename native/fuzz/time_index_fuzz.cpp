@@ -2,7 +2,6 @@
 // right. What is believed is kept and found again as it was, and answers only what it holds.
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <vector>

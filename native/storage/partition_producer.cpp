@@ -1,6 +1,7 @@
 // Producers of a partition: reading what they published elsewhere, and finding their records again.
 
 #include <algorithm>
+#include <optional>
 
 #include "storage/partition_state.hpp"
 #include "storage/producer_state.hpp"
@@ -19,6 +20,18 @@ void see_compacted(ProducerState& producer, Segment& segment) {
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCorruptRecord) throw;  // lost, as batches that are damaged
   }
+}
+
+// Nothing when it is damaged, or another producer's.
+std::optional<StoredBatch> batch_of(const ProducerState& producer, Segment* segment,
+                                    const BatchEntry& entry) {
+  if (entry.is_corrupt) return std::nullopt;
+  const ParsedHeader parsed = segment->parsed(entry);
+  if (parsed.header.producer_id != producer.identity().id) return std::nullopt;
+  const SequenceRange range = SequenceRange::of(parsed);
+  // Where records were taken out, the stored sequences tell the offsets.
+  const int64_t count = segment->is_compacted() ? 0 : parsed.header.record_count;
+  return StoredBatch{range.first, range.last, parsed.header.base_offset, count};
 }
 
 }  // namespace
@@ -80,34 +93,24 @@ std::unique_ptr<ProducerState> Partition::open_producer(const ProducerIdentity& 
   return producer;
 }
 
-// A batch that is not remembered; nothing when compaction, deletion or damage took it.
 std::optional<StoredBatch> Partition::State::find_stored(ProducerState& producer,
                                                          int64_t sequence) {
   const PublishedState published = read_published();
-  const int64_t log_start = control.log_start();
   ProducerState::Search& search = producer.search();
   if (sequence < search.next_sequence) search = {};
-  search.next_offset = std::max(search.next_offset, log_start);
+  search.next_offset = std::max(search.next_offset, control.log_start());
   std::optional<StoredBatch> found;
-  walk_batches(search.next_offset, published, [&](Segment* segment, const BatchEntry& entry) {
-    if (!entry.is_corrupt) {
-      const ParsedHeader parsed = segment->parsed(entry);
-      if (parsed.header.producer_id == producer.identity().id) {
-        const SequenceRange range = SequenceRange::of(parsed);
-        if (range.last >= sequence) {
-          // Where records were taken out, the stored sequences tell the offsets.
-          const int64_t count = segment->is_compacted() ? 0 : parsed.header.record_count;
-          if (range.first <= sequence) {
-            found = StoredBatch{range.first, range.last, parsed.header.base_offset, count};
-          }
-          return false;
-        }
-        search.next_sequence = range.last + 1;
-      }
+  const auto visit = [&](Segment* segment, const BatchEntry& entry) {
+    const auto batch = batch_of(producer, segment, entry);
+    if (batch && batch->last_sequence >= sequence) {
+      if (batch->first_sequence <= sequence) found = batch;
+      return false;
     }
+    if (batch) search.next_sequence = batch->last_sequence + 1;
     search.next_offset = entry.next_offset;
     return true;
-  });
+  };
+  walk_batches(search.next_offset, published, visit);
   return found;
 }
 

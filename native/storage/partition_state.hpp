@@ -63,6 +63,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // Shows `producer`, which is followed, what was published since it was last here.
   void catch_up(ProducerState& producer, const PublishedState& published);
   bool holds(const ProducerPosition& position, const PublishedState& published);
+  // A batch that is not remembered; nothing when compaction, deletion or damage took it.
   std::optional<StoredBatch> find_stored(ProducerState& producer, int64_t sequence);
 
   // --- partition_transactions.cpp ---
@@ -116,6 +117,16 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   PartitionEnds ends() const;
   // What is published, in the incarnation that this object was opened in; kStorage in a later one.
   PublishedState read_published() const;
+  bool is_writable() const { return !log->options.read_only; }
+  // The limit of a walk through `segment`, given what is published.
+  WalkLimit walk_limit(Segment& segment, const PublishedState& published);
+  // After the log was closed to appends: waits for the last one, syncs what this process appended,
+  // and gives back what the lease holds beyond the log's end, so that no offset is skipped later.
+  void finish_appends();
+  void return_lease();
+  // Releases descriptors; readers and batches go on living.
+  void close_files();
+  [[noreturn]] void throw_lock_timeout() const;
 
   // --- in_place.cpp ---
   // Whether it has no directory: nobody ever opened it for writing, or its topic was deleted.
@@ -133,16 +144,6 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   void require_page_in_place() const;
   // The same of the segment that is written, by its descriptor. Before a sync is believed.
   void require_in_place(Segment& written) const;
-  bool is_writable() const { return !log->options.read_only; }
-  // The limit of a walk through `segment`, given what is published.
-  WalkLimit walk_limit(Segment& segment, const PublishedState& published);
-  // After the log was closed to appends: waits for the last one, syncs what this process appended,
-  // and gives back what the lease holds beyond the log's end, so that no offset is skipped later.
-  void finish_appends();
-  void return_lease();
-  // Releases descriptors; readers and batches go on living.
-  void close_files();
-  [[noreturn]] void throw_lock_timeout() const;
 
   // What the next append uses.
   struct AppendSchema {

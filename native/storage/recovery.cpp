@@ -350,7 +350,7 @@ bool Partition::State::try_open_current() {
   const auto identity = control.identity();
   if (!identity || !is_of(*identity, *place)) return false;
   require_same_partition(*identity, *place);
-  if (!is_current(*identity, log->boot, file.identity())) return false;
+  if (!is_current(*identity, log->boot, control_file)) return false;
   if (!control.is_consistent()) return false;
   const PublishedState published = control.read();
   if (is_writable() && control.words().sync_failed.load(std::memory_order_acquire) != 0) {
@@ -427,9 +427,9 @@ void Partition::State::open_under_lock() {
   control_file = file.identity();
   const auto identity = identity_of(*this);
   const bool is_usable =
-      identity && is_current(*identity, log->boot, file.identity()) && control.is_consistent();
+      identity && is_current(*identity, log->boot, control_file) && control.is_consistent();
   if (!is_usable) {
-    recover(*this, file.identity(), identity);
+    recover(*this, control_file, identity);
   } else if (control.words().sync_failed.load(std::memory_order_acquire) != 0) {
     with_flush_lock([this] { cut_to_durable(*this); });
   }

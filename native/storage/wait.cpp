@@ -60,7 +60,8 @@ bool wait_for_any(PartitionStates partitions, std::span<const int64_t> offsets,
     const int64_t left_us = deadline_us - monotonic_us();
     if (left_us <= 0) return false;
     sleep_for_any(partitions, offsets, interrupt, std::min(left_us, kLongestSleepUs));
-    if (left_us - (deadline_us - monotonic_us()) < kLongestSleepUs) continue;
+    const int64_t slept_us = left_us - (deadline_us - monotonic_us());
+    if (slept_us < kLongestSleepUs) continue;  // someone writes this page
     for (const auto& partition : partitions) partition->require_page_in_place();
   }
 }
