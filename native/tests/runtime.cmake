@@ -4,6 +4,7 @@ pystream_test(runtime_test
   runtime/executor_test.cpp
   runtime/job_restore_test.cpp
   runtime/job_snapshot_test.cpp
+  runtime/null_event_time_test.cpp
   runtime/operator_state_test.cpp
   runtime/python_stage_test.cpp
   runtime/record_timestamps_test.cpp

@@ -14,7 +14,6 @@ namespace pystream::runtime {
 namespace {
 
 using namespace testing;
-using expressions::Function;
 using Rows = std::vector<std::vector<int64_t>>;
 
 struct Results {
@@ -421,60 +420,6 @@ TEST(TopicJob, ErrorNamesTopicPartitionAndOffsetOfTheFirstBadBatchOnEveryNumberO
           << error.what();
     }
     EXPECT_EQ(target[0]->ends().log_end_offset, 0);
-  }
-}
-
-// 1, 1, null, 100, 2: of the offsets 0 to 4.
-void append_with_null(storage::Partition& partition) {
-  append(partition, {{1, 1, 1}});
-  RecordBatch batch = batch_of({{1, 1, 1}, {2, 2, 2}, {100, 1, 1}, {2, 1, 1}});
-  FixedBuilder<int64_t> ts(event_schema()->fields[0].type);
-  ts.append(1);
-  ts.append_null();
-  ts.append(100);
-  ts.append(2);
-  batch.columns[0] = ts.finish();
-  append(partition, batch);
-}
-
-TEST(TopicJob, NullEventTimeMovesNoWatermarkAndAFilterTakesItOut) {
-  TempLog log;
-  const Partitions topic = log.topic("orders", 1);
-  append_with_null(*topic[0]);
-  Graph graph;
-  const Port source = graph.add_topic_source("events", topic_source(log, topic, 0));
-  const int all = graph.add_collect("all", source);
-  const Port filtered =
-      graph.add_filter("timed", source, {call(Function::kIsNotNull, {col("ts")})});
-  const Port window = graph.add_window("totals", filtered, count_and_sum(10, 10));
-  const int out = graph.add_collect("out", window);
-  const int late = graph.add_collect("late", {window.node, kLateOutput});
-  Executor executor(graph);
-  while (executor.run(1'000'000) != RunStatus::kFinished) {
-  }
-  int64_t rows = 0;
-  for (const RecordBatch& batch : executor.take_collected(all)) rows += batch.num_rows;
-  EXPECT_EQ(rows, 5);
-  EXPECT_EQ(rows_of(executor.take_collected(out)), (Rows{{1, 0, 10, 2, 2}, {1, 100, 110, 1, 1}}));
-  EXPECT_EQ(events_of(executor.take_collected(late)), (std::vector<Event>{{2, 1, 1}}));
-}
-
-TEST(TopicJob, NullEventTimeNamesItsOffset) {
-  TempLog log;
-  const Partitions topic = log.topic("orders", 1);
-  append_with_null(*topic[0]);
-  Graph graph;
-  const Port source = graph.add_topic_source("events", topic_source(log, topic, 0));
-  graph.add_collect("out", graph.add_window("totals", source, count_and_sum(10, 10)));
-  Executor executor(graph);
-  try {
-    executor.run(1'000'000);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kOperator);
-    const auto facts = std::map(error.facts().begin(), error.facts().end());
-    EXPECT_EQ(std::get<int64_t>(facts.at("offset")), 2);
-    EXPECT_EQ(std::get<std::string>(facts.at("operator")), "events");
   }
 }
 
