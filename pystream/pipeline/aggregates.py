@@ -86,7 +86,7 @@ class Aggregation:
             operand = CallNode("case", (self.where, operand))
             arguments = tuple(CallNode("case", (self.where, node)) for node in arguments)
         return Aggregate(
-            name, function, operand, by, self.parameters, arguments, self.user, written=self
+            name, function, operand, by, self.parameters, arguments, self.user, repr(self)
         )
 
 

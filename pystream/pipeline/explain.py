@@ -127,9 +127,7 @@ def _trigger(trigger: nodes.Trigger) -> str:
 
 
 def _window(node: nodes.WindowAggregation) -> str:
-    aggregates = ", ".join(
-        f"{aggregate.name}={aggregate.written!r}" for aggregate in node.aggregates
-    )
+    aggregates = ", ".join(f"{each.name}={each.written}" for each in node.aggregates)
     keys = ", ".join(node.keys) or "nothing"
     late = _trigger(node.trigger)
     late += f", allowed lateness {node.allowed_lateness}" if node.allowed_lateness else ""

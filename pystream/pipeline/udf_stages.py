@@ -83,6 +83,10 @@ class StagedColumns:
                 self._engine.infer(node, self._input)  # says so: no column of a stage is meant
         return node
 
+    def type_of(self, node: ExpressionNode) -> Any:
+        """Return the type of an expression, for which stages are added if need be."""
+        return self._engine.infer(self.without_udfs(node), self.schema)
+
     def aggregates_without_udfs(self, aggregates: list[nodes.Aggregate]) -> list[nodes.Aggregate]:
         """Return the aggregates over the columns that the stages add."""
         if not any(has_udf(part) for a in aggregates for part in (a.operand, a.by, *a.arguments)):

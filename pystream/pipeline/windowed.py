@@ -405,8 +405,7 @@ class WindowedStream:
 def _check_where(name: str, aggregation: Aggregation, stages: StagedColumns) -> None:
     if aggregation.where is None:
         return
-    condition = stages.without_udfs(aggregation.where)
-    kind = stages._engine.infer(condition, stages.schema)
+    kind = stages.type_of(aggregation.where)
     if str(kind) != "bool":
         raise SchemaError(
             f"{name}={aggregation!r}: where must be bool, but {aggregation.where} is of type "

@@ -226,7 +226,7 @@ class Aggregate:
     parameters: tuple[float, ...] = ()  # quantiles and their relative error, or k
     arguments: tuple[ExpressionNode, ...] = ()  # user: those behind the operand
     user: UserAggregate | None = None
-    written: object = field(default=None, compare=False, repr=False)  # explain() shows it
+    written: str = field(default="", compare=False)  # as the program has it, for explain()
 
 
 @dataclass(frozen=True)
