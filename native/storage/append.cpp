@@ -181,6 +181,7 @@ AppendLock::AppendLock(Partition::State& state, int64_t timeout_us)
 
 AppendResult Partition::State::append(EncodedBatch* batch, Acks acks, ProducerState* producer,
                                       const TransactionMarker* marker) {
+  if (acks == Acks::kInterval) log->pledges.give();
   const AppendResult result = publish(batch, acks, producer, marker);
   if (result.base_offset < 0) return result;
   // Records that are there already get the same promise: all up to now becomes durable.

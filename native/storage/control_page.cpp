@@ -257,6 +257,12 @@ bool ControlPage::is_consistent() const {
          *log_start <= published->log_end_offset;
 }
 
+bool ControlPage::needs_sync() const {
+  return words_->durable_offset.load(std::memory_order_relaxed) <
+             words_->interval_end_offset.load(std::memory_order_relaxed) &&
+         words_->sync_failed.load(std::memory_order_relaxed) == 0;
+}
+
 void ControlPage::raise_durable(int64_t offset) const {
   int64_t current = words_->durable_offset.load(std::memory_order_relaxed);
   while (current < offset && !words_->durable_offset.compare_exchange_weak(

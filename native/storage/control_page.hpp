@@ -175,6 +175,8 @@ class ControlPage {
   void forget_stable() const;
   // The stable offset; nullopt when it is not known, as after a recovery.
   std::optional<int64_t> checked_stable() const;
+  // True when an append at the level interval waits for a sync, which did not fail.
+  bool needs_sync() const;
   // Raises durable_offset to `offset`; never lowers it.
   void raise_durable(int64_t offset) const;
   // After publish(): wakes every process that waits for the partition.

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "storage/file.hpp"
+#include "storage/fork_guard.hpp"
 
 namespace pystream::storage {
 
@@ -30,7 +31,7 @@ class FileLock {
 // whoever syncs holds. Each is taken first among the threads that share this object (the kernel's
 // lock does not tell them apart), then among processes. Who needs both takes the append lock first.
 // Used from any thread.
-class PartitionLock {
+class PartitionLock : public ClosedInChild {
  public:
   void open(File file) { file_ = std::move(file); }
 
@@ -55,9 +56,7 @@ class PartitionLock {
   // Waits for the holders in this process, then closes the file. Later acquire() calls get the lock
   // among threads only: their callers find the log closed.
   void close();
-  // In a forked child, where mutexes may be locked by threads that do not exist. The parent's lock
-  // is not released: its own copy of the descriptor keeps it.
-  void close_in_child() { file_.close(); }
+  void close_in_child() override { file_.close(); }
 
  private:
   bool acquire_in_process(int64_t timeout_us);

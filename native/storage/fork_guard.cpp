@@ -11,7 +11,7 @@ namespace {
 // list cannot have another owner. Never destroyed, because children may fork during exit.
 struct Registry {
   std::mutex mutex;
-  std::set<PartitionLock*> locks;
+  std::set<ClosedInChild*> holders;
   std::atomic<uint64_t> generation{0};
 };
 
@@ -25,8 +25,8 @@ void in_parent() { registry().mutex.unlock(); }
 void in_child() {
   Registry& all = registry();
   all.generation.fetch_add(1);
-  for (PartitionLock* lock : all.locks) lock->close_in_child();
-  all.locks.clear();
+  for (ClosedInChild* holder : all.holders) holder->close_in_child();
+  all.holders.clear();
   all.mutex.unlock();
 }
 
@@ -39,18 +39,18 @@ void install_handlers() {
 
 uint64_t fork_generation() { return registry().generation.load(std::memory_order_relaxed); }
 
-ForkGuard::ForkGuard(PartitionLock* lock) : lock_(lock) {
+ForkGuard::ForkGuard(ClosedInChild* holder) : holder_(holder) {
   install_handlers();
   Registry& all = registry();
   std::lock_guard guard(all.mutex);
-  all.locks.insert(lock);
+  all.holders.insert(holder);
   generation_ = all.generation.load();
 }
 
 ForkGuard::~ForkGuard() {
   Registry& all = registry();
   std::lock_guard guard(all.mutex);
-  if (generation_ == all.generation.load()) all.locks.erase(lock_);
+  if (generation_ == all.generation.load()) all.holders.erase(holder_);
 }
 
 }  // namespace pystream::storage

@@ -8,23 +8,32 @@
 #include <mutex>
 #include <set>
 
-#include "storage/file_lock.hpp"
-
 namespace pystream::storage {
+
+// Holds a descriptor with locks.
+class ClosedInChild {
+ public:
+  // In a forked child, where mutexes may be locked by threads that do not exist. The parent's locks
+  // are not released: its own copy of the descriptor keeps them.
+  virtual void close_in_child() = 0;
+
+ protected:
+  ~ClosedInChild() = default;
+};
 
 // Counts the forks between the first process and this one. Compare with the value at open.
 uint64_t fork_generation();
 
-// Keeps `lock` closed in every child, while the object lives. Any thread.
+// Keeps `holder` closed in every child, while the object lives. Any thread.
 class ForkGuard {
  public:
-  explicit ForkGuard(PartitionLock* lock);
+  explicit ForkGuard(ClosedInChild* holder);
   ~ForkGuard();
   ForkGuard(const ForkGuard&) = delete;
   ForkGuard& operator=(const ForkGuard&) = delete;
 
  private:
-  PartitionLock* lock_;
+  ClosedInChild* holder_;
   uint64_t generation_;
 };
 

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "storage/filesystem.hpp"
 #include "storage/partition_state.hpp"
+#include "storage/take_over.hpp"
 #include "storage/wait.hpp"
 
 namespace pystream::storage {
@@ -114,7 +115,9 @@ std::shared_ptr<Log> Log::open(const std::string& directory, const LogOptions& o
       OrderFile::open(shared->files, shared->directory, shared->boot, options, recover_sequence);
   auto state = std::make_shared<State>();
   state->shared = std::move(shared);
-  return std::shared_ptr<Log>(new Log(std::move(state)));
+  std::shared_ptr<Log> log(new Log(std::move(state)));
+  if (!options.read_only) watch_pledges(log->state_->shared);
+  return log;
 }
 
 std::shared_ptr<Partition> Log::open_partition(const PartitionOptions& options) {
@@ -218,6 +221,8 @@ void Log::close() {
     partition->state_->close_files();
   }
   state_->partitions.clear();
+  if (!failure) shared.pledges.take_back();
+  shared.pledges.close();
   shared.order.end_use();
   if (failure) throw with_names(*failure, failed_too);
 }

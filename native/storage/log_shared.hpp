@@ -27,6 +27,7 @@ struct LogShared {
   BootId boot{};
   OrderFile order;
   const uint64_t fork_generation = storage::fork_generation();
+  SyncPledges pledges;
   std::atomic<bool> is_closed{false};
   std::atomic<bool> is_compaction_stopped{false};
   SyncThread sync_thread;

@@ -6,9 +6,10 @@
 //   512  append-sequence counter: the next sequence to be given out, from 1
 //   520  wake word and waiter flag, for who waits for more partitions than the kernel can watch
 //   528  changes with each control page and lock that is made: see in_place.cpp
+//   1024 one bit for each who owes the log a sync: see sync_pledges.hpp
 //
 // Byte 0 of the file is locked while it is opened or recovered; byte 1 by every process that has
-// the log open, shared, and by a repair, which excludes them.
+// the log open, shared, and by a repair, which excludes them; those from 4096 on by SyncPledges.
 //
 // Crash: the counter lives in the page cache, which survives every process. After a power loss it
 // is found again from the partitions (see recover_sequence), and skips far ahead, so that a
@@ -20,6 +21,7 @@
 
 #include "storage/file.hpp"
 #include "storage/log.hpp"
+#include "storage/sync_pledges.hpp"
 
 namespace pystream::storage {
 
@@ -73,7 +75,9 @@ class OrderFile {
     std::atomic<uint32_t> wake;     // changes with every publish of the log that had a waiter
     std::atomic<uint32_t> waiters;  // 1: someone may be asleep on `wake`
     std::atomic<uint32_t> files_made;
+    alignas(512) std::atomic<uint64_t> pledges[kPledgeWords];
   };
+  static_assert(sizeof(Words) <= static_cast<size_t>(kOrderFileBytes) - 512);
   Words& words() const { return *words_; }
   std::atomic<uint64_t>& counter() const { return words_->counter; }
   // Gives the use lock back; the counter stays.

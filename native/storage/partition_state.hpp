@@ -33,6 +33,9 @@ struct StoredBatch;
 struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
   // Opens, creates or recovers the partition's files.
   State(std::shared_ptr<LogShared> log, const PartitionOptions& options);
+  // Opens them to sync what others appended; makes and recovers nothing. Throws kUnknownTopic when
+  // that would have to be done.
+  State(std::shared_ptr<LogShared> log, std::shared_ptr<const PartitionPlace> place);
   ~State() override;
 
   // --- recovery.cpp ---
@@ -198,6 +201,8 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   std::atomic<bool> is_sync_postponed{false};
 
  private:
+  State(std::shared_ptr<LogShared> log, const PartitionOptions& options,
+        std::shared_ptr<const PartitionPlace> place);
   void follow_transactions(const PublishedState& published);
   void follow_segments(const PublishedState& published);
   bool is_all_stable(const PublishedState& published) const;
@@ -233,6 +238,11 @@ class AppendLock {
   Partition::State& state_;
   const bool is_held_;
 };
+
+// Visits the partitions that have a directory under the log's `directory`. Their topics' names are
+// not known there: the place is named by the topic's id.
+void visit_places(const std::shared_ptr<FileLayer>& files, const std::string& directory,
+                  const std::function<void(std::shared_ptr<const PartitionPlace>)>& visit);
 
 // One above the largest append sequence that the partitions under `directory` hold, or 1.
 uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::string& directory);

@@ -384,14 +384,32 @@ uint32_t Partition::State::last_incarnation() {
 }
 
 Partition::State::State(std::shared_ptr<LogShared> shared,
-                        const PartitionOptions& partition_options)
+                        const PartitionOptions& partition_options,
+                        std::shared_ptr<const PartitionPlace> found)
     : log(std::move(shared)),
-      place(make_place(*log, partition_options)),
+      place(std::move(found)),
       pid(static_cast<uint32_t>(::getpid())),
       segments(std::make_unique<SegmentSet>(place, is_writable())),
       times(std::make_unique<TimeLookup>(*this)),
       options(partition_options),
-      schema_ids{partition_options.schema_id} {
+      schema_ids{partition_options.schema_id} {}
+
+Partition::State::State(std::shared_ptr<LogShared> shared,
+                        std::shared_ptr<const PartitionPlace> found)
+    : State(std::move(shared), PartitionOptions{}, found) {
+  File file = File::open_if_exists(place->files, lock_path(*place), O_RDWR);
+  const bool is_there = file.is_open();
+  if (is_there) lock.open(std::move(file));
+  fork_guard = std::make_unique<ForkGuard>(&lock);
+  if (is_there && try_open_current()) return;
+  throw Error(ErrorCode::kUnknownTopic,
+              place->name() + " in " + place->directory + " is not in use. Open the log anew.",
+              {{"topic", place->topic}, {"partition", int64_t{place->partition}}});
+}
+
+Partition::State::State(std::shared_ptr<LogShared> shared,
+                        const PartitionOptions& partition_options)
+    : State(shared, partition_options, make_place(*shared, partition_options)) {
   if (is_writable()) {
     File file = File::open_if_exists(place->files, lock_path(*place), O_RDWR);
     if (!file.is_open()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "base/crc32c.hpp"
 #include "base/error.hpp"
@@ -347,7 +348,20 @@ void Segment::populate(int64_t begin, int64_t end) {
   if (result == 0) return;
   if (result == -EINVAL) return read_through(begin, end);  // Linux before 5.14
   // EFAULT is what the kernel says where a touch would have raised SIGBUS.
-  throw_storage_error("cannot read", segment_place_.path, result == -EFAULT ? EIO : -result);
+  throw_unreadable(begin, end, result == -EFAULT ? EIO : -result);
+}
+
+void Segment::throw_unreadable(int64_t begin, int64_t end, int error) const {
+  throw Error(ErrorCode::kStorage,
+              "cannot read bytes " + std::to_string(begin) + " to " + std::to_string(end) +
+                  " of a segment of " + place_->name() + ", whose records begin at offset " +
+                  std::to_string(base_offset()) + ": " + segment_place_.path + ": " +
+                  std::generic_category().message(error) +
+                  ". Nothing is skipped: check the disk and read again, or read on behind them.",
+              {{"errno", int64_t{error}},
+               {"path", segment_place_.path},
+               {"topic", place_->topic},
+               {"partition", int64_t{place_->partition}}});
 }
 
 // Brings the pages in through pread, which reports I/O errors too.
@@ -357,7 +371,7 @@ void Segment::read_through(int64_t begin, int64_t end) {
   while (begin < end) {
     const size_t length = std::min(scratch.size(), static_cast<size_t>(end - begin));
     if (!open_file->read(std::span<uint8_t>(scratch).first(length), begin)) {
-      throw_storage_error("cannot read", segment_place_.path, EIO);
+      throw_unreadable(begin, end, EIO);
     }
     begin += static_cast<int64_t>(length);
   }

@@ -146,6 +146,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   void require_size(int64_t end);
   void prefault_range(int64_t begin, int64_t end, bool whole_granules);
   void populate(int64_t begin, int64_t end);
+  [[noreturn]] void throw_unreadable(int64_t begin, int64_t end, int error) const;
   void read_through(int64_t begin, int64_t end);
   void add_damage(int64_t end_offset, int64_t end_position);
   bool resync(const WalkLimit& limit, ParsedHeader* out, int64_t* position);

@@ -250,12 +250,7 @@ void Partition::State::fail_sync(const Error& error) {
                {"partition", int64_t{place->partition}}});
 }
 
-bool Partition::State::needs_sync() const noexcept {
-  const ControlPage::Words& words = control.words();
-  return words.durable_offset.load(std::memory_order_relaxed) <
-             words.interval_end_offset.load(std::memory_order_relaxed) &&
-         words.sync_failed.load(std::memory_order_relaxed) == 0;
-}
+bool Partition::State::needs_sync() const noexcept { return control.needs_sync(); }
 
 void Partition::State::request_sync() {
   if (is_sync_requested.exchange(true)) return;

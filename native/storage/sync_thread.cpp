@@ -21,6 +21,12 @@ void SyncThread::start() {
   if (!thread_ && !is_stopping_) thread_ = std::make_unique<std::thread>([this] { run(); });
 }
 
+void SyncThread::look_with(std::function<void()> look) {
+  std::lock_guard guard(mutex_);
+  look_ = std::move(look);
+  start();
+}
+
 void SyncThread::watch(std::weak_ptr<Syncable> partition) {
   std::lock_guard guard(mutex_);
   watches_.push_back({std::move(partition), -1});
@@ -80,10 +86,12 @@ void SyncThread::run() {
   std::unique_lock guard(mutex_);
   while (!is_stopping_) {
     const int64_t now_us = monotonic_us();
+    const bool is_look_due = look_ && now_us >= next_look_us_;
     std::vector<std::shared_ptr<Syncable>> due = take_due(now_us);
-    if (!due.empty()) {
+    if (!due.empty() || is_look_due) {
       guard.unlock();
       for (const auto& partition : due) partition->sync_in_background();
+      if (is_look_due) look_();
       due.clear();  // may destroy the last reference, so not under the mutex
       guard.lock();
       continue;

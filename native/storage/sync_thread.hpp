@@ -3,11 +3,14 @@
 // and once per interval, whichever of several processes does it (Partition::State). Also takes over
 // for other processes: what one of them appended and, being dead, never synced.
 //
+// Of partitions that this process never opened, Log has it look.
+//
 // Owned by the log's shared part. The thread starts with the first request and is joined by
 // stop(). A sync that fails poisons the partition (Partition::sync); the thread goes on.
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -33,6 +36,8 @@ class SyncThread {
 
   // Watches the partition for as long as it lives.
   void watch(std::weak_ptr<Syncable> partition);
+  // Calls `look`, which does not throw, once per interval. Once, before the thread is used.
+  void look_with(std::function<void()> look);
   // Syncs the partition at that time.
   void request(std::weak_ptr<Syncable> partition, int64_t due_us);
   // Joins the thread; requests that are still waiting are dropped. Idempotent.
@@ -57,6 +62,7 @@ class SyncThread {
   std::condition_variable changed_;
   std::vector<Request> requests_;  // by due time
   std::vector<Watch> watches_;
+  std::function<void()> look_;
   int64_t next_look_us_ = 0;
   bool is_stopping_ = false;
   std::unique_ptr<std::thread> thread_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,13 @@ import pytest
 
 import pystream as ps
 from pystream import config
-from pystream.errors import LogError, StorageError, TopicExistsError, UnknownTopicError
+from pystream.errors import (
+    LogError,
+    RequestTimeoutError,
+    StorageError,
+    TopicExistsError,
+    UnknownTopicError,
+)
 from pystream.log.catalog.catalog import Catalog
 from pystream.log.catalog.groups import load_group, topics_version, write_offsets
 from pystream.log.catalog.watch import CatalogWatch
@@ -360,3 +367,43 @@ def test_a_transaction_that_ctrl_c_left_open_does_not_stop_the_next(tmp_path: Pa
             assert connection.in_transaction, "ending the older one late ends this one"
             assert connection.execute("SELECT name FROM topics").fetchall() == [("numbers",)]
         assert log.topics() == ["numbers"]
+
+
+HOLD_THE_LOCK = """
+import os, sys, time
+from pystream.log.kernel_lock import KernelLock
+
+with KernelLock(os.path.join(sys.argv[1], "catalog.lock"), what="the catalog's lock") as lock:
+    lock.acquire(10_000_000)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_stopped_holder_of_the_lock_is_named_and_nothing_is_half_done(tmp_path: Path) -> None:
+    catalog = Catalog(str(tmp_path), 100_000)
+    catalog.create_topics([topic()])
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "held\n"
+            holder.send_signal(signal.SIGSTOP)
+            with pytest.raises(
+                RequestTimeoutError,
+                match=rf"held by process {holder.pid} for 0.1 s. See whether that process is stop",
+            ) as caught:
+                catalog.create_topics([topic("late")])
+            assert caught.value.pid == holder.pid
+            assert catalog.topic_names() == ["orders"]  # reading needs no lock
+        finally:
+            holder.send_signal(signal.SIGCONT)
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        assert holder.wait(30) == 0
+    catalog.create_topics([topic("late")])
+    assert catalog.topic_names() == ["late", "orders"]
+    catalog.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,32 @@ def test_table_is_durable_when_send_batch_returns(log: ps.Log) -> None:
         assert is_durable(log, "t")
     assert sum(part.record_count for part in sent) == 1000
     assert sorted(row["n"] for row in rows_of(log, "t")) == list(range(1000))
+
+
+SEND_AND_DIE = """
+import os, signal, sys
+import numpy as np
+import pystream as ps
+
+log = ps.open(sys.argv[1])
+producer = log.producer()
+producer.send_batch("t", {"n": np.arange(1000)})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_appended_is_synced_by_one_that_never_opened_the_topic(
+    log: ps.Log,
+) -> None:
+    log.create_topic("t", {"n": "int64"}, partitions=3)
+    for round_ in range(1, 4):
+        killed = subprocess.run(
+            [sys.executable, "-c", SEND_AND_DIE, log.directory], check=False, timeout=60
+        )
+        assert killed.returncode == -signal.SIGKILL
+        with ps.open(log.directory, read_only=True) as view:  # which syncs nothing
+            assert len(rows_of(view, "t")) == 1000 * round_
+            wait_until(lambda: is_durable(view, "t"))
 
 
 def test_batches_that_wait_together_share_one_sync(

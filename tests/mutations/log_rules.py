@@ -13,6 +13,8 @@ CONTROL = "native/storage/control_page.cpp"
 SCAN = "native/storage/segment_scan.cpp"
 BATCH = "native/storage/log_batch.cpp"
 HEADER = "native/storage/parse_header.cpp"
+LOG = "native/storage/log.cpp"
+PLEDGES = "native/storage/sync_pledges.cpp"
 PLACE = "native/storage/in_place.cpp"
 ORDER = "native/storage/order_file.cpp"
 FETCHER = "native/storage/fetcher.cpp"
@@ -278,6 +280,32 @@ MUTATIONS = (
     Mutation(
         "who makes a control page or a lock tells nobody",
         (Edit(PLACE, "files_made.fetch_add(1", "files_made.fetch_add(0"),),
+    ),
+    Mutation(
+        "who appends at the level interval gives no pledge",
+        (Edit(APPEND, "if (acks == Acks::kInterval) log->pledges.give();", ""),),
+    ),
+    Mutation(
+        "pledges are taken back although a sync failed",
+        (Edit(LOG, "if (!failure) shared", "shared"),),
+    ),
+    Mutation(
+        "a pledge counts as kept although not all was synced",
+        (Edit(PLEDGES, "if (is_all) clear(slot);", "static_cast<void>(is_all), clear(slot);"),),
+    ),
+    Mutation(
+        "a forked child keeps its parent's pledges",
+        (Edit(PLEDGES, "fork_guard_ = std::make_unique<ForkGuard>(this);", ""),),
+    ),
+    Mutation(
+        "the living are taken for dead",
+        (
+            Edit(
+                PLEDGES,
+                "if (!try_lock(*slot)) return false;  // alive, or someone else is at it",
+                "try_lock(*slot);",
+            ),
+        ),
     ),
     Mutation(
         "a segment that was removed becomes durable",

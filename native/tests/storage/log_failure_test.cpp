@@ -186,7 +186,8 @@ TEST_F(LogFilesTest, AReadErrorIsAnErrorAndMayPass) {
   append_values(*partition, 0, 1000);
   const auto reader = partition->reader(0);
   files_->fail = [](const std::string& call, int) { return call == "populate" ? EFAULT : 0; };
-  expect_error(ErrorCode::kStorage, "cannot read", [&] { reader->next(); });
+  expect_error(ErrorCode::kStorage, "of a segment of orders-0, whose records begin at offset 0",
+               [&] { reader->next(); });
   files_->fail = nullptr;
   EXPECT_EQ(values_of(*reader->next()), iota(0, 1000));
 }

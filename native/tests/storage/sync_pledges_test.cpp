@@ -1,0 +1,306 @@
+// What a dead process owed to sync, and who does it.
+
+#include "storage/sync_pledges.hpp"
+
+#include <atomic>
+
+#include "log_crash_testing.hpp"
+
+namespace pystream::storage {
+namespace {
+
+constexpr size_t kPledgesBegin = 1024;  // in the order file
+constexpr size_t kPledgesEnd = kPledgesBegin + kPledgeWords * sizeof(uint64_t);
+constexpr int64_t kNeverUs = 3'600'000'000;
+
+class SyncPledgesTest : public ::testing::Test {
+ protected:
+  LogOptions options(int64_t sync_interval_us,
+                     const std::shared_ptr<FileLayer>& files = nullptr) const {
+    LogOptions result;
+    result.files = files ? files : files_;
+    result.sync_interval_us = sync_interval_us;
+    return result;
+  }
+
+  // Appends five records to each of the partitions in a process that dies before it has synced.
+  void append_and_die(const std::vector<int32_t>& partitions, Acks acks = Acks::kInterval) const {
+    ASSERT_TRUE(run_and_die([&] {
+      const auto log = Log::open(directory_.path(), options(kNeverUs));
+      leak(log);
+      for (const int32_t number : partitions) {
+        append_values(*log->open_partition(test_options(number)), 0, 5, acks);
+      }
+    }));
+  }
+
+  // By a log that syncs nothing.
+  int64_t durable_offset(int32_t partition) const {
+    LogOptions looking = options(kNeverUs);
+    looking.read_only = true;
+    const auto log = Log::open(directory_.path(), looking);
+    return log->open_partition(test_options(partition))->ends().durable_offset;
+  }
+
+  size_t open_pledges() const {
+    const std::string page = read_bytes(directory_ / "order");
+    size_t count = 0;
+    for (size_t i = kPledgesBegin; i < kPledgesEnd; ++i) {
+      count += static_cast<size_t>(__builtin_popcount(static_cast<unsigned char>(page[i])));
+    }
+    return count;
+  }
+
+  template <typename Condition>
+  static void await(Condition condition) {
+    for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1'000);
+    EXPECT_TRUE(condition());
+  }
+
+  TemporaryDirectory directory_;
+  std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
+};
+
+TEST_F(SyncPledgesTest, WhoHasNoPartitionOpenSyncsForTheDead) {
+  const auto log = Log::open(directory_.path(), options(1'000));
+  append_and_die({0, 1, 4});
+  append_and_die({2}, Acks::kPublished);
+  for (const int32_t number : {0, 1, 4}) await([&] { return durable_offset(number) == 5; });
+  await([&] { return open_pledges() == 0; });
+  EXPECT_EQ(durable_offset(2), 0);
+  EXPECT_FALSE(std::filesystem::exists(partition_directory(directory_.path(), 3)));
+}
+
+TEST_F(SyncPledgesTest, WhoOpensTheLogLaterSyncsForTheDead) {
+  append_and_die({0});
+  append_and_die({1});
+  EXPECT_EQ(open_pledges(), 2u);
+  EXPECT_EQ(durable_offset(0), 0);
+  const auto log = Log::open(directory_.path(), options(1'000));
+  await([&] { return open_pledges() == 0; });
+  EXPECT_EQ(durable_offset(0), 5);
+  EXPECT_EQ(durable_offset(1), 5);
+  append_and_die({0});
+  await([&] { return durable_offset(0) == 10; });
+}
+
+TEST_F(SyncPledgesTest, WhoClosesTheLogOwesNothing) {
+  const auto log = Log::open(directory_.path(), options(kNeverUs));
+  const auto partition = log->open_partition(test_options());
+  append_values(*partition, 0);
+  EXPECT_EQ(open_pledges(), 0u);
+  append_values(*partition, 1, 1, Acks::kInterval);
+  append_values(*partition, 2, 1, Acks::kInterval);
+  EXPECT_EQ(open_pledges(), 1u);
+  log->close();
+  EXPECT_EQ(open_pledges(), 0u);
+}
+
+TEST_F(SyncPledgesTest, WhoCannotSyncAtTheEndLeavesItToOthers) {
+  auto log = Log::open(directory_.path(), options(kNeverUs));
+  append_values(*log->open_partition(test_options()), 0, 5, Acks::kInterval);
+  files_->set_fail([](const std::string& call, int) { return call == "sync_data" ? EMFILE : 0; });
+  EXPECT_THROW(log->close(), Error);
+  files_->set_fail(nullptr);
+  EXPECT_EQ(open_pledges(), 1u);
+  log = Log::open(directory_.path(), options(1'000));
+  await([&] { return durable_offset(0) == 5; });
+}
+
+TEST_F(SyncPledgesTest, TheLivingAreLeftAlone) {
+  const auto writer = Log::open(directory_.path(), options(kNeverUs));
+  append_values(*writer->open_partition(test_options()), 0, 5, Acks::kInterval);
+  const auto log = Log::open(directory_.path(), options(1'000));
+  append_and_die({1});
+  await([&] { return open_pledges() == 1; });  // the dead one's is gone: the log has looked
+  ::usleep(20'000);
+  EXPECT_EQ(durable_offset(0), 5);  // a look that finds one dead syncs everything
+  append_values(*writer->open_partition(test_options()), 5, 5, Acks::kInterval);
+  ::usleep(50'000);
+  EXPECT_EQ(durable_offset(0), 5);
+  EXPECT_EQ(open_pledges(), 1u);
+}
+
+TEST_F(SyncPledgesTest, AForkedChildDoesNotKeepAPledge) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  ASSERT_TRUE(run_and_die([&] {
+    const auto log = Log::open(directory_.path(), options(kNeverUs));
+    leak(log);
+    append_values(*log->open_partition(test_options()), 0, 5, Acks::kInterval);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    EXPECT_EQ(::write(ready[1], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
+  }));
+  pid_t child = 0;
+  ASSERT_EQ(::read(ready[0], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
+  const auto log = Log::open(directory_.path(), options(1'000));
+  await([&] { return durable_offset(0) == 5; });
+  ::kill(child, SIGKILL);
+  for (const int fd : ready) ::close(fd);
+}
+
+TEST_F(SyncPledgesTest, WhatCouldNotBeSyncedForWantOfDescriptorsIsSyncedLater) {
+  append_and_die({0, 1});
+  const auto scarce = std::make_shared<FakeFiles>();
+  std::atomic<int> refused{0};
+  const auto log = Log::open(directory_.path(), options(100'000, scarce));
+  scarce->set_fail([&](const std::string& call, int) {
+    if (call != "map_shared") return 0;
+    ++refused;
+    return EMFILE;
+  });
+  await([&] { return refused > 0; });
+  EXPECT_EQ(open_pledges(), 1u);
+  EXPECT_EQ(durable_offset(0), 0);
+  scarce->set_fail(nullptr);
+  await([&] { return open_pledges() == 0; });
+  EXPECT_EQ(durable_offset(0), 5);
+  EXPECT_EQ(durable_offset(1), 5);
+}
+
+TEST_F(SyncPledgesTest, AFailedSyncForTheDeadIsRemembered) {
+  append_and_die({0});
+  const auto broken = std::make_shared<FakeFiles>();
+  broken->set_fail([](const std::string& call, int) { return call == "sync_data" ? EIO : 0; });
+  auto log = Log::open(directory_.path(), options(1'000, broken));
+  await([&] { return open_pledges() == 0; });
+  log.reset();
+  log = Log::open(directory_.path(), options(kNeverUs));
+  const auto partition = log->open_partition(test_options());
+  EXPECT_EQ(partition->recovery().kind, RecoveryReport::Kind::kRecovered);
+  EXPECT_EQ(partition->ends().durable_offset, partition->ends().log_end_offset);
+}
+
+TEST_F(SyncPledgesTest, WhoDiesWhileSyncingForTheDeadLeavesItToTheNext) {
+  append_and_die({0});
+  const pid_t second = ::fork();
+  if (second == 0) {
+    const auto dying = std::make_shared<FakeFiles>();
+    dying->set_fail([](const std::string& call, int) {
+      if (call == "sync_data") ::_exit(7);
+      return 0;
+    });
+    leak(Log::open(directory_.path(), options(1'000, dying)));
+    ::pause();
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(second, &status, 0), second);
+  ASSERT_EQ(WEXITSTATUS(status), 7);
+  EXPECT_EQ(durable_offset(0), 0);
+  EXPECT_EQ(open_pledges(), 1u);
+  const auto log = Log::open(directory_.path(), options(1'000));
+  await([&] { return durable_offset(0) == 5; });
+}
+
+TEST_F(SyncPledgesTest, ADeletedTopicIsOwedNothing) {
+  append_and_die({0});
+  const std::string topic = partition_directory(directory_.path()) + "/..";
+  std::filesystem::remove_all(std::filesystem::canonical(topic));
+  const auto log = Log::open(directory_.path(), options(1'000));
+  await([&] { return open_pledges() == 0; });
+  EXPECT_FALSE(std::filesystem::exists(partition_directory(directory_.path())));
+}
+
+TEST_F(SyncPledgesTest, AReadOnlyLogSyncsForNobody) {
+  append_and_die({0});
+  LogOptions reading = options(1'000);
+  reading.read_only = true;
+  const auto log = Log::open(directory_.path(), reading);
+  ::usleep(20'000);
+  EXPECT_EQ(durable_offset(0), 0);
+  EXPECT_EQ(open_pledges(), 1u);
+}
+
+TEST_F(SyncPledgesTest, AfterAPowerLossNobodyOwesAnything) {
+  append_and_die({0});
+  files_->boot = BootId{9, 9, 9};
+  const auto log = Log::open(directory_.path(), options(kNeverUs));
+  EXPECT_EQ(open_pledges(), 0u);
+}
+
+// The pledges alone, over words of this process.
+class PledgeWordsTest : public ::testing::Test {
+ protected:
+  PledgeWordsTest() {
+    std::ofstream(directory_ / "order");
+    for (auto& word : words_) word = 0;
+  }
+  void begin(SyncPledges& pledges) {
+    pledges.begin(std::make_shared<FileLayer>(), directory_ / "order", SyncPledges::Words(words_));
+  }
+  size_t given() const {
+    size_t count = 0;
+    for (const auto& word : words_) count += static_cast<size_t>(__builtin_popcountll(word.load()));
+    return count;
+  }
+
+  TemporaryDirectory directory_{Medium::kMemory};
+  std::atomic<uint64_t> words_[kPledgeWords];
+};
+
+TEST_F(PledgeWordsTest, EachGiverHasItsOwn) {
+  std::vector<std::unique_ptr<SyncPledges>> givers;
+  for (size_t i = 1; i <= 100; ++i) {
+    givers.push_back(std::make_unique<SyncPledges>());
+    begin(*givers.back());
+    givers.back()->give();
+    givers.back()->give();
+    EXPECT_EQ(given(), i);
+  }
+  SyncPledges looking;
+  begin(looking);
+  int calls = 0;
+  const auto sync_all = [&] { return ++calls > 0; };
+  for (int i = 0; i < 200; ++i) looking.look(sync_all);
+  EXPECT_EQ(calls, 0);
+  for (size_t i = 0; i < 100; i += 2) givers[i].reset();  // without taking it back
+  // The dead ones stand between living ones: each look asks after one of those.
+  for (int i = 0; i < 200; ++i) looking.look(sync_all);
+  EXPECT_EQ(calls, 50);
+  EXPECT_EQ(given(), 50u);
+  for (size_t i = 1; i < 100; i += 2) givers[i]->take_back();
+  EXPECT_EQ(given(), 0u);
+}
+
+TEST_F(PledgeWordsTest, AllPledgesOfTheDeadAreFoundInOneLook) {
+  for (auto& word : words_) word = ~uint64_t{0};
+  SyncPledges pledges;
+  begin(pledges);
+  int calls = 0;
+  pledges.look([&] {
+    ++calls;
+    return false;
+  });
+  EXPECT_EQ(given(), kPledgeWords * 64);
+  pledges.look([&] { return ++calls > 0; });
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(given(), 0u);
+}
+
+TEST_F(PledgeWordsTest, MoreThanThereIsRoomForAreRefused) {
+  for (auto& word : words_) word = ~uint64_t{0};
+  SyncPledges pledges;
+  begin(pledges);
+  expect_error(ErrorCode::kLog, "all 16384 pledges", [&] { pledges.give(); });
+  words_[200] &= ~(uint64_t{1} << 13);
+  pledges.give();
+  EXPECT_EQ(given(), kPledgeWords * 64);
+}
+
+TEST_F(PledgeWordsTest, ItsOwnIsNotAskedAfter) {
+  SyncPledges pledges;
+  begin(pledges);
+  pledges.give();
+  pledges.look([]() -> bool { throw std::runtime_error("asked after its own pledge"); });
+  SyncPledges other;
+  begin(other);
+  other.look([]() -> bool { throw std::runtime_error("the lock was let go"); });
+}
+
+}  // namespace
+}  // namespace pystream::storage
