@@ -215,6 +215,7 @@ AppendResult Partition::State::publish(EncodedBatch* batch, Acks acks, ProducerS
     if (producer != nullptr && !admit(*this, published, unstamped, *producer, &result)) {
       if (acks != Acks::kPublished) {
         words.interval_end_offset.store(published.data_end_offset, std::memory_order_release);
+        has_appended.store(true, std::memory_order_relaxed);  // close() syncs them, as its own
       }
       return result;
     }

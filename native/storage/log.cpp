@@ -221,8 +221,7 @@ void Log::close() {
     partition->state_->close_files();
   }
   state_->partitions.clear();
-  if (!failure) shared.pledges.take_back();
-  shared.pledges.close();
+  shared.pledges.close(!failure);
   shared.order.end_use();
   if (failure) throw with_names(*failure, failed_too);
 }

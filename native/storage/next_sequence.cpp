@@ -33,6 +33,7 @@ uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::
   uint64_t next = 1;
   visit_places(files, directory, [&next](std::shared_ptr<const PartitionPlace> place) {
     next = std::max(next, next_sequence_of(std::move(place)));
+    return true;
   });
   return next;
 }

@@ -19,6 +19,7 @@ namespace pystream::storage {
 namespace {
 
 constexpr size_t kCounterOffset = 512;
+constexpr size_t kPledgesOffset = 1024;
 
 uint32_t header_crc(const OrderHeader& header) {
   return crc32c(0, reinterpret_cast<const uint8_t*>(&header) + 8, sizeof(header) - 8);
@@ -154,6 +155,10 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
   if (is_new) *header = new_header();
   const uint64_t found = std::max(stored, recover_sequence());
   const uint64_t next = is_new && found <= 1 ? 1 : found + kSequenceSkip;
+  // In this boot somebody may have died owing a sync: the bit of nobody makes one look at all.
+  const bool is_of_other_boot =
+      !is_new && std::memcmp(header->boot_id, boot.data(), boot.size()) != 0;
+  const bool may_owe_sync = !is_of_other_boot && found > 1;
   // The counter is synced before the header makes it count, or the next power loss would lead to
   // the same sequences once more.
   const auto write_page = [&] {
@@ -161,6 +166,7 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
     uint8_t bytes[kOrderFileBytes] = {};
     std::memcpy(bytes, header, sizeof(*header));
     std::memcpy(bytes + kCounterOffset, &next, sizeof(next));
+    bytes[kPledgesOffset] = may_owe_sync ? 1 : 0;
     file.write(std::span<const uint8_t>(bytes), 0);
   };
   file.allocate(0, kOrderFileBytes);

@@ -1,6 +1,5 @@
 // Which partitions a log holds, by the names of its directories.
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -41,17 +40,20 @@ std::shared_ptr<const PartitionPlace> place_of(const std::shared_ptr<FileLayer>&
 }  // namespace
 
 void visit_places(const std::shared_ptr<FileLayer>& files, const std::string& directory,
-                  const std::function<void(std::shared_ptr<const PartitionPlace>)>& visit) {
+                  const std::function<bool(std::shared_ptr<const PartitionPlace>)>& visit) {
   const std::string topics = directory + "/topics";
-  std::vector<std::string> topic_names;
-  const int listed = files->list(topics, &topic_names);
-  if (listed == -ENOENT) return;
-  checked(listed, "cannot list", topics);
-  for (const std::string& topic : topic_names) {
-    std::vector<std::string> partition_names;
-    if (files->list(topics + "/" + topic, &partition_names) < 0) continue;
-    for (const std::string& name : partition_names) {
-      if (auto place = place_of(files, topics + "/" + topic, name)) visit(std::move(place));
+  const auto list = [&](const std::string& path) {
+    std::vector<std::string> names;
+    const int listed = files->list(path, &names);
+    // Not there yet, deleted meanwhile, or somebody else's file.
+    if (listed != -ENOENT && listed != -ENOTDIR) checked(listed, "cannot list", path);
+    return names;
+  };
+  for (const std::string& topic : list(topics)) {
+    const std::string topic_directory = topics + "/" + topic;
+    for (const std::string& name : list(topic_directory)) {
+      auto place = place_of(files, topic_directory, name);
+      if (place && !visit(std::move(place))) return;
     }
   }
 }

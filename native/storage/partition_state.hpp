@@ -33,13 +33,14 @@ struct StoredBatch;
 struct Partition::State : Syncable, std::enable_shared_from_this<Partition::State> {
   // Opens, creates or recovers the partition's files.
   State(std::shared_ptr<LogShared> log, const PartitionOptions& options);
-  // Opens them to sync what others appended; makes and recovers nothing. Throws kUnknownTopic when
-  // that would have to be done.
+  // Opens them to sync what others appended, and changes nothing else. Throws kUnknownTopic when
+  // they would have to be made or recovered first.
   State(std::shared_ptr<LogShared> log, std::shared_ptr<const PartitionPlace> place);
   ~State() override;
 
   // --- recovery.cpp ---
-  bool try_open_current();
+  // `mends`: also finishes what a dead process began, which takes the append lock.
+  bool try_open_current(bool mends = true);
   void open_under_lock();
   // For a read-only log that needs recovery: what is recovered stays in this process's memory.
   void open_in_memory();
@@ -239,10 +240,11 @@ class AppendLock {
   const bool is_held_;
 };
 
-// Visits the partitions that have a directory under the log's `directory`. Their topics' names are
-// not known there: the place is named by the topic's id.
+// Visits the partitions that have a directory under the log's `directory`, until `visit` says
+// false. Their topics' names are not known there: the place is named by the topic's id. Throws
+// kStorage when the system refuses to list them.
 void visit_places(const std::shared_ptr<FileLayer>& files, const std::string& directory,
-                  const std::function<void(std::shared_ptr<const PartitionPlace>)>& visit);
+                  const std::function<bool(std::shared_ptr<const PartitionPlace>)>& visit);
 
 // One above the largest append sequence that the partitions under `directory` hold, or 1.
 uint64_t find_next_sequence(const std::shared_ptr<FileLayer>& files, const std::string& directory);

@@ -340,7 +340,7 @@ File open_control_file(State& state) {
 }  // namespace
 
 // Reads the page without the lock; true when it is current and the partition can be used as it is.
-bool Partition::State::try_open_current() {
+bool Partition::State::try_open_current(bool mends) {
   const int flags = is_writable() ? O_RDWR : O_RDONLY;
   const File file = File::open_if_exists(place->files, control_path(*place), flags);
   if (!file.is_open() || file.size() < kControlPageBytes) return false;
@@ -357,6 +357,7 @@ bool Partition::State::try_open_current() {
     return false;
   }
   incarnation = published.incarnation;
+  if (!mends) return true;
   if (const auto start = unfinished_log_start()) {
     if (is_writable()) {
       const AppendLock held(*this);
@@ -401,7 +402,7 @@ Partition::State::State(std::shared_ptr<LogShared> shared,
   const bool is_there = file.is_open();
   if (is_there) lock.open(std::move(file));
   fork_guard = std::make_unique<ForkGuard>(&lock);
-  if (is_there && try_open_current()) return;
+  if (is_there && try_open_current(false)) return;
   throw Error(ErrorCode::kUnknownTopic,
               place->name() + " in " + place->directory + " is not in use. Open the log anew.",
               {{"topic", place->topic}, {"partition", int64_t{place->partition}}});

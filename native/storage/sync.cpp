@@ -49,6 +49,12 @@ class FlushTurn {
   const bool is_held_;
 };
 
+// Of the process rather than of the disk: what opening and mapping say, and no sync.
+bool is_own_want(int64_t number) {
+  return number == EMFILE || number == ENFILE || number == ENOMEM || number == EACCES ||
+         number == EPERM;
+}
+
 template <typename Value>
 Value fact_of(const Error& error, const std::string& name, Value otherwise) {
   for (const ErrorFact& fact : error.facts()) {
@@ -219,8 +225,8 @@ void Partition::State::sync_directories(bool is_new) {
 }
 
 // Also for what could not even be opened to be synced: nobody may think that it was. But where that
-// is for want of descriptors in this process, no sync was begun, the kernel has dropped nothing,
-// and this or another process may sync later.
+// is for want of descriptors, memory or rights in this process, no sync was begun, the kernel has
+// dropped nothing, and this or another process may sync later.
 void Partition::State::fail_sync(const Error& error) {
   if (is_deleted()) {
     throw Error(ErrorCode::kUnknownTopic,
@@ -228,7 +234,7 @@ void Partition::State::fail_sync(const Error& error) {
                 {{"topic", place->topic}, {"partition", int64_t{place->partition}}});
   }
   const int64_t number = fact_of(error, "errno", int64_t{EIO});
-  if (number == EMFILE || number == ENFILE) {
+  if (is_own_want(number)) {
     throw Error(ErrorCode::kStorage,
                 place->name() +
                     " could not be synced, so what was appended is published, but not "

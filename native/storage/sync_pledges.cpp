@@ -15,9 +15,11 @@ uint64_t bit_of(size_t slot) { return uint64_t{1} << (slot % kBits); }
 
 }  // namespace
 
-void SyncPledges::begin(std::shared_ptr<FileLayer> files, std::string path, Words words) {
+void SyncPledges::begin(std::shared_ptr<FileLayer> files, std::string path, FileIdentity self,
+                        Words words) {
   files_ = std::move(files);
   path_ = std::move(path);
+  self_ = self;
   words_ = words.data();
 }
 
@@ -25,7 +27,16 @@ void SyncPledges::begin(std::shared_ptr<FileLayer> files, std::string path, Word
 bool SyncPledges::require_open() {
   if (!files_) return false;
   if (file_.is_open()) return true;
-  file_ = File::open(files_, path_, O_RDWR);
+  File file = File::open_if_exists(files_, path_, O_RDWR);
+  if (!file.is_open() || file.identity() != self_) {
+    throw Error(ErrorCode::kStorage,
+                path_ +
+                    " was removed or replaced while the log was open, and who opened the log since "
+                    "does not see this process. Close the log and open it again; files of a log "
+                    "that is open must stay where they are.",
+                {{"errno", int64_t{ESTALE}}, {"path", path_}});
+  }
+  file_ = std::move(file);
   fork_guard_ = std::make_unique<ForkGuard>(this);
   return true;
 }
@@ -73,6 +84,7 @@ void SyncPledges::give() {
     }
     words_[slot / kBits].fetch_or(bit_of(slot), std::memory_order_seq_cst);
     own_ = slot;
+    next_ = slot + 1;  // then those who give pledges ask after different ones
     is_own_given_.store(true, std::memory_order_release);
     return;
   }
@@ -83,19 +95,13 @@ void SyncPledges::give() {
               {{"path", path_}});
 }
 
-void SyncPledges::take_back() {
+void SyncPledges::close(bool is_synced) {
   std::lock_guard guard(mutex_);
-  if (!own_) return;
-  clear(*own_);
-  unlock(*own_);
+  if (own_ && is_synced) clear(*own_);
   own_.reset();
   is_own_given_.store(false, std::memory_order_release);
-}
-
-void SyncPledges::close() {
-  std::lock_guard guard(mutex_);
   fork_guard_.reset();
-  file_.close();
+  file_.close();  // and with it the lock
   files_.reset();
 }
 
@@ -118,18 +124,30 @@ std::vector<size_t> SyncPledges::lock_broken() {
     }
     return true;
   };
-  if (visit(start, kSlots)) visit(0, start);
+  try {
+    if (visit(start, kSlots)) visit(0, start);
+  } catch (...) {
+    for (const size_t slot : broken) unlock(slot);
+    throw;
+  }
   return broken;
 }
 
 void SyncPledges::look(const std::function<bool()>& sync_all) {
   const std::vector<size_t> broken = lock_broken();
   if (broken.empty()) return;
-  const bool is_all = sync_all();
-  std::lock_guard guard(mutex_);
-  for (const size_t slot : broken) {
-    if (is_all) clear(slot);
-    unlock(slot);
+  const auto let_go = [&](bool is_all) {
+    std::lock_guard guard(mutex_);
+    for (const size_t slot : broken) {
+      if (is_all) clear(slot);
+      unlock(slot);
+    }
+  };
+  try {
+    let_go(sync_all());
+  } catch (...) {
+    let_go(false);
+    throw;
   }
 }
 

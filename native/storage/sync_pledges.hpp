@@ -33,18 +33,18 @@ class SyncPledges : public ClosedInChild {
 
   SyncPledges() = default;
   ~SyncPledges() { close(); }
-  // Of the order file and what lies in its mapping, which outlives this object.
-  void begin(std::shared_ptr<FileLayer> files, std::string path, Words words);
+  // `self` is the order file, `words` lie in its mapping, which outlives this object.
+  void begin(std::shared_ptr<FileLayer> files, std::string path, FileIdentity self, Words words);
   // Before an append that will want a sync. Idempotent, and cheap but for the first time. Throws
-  // kStorage when the system refuses the lock, kLog when all bits are taken.
+  // kStorage when the system refuses the lock or the order file is not there any more, kLog when
+  // all bits are taken.
   void give();
-  // When all is synced that this object's owner appended.
-  void take_back();
-  // Without take_back(), an open pledge is left to others.
-  void close();
+  // `is_synced`: all that this object's owner appended; else an open pledge is left to others.
+  void close(bool is_synced = false);
   // Looks whether who gave a pledge is dead, beginning where the last look ended; of those who live
   // it asks after one. When one is dead, calls `sync_all`; what it returns says whether all was
-  // looked at. Else the pledges stay, and it is called again by a later look. Throws kStorage.
+  // looked at. Else the pledges stay, and it is called again by a later look. Throws kStorage. Not
+  // while close() may be called.
   void look(const std::function<bool()>& sync_all);
   void close_in_child() override { file_.close(); }
 
@@ -60,6 +60,7 @@ class SyncPledges : public ClosedInChild {
   std::mutex mutex_;                  // guards the rest, but for is_own_given_
   std::shared_ptr<FileLayer> files_;  // null before begin() and after close()
   std::string path_;
+  FileIdentity self_;
   File file_;  // opened when a lock is wanted for the first time
   std::unique_ptr<ForkGuard> fork_guard_;
   std::atomic<uint64_t>* words_ = nullptr;

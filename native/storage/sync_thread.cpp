@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
+#include <system_error>
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 
 namespace pystream::storage {
 namespace {
@@ -18,7 +21,16 @@ constexpr int64_t kShortestPauseUs = 100;
 SyncThread::~SyncThread() { stop(); }
 
 void SyncThread::start() {
-  if (!thread_ && !is_stopping_) thread_ = std::make_unique<std::thread>([this] { run(); });
+  if (thread_ || is_stopping_) return;
+  try {
+    thread_ = std::make_unique<std::thread>([this] { run(); });
+  } catch (const std::system_error& error) {
+    throw Error(ErrorCode::kStorage,
+                std::string("cannot start a thread that syncs the log: ") + error.what() +
+                    ". The system or the user is at the limit of threads: end some, or raise it "
+                    "with \"ulimit -u\".",
+                {{"errno", int64_t{error.code().value()}}});
+  }
 }
 
 void SyncThread::look_with(std::function<void()> look) {
@@ -58,15 +70,27 @@ void SyncThread::stop() {
   if (thread) thread->join();
 }
 
-std::vector<std::shared_ptr<Syncable>> SyncThread::take_due(int64_t now_us) {
+void SyncThread::sync_due() {
+  std::unique_lock guard(mutex_);
+  const std::vector<std::shared_ptr<Syncable>> due = take_requested(monotonic_us());
+  guard.unlock();
+  for (const auto& partition : due) partition->sync_in_background();
+}
+
+std::vector<std::shared_ptr<Syncable>> SyncThread::take_requested(int64_t now_us) {
   std::vector<std::shared_ptr<Syncable>> due;
   auto request = requests_.begin();
   for (; request != requests_.end() && request->due_us <= now_us; ++request) {
     if (auto partition = request->partition.lock()) due.push_back(std::move(partition));
   }
   requests_.erase(requests_.begin(), request);
+  return due;
+}
+
+std::vector<std::shared_ptr<Syncable>> SyncThread::take_due(int64_t now_us) {
+  std::vector<std::shared_ptr<Syncable>> due = take_requested(now_us);
   if (now_us < next_look_us_) return due;
-  next_look_us_ = now_us + interval_us_;
+  next_look_us_ = now_us + std::max(interval_us_, kShortestPauseUs);
   std::erase_if(watches_, [](const Watch& watch) { return watch.partition.expired(); });
   for (Watch& watch : watches_) {
     auto partition = watch.partition.lock();

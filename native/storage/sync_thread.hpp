@@ -5,8 +5,8 @@
 //
 // Of partitions that this process never opened, Log has it look.
 //
-// Owned by the log's shared part. The thread starts with the first request and is joined by
-// stop(). A sync that fails poisons the partition (Partition::sync); the thread goes on.
+// Owned by the log's shared part. The thread is joined by stop(). A sync that fails poisons the
+// partition (Partition::sync); the thread goes on.
 
 #include <condition_variable>
 #include <cstdint>
@@ -36,8 +36,11 @@ class SyncThread {
 
   // Watches the partition for as long as it lives.
   void watch(std::weak_ptr<Syncable> partition);
-  // Calls `look`, which does not throw, once per interval. Once, before the thread is used.
+  // Starts the thread, which calls `look` once per interval; it must not throw. Before anything
+  // else. Throws kStorage when the system has no thread to give.
   void look_with(std::function<void()> look);
+  // What was requested and is due, now. By `look`, between the parts of what takes long.
+  void sync_due();
   // Syncs the partition at that time.
   void request(std::weak_ptr<Syncable> partition, int64_t due_us);
   // Joins the thread; requests that are still waiting are dropped. Idempotent.
@@ -55,6 +58,7 @@ class SyncThread {
 
   void run();
   void start();
+  std::vector<std::shared_ptr<Syncable>> take_requested(int64_t now_us);
   std::vector<std::shared_ptr<Syncable>> take_due(int64_t now_us);
 
   const int64_t interval_us_;

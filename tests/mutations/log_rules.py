@@ -287,7 +287,17 @@ MUTATIONS = (
     ),
     Mutation(
         "pledges are taken back although a sync failed",
-        (Edit(LOG, "if (!failure) shared", "shared"),),
+        (Edit(LOG, "pledges.close(!failure)", "pledges.close(true)"),),
+    ),
+    Mutation(
+        "records that were sent again are not synced at the end of the log",
+        (
+            Edit(
+                APPEND,
+                "has_appended.store(true, std::memory_order_relaxed);  // close()",
+                "// close()",
+            ),
+        ),
     ),
     Mutation(
         "a pledge counts as kept although not all was synced",

@@ -35,11 +35,12 @@ class Loader {
       : writer_(open_partitions(log), options(epoch, std::move(positions))) {}
 
   TopicAppendResult send(const std::vector<int64_t>& sequences, int32_t partition = 0,
-                         int64_t complete = -1, RecordBatch batch = {}) {
+                         int64_t complete = -1, RecordBatch batch = {},
+                         Acks acks = Acks::kPublished) {
     TopicAppendResult result;
     if (!batch.schema) batch = values(sequences);
     const RecordSequences given{int64_array(sequences), complete};
-    writer_.append(batch, {}, nullptr, partition, Acks::kPublished, &result, &given);
+    writer_.append(batch, {}, nullptr, partition, acks, &result, &given);
     return result;
   }
   TopicWriter& writer() { return writer_; }
@@ -67,6 +68,26 @@ class ProducerTest : public ::testing::Test {
 
   TemporaryDirectory directory_{Medium::kMemory};
 };
+
+// What a dead producer had only published, its successor promises more for.
+TEST_F(ProducerTest, RecordsSentAgainAreSyncedAtTheEndOfTheLog) {
+  ASSERT_TRUE(run_and_die([&] {
+    const auto log = open();
+    leak(log);
+    Loader(*log, 1).send({1, 2, 3});
+  }));
+  LogOptions never;
+  never.sync_interval_us = 3'600'000'000;
+  {
+    const auto log = Log::open(directory_.path(), never);
+    Loader again(*log, 2, from_start());
+    EXPECT_EQ(again.partition().ends().durable_offset, 0);
+    again.send({1, 2, 3}, 0, -1, {}, Acks::kInterval);
+    EXPECT_EQ(again.partition().ends().log_end_offset, 3);
+  }
+  const auto log = Log::open(directory_.path(), never);
+  EXPECT_EQ(log->open_partition(test_options())->ends().durable_offset, 3);
+}
 
 TEST_F(ProducerTest, WithoutANameSequencesCountUpInEachPartition) {
   const auto log = open();

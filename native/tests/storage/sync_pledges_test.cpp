@@ -26,7 +26,9 @@ class SyncPledgesTest : public ::testing::Test {
   // Appends five records to each of the partitions in a process that dies before it has synced.
   void append_and_die(const std::vector<int32_t>& partitions, Acks acks = Acks::kInterval) const {
     ASSERT_TRUE(run_and_die([&] {
-      const auto log = Log::open(directory_.path(), options(kNeverUs));
+      // Not files_, whose mutex a thread of the parent may hold at the moment of the fork.
+      const auto log =
+          Log::open(directory_.path(), options(kNeverUs, std::make_shared<FakeFiles>()));
       leak(log);
       for (const int32_t number : partitions) {
         append_values(*log->open_partition(test_options(number)), 0, 5, acks);
@@ -113,8 +115,7 @@ TEST_F(SyncPledgesTest, TheLivingAreLeftAlone) {
   const auto log = Log::open(directory_.path(), options(1'000));
   append_and_die({1});
   await([&] { return open_pledges() == 1; });  // the dead one's is gone: the log has looked
-  ::usleep(20'000);
-  EXPECT_EQ(durable_offset(0), 5);  // a look that finds one dead syncs everything
+  EXPECT_EQ(durable_offset(0), 5);             // a look that finds one dead syncs everything
   append_values(*writer->open_partition(test_options()), 5, 5, Acks::kInterval);
   ::usleep(50'000);
   EXPECT_EQ(durable_offset(0), 5);
@@ -130,37 +131,56 @@ TEST_F(SyncPledgesTest, AForkedChildDoesNotKeepAPledge) {
     append_values(*log->open_partition(test_options()), 0, 5, Acks::kInterval);
     const pid_t child = ::fork();
     if (child == 0) {
+      ::alarm(120);
       ::pause();
       ::_exit(0);
     }
     EXPECT_EQ(::write(ready[1], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
   }));
+  ::close(ready[1]);
   pid_t child = 0;
   ASSERT_EQ(::read(ready[0], &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
   const auto log = Log::open(directory_.path(), options(1'000));
   await([&] { return durable_offset(0) == 5; });
   ::kill(child, SIGKILL);
-  for (const int fd : ready) ::close(fd);
+  ::close(ready[0]);
 }
 
-TEST_F(SyncPledgesTest, WhatCouldNotBeSyncedForWantOfDescriptorsIsSyncedLater) {
+// What fails, and how often, while the log looks for the first time.
+struct Want {
+  const char* name;
+  const char* call;
+  int first;  // its number from which on it fails
+  int error;
+};
+
+class SyncPledgesWantTest : public SyncPledgesTest, public ::testing::WithParamInterface<Want> {};
+
+TEST_P(SyncPledgesWantTest, WhatCouldNotBeSyncedIsSyncedLater) {
   append_and_die({0, 1});
   const auto scarce = std::make_shared<FakeFiles>();
   std::atomic<int> refused{0};
-  const auto log = Log::open(directory_.path(), options(100'000, scarce));
-  scarce->set_fail([&](const std::string& call, int) {
-    if (call != "map_shared") return 0;
+  scarce->set_fail([&](const std::string& call, int number) {
+    if (call != GetParam().call || number < GetParam().first) return 0;
     ++refused;
-    return EMFILE;
+    return GetParam().error;
   });
+  const auto log = Log::open(directory_.path(), options(1'000, scarce));
   await([&] { return refused > 0; });
+  ::usleep(20'000);
   EXPECT_EQ(open_pledges(), 1u);
-  EXPECT_EQ(durable_offset(0), 0);
   scarce->set_fail(nullptr);
   await([&] { return open_pledges() == 0; });
   EXPECT_EQ(durable_offset(0), 5);
   EXPECT_EQ(durable_offset(1), 5);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Wants, SyncPledgesWantTest,
+    ::testing::Values(Want{"Maps", "map_shared", 2, EMFILE},  // the first is of the order file
+                      Want{"Memory", "map_shared", 3, ENOMEM}, Want{"Topics", "list", 1, EMFILE},
+                      Want{"Partitions", "list", 2, EMFILE}, Want{"Pages", "pread", 2, EIO}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(SyncPledgesTest, AFailedSyncForTheDeadIsRemembered) {
   append_and_die({0});
@@ -180,6 +200,7 @@ TEST_F(SyncPledgesTest, WhoDiesWhileSyncingForTheDeadLeavesItToTheNext) {
   const pid_t second = ::fork();
   if (second == 0) {
     const auto dying = std::make_shared<FakeFiles>();
+    ::alarm(120);
     dying->set_fail([](const std::string& call, int) {
       if (call == "sync_data") ::_exit(7);
       return 0;
@@ -223,6 +244,52 @@ TEST_F(SyncPledgesTest, AfterAPowerLossNobodyOwesAnything) {
   EXPECT_EQ(open_pledges(), 0u);
 }
 
+// Its order file says nothing of who died, and the control pages are as they were.
+TEST_F(SyncPledgesTest, WhereTheOrderFileIsMadeAnewInTheSameBootAllIsLookedAt) {
+  append_and_die({0});
+  std::filesystem::remove(directory_ / "order");
+  const auto log = Log::open(directory_.path(), options(1'000));
+  await([&] { return durable_offset(0) == 5; });
+  await([&] { return open_pledges() == 0; });
+}
+
+TEST_F(SyncPledgesTest, WhoseOrderFileWasTakenAwayIsToldSo) {
+  const auto log = Log::open(directory_.path(), options(kNeverUs));
+  const auto partition = log->open_partition(test_options());
+  std::filesystem::remove(directory_ / "order");
+  expect_error(ErrorCode::kStorage, "order was removed or replaced while the log was open",
+               [&] { append_values(*partition, 0, 5, Acks::kInterval); });
+  const auto next = Log::open(directory_.path(), options(kNeverUs));
+  expect_error(ErrorCode::kStorage, "order was removed or replaced while the log was open",
+               [&] { append_values(*partition, 0, 5, Acks::kInterval); });
+  EXPECT_EQ(partition->ends().log_end_offset, 0);
+}
+
+// Its own appends do not wait for those of the dead, nor does the end of the log.
+TEST_F(SyncPledgesTest, ALongTakeOverHoldsNothingUp) {
+  constexpr int32_t kPartitions = 60;
+  std::vector<int32_t> numbers(kPartitions);
+  for (int32_t i = 0; i < kPartitions; ++i) numbers[static_cast<size_t>(i)] = i;
+  append_and_die(numbers);
+  const auto slow = std::make_shared<FakeFiles>();
+  slow->set_fail([](const std::string& call, int) {
+    if (call == "sync_data") ::usleep(100'000);
+    return 0;
+  });
+  auto log = Log::open(directory_.path(), options(1'000, slow));
+  const auto own = log->open_partition(test_options(1000));
+  append_values(*own, 0, 5, Acks::kInterval);
+  await([&] { return own->ends().durable_offset == 5; });
+  EXPECT_EQ(open_pledges(), 2u);  // its own, and that of the dead: it is still at it
+  const int64_t begin_us = monotonic_us();
+  log->close();
+  EXPECT_LT(monotonic_us() - begin_us, 2'000'000);
+  EXPECT_EQ(open_pledges(), 1u);
+  log = Log::open(directory_.path(), options(1'000));
+  await([&] { return open_pledges() == 0; });
+  for (const int32_t number : numbers) EXPECT_EQ(durable_offset(number), 5);
+}
+
 // The pledges alone, over words of this process.
 class PledgeWordsTest : public ::testing::Test {
  protected:
@@ -231,7 +298,10 @@ class PledgeWordsTest : public ::testing::Test {
     for (auto& word : words_) word = 0;
   }
   void begin(SyncPledges& pledges) {
-    pledges.begin(std::make_shared<FileLayer>(), directory_ / "order", SyncPledges::Words(words_));
+    const auto files = std::make_shared<FileLayer>();
+    FileIdentity self;
+    EXPECT_EQ(files->identity_at(directory_ / "order", &self), 0);
+    pledges.begin(files, directory_ / "order", self, SyncPledges::Words(words_));
   }
   size_t given() const {
     size_t count = 0;
@@ -263,7 +333,7 @@ TEST_F(PledgeWordsTest, EachGiverHasItsOwn) {
   for (int i = 0; i < 200; ++i) looking.look(sync_all);
   EXPECT_EQ(calls, 50);
   EXPECT_EQ(given(), 50u);
-  for (size_t i = 1; i < 100; i += 2) givers[i]->take_back();
+  for (size_t i = 1; i < 100; i += 2) givers[i]->close(true);
   EXPECT_EQ(given(), 0u);
 }
 
