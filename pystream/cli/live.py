@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,11 @@ _BAR_CELLS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUSY = 0.9  # a share from which on an operator limits the job
-# Columns that a narrow terminal does without, and the widths from which on it has them.
-_FROM_WIDTH = {"state": 84, "out/s": 94, "watermark": 116}
+_COLUMNS = ("operator", "in/s", "out/s", "late", "pending", "watermark", "lag", "busy", "state")
+_LEAST_NAME = 8  # cells of an operator's name, however much the numbers need
+# Widths from which on there is room for seconds and bars, and for every digit.
+_BARS_FROM = 104
+_DIGITS_FROM = 130
 
 
 class LiveView:
@@ -137,29 +141,34 @@ def summary_line(now: JobMetrics, earlier: JobMetrics | None) -> str:
         parts.append(f"{sum(pending):,} pending")
     marks = [o for o in now.operators if o.current_watermark is not None]
     if marks:
-        parts.append(f"watermark {_moment(marks[-1])}")
+        full = _Form(has_bars=True, has_digits=True)
+        parts.append(f"watermark {_moment(marks[-1], full)}")
     return " · ".join(parts)
 
 
 def job_table(now: JobMetrics, earlier: JobMetrics | None, width: int) -> Table:
     """Return the picture of a job, with rates since an earlier reading or the start."""
+    form = _Form(has_bars=width >= _BARS_FROM, has_digits=width >= _DIGITS_FROM)
+    gap = 2 if form.has_bars else 1
     table = Table(
         title=_title(now),
         title_justify="left",
         title_style="",
         box=None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, gap, 0, 0),
         header_style="dim",
     )
-    columns = ["operator", "in/s", "out/s", "late", "pending", "watermark", "lag", "busy", "state"]
-    shown = [name for name in columns if width >= _FROM_WIDTH.get(name, 0)]
-    for name in shown:
-        is_left = name in ("operator", "watermark", "busy")
-        table.add_column(name, justify="left" if is_left else "right", no_wrap=True)
-    for operator, rates in zip(now.operators, now.since(earlier), strict=True):
-        cells = _cells(operator, rates)
-        table.add_row(*(cells[name] for name in shown))
+    pairs = zip(now.operators, now.since(earlier), strict=True)
+    rows = [_cells(operator, rates, form) for operator, rates in pairs]
+    numbers = [max([len(name), *(len(row[name]) for row in rows)]) for name in _COLUMNS[1:]]
+    name_cells = max(width - sum(numbers) - gap * len(numbers), _LEAST_NAME)
+    left = ("operator", "watermark", "busy" if form.has_bars else "")
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for operator, cells in zip(now.operators, rows, strict=True):
+        cells["operator"] = Text(_shortened(operator.name, name_cells))
+        table.add_row(*(cells[name] for name in _COLUMNS))
     return table
 
 
@@ -172,25 +181,65 @@ def _title(now: JobMetrics) -> Text:
     return title
 
 
-def _cells(operator: OperatorMetrics, rates: OperatorRates) -> dict[str, Text]:
+@dataclass(frozen=True)
+class _Form:
+    """How much room there is: every column is shown in each of them."""
+
+    has_bars: bool  # and seconds
+    has_digits: bool  # all of them; else 1.23M
+
+    def count(self, number: int) -> str:
+        return f"{number:,}" if self.has_digits else _short(number)
+
+    def unit(self, text: str) -> str:
+        """Return a number and its unit, apart where there is room."""
+        return text if self.has_bars else text.replace(" ", "")
+
+
+def _cells(operator: OperatorMetrics, rates: OperatorRates, form: _Form) -> dict[str, Text]:
     late, pending = operator.num_late_records, operator.pending_records
     return {
-        "operator": Text(operator.name),
-        "in/s": _rate(rates.num_records_in_per_second),
-        "out/s": _rate(rates.num_records_out_per_second),
-        "late": Text(f"{late:,}", style="yellow") if late else Text("·", style="dim"),
-        "pending": Text("·", style="dim") if pending is None else Text(f"{pending:,}"),
-        "watermark": Text(_moment(operator), style="dim"),
-        "lag": Text(_lag(operator.watermark_lag), style="dim"),
-        "busy": _bar(rates.busy_share),
-        "state": _bytes(operator.state_bytes),
+        "in/s": _rate(rates.num_records_in_per_second, form),
+        "out/s": _rate(rates.num_records_out_per_second, form),
+        "late": Text(form.count(late), style="yellow") if late else Text("·", style="dim"),
+        "pending": Text("·", style="dim") if pending is None else Text(form.count(pending)),
+        "watermark": Text(_moment(operator, form), style="dim"),
+        "lag": Text(form.unit(_lag(operator.watermark_lag)), style="dim"),
+        "busy": _bar(rates.busy_share) if form.has_bars else _share(rates.busy_share),
+        "state": _bytes(operator.state_bytes, form),
     }
 
 
-def _rate(per_second: float) -> Text:
+def _shortened(name: str, cells: int) -> str:
+    """Return an operator's name with its number, which tells it from others."""
+    if len(name) <= cells:
+        return name
+    kind, dash, number = name.rpartition("-")
+    return f"{kind[: cells - len(dash + number) - 1]}…{dash}{number}"
+
+
+def _short(number: float) -> str:
+    """Return a number in five characters: three digits of it where it has more than four."""
+    if number < 10_000:
+        return f"{number:,.0f}"
+    for unit in "kMGTPE":
+        number /= 1000
+        for digits, limit in ((2, 9.995), (1, 99.95), (0, 999.5)):
+            if number < limit:
+                return f"{number:.{digits}f}{unit}"
+    raise AssertionError(f"{number} is no count of 64 bits")
+
+
+def _rate(per_second: float, form: _Form) -> Text:
     if per_second == 0:
         return Text("·", style="dim")
-    return Text(f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}")
+    if per_second < 10:
+        return Text(f"{per_second:.1f}")
+    return Text(form.count(round(per_second)))
+
+
+def _share(share: float) -> Text:
+    return Text(f"{share:.0%}", style="yellow" if share >= _BUSY else "green")
 
 
 def _bar(share: float) -> Text:
@@ -204,7 +253,7 @@ def _bar(share: float) -> Text:
     return text.append(f" {share:4.0%}", style="dim")
 
 
-def _bytes(count: int) -> Text:
+def _bytes(count: int, form: _Form) -> Text:
     if count == 0:
         return Text("·", style="dim")
     size = float(count)
@@ -212,10 +261,11 @@ def _bytes(count: int) -> Text:
         if size < 1024 or unit == "GiB":
             break
         size /= 1024
-    return Text(f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}")
+    text = f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+    return Text(form.unit(text) if form.has_bars else form.unit(text).replace("iB", "i"))
 
 
-def _moment(operator: OperatorMetrics) -> str:
+def _moment(operator: OperatorMetrics, form: _Form) -> str:
     """Return the watermark as a time in UTC; ticks where no calendar reaches."""
     if operator.current_watermark is None or operator.tick_ns is None:
         return "·"
@@ -224,8 +274,9 @@ def _moment(operator: OperatorMetrics) -> str:
             microseconds=operator.current_watermark * operator.tick_ns // 1000
         )
     except OverflowError:
-        return f"{operator.current_watermark:,} ticks"
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+        ticks = operator.current_watermark
+        return f"{ticks:,} ticks" if form.has_digits else f"{ticks:.2g} ticks"
+    return moment.strftime("%Y-%m-%d %H:%M:%S" if form.has_bars else "%Y-%m-%d %H:%M")
 
 
 def _lag(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pystream.cli.live import LiveView, job_table, summary_line
+from pystream.cli.live import LiveView, _short, job_table, summary_line
 from pystream.engines.local import JobMetrics, OperatorMetrics
 
 SOURCE = OperatorMetrics(
@@ -47,6 +47,12 @@ WINDOW = replace(
 READING = JobMetrics("totals", 2.0, [SOURCE, WINDOW])
 
 
+def printed(reading: JobMetrics, width: int) -> list[str]:
+    text = io.StringIO()
+    Console(file=text, width=width).print(job_table(reading, None, width))
+    return text.getvalue().splitlines()
+
+
 def drawn(reading: JobMetrics, earlier: JobMetrics | None = None, width: int = 130) -> list[str]:
     text = io.StringIO()
     Console(file=text, width=width).print(job_table(reading, earlier, width))
@@ -68,14 +74,84 @@ def test_rates_are_those_since_the_reading_before() -> None:
     assert drawn(later, READING)[3].startswith("window-2  ·  1.5  36")
 
 
-@pytest.mark.parametrize("width", [80, 90, 100, 120, 200])
-def test_every_line_fits_the_terminal_with_nothing_cut(width: int) -> None:
-    big = replace(SOURCE, name="sink_to_topic-12", pending_records=1_234_567_890, watermark_lag=1e8)
-    lines = drawn(replace(READING, operators=[big, WINDOW]), width=width)
-    assert len(lines) == 4
+HEADER = ["operator", "in/s", "out/s", "late", "pending", "watermark", "lag", "busy", "state"]
+LARGE = replace(
+    SOURCE,
+    name="sink_to_parquet-12",
+    num_records_in=24_691_356,
+    num_records_out=199_999_999,
+    num_late_records=123_456_789,
+    pending_records=1_234_567_890,
+    watermark_lag=-5999.0,
+    busy_time=2.0,
+    state_bytes=1_047_000_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "large", "window"),
+    [
+        (
+            80,
+            "sink_to_parquet-12 12.3M  100M 123M   1.23G 2023-11-14 22:13 -100min 100% 998Mi",
+            "window-2            500k    25   36       · 2023-11-14 22:13    5.2s  95% 3.1Mi",
+        ),
+        (
+            120,
+            "sink_to_parquet-12  12.3M   100M  123M    1.23G  2023-11-14 22:13:20  -100 min  "
+            "██████████ 100%  998 MiB",
+            "window-2             500k     25    36        ·  2023-11-14 22:13:20     5.2 s  "
+            "█████████▌  95%  3.1 MiB",
+        ),
+    ],
+)
+def test_every_column_is_there_at_80_and_at_120(width: int, large: str, window: str) -> None:
+    lines = printed(replace(READING, operators=[LARGE, WINDOW]), width)
+    assert lines[1].split() == HEADER
+    assert [line.rstrip() for line in lines[2:]] == [large, window]
+
+
+@pytest.mark.parametrize("width", [80, 90, 103, 104, 120, 129, 130, 200])
+def test_no_line_is_cut_at_any_width_from_80_on(width: int) -> None:
+    lines = printed(replace(READING, operators=[LARGE, SOURCE, WINDOW]), width)
+    assert len(lines) == 5
     assert all(len(line) <= width for line in lines)
-    if width >= 90:
-        assert "…" not in "".join(lines)
+    assert "…" not in "".join(lines)
+    assert lines[1].split() == HEADER
+
+
+def test_of_a_long_name_the_number_is_kept() -> None:
+    named = replace(LARGE, name="window-123-operands-of-a-job-1234")
+    line = printed(replace(READING, operators=[named, WINDOW]), 80)[2]
+    assert line.startswith("window-123-op…-1234 12.3M")
+    assert len(line.rstrip()) == 80
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (9_999, "9,999"),
+        (10_000, "10.0k"),
+        (99_949, "99.9k"),
+        (99_950, "100k"),
+        (999_499, "999k"),
+        (999_500, "1.00M"),
+        (1_234_567, "1.23M"),
+        (9_994_999, "9.99M"),
+        (9_995_000, "10.0M"),
+        (2**63 - 1, "9.22E"),
+    ],
+)
+def test_a_large_number_takes_five_cells(number: int, expected: str) -> None:
+    late = replace(WINDOW, num_late_records=number + 1_000, name="w")
+    assert _short(number) == expected
+    assert len(_short(late.num_late_records)) <= 5
+
+
+def test_a_job_without_operators_has_a_header() -> None:
+    assert printed(replace(READING, operators=[]), 80)[1].split() == HEADER
 
 
 @pytest.mark.parametrize(
