@@ -7,6 +7,7 @@
 #include "runtime/event_times.hpp"
 #include "runtime/source_state.hpp"
 #include "runtime/stateless_operators.hpp"
+#include "windows/event_times.hpp"
 
 namespace pystream::runtime {
 
@@ -31,7 +32,9 @@ BatchReader::BatchReader(std::string name, const BatchSourceSpec& spec,
   if (!spec_.watermark) return;
   time_column_ = spec_.schema->index_of(spec_.watermark->event_time_column);
   const DataType& type = spec_.schema->fields[static_cast<size_t>(time_column_)].type;
-  if (spec_.watermark->max_ahead) latest_ = end_of_calendar(type);
+  if (spec_.watermark->max_ahead) {
+    latest_ = end_of_calendar(windows::tick_type(type, spec_.watermark->int64_unit));
+  }
   if (!spec_.watermark->expression) return;
   expression_.emplace(*spec_.watermark->expression, *spec_.schema);
   for (const Field& field : expression_->schema()->fields) {

@@ -14,11 +14,6 @@ constexpr int64_t kSecondsPerDay = 86'400;
 constexpr int64_t kEndOfCalendarSeconds = 253'402'300'800;  // 10000-01-01T00:00:00Z
 constexpr int64_t kEndOfNanosSeconds = 9'214'646'400;       // 2262-01-01T00:00:00Z
 
-// An int64 event time counts milliseconds.
-int64_t per_second(const DataType& type) {
-  return ticks_per_second(type.id == TypeId::kTimestamp ? type.unit : TimeUnit::kMilli);
-}
-
 int64_t floor_divide(int64_t value, int64_t divisor) {
   return value / divisor - (value % divisor < 0 ? 1 : 0);
 }
@@ -58,15 +53,16 @@ int64_t ticks_of(int64_t microseconds, const DataType& event_time) {
   if (event_time.id == TypeId::kDate32) {
     return floor_divide(microseconds, kMicrosPerSecond * kSecondsPerDay);
   }
-  const int64_t ticks = per_second(event_time);
+  const int64_t ticks = ticks_per_second(event_time.unit);
   return ticks <= kMicrosPerSecond ? floor_divide(microseconds, kMicrosPerSecond / ticks)
                                    : saturated_multiply(microseconds, ticks / kMicrosPerSecond);
 }
 
 int64_t end_of_calendar(const DataType& event_time) {
   if (event_time.id == TypeId::kDate32) return kEndOfCalendarSeconds / kSecondsPerDay - 1;
-  const bool is_short = event_time.id == TypeId::kTimestamp && event_time.unit == TimeUnit::kNano;
-  return (is_short ? kEndOfNanosSeconds : kEndOfCalendarSeconds) * per_second(event_time) - 1;
+  const bool is_short = event_time.unit == TimeUnit::kNano;
+  const int64_t seconds = is_short ? kEndOfNanosSeconds : kEndOfCalendarSeconds;
+  return seconds * ticks_per_second(event_time.unit) - 1;
 }
 
 int64_t plus_ticks(int64_t microseconds, int64_t ticks, const DataType& event_time) {

@@ -11,7 +11,8 @@
 
 namespace pystream::runtime {
 
-// Microseconds in whole ticks of an event-time column, rounded down; the nearest that fits.
+// Microseconds in whole ticks of event time, rounded down; the nearest that fits. Here and below,
+// `event_time` is what windows::tick_type() says of the column.
 int64_t ticks_of(int64_t microseconds, const DataType& event_time);
 
 // The last tick of the year 9999 or, where the type ends before, of the last whole year that it

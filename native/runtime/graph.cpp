@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "runtime/watermark.hpp"
 #include "runtime/watermark_expression.hpp"
+#include "windows/event_times.hpp"
 #include "windows/session_aggregation.hpp"
 #include "windows/triggered_aggregation.hpp"
 
@@ -89,7 +90,7 @@ std::optional<DataType> check_watermark(const std::string& name, const Schema& s
          "the drift of the alignment is " + std::to_string(watermark->alignment->max_drift_ns) +
              " ns. Pass zero or more.");
   }
-  return field.type;
+  return windows::tick_type(field.type, watermark->int64_unit);
 }
 
 expressions::BoundExpressionPtr bind_named(const std::string& name,
@@ -216,7 +217,8 @@ std::optional<DataType> Graph::check_window_time(const std::string& name, Port i
   const Field& time = field_at(name, *schema(input), event_time_column, "event-time");
   check_event_time_type(name, time);
   // Watermarks count in ticks of the source's column: another unit would compare seconds to days.
-  if (type && (type->id != time.type.id || type->unit != time.type.unit)) {
+  if (type && (type->id != time.type.id ||
+               (type->id == TypeId::kTimestamp && type->unit != time.type.unit))) {
     fail(ErrorCode::kSchema, name,
          "event-time column '" + time.name + "' is " + time.type.to_string() +
              ", but the watermark counts in ticks of " + type->to_string() +

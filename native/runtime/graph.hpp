@@ -58,6 +58,7 @@ struct WatermarkSpec {
   // Leaves idle partitions of a topic out of the minimum. None: they hold the watermark.
   std::optional<IdlenessSpec> idleness = std::nullopt;
   std::optional<AlignmentSpec> alignment = std::nullopt;
+  TimeUnit int64_unit = TimeUnit::kMilli;  // what an event time of int64 counts
 };
 
 // What watermark_of() subtracts from the largest event time, or from the largest value, which is
@@ -144,9 +145,9 @@ struct TopicSinkSpec {
   std::vector<int> key_columns;
   storage::Acks acks = storage::Acks::kInterval;
   storage::Codec codec = storage::Codec::kNone;
-  // Record timestamps: a timestamp or date32 column, or int64 milliseconds; no nulls. -1: the time
-  // of the append.
+  // Record timestamps: a timestamp, date32 or int64 column; no nulls. -1: the time of the append.
   int timestamp_column = -1;
+  TimeUnit int64_unit = TimeUnit::kMilli;  // what it counts where it is int64
   int64_t timestamp_offset = 0;  // ticks added to it: -1 for a window's results by window_end
   int column_count = 0;          // of the input: the topic's first ones (add_topic_sink sets it)
 };
@@ -179,6 +180,7 @@ struct Node {
   std::vector<SchemaPtr> outputs;  // schema per output; none for sinks and collects
   // Type of the event-time columns of the sources above, in whose ticks watermarks count. None
   // where there is no watermark, or sources count in different ticks: then it stays at its minimum.
+  // (windows::tick_type(): an int64 has a unit.)
   std::optional<DataType> watermark_type;
 };
 

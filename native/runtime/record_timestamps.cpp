@@ -1,6 +1,7 @@
 #include "runtime/record_timestamps.hpp"
 
 #include "base/error.hpp"
+#include "windows/event_times.hpp"
 
 namespace pystream::runtime {
 
@@ -29,7 +30,8 @@ void convert(const T* times, int64_t length, int64_t offset, int64_t factor, int
 
 }  // namespace
 
-Array record_timestamps(const Array& times, int64_t offset, const std::string& column) {
+Array record_timestamps(const Array& times, int64_t offset, const std::string& column,
+                        TimeUnit int64_unit) {
   const Array plain = decode_dictionary(times);
   if (plain.null_count > 0) {
     int64_t row = 0;
@@ -42,20 +44,19 @@ Array record_timestamps(const Array& times, int64_t offset, const std::string& c
   Array stamps;
   stamps.type = DataType::of(TypeId::kInt64);
   stamps.length = plain.length;
-  const bool is_micros = plain.type.id == TypeId::kTimestamp && plain.type.unit == TimeUnit::kMicro;
-  if (is_micros && offset == 0) {
+  const TimeUnit unit = windows::tick_type(plain.type, int64_unit).unit;
+  const bool is_date = plain.type.id == TypeId::kDate32;
+  if (!is_date && unit == TimeUnit::kMicro && offset == 0) {
     stamps.values = plain.values;
     return stamps;
   }
   MutableBuffer values(plain.length * static_cast<int64_t>(sizeof(int64_t)));
   auto* out = values.as<int64_t>();
-  if (plain.type.id == TypeId::kDate32) {
+  if (is_date) {
     convert(plain.data<int32_t>(), plain.length, offset, kMicrosPerDay, 1, out);
     stamps.values = values.freeze();
     return stamps;
   }
-  const bool is_timestamp = plain.type.id == TypeId::kTimestamp;
-  const TimeUnit unit = is_timestamp ? plain.type.unit : TimeUnit::kMilli;
   if (unit == TimeUnit::kNano) {
     convert(plain.data<int64_t>(), plain.length, offset, 1, 1000, out);
   } else {

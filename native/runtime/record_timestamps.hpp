@@ -8,10 +8,10 @@
 namespace pystream::runtime {
 
 // From timestamp (any unit; finer ones are rounded down), date32 (midnight UTC) or int64, which
-// counts milliseconds as event times do; `offset` ticks are added first. A time that microseconds
-// cannot hold becomes the nearest that they can: one wild event time must not end a job at each of
-// its starts, and the columns keep it as it is. Throws kOperator on a null, naming `column` and
-// row.
-Array record_timestamps(const Array& times, int64_t offset, const std::string& column);
+// counts in `int64_unit`; `offset` ticks are added first. A time that microseconds cannot hold
+// becomes the nearest that they can: one wild event time must not end a job at each of its starts,
+// and the columns keep it as it is. Throws kOperator on a null, naming `column` and row.
+Array record_timestamps(const Array& times, int64_t offset, const std::string& column,
+                        TimeUnit int64_unit = TimeUnit::kMilli);
 
 }  // namespace pystream::runtime

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "windows/event_times.hpp"
+
 namespace pystream::runtime {
 
 namespace {
@@ -10,13 +12,6 @@ namespace {
 const std::optional<WatermarkSpec>& watermark_of(const Node& node) {
   if (const auto* topic = std::get_if<TopicSourceSpec>(&node.spec)) return topic->watermark;
   return std::get<BatchSourceSpec>(node.spec).watermark;
-}
-
-int64_t tick_ns(const DataType& type) {
-  constexpr int64_t kNanosPerSecond = 1'000'000'000;
-  if (type.id == TypeId::kDate32) return 86'400 * kNanosPerSecond;
-  const TimeUnit unit = type.id == TypeId::kInt64 ? TimeUnit::kMilli : type.unit;
-  return kNanosPerSecond / ticks_per_second(unit);
 }
 
 }  // namespace
@@ -28,8 +23,9 @@ SourceAlignment::SourceAlignment(const Graph& graph, const Plan& plan)
       const Node& node = graph.nodes()[static_cast<size_t>(plan.sources[source].node)];
       const auto& watermark = watermark_of(node);
       if (!watermark || !watermark->alignment) continue;
-      members_[watermark->alignment->name].push_back(
-          {source, group, tick_ns(*node.watermark_type), watermark->alignment->max_drift_ns});
+      members_[watermark->alignment->name].push_back({source, group,
+                                                      windows::tick_ns(*node.watermark_type),
+                                                      watermark->alignment->max_drift_ns});
     }
   }
 }

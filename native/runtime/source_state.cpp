@@ -61,7 +61,10 @@ std::string layout_of(const std::optional<WatermarkSpec>& watermark, const Schem
   if (!watermark) return "no event time";
   const std::string& column = watermark->event_time_column;
   const Field& field = schema.fields[static_cast<size_t>(schema.index_of(column))];
-  const std::string text = "event time '" + column + "' " + field.type.to_string();
+  std::string text = "event time '" + column + "' " + field.type.to_string();
+  if (field.type.id == TypeId::kInt64 && watermark->int64_unit != TimeUnit::kMilli) {
+    text += " as " + DataType::timestamp(watermark->int64_unit).to_string();
+  }
   if (watermark->expression) return text + ", watermark of an expression";
   return text + ", delay " + std::to_string(watermark->delay);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "runtime/event_times.hpp"
+#include "windows/event_times.hpp"
 
 namespace pystream::runtime {
 
@@ -81,6 +82,7 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
   if (spec_.watermark) {
     time_id_ = id_of(spec_.watermark->event_time_column);
     time_type_ = field_of(*time_id_).type;
+    tick_type_ = windows::tick_type(time_type_, spec_.watermark->int64_unit);
     if (spec_.watermark->expression) {
       Schema all = stored;
       if (!timestamp.name.empty()) all.fields.push_back(timestamp);
@@ -90,7 +92,7 @@ TopicReader::TopicReader(std::string name, const TopicSourceSpec& spec,
         expression_ids_.push_back(id_of(field.name));
       }
     }
-    if (spec_.watermark->idleness) tracker_.set_idleness(*spec_.watermark->idleness, time_type_);
+    if (spec_.watermark->idleness) tracker_.set_idleness(*spec_.watermark->idleness, tick_type_);
   }
   for (size_t p = 0; p < spec_.partitions.size(); ++p) {
     Input input;
@@ -268,7 +270,7 @@ BatchWatermarks TopicReader::observe(SourceBatch* batch) {
   const int64_t append_time_us = batch->stored->header().append_time_us;
   const std::optional<int64_t>& max_ahead = spec_.watermark->max_ahead;
   const int64_t latest =
-      max_ahead ? plus_ticks(append_time_us, *max_ahead, time_type_) : windows::kMaxWatermark;
+      max_ahead ? plus_ticks(append_time_us, *max_ahead, tick_type_) : windows::kMaxWatermark;
   if (expression_ || !known || extremes.maximum > latest) {
     Progress progress = progress_of(expression_ ? watermarks(*batch) : event_time(*batch), latest);
     extremes.maximum = progress.maximum;

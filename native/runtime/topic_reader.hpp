@@ -109,6 +109,7 @@ class TopicReader final : public SourceReader {
   std::vector<uint16_t> column_ids_;  // its columns; kTimestampColumn for the record timestamp
   std::optional<uint16_t> time_id_;   // the event-time column
   DataType time_type_;
+  DataType tick_type_;  // in whose ticks it counts
   bool requires_event_times_ = false;
   std::optional<WatermarkExpression> expression_;
   std::vector<uint16_t> expression_ids_;  // its columns

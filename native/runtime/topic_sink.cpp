@@ -73,7 +73,7 @@ void TopicSinkOperator::append(const RecordBatch& rows) {
   if (spec_.timestamp_column >= 0) {
     const auto column = static_cast<size_t>(spec_.timestamp_column);
     timestamps.per_record = record_timestamps(rows.columns[column], spec_.timestamp_offset,
-                                              schema_->fields[column].name);
+                                              schema_->fields[column].name, spec_.int64_unit);
   }
   if (spec_.partitions.size() == 1) {
     append_to(0, rows, timestamps);

@@ -41,6 +41,18 @@ const Field& event_time_field(int column, const Schema& input) {
               {{"column", field.name}});
 }
 
+DataType tick_type(const DataType& column, TimeUnit int64_unit) {
+  DataType ticks = column;
+  if (column.id == TypeId::kInt64) ticks.unit = int64_unit;
+  return ticks;
+}
+
+int64_t tick_ns(const DataType& ticks) {
+  constexpr int64_t kSecondNs = 1'000'000'000;
+  if (ticks.id == TypeId::kDate32) return 86'400 * kSecondNs;
+  return kSecondNs / ticks_per_second(ticks.unit);
+}
+
 const int64_t* EventTimes::read(const Array& column) {
   if (column.null_count > 0) {
     int64_t row = 0;

@@ -17,6 +17,12 @@ std::vector<DataType> key_types(std::span<const int> key_columns, const Schema& 
 // The event-time column. Throws kSchema when there is no such column, or it holds no times.
 const Field& event_time_field(int column, const Schema& input);
 
+// The type in whose ticks a column of event times counts: its own; an int64 gets the unit, which
+// its type does not say.
+DataType tick_type(const DataType& column, TimeUnit int64_unit);
+// Nanoseconds of a tick of what tick_type() returns.
+int64_t tick_ns(const DataType& ticks);
+
 // Event times of batches as int64. Owned by one thread of an operator; holds scratch only.
 class EventTimes {
  public:

@@ -12,13 +12,6 @@ namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 
-int64_t tick_ns(const DataType& time) {
-  if (time.id == TypeId::kDate32) return 86'400 * kSecondNs;
-  // An int64 of event time counts milliseconds.
-  if (time.id == TypeId::kInt64) return kSecondNs / 1000;
-  return kSecondNs / ticks_per_second(time.unit);
-}
-
 }  // namespace
 
 SessionGaps::SessionGaps(const SessionSpec& spec, const Schema& input, const Field& event_time)
@@ -39,7 +32,7 @@ SessionGaps::SessionGaps(const SessionSpec& spec, const Schema& input, const Fie
   gap_name_ = gap.name;
   gap_type_ = gap.type;
   if (gap.type.id == TypeId::kDuration) {
-    tick_ns_ = tick_ns(event_time.type);
+    tick_ns_ = tick_ns(tick_type(event_time.type, spec.int64_unit));
     unit_ns_ = kSecondNs / ticks_per_second(gap.type.unit);
   } else if (!gap.type.is_integer()) {
     throw Error(ErrorCode::kSchema,

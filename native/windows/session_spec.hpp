@@ -12,9 +12,10 @@ namespace pystream::windows {
 // event-time column.
 struct SessionSpec {
   int64_t gap = 0;      // > 0; of no meaning with a gap column
-  int gap_column = -1;  // integers: ticks; or durations, where an int64 tick is a millisecond
+  int gap_column = -1;  // integers: ticks; or durations
   // How long after its end a session that has fired still takes records.
   int64_t allowed_lateness = 0;
+  TimeUnit int64_unit = TimeUnit::kMilli;  // what an event time of int64 counts
 };
 
 struct SessionAggregationSpec {

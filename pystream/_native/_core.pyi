@@ -1190,6 +1190,7 @@ AggregateKind = Literal[
     "top_k",
     "bottom_k",
 ]
+TimeUnit = Literal["s", "ms", "us", "ns"]
 RunStatus = Literal["finished", "stopped", "pending", "budget", "idle"]
 
 @final
@@ -1264,6 +1265,7 @@ class Graph:
         isolation_level: IsolationLevel = "read_committed",
         history: Sequence[RecordBatch] | object | None = None,
         alignment: tuple[str, int] | None = None,
+        int64_unit: TimeUnit = "ms",
     ) -> Port:
         """Read partitions of one topic in append order; only columns that something needs.
 
@@ -1279,7 +1281,7 @@ class Graph:
         offsets seen by the first run. `timestamp_column`, `append_time_column`: add the record
         timestamp, and when the log took the record, as last columns of that name, timestamp[us].
         `history`: batches, or an object with ``__arrow_c_stream__``, that come before the topic's
-        records; the watermark carries over.
+        records; the watermark carries over. `int64_unit`: what an event time of int64 counts.
         """
 
     def add_batch_source(
@@ -1293,6 +1295,7 @@ class Graph:
         watermark: Expression | None = None,
         max_ahead: int | None = None,
         alignment: tuple[str, int] | None = None,
+        int64_unit: TimeUnit = "ms",
     ) -> Port:
         """Read a list of batches, or an object with ``__arrow_c_stream__``, as one partition.
 
@@ -1358,10 +1361,12 @@ class Graph:
         ],
         allowed_lateness: int = 0,
         event_time_offset: int = 0,
+        int64_unit: TimeUnit = "ms",
     ) -> tuple[Port, Port]:
         """Aggregate per key and session; return (results, late rows) as add_window does.
 
-        `gap`: ticks, or the name of a column of integers (ticks) or durations.
+        `gap`: ticks, or the name of a column of integers (ticks) or durations, for which
+        `int64_unit` says what an event time of int64 counts.
         """
 
     def add_count_window(
@@ -1410,6 +1415,7 @@ class Graph:
         slide: int = 0,
         offset: int = 0,
         trigger: _TriggerCalls | None = None,
+        int64_unit: TimeUnit = "ms",
     ) -> tuple[Port, Port]:
         """Aggregate windows that a trigger fires: as add_window, add_session_window, and so on.
 
@@ -1459,10 +1465,11 @@ class Graph:
         codec: Codec = "none",
         timestamp: str | None = None,
         timestamp_offset: int = 0,
+        int64_unit: TimeUnit = "ms",
     ) -> int:
         """Append to a topic.
 
-        `timestamp`: column that gives the record timestamps (int64: milliseconds), with
+        `timestamp`: column that gives the record timestamps (int64: in `int64_unit`), with
         `timestamp_offset` ticks added; None: now.
         """
 
@@ -1504,8 +1511,8 @@ class OperatorMetrics:
         """None before the first and after the last."""
 
     @property
-    def watermark_type(self) -> DataType | None:
-        """Of the event-time column, in whose ticks the watermark counts."""
+    def tick_ns(self) -> int | None:
+        """Nanoseconds of a tick of the watermark; None where there is none."""
 
     @property
     def pending_records(self) -> int | None:

@@ -13,6 +13,7 @@
 #include "runtime/batch_inputs.hpp"
 #include "runtime/executor.hpp"
 #include "storage_options.hpp"
+#include "windows/event_times.hpp"
 
 namespace pystream::python {
 
@@ -36,12 +37,18 @@ using AnyAggregate = std::variant<AggregateTuple, LongAggregateTuple, UserAggreg
 
 using Alignment = std::pair<std::string, int64_t>;  // its name, and the drift in nanoseconds
 
+TimeUnit parse_unit(const std::string& unit) {
+  return DataType::parse("timestamp[" + unit + "]").unit;
+}
+
 std::optional<runtime::WatermarkSpec> watermark_of(const std::optional<std::string>& event_time,
-                                                   int64_t delay, ExpressionHandle expression,
+                                                   const std::string& int64_unit, int64_t delay,
+                                                   ExpressionHandle expression,
                                                    std::optional<int64_t> max_ahead,
                                                    std::optional<Alignment> alignment) {
   if (!event_time) return std::nullopt;
   runtime::WatermarkSpec spec{*event_time, delay, std::move(expression), max_ahead};
+  spec.int64_unit = parse_unit(int64_unit);
   if (alignment) spec.alignment = {std::move(alignment->first), alignment->second};
   return spec;
 }
@@ -91,13 +98,14 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
                       std::optional<std::string> timestamp_column,
                       std::optional<std::string> append_time_column,
                       const std::string& on_corruption, const std::string& isolation_level,
-                      const py::object& history, std::optional<Alignment> alignment) {
+                      const py::object& history, std::optional<Alignment> alignment,
+                      const std::string& int64_unit) {
   runtime::TopicSourceSpec spec;
   spec.log = std::move(log);
   spec.partitions = std::move(partitions);
   if (start_offsets) spec.start_offsets = std::move(*start_offsets);
-  spec.watermark =
-      watermark_of(event_time, delay, std::move(watermark), max_ahead, std::move(alignment));
+  spec.watermark = watermark_of(event_time, int64_unit, delay, std::move(watermark), max_ahead,
+                                std::move(alignment));
   if (spec.watermark && idle_timeout_us) {
     spec.watermark->idleness = {*idle_timeout_us, advances_when_idle};
   }
@@ -114,10 +122,10 @@ Port add_topic_source(Graph& graph, std::string name, std::shared_ptr<storage::L
 Port add_batch_source(Graph& graph, std::string name, const py::object& source,
                       const SchemaHandle& schema, const std::optional<std::string>& event_time,
                       int64_t delay, ExpressionHandle watermark, std::optional<int64_t> max_ahead,
-                      std::optional<Alignment> alignment) {
-  runtime::BatchSourceSpec spec{
-      schema, batch_input(source, schema),
-      watermark_of(event_time, delay, std::move(watermark), max_ahead, std::move(alignment))};
+                      std::optional<Alignment> alignment, const std::string& int64_unit) {
+  runtime::BatchSourceSpec spec{schema, batch_input(source, schema),
+                                watermark_of(event_time, int64_unit, delay, std::move(watermark),
+                                             max_ahead, std::move(alignment))};
   return graph.add_batch_source(std::move(name), std::move(spec));
 }
 
@@ -212,7 +220,8 @@ std::pair<Port, Port> add_session_window(Graph& graph, const std::string& name, 
                                          const std::vector<std::string>& keys,
                                          const std::string& event_time,
                                          const std::vector<AnyAggregate>& aggregates,
-                                         int64_t allowed_lateness, int64_t event_time_offset) {
+                                         int64_t allowed_lateness, int64_t event_time_offset,
+                                         const std::string& int64_unit) {
   const SchemaPtr schema = graph.schema(input);
   runtime::SessionWindowSpec spec;
   if (const auto* column = std::get_if<std::string>(&gap)) {
@@ -221,6 +230,7 @@ std::pair<Port, Port> add_session_window(Graph& graph, const std::string& name, 
     spec.aggregation.session.gap = std::get<int64_t>(gap);
   }
   spec.aggregation.session.allowed_lateness = allowed_lateness;
+  spec.aggregation.session.int64_unit = parse_unit(int64_unit);
   set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
   spec.event_time_offset = event_time_offset;
   const Port results = graph.add_session_window(name, input, std::move(spec));
@@ -246,7 +256,8 @@ std::pair<Port, Port> add_count_window(Graph& graph, const std::string& name, Po
 windows::PaneAggregationSpec pane_windows(const Schema& schema, const std::string& name,
                                           const std::string& kind, int64_t size,
                                           const std::variant<int64_t, std::string>& gap,
-                                          int64_t slide, int64_t offset) {
+                                          int64_t slide, int64_t offset,
+                                          const std::string& int64_unit) {
   windows::PaneAggregationSpec spec;
   const bool is_cumulative = kind == "cumulate";
   if (kind == "session") {
@@ -256,6 +267,7 @@ windows::PaneAggregationSpec pane_windows(const Schema& schema, const std::strin
     } else {
       session.gap = std::get<int64_t>(gap);
     }
+    session.int64_unit = parse_unit(int64_unit);
     spec.windows = session;
   } else if (kind == "count") {
     spec.windows = windows::CountedSpec{size};
@@ -279,10 +291,10 @@ std::pair<Port, Port> add_pane_window(Graph& graph, const std::string& name, Por
                                       int64_t event_time_offset, int64_t allowed_lateness,
                                       int64_t every, int64_t every_ticks, bool fires_on_close,
                                       bool is_discarding, int64_t slide, int64_t offset,
-                                      const py::object& trigger) {
+                                      const py::object& trigger, const std::string& int64_unit) {
   const SchemaPtr schema = graph.schema(input);
   runtime::PaneWindowSpec spec;
-  spec.aggregation = pane_windows(*schema, name, kind, size, gap, slide, offset);
+  spec.aggregation = pane_windows(*schema, name, kind, size, gap, slide, offset, int64_unit);
   if (!trigger.is_none()) spec.trigger = trigger_of(trigger);
   set_columns(&spec.aggregation, *schema, name, keys, event_time, aggregates);
   spec.event_time_offset = event_time_offset;
@@ -295,7 +307,7 @@ std::pair<Port, Port> add_pane_window(Graph& graph, const std::string& name, Por
 int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions partitions,
                    const std::vector<std::string>& key, const std::string& acks,
                    const std::string& codec, const std::optional<std::string>& timestamp,
-                   int64_t timestamp_offset) {
+                   int64_t timestamp_offset, const std::string& int64_unit) {
   const SchemaPtr schema = graph.schema(input);
   runtime::TopicSinkSpec spec;
   spec.partitions = std::move(partitions);
@@ -304,6 +316,7 @@ int add_topic_sink(Graph& graph, const std::string& name, Port input, Partitions
   spec.codec = parse_codec(codec);
   if (timestamp) spec.timestamp_column = column_index(*schema, name, *timestamp);
   spec.timestamp_offset = timestamp_offset;
+  spec.int64_unit = parse_unit(int64_unit);
   return graph.add_topic_sink(name, input, std::move(spec));
 }
 
@@ -330,11 +343,12 @@ void bind_graph(py::module_& module) {
            py::arg("bounded") = true, py::arg("timestamp_column") = py::none(),
            py::arg("append_time_column") = py::none(), py::arg("on_corruption") = "raise",
            py::arg("isolation_level") = "read_committed", py::arg("history") = py::none(),
-           py::arg("alignment") = py::none())
+           py::arg("alignment") = py::none(), py::arg("int64_unit") = "ms")
       .def("add_batch_source", &add_batch_source, py::arg("name"), py::arg("source"),
            py::arg("schema"), py::kw_only(), py::arg("event_time") = py::none(),
            py::arg("delay") = 0, py::arg("watermark") = py::none(),
-           py::arg("max_ahead") = py::none(), py::arg("alignment") = py::none())
+           py::arg("max_ahead") = py::none(), py::arg("alignment") = py::none(),
+           py::arg("int64_unit") = "ms")
       .def(
           "add_filter",
           [](Graph& self, std::string name, Port input, const ExpressionHandle& condition) {
@@ -350,7 +364,8 @@ void bind_graph(py::module_& module) {
            py::arg("is_discarding") = false)
       .def("add_session_window", &add_session_window, py::arg("name"), py::arg("input"),
            py::kw_only(), py::arg("gap"), py::arg("keys"), py::arg("event_time"),
-           py::arg("aggregates"), py::arg("allowed_lateness") = 0, py::arg("event_time_offset") = 0)
+           py::arg("aggregates"), py::arg("allowed_lateness") = 0, py::arg("event_time_offset") = 0,
+           py::arg("int64_unit") = "ms")
       .def("add_count_window", &add_count_window, py::arg("name"), py::arg("input"), py::kw_only(),
            py::arg("size"), py::arg("slide"), py::arg("keys"), py::arg("event_time"),
            py::arg("aggregates"), py::arg("event_time_offset") = 0)
@@ -359,7 +374,7 @@ void bind_graph(py::module_& module) {
            py::arg("size") = 0, py::arg("gap") = 0, py::arg("event_time_offset") = 0,
            py::arg("allowed_lateness") = 0, py::arg("every") = 0, py::arg("every_ticks") = 0,
            py::arg("fires_on_close") = true, py::arg("is_discarding") = false, py::arg("slide") = 0,
-           py::arg("offset") = 0, py::arg("trigger") = py::none())
+           py::arg("offset") = 0, py::arg("trigger") = py::none(), py::arg("int64_unit") = "ms")
       .def(
           "add_python_stage",
           [](Graph& self, std::string name, Port input, const SchemaHandle& schema,
@@ -381,7 +396,8 @@ void bind_graph(py::module_& module) {
       .def("add_topic_sink", &add_topic_sink, py::arg("name"), py::arg("input"),
            py::arg("partitions"), py::kw_only(), py::arg("key") = std::vector<std::string>(),
            py::arg("acks") = "interval", py::arg("codec") = "none",
-           py::arg("timestamp") = py::none(), py::arg("timestamp_offset") = 0)
+           py::arg("timestamp") = py::none(), py::arg("timestamp_offset") = 0,
+           py::arg("int64_unit") = "ms")
       .def("add_collect", &Graph::add_collect, py::arg("name"), py::arg("input"))
       .def(
           "schema", [](const Graph& self, Port port) { return to_handle(self.schema(port)); },
@@ -408,7 +424,11 @@ void bind_metrics(py::module_& module) {
                                                     self.watermark != windows::kMaxWatermark;
                                return is_open ? std::optional(self.watermark) : std::nullopt;
                              })
-      .def_readonly("watermark_type", &MetricsSnapshot::watermark_type)
+      .def_property_readonly("tick_ns",
+                             [](const MetricsSnapshot& self) -> std::optional<int64_t> {
+                               if (!self.watermark_type) return std::nullopt;
+                               return windows::tick_ns(*self.watermark_type);
+                             })
       .def_readonly("pending_records", &MetricsSnapshot::pending_records)
       .def_readonly("busy_ns", &MetricsSnapshot::busy_ns)
       .def_readonly("threads", &MetricsSnapshot::threads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pystream import config
 from pystream.errors import ConfigError, NotSupportedError, SchemaError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pystream._native import DataType, Schema
     from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.plan.expressions import ExpressionNode
+    from pystream.plan.nodes import TimeUnit
 
 __all__ = ["EventTime", "ProcessingTime", "Time", "check_event_time", "plan_watermark", "ticks"]
 
@@ -36,11 +37,14 @@ class EventTime:
     shift : int
         Ticks to add to the column: -1 after a window, whose rows carry ``window_end`` and whose
         event time is the last instant of the window.
+    int64_unit : {"s", "ms", "us", "ns"}
+        What the column counts where it is int64.
     """
 
     column: str
     tick: int
     shift: int = 0
+    int64_unit: TimeUnit = "ms"
 
     @property
     def label(self) -> str:
@@ -62,6 +66,7 @@ class ProcessingTime:
 
     results: EventTime | None = None
     tick: int = 10**6
+    int64_unit: ClassVar[TimeUnit] = "ms"  # of window_end, which is timestamp[ms]
 
     @property
     def label(self) -> str:
@@ -72,13 +77,13 @@ class ProcessingTime:
 Time = EventTime | ProcessingTime
 
 
-def check_event_time(column: str, schema: Any) -> EventTime:
-    """Return the event time that `column` gives.
+def check_event_time(column: str, schema: Any, unit: TimeUnit | None = None) -> EventTime:
+    """Return the event time that `column` gives; `unit` is that of an int64.
 
     Raises
     ------
     SchemaError
-        If the column does not exist or is not a time.
+        If the column does not exist or is not a time, or has a unit of its own beside `unit`.
     """
     if column not in schema.names:
         raise SchemaError(
@@ -86,15 +91,22 @@ def check_event_time(column: str, schema: Any) -> EventTime:
             f"Its columns are {', '.join(schema.names)}."
         )
     _, dtype, _ = schema.fields[schema.index_of(column)]
+    if unit is not None and dtype.kind in ("timestamp", "date32"):
+        raise SchemaError(
+            f"watermark strategy has unit={unit!r}, but event-time column {column!r} is {dtype}, "
+            "which has its own. Leave unit= out: it says what an int64 counts.",
+            column=column,
+            got=str(dtype),
+        )
     if dtype.kind == "timestamp":
         return EventTime(column, _NANOSECONDS[dtype.unit])
     if dtype.kind == "date32":
         return EventTime(column, _DAY)
     if dtype.kind == "int64":
-        return EventTime(column, _NANOSECONDS["ms"])
+        return EventTime(column, _NANOSECONDS[unit or "ms"], int64_unit=unit or "ms")
     raise SchemaError(
         f"event-time column {column!r} is of type {dtype}. "
-        "Use a timestamp, a date32, or an int64 of milliseconds."
+        "Use a timestamp, a date32, or an int64 of milliseconds, or of what unit= says."
     )
 
 
@@ -130,7 +142,7 @@ def plan_watermark(
         return None, None
     if strategy.is_processing_time:
         return ProcessingTime(), None
-    event_time = check_event_time(strategy.timestamp, schema)
+    event_time = check_event_time(strategy.timestamp, schema, strategy.unit)
     if strategy.watermark is not None:
         _check_type(strategy.watermark, infer(strategy.watermark, schema), strategy, schema)
     if not has_append_times and strategy.max_ahead not in (None, _MAX_AHEAD):
@@ -148,6 +160,7 @@ def plan_watermark(
         idle_timeout_us=None if idle is None else idle // 1000,
         advances_when_idle=strategy.on_idle == "advance",
         alignment=strategy.alignment,
+        int64_unit=event_time.int64_unit,
     )
 
 
@@ -173,7 +186,7 @@ def ticks(nanoseconds: int, time: Time, what: str) -> int:
     """
     count, rest = divmod(nanoseconds, time.tick)
     if rest:
-        finer = ", or a finer column type" if isinstance(time, EventTime) else ""
+        finer = ", or a finer column" if isinstance(time, EventTime) else ""
         raise ConfigError(
             f"{what} is {nanoseconds} ns, which is not a whole number of ticks of {time.label} "
             f"({time.tick} ns each). Use a multiple{finer}."

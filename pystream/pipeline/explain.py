@@ -98,9 +98,11 @@ def describe(node: nodes.Node) -> str:  # noqa: PLR0911, PLR0912  one case per k
 def _watermark(mark: nodes.Watermark | None) -> str:
     if mark is None:
         return ""
-    value = f"{mark.column} - {mark.delay} ticks"
+    unit = "ticks" if mark.int64_unit == "ms" else mark.int64_unit
+    value = f"{mark.column} - {mark.delay} {unit}"
     if mark.expression is not None:
         value = f"{mark.expression} at {mark.column}"
+        value += "" if mark.int64_unit == "ms" else f" in {mark.int64_unit}"
     limit = "" if mark.max_ahead is None else f", at most {mark.max_ahead} ahead"
     idle = "" if mark.idle_timeout_us is None else f", idle after {mark.idle_timeout_us} us"
     together = mark.alignment

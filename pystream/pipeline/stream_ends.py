@@ -77,6 +77,7 @@ class StreamEnds:
             acks,
             timestamp=None if event_time is None else event_time.column,
             timestamp_shift=0 if event_time is None else event_time.shift,
+            int64_unit="ms" if event_time is None else event_time.int64_unit,
         )
         self._env._add_sink(node, self.schema)
 

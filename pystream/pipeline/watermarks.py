@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pystream.config import MAX_AHEAD, check_choice, parse_duration_ns, parse_duration_us
 from pystream.errors import ConfigError
 from pystream.plan.expressions import ColumnNode, ExpressionNode
-from pystream.plan.nodes import Alignment
+from pystream.plan.nodes import Alignment, TimeUnit
 
 if TYPE_CHECKING:
     from pystream.pipeline.expressions import Expression
 
 __all__ = ["WatermarkStrategy"]
+
+_UNITS: Final[dict[str, TimeUnit]] = {
+    "s": "s",
+    "ms": "ms",
+    "us": "us",
+    "ns": "ns",
+    "seconds": "s",
+    "milliseconds": "ms",
+    "microseconds": "us",
+    "nanoseconds": "ns",
+    "sec": "s",
+    "millis": "ms",
+    "micros": "us",
+    "nanos": "ns",
+    "\u00b5s": "us",
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class WatermarkStrategy:
     Attributes
     ----------
     timestamp : str
-        The event-time column: a timestamp of any unit, a date, or an int64 of milliseconds.
+        The event-time column: a timestamp of any unit, a date, or an int64.
     delay : int
         How far a record may lag behind the newest one, in nanoseconds.
     watermark : ExpressionNode or None
@@ -43,6 +60,8 @@ class WatermarkStrategy:
         Whether the clock takes the place of event time; there is no column then.
     alignment : Alignment or None
         With which sources it goes together; see :meth:`with_watermark_alignment`.
+    unit : {"s", "ms", "us", "ns"} or None
+        What an int64 event time counts; None: milliseconds.
 
     Notes
     -----
@@ -65,10 +84,11 @@ class WatermarkStrategy:
     on_idle: Literal["hold", "advance"] = "hold"
     is_processing_time: bool = False
     alignment: Alignment | None = None
+    unit: TimeUnit | None = None
 
     @classmethod
     def for_bounded_out_of_orderness(
-        cls, delay: str | timedelta, *, timestamp: str
+        cls, delay: str | timedelta, *, timestamp: str, unit: TimeUnit | None = None
     ) -> WatermarkStrategy:
         """Accept records that lag behind the newest event time by at most `delay`.
 
@@ -78,6 +98,9 @@ class WatermarkStrategy:
             For example ``"5s"``; zero or more.
         timestamp : str
             The event-time column.
+        unit : {"s", "ms", "us", "ns"}, optional
+            What an event-time column of int64 counts; milliseconds if it is not given. Other
+            columns have a unit of their own.
 
         Returns
         -------
@@ -86,12 +109,18 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If the delay is negative or cannot be read, or `timestamp` is no name.
+            If the delay is negative or cannot be read, `timestamp` is no name, or `unit` is none.
 
         Examples
         --------
         >>> WatermarkStrategy.for_bounded_out_of_orderness("5s", timestamp="ts").delay
         5000000000
+        >>> events = {"seconds": np.array([59, 60])}
+        >>> by = WatermarkStrategy.for_bounded_out_of_orderness("5s", timestamp="seconds", unit="s")
+        >>> stream = ps.Environment().from_arrow(events, watermark=by)
+        >>> minutes = stream.window_all(ps.tumbling("1m")).aggregate(n=ps.count())
+        >>> minutes.to_arrow()["window_end"].to_pylist()
+        [60, 120]
         """
         nanoseconds = parse_duration_ns(delay, name="delay")
         if nanoseconds < 0:
@@ -99,16 +128,21 @@ class WatermarkStrategy:
                 f"watermark delay is {delay!s}, but it must not be negative. "
                 'Pass zero or a positive duration such as "5s".'
             )
-        return cls(_column_name(timestamp), nanoseconds)
+        return cls(_column_name(timestamp), nanoseconds, unit=_unit(unit))
 
     @classmethod
-    def for_monotonous_timestamps(cls, *, timestamp: str) -> WatermarkStrategy:
+    def for_monotonous_timestamps(
+        cls, *, timestamp: str, unit: TimeUnit | None = None
+    ) -> WatermarkStrategy:
         """Expect event times that never go back within a partition.
 
         Parameters
         ----------
         timestamp : str
             The event-time column.
+        unit : {"s", "ms", "us", "ns"}, optional
+            What an event-time column of int64 counts; milliseconds if it is not given. Other
+            columns have a unit of their own.
 
         Returns
         -------
@@ -117,17 +151,19 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If `timestamp` is no name.
+            If `timestamp` is no name, or `unit` is none.
 
         Examples
         --------
         >>> WatermarkStrategy.for_monotonous_timestamps(timestamp="ts").delay
         0
         """
-        return cls(_column_name(timestamp), 0)
+        return cls(_column_name(timestamp), 0, unit=_unit(unit))
 
     @classmethod
-    def for_punctuated(cls, watermark: str | Expression, *, timestamp: str) -> WatermarkStrategy:
+    def for_punctuated(
+        cls, watermark: str | Expression, *, timestamp: str, unit: TimeUnit | None = None
+    ) -> WatermarkStrategy:
         """Let records give the watermark themselves, by a column or an expression.
 
         Parameters
@@ -137,6 +173,9 @@ class WatermarkStrategy:
             far; a record whose value is null does not move it.
         timestamp : str
             The event-time column.
+        unit : {"s", "ms", "us", "ns"}, optional
+            What an event-time column of int64 counts; milliseconds if it is not given. Other
+            columns have a unit of their own.
 
         Returns
         -------
@@ -145,7 +184,8 @@ class WatermarkStrategy:
         Raises
         ------
         ConfigError
-            If the watermark is neither a name nor an expression, or `timestamp` is no name.
+            If the watermark is neither a name nor an expression, `timestamp` is no name, or `unit`
+            is none.
 
         Notes
         -----
@@ -168,14 +208,14 @@ class WatermarkStrategy:
         """
         _column_name(timestamp)
         if isinstance(watermark, str):
-            return cls(timestamp, 0, ColumnNode(watermark))
+            return cls(timestamp, 0, ColumnNode(watermark), unit=_unit(unit))
         node = getattr(watermark, "node", None)
         if not isinstance(node, ExpressionNode):
             raise ConfigError(
                 f"the watermark is {watermark!r}. Pass the name of a column or an expression such "
                 'as col("ts") - "5s".'
             )
-        return cls(timestamp, 0, node)
+        return cls(timestamp, 0, node, unit=_unit(unit))
 
     @classmethod
     def for_processing_time(cls) -> WatermarkStrategy:
@@ -381,6 +421,16 @@ class WatermarkStrategy:
                 f"{method}() on processing time, whose watermark is the clock and no matter of "
                 "records. Leave it out."
             )
+
+
+def _unit(unit: TimeUnit | None) -> TimeUnit | None:
+    if unit is None or unit in _UNITS.values():
+        return unit
+    near = difflib.get_close_matches(str(unit).lower(), _UNITS, n=1, cutoff=0.5)
+    hint = f' Did you mean "{_UNITS[near[0]]}"?' if near else ""
+    raise ConfigError(
+        f'unit is {unit!r}, but an int64 event time counts "s", "ms", "us" or "ns".{hint}'
+    )
 
 
 def _column_name(timestamp: object) -> str:

@@ -391,12 +391,13 @@ class WindowedStream:
             allowed_lateness=self._allowed_lateness,
             trigger=self._trigger,
             is_processing_time=isinstance(time, ProcessingTime),
+            int64_unit=time.int64_unit if isinstance(time, EventTime) else "ms",
         )
         stream = self._stream
         schema = stream._env._engine.window_schema(node, stages.schema)
         result_time: Time | None = None
         if time is not None:
-            result_time = EventTime("window_end", time.tick, shift=-1)
+            result_time = EventTime("window_end", time.tick, -1, time.int64_unit)
             if isinstance(time, ProcessingTime):
                 result_time = ProcessingTime(result_time)
         return Stream(stream._env, node, schema, result_time, late_source=stream)

@@ -42,6 +42,8 @@ AggregateFunction = Literal[
     "bottom_k",
 ]
 
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
 
 @dataclass(frozen=True, eq=False)
 class Node:
@@ -84,6 +86,7 @@ class Watermark:
     idle_timeout_us: int | None  # then a partition is idle, and does not hold it
     advances_when_idle: bool  # it follows the clock while all partitions are idle
     alignment: Alignment | None = None
+    int64_unit: TimeUnit = "ms"  # what a column of int64 counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +261,7 @@ class WindowAggregation(UnaryNode):
     allowed_lateness: int = 0  # ticks for which a window that has fired takes records
     trigger: Trigger = Trigger()
     is_processing_time: bool = False  # the clock gives the time, and there is no column of it
+    int64_unit: TimeUnit = "ms"  # what an event time of int64 counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +279,7 @@ class TopicSink(UnaryNode):
     acks: str
     timestamp: str | None  # column of the record timestamp; None: time of the append
     timestamp_shift: int  # ticks added to it: -1 after a window, whose rows carry window_end
+    int64_unit: TimeUnit = "ms"  # what it counts where it is int64
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -66,3 +69,20 @@ def test_an_operator_that_is_not_there_is_named_with_those_that_are() -> None:
 def test_another_job_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"into a job of events, totals, .*others"):
         _core.Executor(job(("events", "others")), restored=[snapshot()])
+
+
+def test_a_source_that_counts_in_another_unit_is_refused() -> None:
+    schema = _core.Schema([("ts", _core.DataType("int64"), False)])
+    batch = _core.RecordBatch.from_numpy(schema, {"ts": np.array([1, 2])})
+
+    def counting(unit: Literal["s", "ms"]) -> _core.Graph:
+        graph = _core.Graph()
+        source = graph.add_batch_source("in", [batch], schema, event_time="ts", int64_unit=unit)
+        graph.add_collect("out", source)
+        return graph
+
+    taken = _core.Executor(counting("s")).snapshot()
+    assert taken is not None
+    _core.Executor(counting("s"), restored=[taken])
+    with pytest.raises(CheckpointError, match=r"event time 'ts' int64 as timestamp\[s\], delay 0"):
+        _core.Executor(counting("ms"), restored=[taken])

@@ -33,7 +33,7 @@ LEVELS = (
     "ahead_records",
     "alignment_drift_ns",
     "watermark",
-    "watermark_type",
+    "tick_ns",
     "pending_records",
     "threads",
     "state_bytes",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "columns/builder.hpp"
+#include "windows/event_times.hpp"
 
 namespace pystream::runtime {
 namespace {
@@ -13,10 +14,24 @@ using windows::kMinWatermark;
 const DataType kDays = DataType::of(TypeId::kDate32);
 const DataType kMillis = DataType::timestamp(TimeUnit::kMilli);
 
+DataType int64_of(TimeUnit unit) { return windows::tick_type(DataType::of(TypeId::kInt64), unit); }
+
+TEST(TickType, IsTheColumnsOwnButForTheUnitOfAnInt64) {
+  EXPECT_EQ(windows::tick_type(kMillis, TimeUnit::kNano), kMillis);
+  EXPECT_EQ(windows::tick_type(kDays, TimeUnit::kNano), kDays);
+  EXPECT_EQ(windows::tick_ns(int64_of(TimeUnit::kNano)), 1);
+  EXPECT_EQ(windows::tick_ns(int64_of(TimeUnit::kSecond)), 1'000'000'000);
+  EXPECT_EQ(windows::tick_ns(kMillis), 1'000'000);
+  EXPECT_EQ(windows::tick_ns(kDays), 86'400'000'000'000);
+}
+
 TEST(TicksOf, RoundDownAlsoBefore1970) {
   EXPECT_EQ(ticks_of(1'999, kMillis), 1);
   EXPECT_EQ(ticks_of(-1, kMillis), -1);
-  EXPECT_EQ(ticks_of(1'999, DataType::of(TypeId::kInt64)), 1);
+  EXPECT_EQ(ticks_of(1'999, int64_of(TimeUnit::kMilli)), 1);
+  EXPECT_EQ(ticks_of(-1, int64_of(TimeUnit::kSecond)), -1);
+  EXPECT_EQ(ticks_of(7, int64_of(TimeUnit::kMicro)), 7);
+  EXPECT_EQ(ticks_of(7, int64_of(TimeUnit::kNano)), 7'000);
   EXPECT_EQ(ticks_of(-1, DataType::timestamp(TimeUnit::kSecond)), -1);
   EXPECT_EQ(ticks_of(7, DataType::timestamp(TimeUnit::kMicro)), 7);
   EXPECT_EQ(ticks_of(7, DataType::timestamp(TimeUnit::kNano)), 7'000);
@@ -33,7 +48,9 @@ TEST(TicksOf, StayWithinTheTypeInsteadOfWrapping) {
 TEST(EndOfCalendar, IsTheLastTickOfTheYear9999WhereTheTypeReachesIt) {
   EXPECT_EQ(end_of_calendar(DataType::timestamp(TimeUnit::kSecond)), 253'402'300'799);
   EXPECT_EQ(end_of_calendar(kMillis), 253'402'300'799'999);
-  EXPECT_EQ(end_of_calendar(DataType::of(TypeId::kInt64)), 253'402'300'799'999);
+  EXPECT_EQ(end_of_calendar(int64_of(TimeUnit::kMilli)), 253'402'300'799'999);
+  EXPECT_EQ(end_of_calendar(int64_of(TimeUnit::kSecond)), 253'402'300'799);
+  EXPECT_EQ(end_of_calendar(int64_of(TimeUnit::kNano)), 9'214'646'399'999'999'999);
   EXPECT_EQ(end_of_calendar(kDays), 2'932'896);
   EXPECT_EQ(end_of_calendar(DataType::timestamp(TimeUnit::kNano)), 9'214'646'399'999'999'999);
 }

@@ -10,10 +10,10 @@ namespace {
 
 template <typename T>
 std::vector<int64_t> stamps_of(const DataType& type, const std::vector<T>& times,
-                               int64_t offset = 0) {
+                               int64_t offset = 0, TimeUnit int64_unit = TimeUnit::kMilli) {
   FixedBuilder<T> builder(type);
   for (const T time : times) builder.append(time);
-  const Array stamps = record_timestamps(builder.finish(), offset, "ts");
+  const Array stamps = record_timestamps(builder.finish(), offset, "ts", int64_unit);
   EXPECT_EQ(stamps.type.id, TypeId::kInt64);
   return {stamps.data<int64_t>(), stamps.data<int64_t>() + stamps.length};
 }
@@ -28,6 +28,13 @@ TEST(RecordTimestamps, AreMicrosecondsOfAnyUnit) {
   EXPECT_EQ(stamps_of<int64_t>(unit(TimeUnit::kNano), {1999, -1, -1000, -1001}),
             (Times{1, -1, -1, -2}));
   EXPECT_EQ(stamps_of<int64_t>(DataType::of(TypeId::kInt64), {7}), (Times{7'000}));
+  const auto of_int64 = [](TimeUnit unit, int64_t offset) {
+    return stamps_of<int64_t>(DataType::of(TypeId::kInt64), {7'000, -1}, offset, unit);
+  };
+  EXPECT_EQ(of_int64(TimeUnit::kSecond, -1), (Times{6'999'000'000, -2'000'000}));
+  EXPECT_EQ(of_int64(TimeUnit::kMicro, 0), (Times{7'000, -1}));
+  EXPECT_EQ(of_int64(TimeUnit::kMicro, -1), (Times{6'999, -2}));
+  EXPECT_EQ(of_int64(TimeUnit::kNano, 0), (Times{7, -1}));
   EXPECT_EQ(stamps_of<int32_t>(DataType::of(TypeId::kDate32), {1, -1}),
             (Times{86'400'000'000, -86'400'000'000}));
 }

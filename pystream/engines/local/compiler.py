@@ -197,6 +197,7 @@ class _Compiler:
             watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
+            int64_unit="ms" if mark is None else mark.int64_unit,
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
             advances_when_idle=mark is not None and mark.advances_when_idle,
             bounded=node.bounded or self._bounded,
@@ -218,6 +219,7 @@ class _Compiler:
             watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
+            int64_unit="ms" if mark is None else mark.int64_unit,
         )
 
     def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:
@@ -233,6 +235,7 @@ class _Compiler:
             watermark=self._watermark_expression(mark),
             max_ahead=None if mark is None else mark.max_ahead,
             alignment=_alignment(mark),
+            int64_unit="ms" if mark is None else mark.int64_unit,
         )
 
     def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
@@ -312,7 +315,8 @@ class _Compiler:
         settings["allowed_lateness"] = node.allowed_lateness
         if isinstance(assigner, nodes.SessionAssigner):
             gap = assigner.gap if isinstance(assigner.gap, int) else str(gap_column)
-            return graph.add_session_window(name, port, gap=gap, **settings)
+            unit = node.int64_unit
+            return graph.add_session_window(name, port, gap=gap, int64_unit=unit, **settings)
         if not isinstance(assigner, nodes.WindowAssigner):
             raise AssertionError(f"{name} has windows that need panes")
         return graph.add_window(
@@ -358,6 +362,7 @@ class _Compiler:
             port,
             allowed_lateness=node.allowed_lateness,
             trigger=trigger,
+            int64_unit=node.int64_unit,
             **windows,
             **_emission(node),
             **settings,
@@ -387,6 +392,7 @@ class _Compiler:
             codec=codec,
             timestamp=node.timestamp,
             timestamp_offset=node.timestamp_shift,
+            int64_unit=node.int64_unit,
         )
 
 

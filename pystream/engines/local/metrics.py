@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pystream._native import DataType
     from pystream._native import OperatorMetrics as NativeMetrics
 
 __all__ = ["JobMetrics", "OperatorMetrics", "OperatorRates", "read_operator"]
-
-_TICK_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -170,7 +166,7 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
     now_ns : int
         The clock, in nanoseconds since 1970.
     """
-    tick = None if native.watermark_type is None else _tick_ns(native.watermark_type)
+    tick = native.tick_ns
     lag = None
     if native.watermark is not None and tick is not None:
         lag = (now_ns - native.watermark * tick) / 1e9
@@ -195,9 +191,3 @@ def read_operator(native: NativeMetrics, now_ns: int) -> OperatorMetrics:
         parallelism=native.threads,
         state_bytes=native.state_bytes,
     )
-
-
-def _tick_ns(event_time: DataType) -> int:
-    if event_time.kind == "timestamp":
-        return _TICK_NS[str(event_time.unit)]
-    return _DAY_NS if event_time.kind == "date32" else _TICK_NS["ms"]
