@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pystream.errors import ConfigError
+from pystream.pipeline.unfinished import Unfinished
 from pystream.plan.expressions import (
     CallNode,
     ColumnNode,
@@ -358,6 +359,8 @@ def condition_node(where: Expression | None) -> ExpressionNode | None:
     """Return the expression that ``where=`` got; raise ConfigError when it is none."""
     if where is None:
         return None
+    if isinstance(where, Unfinished):
+        raise ConfigError(where.complaint("where="))
     if not isinstance(where, Aggregations):
         raise ConfigError(
             f'where={where!r} is not an expression. Write, for example, where=col("amount") > 100.'

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pystream.pipeline.expressions import Expression, operand_node
+from pystream.pipeline.unfinished import Unfinished
 from pystream.plan.expressions import CallNode, LiteralNode
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def when(condition: Operand) -> When:
     return When((), operand_node(condition, "when"))
 
 
-class When:
+class When(Unfinished):
     """A condition that waits for its value; made by :func:`when` and :meth:`Then.when`."""
 
     __slots__ = ("_arms", "_condition")
@@ -50,6 +51,11 @@ class When:
     def __repr__(self) -> str:
         arms = f"{CallNode('case', self._arms)}." if self._arms else ""
         return f"{arms}when({self._condition})"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if callable(getattr(Expression, name, None)) or name == "otherwise":
+            raise AttributeError(self.complaint(f"{name}()"))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def then(self, value: Operand | None) -> Then:
         """Give the value of the rows where the condition is true.

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.distributions import Distributions
 from pystream.pipeline.list_functions import ListFunctions
@@ -20,6 +21,7 @@ from pystream.pipeline.pattern_functions import PatternFunctions
 from pystream.pipeline.picked_values import PickedValues
 from pystream.pipeline.text_functions import TextFunctions
 from pystream.pipeline.time_functions import TimeFunctions
+from pystream.pipeline.unfinished import Unfinished
 from pystream.plan.expressions import (
     CallNode,
     CastNode,
@@ -431,4 +433,6 @@ def operand_node(value: object, function: str) -> ExpressionNode:
             f"{function} got None. Test for nulls with is_null() or is_not_null(); write lit(None) "
             "where a null is meant."
         )
+    if isinstance(value, Unfinished):
+        raise ConfigError(value.complaint(function))
     return literal_node(value)

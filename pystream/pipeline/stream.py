@@ -11,11 +11,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from pystream.errors import ConfigError, PipelineError, SchemaError
-from pystream.pipeline.case import When
 from pystream.pipeline.event_time import EventTime, ProcessingTime, Time
 from pystream.pipeline.expressions import Expression, col
 from pystream.pipeline.stream_ends import StreamEnds
 from pystream.pipeline.udf_stages import StagedColumns, has_udf
+from pystream.pipeline.unfinished import Unfinished
 from pystream.plan import nodes
 
 if TYPE_CHECKING:
@@ -400,8 +400,8 @@ def _column_text(column: tuple[str, str] | None) -> str:
 
 
 def _expression(value: object, method: str) -> Expression:
-    if isinstance(value, When):
-        raise ConfigError(f"{method} got {value!r}, which waits for its value. Add .then(value).")
+    if isinstance(value, Unfinished):
+        raise ConfigError(value.complaint(method))
     if not isinstance(value, Expression):
         hint = " Python functions go into map_batches()." if callable(value) else ""
         raise ConfigError(

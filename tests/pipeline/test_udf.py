@@ -275,8 +275,31 @@ def test_wrong_results_name_the_function(returned: Any, kind: Any, message: str)
         return returned(n)
 
     function = udf(returns="int64", kind=kind)(f)
-    with pytest.raises(SchemaError, match=message):
+    with pytest.raises(SchemaError, match=message) as caught:
         stream().select(y=function(col("n"))).to_arrow()
+    assert type(caught.value) is SchemaError
+    assert "text" not in str(caught.value)
+
+
+def test_a_text_that_may_have_been_meant_as_a_column_is_named() -> None:
+    hint = r'It got the text "n": write col\("n"\) where a column is meant\.$'
+    with pytest.raises(SchemaError, match=f"no int64: .*{hint}"):
+        stream().select(y=twice("n")).to_arrow()
+
+    @udf(returns="float64")
+    def half(n: Any) -> Any:
+        return n * 0.5
+
+    with pytest.raises(OperatorError, match=f"operator 'udf half' failed .* TypeError: .*{hint}"):
+        stream().filter(half("n") > 1).to_arrow()
+    mark = WatermarkStrategy.for_punctuated(twice("n"), timestamp="n")
+    gaps = Environment().from_arrow(TABLE.drop_null(), watermark=mark).window_all(tumbling("1s"))
+    with pytest.raises(SchemaError, match=f"'from_arrow-1' failed: udf twice .*{hint}"):
+        gaps.aggregate(n=count()).to_arrow()
+    # A text that is meant is a constant like any other.
+    joined = udf(returns="string")(lambda s, end: s + end)
+    found = stream().select(y=joined(col("s"), "!")).to_arrow()["y"].to_pylist()
+    assert found == ["a!", "b!", None, "d!", "e!"]
 
 
 def test_an_exception_of_the_function_is_the_cause() -> None:
@@ -289,6 +312,19 @@ def test_an_exception_of_the_function_is_the_cause() -> None:
     ) as caught:
         stream().select(y=broken(col("n"))).to_arrow()
     assert isinstance(caught.value.__cause__, ValueError)
+    assert caught.value.operator == "udf broken"
+
+
+def test_what_pystream_says_in_a_function_and_an_interrupt_go_through_as_they_are() -> None:
+    for raised in (ConfigError("mine"), KeyboardInterrupt()):
+
+        @udf(returns="int64")
+        def broken(n: Any, raised: BaseException = raised) -> Any:
+            raise raised
+
+        with pytest.raises(type(raised)) as caught:
+            stream().select(y=broken(col("n"))).to_arrow()
+        assert caught.value is raised
 
 
 def test_wrong_definitions_are_refused() -> None:

@@ -11,12 +11,12 @@ from pystream._native import Array, DataType, Expression, Schema
 from pystream._native import RecordBatch as NativeBatch
 from pystream.engines.local.returned import own_arrays, own_batches
 from pystream.engines.local.user_calls import UserCalls
-from pystream.errors import NotSupportedError, OperatorError, SchemaError
+from pystream.errors import NotSupportedError, OperatorError, SchemaError, StreamError
 from pystream.log._optional import require
 from pystream.log.array import Array as PublicArray
 from pystream.log.masked import separate_masks
 from pystream.log.record_batch import RecordBatch
-from pystream.plan.expressions import UdfNode
+from pystream.plan.expressions import LiteralNode, UdfNode
 
 __all__ = ["UdfCalls", "udf_stage"]
 
@@ -45,7 +45,16 @@ def udf_stage(
 
     def call(batch: RecordBatch) -> RecordBatch:
         arrays = [batch.native_column(schema.index_of(name)) for name in operands]
-        column = _evaluate(udf, arrays, batch.num_rows, added)
+        try:
+            column = _evaluate(udf, arrays, batch.num_rows, added)
+        except _WrongError as wrong:  # whose name nobody can catch
+            raise SchemaError(str(wrong)) from None
+        except StreamError:
+            raise
+        except Exception as error:
+            operator = f"udf {udf.name}"
+            text = _failure(udf, batch.num_rows, error)
+            raise OperatorError(f"operator {operator!r} {text}", operator=operator) from error
         columns = [batch.native_column(i) for i in range(batch.num_columns)]
         return RecordBatch.from_native(NativeBatch(wider, [*columns, column]))
 
@@ -70,14 +79,12 @@ class UdfCalls(UserCalls):
         """Return a column of `rows` values."""
         try:
             return _evaluate(self._udf, arrays, rows, self._added)
-        except _WrongError:
-            raise
+        except _WrongError as wrong:
+            raise SchemaError(str(wrong)) from None
         except BaseException as error:
             self.error = error
-            raise OperatorError(
-                f"udf {self._udf.name} failed on a batch of {rows} rows: {type(error).__name__}: "
-                f"{error}. Mend the function; its exception is the cause."
-            ) from error
+            text = _failure(self._udf, rows, error)
+            raise OperatorError(f"udf {self._udf.name} {text}") from error
 
 
 def _schema_of(udf: UdfNode) -> Schema:
@@ -89,8 +96,23 @@ def _evaluate(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> A
     return evaluate(udf, arrays, rows, schema)
 
 
-class _WrongError(SchemaError):
+class _WrongError(Exception):
     """What a function returned is no column of its type."""
+
+
+def _failure(udf: UdfNode, rows: int, error: BaseException) -> str:
+    return (
+        f"failed on a batch of {rows} rows: {type(error).__name__}: {error}. Mend the function; "
+        f"its exception is the cause.{_text_hint(udf)}"
+    )
+
+
+def _text_hint(udf: UdfNode) -> str:
+    """Return what to say of a constant that may have been meant as the name of a column."""
+    for argument in udf.arguments:
+        if isinstance(argument, LiteralNode) and isinstance(argument.value, str):
+            return f" It got the text {argument}: write col({argument}) where a column is meant."
+    return ""
 
 
 def _over_numpy(udf: UdfNode, arrays: list[Array], rows: int, schema: Schema) -> Array:
@@ -154,5 +176,5 @@ def _one_null(kind: DataType) -> Array:
     return Expression.cast(Expression.literal(None), kind).bind(row.schema).evaluate(row)
 
 
-def _wrong(udf: UdfNode, what: str) -> SchemaError:
-    return _WrongError(f"udf {udf.name} returned {what}")
+def _wrong(udf: UdfNode, what: str) -> _WrongError:
+    return _WrongError(f"udf {udf.name} returned {what}{_text_hint(udf)}")
