@@ -97,6 +97,39 @@ def test_a_source_alone_is_not_held() -> None:
     assert sources.metrics("only").alignment_pauses == 0
 
 
+@pytest.mark.parametrize("drift_ms", [0, 50, 10**6])
+def test_a_backlog_is_read_as_fast_as_without(drift_ms: int) -> None:
+    """No pass of the job reads less, and none reads nothing: nobody waits for time to pass."""
+    gaps = [0, 1, 7, 1_000]  # of sources whose records are as far apart as that
+    tables = {f"t{gap}": [gap * n for n in range(20 * ROWS)] for gap in gaps}
+
+    def passes(drift: int | None) -> list[int]:
+        sources, read = Sources(tables, drift), []
+        while True:
+            status, found = sources.step()
+            read.append(sum(map(len, found.values())))
+            if status == "finished":
+                return read
+
+    together, alone = passes(drift_ms), passes(None)
+    assert sum(together) == sum(alone) == 20 * ROWS * len(gaps)
+    # The last passes find only that all is read.
+    assert together.count(0) == alone.count(0) <= 2
+    assert min(filter(None, together)) >= ROWS
+    if drift_ms == 10**6:  # none is ever so far ahead: then there is no difference at all
+        assert together == alone
+
+
+def test_sources_that_go_together_never_wait_however_much_there_is_to_read() -> None:
+    times = list(range(0, 1_000_000, 1_000))  # a round is 10 s long, and the drift is one
+    sources = Sources({"a": times, "b": times}, drift_ms=10_000)
+    steps = 1
+    while sources.step()[0] != "finished":
+        steps += 1
+    assert steps <= len(times) // ROWS + 2  # the last ones find only that all is read
+    assert [sources.metrics(name).alignment_pauses for name in "ab"] == [0, 0]
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ps.Log]:
     with ps.open(tmp_path_factory.mktemp("aligned") / "log") as opened:
