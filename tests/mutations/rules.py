@@ -109,6 +109,50 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "an int64 counts milliseconds whatever its unit",
+        (
+            Edit(
+                "native/windows/event_times.cpp",
+                "ticks.unit = int64_unit;",
+                "ticks.unit = TimeUnit::kMilli;",
+            ),
+        ),
+    ),
+    Mutation(
+        "record timestamps take an int64 for milliseconds",
+        (
+            Edit(
+                "native/runtime/topic_sink.cpp",
+                "spec_.int64_unit",
+                "TimeUnit::kMilli",
+            ),
+        ),
+    ),
+    Mutation(
+        "gaps of durations take an int64 for milliseconds",
+        (
+            Edit(
+                "native/windows/session_gaps.cpp",
+                "tick_type(event_time.type, spec.int64_unit)",
+                "tick_type(event_time.type, TimeUnit::kMilli)",
+            ),
+        ),
+    ),
+    Mutation(
+        "alignment and lag take an int64 for milliseconds",
+        (
+            Edit(
+                "native/runtime/graph.cpp",
+                "tick_type(field.type, watermark->int64_unit)",
+                "tick_type(field.type, TimeUnit::kMilli)",
+            ),
+        ),
+    ),
+    Mutation(
+        "of 65,536 keys some may be new when they come again",
+        (Edit("native/state/limits.hpp", "65536 + 2", "65536"),),
+    ),
+    Mutation(
         "record between two windows is late whatever the watermark",
         (Edit(ROUTE, "lateness_) ? kLate : kNowhere;", "lateness_) ? kLate : kLate;"),),
     ),
