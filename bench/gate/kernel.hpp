@@ -17,5 +17,6 @@ std::vector<Kernel> storage_kernels();
 std::vector<Kernel> expression_kernels();
 std::vector<Kernel> window_kernels();
 std::vector<Kernel> trigger_kernels();  // windows that fire other than on close
+std::vector<Kernel> job_kernels();
 
 }  // namespace pystream::gate

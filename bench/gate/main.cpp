@@ -31,8 +31,8 @@ Work reference() {
 
 std::vector<Kernel> kernels() {
   std::vector<Kernel> all = {{"reference", reference}};
-  for (const auto& room :
-       {storage_kernels(), expression_kernels(), window_kernels(), trigger_kernels()}) {
+  for (const auto& room : {storage_kernels(), expression_kernels(), window_kernels(),
+                           trigger_kernels(), job_kernels()}) {
     all.insert(all.end(), room.begin(), room.end());
   }
   return all;

@@ -2,9 +2,13 @@
 // own.
 
 #include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "columns/bitmap.hpp"
 #include "columns/builder.hpp"
 #include "events.hpp"
 #include "kernel.hpp"
@@ -12,6 +16,7 @@
 #include "window_specs.hpp"
 #include "windows/count_aggregation.hpp"
 #include "windows/session_aggregation.hpp"
+#include "windows/user_aggregate.hpp"
 #include "windows/window_aggregation.hpp"
 
 namespace pystream::gate {
@@ -45,12 +50,67 @@ Work window(const RecordBatch& batch, windows::WindowSpec window = kTenSeconds,
     std::vector<int32_t> behind;
     for (int round = 0; round < 10; ++round) {
       job.add(0, batch, windows::RowWatermarks{}, &late, &behind);
+      job.settle();
     }
     job.advance(windows::kMaxWatermark, [](RecordBatch&&) {});
   };
 }
 
 Work window_of(AggregateKind kind) { return window(events(1000, false), kTenSeconds, only(kind)); }
+
+// Any and all of a column that is true in every other row.
+Work any_and_all() {
+  RecordBatch batch = events(1000, false);
+  MutableBuffer bits(bitmap_bytes(kRows));
+  std::memset(bits.data(), 0x55, static_cast<size_t>(bitmap_bytes(kRows)));
+  batch.columns[2] = {};
+  batch.columns[2].type = DataType::of(TypeId::kBool);
+  batch.columns[2].length = kRows;
+  batch.columns[2].values = bits.freeze();
+  batch.schema = std::make_shared<Schema>(Schema{{{"ts", batch.columns[0].type, true},
+                                                  {"key", batch.columns[1].type, true},
+                                                  {"flag", batch.columns[2].type, true}}});
+  return window(batch, kTenSeconds,
+                {{AggregateKind::kAny, 2, "some"}, {AggregateKind::kAll, 2, "every"}});
+}
+
+// A function of the caller's own with a column as its accumulator: what the core does for it, and a
+// plain loop.
+class Sums final : public windows::UserAggregate {
+ public:
+  Sums()
+      : UserAggregate({{"sum", DataType::of(TypeId::kFloat64), std::vector<uint8_t>(8)}},
+                      DataType::of(TypeId::kFloat64)) {}
+
+  void add(windows::UserStates* states, std::span<const uint32_t> groups,
+           std::span<const Array> arguments) const override {
+    const auto* values = arguments[0].data<double>();
+    double* sums = of(states);
+    for (size_t i = 0; i < groups.size(); ++i) sums[groups[i]] += values[i];
+  }
+  void merge(windows::UserStates* states, const windows::UserStates& others) const override {
+    double* sums = of(states);
+    const auto* more = reinterpret_cast<const double*>(others.columns[0].data());
+    for (int64_t i = 0; i < others.count; ++i) sums[i] += more[i];
+  }
+  Array results(const windows::UserStates& states) const override {
+    FixedBuilder<double> results(result_type());
+    const auto* sums = reinterpret_cast<const double*>(states.columns[0].data());
+    for (int64_t i = 0; i < states.count; ++i) results.append(sums[i]);
+    return results.finish();
+  }
+
+ private:
+  static double* of(windows::UserStates* states) {
+    return reinterpret_cast<double*>(states->columns[0].data());
+  }
+};
+
+Work user_aggregate() {
+  AggregateSpec aggregate{AggregateKind::kUser, 2, "a"};
+  aggregate.user = std::make_shared<Sums>();
+  return window(events(1000, false), kTenSeconds, {aggregate});
+}
 
 // Rounds in order, of which one row in a hundred comes when its window has fired.
 Work allowed_lateness() {
@@ -181,6 +241,9 @@ std::vector<Kernel> window_kernels() {
       {"window_hyper_log_log", [] { return window_of(AggregateKind::kApproxCountDistinct); }},
       {"window_dd_sketch", [] { return window_of(AggregateKind::kApproxQuantile); }},
       {"window_top_k", [] { return window_of(AggregateKind::kTopK); }},
+      {"window_bottom_k", [] { return window_of(AggregateKind::kBottomK); }},
+      {"window_any_all", any_and_all},
+      {"window_user_aggregate", user_aggregate},
       {"window_collect_list", [] { return window_of(AggregateKind::kCollectList); }},
       {"window_text_extremes", text_extremes},
   };
