@@ -99,6 +99,7 @@ GROUPS = {
             "tests/log/test_compaction.py",
             "tests/log/test_compaction_keys.py",
             "tests/log/test_compaction_upkeep.py",
+            "tests/log/test_upkeep_crash.py",
             "tests/torture/test_power_loss.py",
         ),
     ),

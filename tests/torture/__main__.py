@@ -42,6 +42,7 @@ HARNESSES: tuple[Harness, ...] = (
     kills.WRITERS,
     members.HARNESS,
     kills.TRANSACTIONS,
+    kills.UPKEEP,
     *native.HARNESSES,
     power_loss.HARNESS,
     *calls.HARNESSES,

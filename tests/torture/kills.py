@@ -31,4 +31,5 @@ def _harness(who: str, program: str) -> Harness:
 
 
 WRITERS = _harness("producers and consumers", "tests.log.kill_writers")
+UPKEEP = _harness("compaction and retention", "tests.log.kill_upkeep")
 TRANSACTIONS = _harness("transactions", "tests.log.kill_transactions")
