@@ -132,6 +132,8 @@ struct PartitionReader::State {
   void step_over(const Error& error);
 
  private:
+  // From here on, segments are opened as they are now, or later.
+  void note_changes();
   // The entry that holds `position`, or the first behind it; null at the end of what is published.
   const BatchEntry* find();
   std::shared_ptr<Segment> open(int64_t base_offset, const PublishedState& published);
@@ -178,9 +180,16 @@ std::shared_ptr<Segment> PartitionReader::State::open(int64_t base_offset,
   }
 }
 
+void PartitionReader::State::note_changes() {
+  seen_changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
+  // One that was replaced since the control page was looked at may be open still: it would be taken
+  // for a new one, and a marker that is gone from those behind it be waited for in vain.
+  source->segments->follow(seen_changes);
+}
+
 void PartitionReader::State::enter_first_segment(const PublishedState& published) {
   const int64_t active = published.segment_base_offset;
-  seen_changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
+  note_changes();
   if (const auto base = source->segments->at_or_below(position, active)) {
     segment = open(*base, published);
   } else {
@@ -207,7 +216,7 @@ void PartitionReader::State::enter_next_segment(const PublishedState& published)
   const int64_t active = published.segment_base_offset;
   const auto next = source->segments->after(segment->base_offset(), active);
   if (!next) throw_missing(*source->place, active, published.data_end_offset);
-  seen_changes = source->control.words().segment_changes.load(std::memory_order_seq_cst);
+  note_changes();
   std::shared_ptr<Segment> following = open(*next, published);
   segment->release_file();
   segment = std::move(following);

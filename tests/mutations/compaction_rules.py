@@ -148,4 +148,8 @@ MUTATIONS = (
             ),
         ),
     ),
+    Mutation(
+        "a reader takes a segment that was open for the one in its place",
+        (Edit(READER, "  source->segments->follow(seen_changes);\n", ""),),
+    ),
 )
