@@ -76,7 +76,8 @@ def _harness(name: str, unit: str, aim: int, program: str, test: str) -> Harness
 
 def programs() -> list[str]:
     """Return the programs to be built."""
-    names = ("power_loss", "crash", "damage", "faults", "compaction_crash", "compaction_model")
+    names = ("power_loss", "crash", "damage", "faults", "retention")
+    names += ("compaction_crash", "compaction_model", "compaction_races")
     return [f"storage_log_{name}_test" for name in names]
 
 
@@ -89,6 +90,14 @@ _CRASHES = {
     "zeros ahead": "KilledAtAnyPointOfWritingZerosAhead",
     "durable appends": "KilledAtAnyPointOfDurableAppends",
     "failed sync": "KilledAtAnyPointOfTheOpenAfterAFailedSync",
+}
+_RACES = {
+    "compaction beside a reader": "AReaderIsGivenEachSegmentAsItWasOrAsItIs",
+    "compaction beside an aborted batch": (
+        "AReaderInTheMiddleOfAnAbortedTransactionFindsThatItIsGone"
+    ),
+    "deletion beside a compaction": "RecordsThatAreDeletedDuringACompactionStayDeleted",
+    "compaction beside a deletion": "ACompactionDuringADeletionBringsNothingBack",
 }
 _FLIP = "Codecs/LogDamageTest.AFlippedBit"
 _CUT = "Codecs/LogDamageTest.AFileCutAtAnyByteKeepsWhatCameBefore"
@@ -119,6 +128,26 @@ HARNESSES = (
         # About 150 to 650 runs visit each point twice: each 100 times.
         _harness(f"kill -9, {name}", "kills", 40_000, "storage_log_crash_test", f"*.{test}")
         for name, test in _CRASHES.items()
+    ),
+    *(
+        # Each of about 600 points 100 times.
+        _harness(
+            f"kill -9, {name}",
+            "kills",
+            60_000,
+            f"storage_log_{name}{suffix}_test",
+            f"*.AKillAtAnyCallOrStore{what}",
+        )
+        for name, suffix, what in (
+            ("retention", "", "LeavesTheOldStartOrTheNewOne"),
+            ("compaction", "_crash", "LosesNoKeyAndBringsNoneBack"),
+        )
+    ),
+    *(
+        _harness(
+            f"races, {name}", "races", 500_000, "storage_log_compaction_races_test", f"*.{test}"
+        )
+        for name, test in _RACES.items()
     ),
     *(
         _harness(name, unit, aim, "storage_log_damage_test", test)

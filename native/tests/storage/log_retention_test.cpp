@@ -281,6 +281,22 @@ TEST_F(LogRetentionTest, FactsOfSegmentsTellTheirEndsAndAppendTimes) {
   EXPECT_EQ(partition_->segment_facts().size(), facts.size() - 2);
 }
 
+// The sizes of a life; seed 1 is what every commit runs.
+struct Shape {
+  explicit Shape(uint64_t seed) {
+    if (seed == 1) return;
+    std::mt19937_64 random(seed);
+    batches = int64_t(4 + random() % 14);
+    batch = int64_t(50 + random() % 450);
+    delete_every = int64_t(1 + random() % 5);
+    kept = int64_t(random() % 1'500);
+  }
+  int64_t batches = 16;
+  int64_t batch = 400;
+  int64_t delete_every = 5;
+  int64_t kept = 1'050;  // records that a deletion leaves
+};
+
 // A life of appends and deletions, that says in shared memory how far it came.
 struct Progress {
   std::atomic<int64_t> appended;  // acknowledged
@@ -290,20 +306,21 @@ struct Progress {
   std::atomic<int64_t> stores;
 };
 
-void live(const std::string& directory, const std::shared_ptr<FileLayer>& files, Progress* at) {
+void live(const std::string& directory, const std::shared_ptr<FileLayer>& files, const Shape& shape,
+          Progress* at) {
   LogOptions options;
   options.files = files;
   options.sync_interval_us = 3'600'000'000;
   const auto log = Log::open(directory, options);
   const auto partition = log->open_partition(test_options(0, kSegmentBytes));
-  for (int i = 0; i < 16; ++i) {
+  for (int64_t i = 1; i <= shape.batches; ++i) {
     const int64_t next = at->attempted;
-    at->attempted = next + 400;
-    append_values(*partition, next, 400);
-    at->appended = next + 400;
-    if (i % 5 != 4) continue;
-    at->deleting_to = next - 650;
-    if (i % 10 == 9) partition->end_segment();
+    at->attempted = next + shape.batch;
+    append_values(*partition, next, shape.batch);
+    at->appended = next + shape.batch;
+    if (i % shape.delete_every != 0) continue;
+    at->deleting_to = std::max<int64_t>(at->deleting_to, next + shape.batch - shape.kept);
+    if (i % (2 * shape.delete_every) == 0) partition->end_segment();
     partition->delete_records(at->deleting_to);
     at->deleted_to = at->deleting_to.load();
   }
@@ -333,17 +350,23 @@ void check(const std::string& directory, const Progress& at) {
 TEST(LogRetentionCrashTest, AKillAtAnyCallOrStoreLeavesTheOldStartOrTheNewOne) {
   auto* at = static_cast<Progress*>(
       ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  bool has_ended = false;
-  int64_t point = 1;
-  for (; !has_ended && !::testing::Test::HasFailure(); point += kEveryNthCase) {
-    SCOPED_TRACE("point " + std::to_string(point));
-    const TemporaryDirectory directory(Medium::kMemory);
-    *reinterpret_cast<std::array<int64_t, 5>*>(at) = {};
-    has_ended = run_and_die(
-        [&] { live(directory.path(), std::make_shared<KillPoints>(point, &at->stores), at); });
-    if (at->attempted > 0) check(directory.path(), *at);
+  for (Torture torture(1); torture.goes_on() && !::testing::Test::HasFailure();) {
+    const uint64_t seed = torture.next_seed();
+    const Shape shape(seed);
+    bool has_ended = false;
+    int64_t point = 1;
+    for (; !has_ended && !::testing::Test::HasFailure(); point += kEveryNthCase) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+      const TemporaryDirectory directory(Medium::kMemory);
+      *reinterpret_cast<std::array<int64_t, 5>*>(at) = {};
+      has_ended = run_and_die([&] {
+        live(directory.path(), std::make_shared<KillPoints>(point, &at->stores), shape, at);
+      });
+      if (at->attempted > 0) check(directory.path(), *at);
+      torture.count();
+    }
+    EXPECT_GT(point, seed == 1 ? 300 : 20);
   }
-  EXPECT_GT(point, 300);
   ::munmap(at, sizeof(Progress));
 }
 
