@@ -11,7 +11,7 @@ from pystream.errors import LogError
 from pystream.log.findings import VerifyReport
 from pystream.log.verify import verify_log
 from tests.log.reading import batches_of
-from tests.torture import latest
+from tests.torture import latest, sharing
 from tests.torture.promises import (
     LOADED,
     LOADER,
@@ -186,6 +186,7 @@ def check(
         check_catalog(promises, log)
         transactions = promises.ledger.check(log)
         promises.latest.check(log, is_power_lost=is_power_lost)
+        shared = promises.sharing.check(log)
         for name in topics_of(log):
             topic = promises.topics.get(name)
             for number in range(log.topic(name).partitions):
@@ -218,6 +219,7 @@ def check(
         again = promises.ledger.check(log)
         assert again == transactions, f"transactions {transactions} were there, now {again}"
         assert latest.tables(log) == tables, f"{tables} became {latest.tables(log)}"
+        assert sharing.committed(log) == shared, f"{shared} was committed"
         for (name, number), records in after.items():
             where = f"{name}-{number}"
             found = read(log, name, number)

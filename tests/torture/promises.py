@@ -15,9 +15,10 @@ from pystream import config
 from pystream.errors import NotSupportedError
 from tests.torture.latest import LATEST, Latest
 from tests.torture.ledger import LEDGER, Counts, Ledger
+from tests.torture.sharing import SHARED, Sharing
 
 SCHEMA = {"number": "int64 not null", "text": "string"}
-OWN_RULES = frozenset((LEDGER, LATEST))  # topics that are not counted record by record
+OWN_RULES = frozenset((LEDGER, LATEST, SHARED))  # topics that are not counted record by record
 LEVELS = ("published", "interval", "durable")
 # The producer that has a name, and the number of its record with sequence id 0 in each topic.
 LOADER = "loader"
@@ -31,8 +32,9 @@ def text_of(number: int) -> str:
 
 
 def allow_small_segments() -> None:
-    """Let a small log have many segments, in this process."""
+    """Let a small log have many segments, in this process, and members look around each time."""
     config.SEGMENT_BYTES_MIN = 4096  # type: ignore[misc]
+    config.GROUP_LOOK_SECONDS = 0.0  # type: ignore[misc]
 
 
 def supported_levels(log: ps.Log) -> list[str]:
@@ -87,6 +89,7 @@ class Promises:
     committing: dict[tuple[str, str, int], int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     latest: Latest = field(default_factory=Latest)
+    sharing: Sharing = field(default_factory=Sharing)
 
     def note(self, text: str) -> None:
         """Take a note of the workload: a JSON object with ``do``, which may name its part."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.torture.calls import run_calls
 
-SEED = 2  # a program that compacts, and has a transaction
+SEED = 85  # a program that compacts, and has transactions and members of a group
 ALL = 1000  # more calls than the program makes
 MANY = 400  # fewer
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pystream as ps
 from pystream.errors import StorageError
-from tests.torture import latest
+from tests.torture import latest, sharing
 from tests.torture.keeping import read, topics_of
 from tests.torture.latest import LATEST
 from tests.torture.ledger import transact
@@ -45,6 +45,7 @@ WEIGHTS = {
     "commit": 12,
     "transact": 10,
     "edit": 10,
+    "share": 5,
     "create": 6,
     "delete": 3,
     "delete_records": 6,
@@ -280,6 +281,11 @@ class Workload:
         number = self._next
         self._next += latest.ROWS_MOST
         latest.edit(self._log, self._choose, number, self._say)
+
+    def _share(self) -> None:
+        number = self._next
+        self._next += 1
+        sharing.share(self._log, self._choose, number, self._say)
 
     def _sync(self) -> None:
         topic, partition = self._pick()
