@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pystream as ps
-from tests.torture import operations, sequences, soak
+from tests.log import transaction_sequences
+from tests.torture import models, operations, sequences, soak
 from tests.torture.operations import Operation, Pair
 from tests.torture.sequences import run_sequences
 
@@ -71,6 +73,23 @@ def test_of_sequences_that_go_together_the_wrong_one_is_told(
     wrong = sequences.go_through_together([good, bad, good])
     assert list(wrong) == [1]
     assert "found (0, 300), expected (0, 450)" in wrong[1]
+
+
+def test_transactions_and_their_model_agree() -> None:
+    outcome = models.run_process(1000, 3.0)
+    assert outcome.failure is None, f"{outcome.repeat}\n{outcome.failure}"
+    assert outcome.cases > 0
+
+
+def test_a_transaction_that_is_shown_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = ps.Log.consumer
+
+    def hasty(log: ps.Log, *topics: str, **settings: Any) -> ps.Consumer:
+        return consumer(log, *topics, **{**settings, "isolation_level": "read_uncommitted"})
+
+    monkeypatch.setattr(ps.Log, "consumer", hasty)
+    with pytest.raises(AssertionError):
+        transaction_sequences.go_through(0)
 
 
 def test_sequences_do_everything() -> None:
