@@ -23,7 +23,7 @@ from pystream.cli.printing import print_json, result_console
 __all__ = ["topics_app"]
 
 topics_app = typer.Typer(
-    help="Create, list, describe, alter, clean and delete topics.", no_args_is_help=True
+    help="Create, list, describe, alter, tail, clean and delete topics.", no_args_is_help=True
 )
 
 
@@ -250,11 +250,48 @@ def clean(
         clean_topics(directory, topics or None, result_console(), as_json=as_json)
 
 
+@topics_app.command(epilog="Example: pystream topics tail data payments -n 5")
+def tail(  # noqa: PLR0917  each is an option
+    directory: Directory,
+    topic: TopicName,
+    records: Annotated[
+        int, typer.Option("--records", "-n", min=0, help="So many of each partition.")
+    ] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with records that are appended later.")
+    ] = False,
+    partition: Annotated[
+        list[int] | None, typer.Option("--partition", "-p", min=0, help="Only these.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON lines, on a terminal, too.")
+    ] = False,
+) -> None:
+    """Write the last records of a topic, as consume --from -10 does.
+
+    Offsets count, also those of markers and of records that compaction removed. Consume has more
+    to choose from: formats, columns, conditions and files.
+    """
+    from pystream.cli.consume import Request, consume  # noqa: PLC0415  --help stays fast
+    from pystream.cli.forms import Format  # noqa: PLC0415
+
+    with ending() as stop:
+        request = Request(
+            directory,
+            [topic],
+            form=Format.JSON if as_json else None,
+            start=f"-{records}",
+            follow=follow,
+            partitions=partition or [],
+        )
+        consume(request, stop)
+
+
 @topics_app.command(
     "delete-records",
     epilog="Example: pystream topics delete-records data payments -p 0 --before 10 -y",
 )
-def delete_records(
+def delete_records(  # noqa: PLR0917  each is an option
     directory: Directory,
     topic: TopicName,
     before: Annotated[
@@ -264,15 +301,15 @@ def delete_records(
         list[int] | None, typer.Option("--partition", "-p", min=0, help="Default: all.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete the records of a topic before an offset, for ever."""
-    from pystream.cli.topics import delete_topic_records  # noqa: PLC0415  --help stays fast
+    from pystream.cli.topics import delete_topic_records, print_starts  # noqa: PLC0415
 
     with ending():
         require_log(directory)
-        delete_topic_records(
-            directory, topic, partition or None, before, result_console(), is_confirmed=yes
-        )
+        starts = delete_topic_records(directory, topic, partition or None, before, is_confirmed=yes)
+        print_starts(starts, result_console(), as_json=as_json)
 
 
 @topics_app.command(epilog="Example: pystream topics delete data payments --yes")

@@ -29,6 +29,7 @@ __all__ = [
     "facts_of",
     "list_topics",
     "print_changed",
+    "print_starts",
 ]
 
 _OPEN_PARTITIONS = 256  # at once: each takes open files, and thousands of topics are common
@@ -287,11 +288,10 @@ def delete_topic_records(
     name: str,
     partitions: list[int] | None,
     before: int,
-    console: Console,
     *,
     is_confirmed: bool,
-) -> None:
-    """Delete records before an offset, once that is confirmed, and print the log start offsets."""
+) -> dict[ps.TopicPartition, int]:
+    """Delete records before an offset, once that is confirmed; return the log start offsets."""
     with ps.open(directory) as log:
         topic = log.topic(name)
         wanted = range(topic.partitions) if partitions is None else partitions
@@ -301,7 +301,14 @@ def delete_topic_records(
             typer.confirm(
                 f"Delete the records of {name} before offset {before}?", abort=True, err=True
             )
-        starts = log.delete_records(offsets)
+        return log.delete_records(offsets)
+
+
+def print_starts(starts: dict[ps.TopicPartition, int], console: Console, *, as_json: bool) -> None:
+    """Print log start offsets."""
+    if as_json:
+        print_json([{**place._asdict(), "start": start} for place, start in sorted(starts.items())])
+        return
     print_table(
         console,
         ["topic", "partition", "start"],

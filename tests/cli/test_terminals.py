@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,9 @@ def test_what_takes_long_shows_how_far_it_is(
         ("topics", "create", "DIR", "more"),
         ("topics", "alter", "DIR", "numbers", "--partitions", "3"),
         ("topics", "clean", "DIR"),
+        ("topics", "tail", "DIR", "numbers", "-n", "2"),
+        ("topics", "tail", "DIR", "numbers", "--json"),
+        ("topics", "delete-records", "DIR", "numbers", "--before", "-1", "-y"),
         ("topics", "delete", "DIR", "numbers", "--yes"),
         ("transactions", "list", "DIR"),
     ],
@@ -91,3 +95,12 @@ def test_the_others_work_on_a_terminal(
     }
     ran = run_on_terminal(*(places.get(argument, argument) for argument in arguments))
     assert ran.returncode == 0, ran.stdout
+
+
+def test_tail_is_a_table_on_a_terminal_and_json_when_asked(directory: Path) -> None:
+    table = run_on_terminal("topics", "tail", directory, "numbers", "-n", "3").stdout.split()
+    assert table[0] == "n"
+    assert set(table[1:]) < {str(number) for number in range(10)}
+    lines = run_on_terminal("topics", "tail", directory, "numbers", "-n", "3", "--json").stdout
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert sorted(row["n"] for row in rows) == sorted(int(text) for text in table[1:])

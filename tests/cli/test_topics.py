@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -250,8 +251,46 @@ def test_delete_records_deletes_before_an_offset(filled: Path) -> None:
     assert ends_of(filled, "orders")[1] == (1, end)
     too_far = ("delete-records", filled, "orders", "-p", 1, "--before", end + 99, "-y")
     assert f"log end offset is {end}" in refusal(*too_far)
-    succeed("delete-records", filled, "orders", "-p", 1, "--before", -1, "--yes")
+    assert json.loads(
+        succeed("delete-records", filled, "orders", "-p", 1, "--before", -1, "--yes", "--json")
+    ) == [{"topic": "orders", "partition": 1, "start": end}]
     assert ends_of(filled, "orders")[1] == (end, end)
+
+
+def test_tail_writes_the_last_of_each_partition(directory: Path) -> None:
+    with ps.open(directory) as log, log.producer() as producer:
+        log.create_topic("numbers", {"n": "int64"}, partitions=2)
+        for partition in range(2):
+            numbers = range(100 * partition, 100 * partition + 20)
+            producer.send_batch("numbers", {"n": numbers}, partition=partition)
+
+    def tail(*options: object) -> list[int]:
+        lines = succeed("tail", directory, "numbers", *options).splitlines()
+        return sorted(json.loads(line)["n"] for line in lines)
+
+    assert tail() == [*range(10, 20), *range(110, 120)]
+    assert tail("-n", 1, "--json") == [19, 119]
+    assert tail("-n", 3, "-p", 1) == [117, 118, 119]
+    assert tail("-n", 0) == []
+    assert "'number'" in refusal("tail", directory, "number")
+
+
+def test_tail_follows(directory: Path) -> None:
+    with ps.open(directory) as log, log.producer() as producer:
+        log.create_topic("numbers", {"n": "int64"})
+        producer.send_batch("numbers", {"n": range(20)})
+        following = subprocess.Popen(
+            command("topics", "tail", directory, "numbers", "-n", 2, "--follow"),
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+        assert following.stdout is not None
+        assert [json.loads(following.stdout.readline())["n"] for _ in range(2)] == [18, 19]
+        producer.send_batch("numbers", {"n": [20]})
+        assert json.loads(following.stdout.readline()) == {"n": 20}
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=LONG)
+    assert following.returncode == 130
 
 
 def ends_of(directory: Path, topic: str) -> list[ps.PartitionEnds]:
