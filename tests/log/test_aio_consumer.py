@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -39,6 +40,10 @@ async def take(consumer: ps.AsyncConsumer, count: int) -> list[int]:
     return found
 
 
+# A child process has no event loop of its parent's, and only what is made in a thread is started.
+NOT_ASYNC, NOT_BLOCKING = {"forget_in_child"}, {"start"}
+
+
 def test_it_has_the_methods_and_settings_of_the_consumer() -> None:
     def public(kind: type) -> dict[str, list[str]]:
         return {
@@ -51,13 +56,38 @@ def test_it_has_the_methods_and_settings_of_the_consumer() -> None:
     def properties(kind: type) -> set[str]:
         return {name for name, _ in inspect.getmembers(kind, lambda its: isinstance(its, property))}
 
-    assert properties(ps.AsyncConsumer) == properties(ps.Consumer) - {"timeout"}
+    assert properties(ps.AsyncConsumer) == properties(ps.Consumer)
     ours, theirs = public(ps.AsyncConsumer), public(ps.Consumer)
-    assert set(theirs) - {"forget_in_child"} == set(ours) - {"start"}
+    assert set(theirs) - NOT_ASYNC == set(ours) - NOT_BLOCKING
     for name in set(ours) & set(theirs):
         assert ours[name] == theirs[name], name
     settings = inspect.signature(ps.Consumer).parameters.keys() - {"log", "topics"}
     assert ConsumerSettings.__annotations__.keys() == settings
+
+
+def test_what_can_be_set_of_the_consumer_can_be_set_of_it() -> None:
+    def settable(kind: type) -> set[str]:
+        members = inspect.getmembers(kind, lambda its: isinstance(its, property))
+        return {name for name, its in members if its.fset is not None}
+
+    assert settable(ps.AsyncConsumer) == settable(ps.Consumer) == {"timeout"}
+
+
+def test_the_timeout_of_iteration_is_set_between_two_records(log: ps.Log, topic: ps.Topic) -> None:
+    async def main() -> None:
+        send(log, 1, 2)
+        async with log.async_consumer("t", auto_offset_reset="earliest") as consumer:
+            assert consumer.timeout is None
+            found = []
+            async for record in consumer:
+                found.append(record["n"])
+                consumer.timeout = "0s"
+            assert found == [1, 2]
+            assert consumer.timeout == timedelta(0)
+            with pytest.raises(errors.ConfigError):
+                consumer.timeout = "soon"
+
+    asyncio.run(asyncio.wait_for(main(), LONG))
 
 
 def test_it_knows_what_the_group_calls_it(log: ps.Log, topic: ps.Topic) -> None:

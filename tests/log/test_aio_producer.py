@@ -43,6 +43,10 @@ def stored(log: ps.Log) -> list[int]:
         return [record["n"] for record in consumer]
 
 
+# A child process has no event loop of its parent's, and only what is made in a thread is started.
+NOT_ASYNC, NOT_BLOCKING = {"forget_in_child"}, {"start"}
+
+
 def test_it_has_the_methods_and_settings_of_the_producer() -> None:
     def public(kind: type) -> dict[str, inspect.Signature]:
         return {
@@ -53,11 +57,28 @@ def test_it_has_the_methods_and_settings_of_the_producer() -> None:
         }
 
     ours, theirs = public(ps.AsyncProducer), public(ps.Producer)
-    assert set(theirs) - {"forget_in_child"} == set(ours) - {"start"}
+    assert set(theirs) - NOT_ASYNC == set(ours) - NOT_BLOCKING
+
+    def properties(kind: type) -> set[str]:
+        return {name for name, _ in inspect.getmembers(kind, lambda its: isinstance(its, property))}
+
+    assert properties(ps.AsyncProducer) == properties(ps.Producer)
     for name in set(ours) & set(theirs):
         assert ours[name].parameters == theirs[name].parameters, name
     settings = inspect.signature(ps.Producer).parameters.keys() - {"log"}
     assert ProducerSettings.__annotations__.keys() == settings
+
+
+def test_it_is_full_when_the_buffer_is_in_use(log: ps.Log, topic: ps.Topic) -> None:
+    async def main() -> list[bool]:
+        async with log.async_producer(linger="1h", buffer_memory=1) as producer:
+            seen = [producer.is_full]
+            await producer.send("t", {"n": 1})
+            seen.append(producer.is_full)
+            await producer.flush()
+            return [*seen, producer.is_full]
+
+    assert asyncio.run(main()) == [False, True, False]
 
 
 def test_sent_records_are_in_the_log_when_their_delivery_is_awaited(

@@ -184,6 +184,15 @@ class AsyncConsumer:
         return self._started().metrics()
 
     @property
+    def timeout(self) -> timedelta | None:
+        """How long iteration waits for the next record; it may be set between two of them."""
+        return self._started().timeout
+
+    @timeout.setter
+    def timeout(self, value: str | timedelta | None) -> None:
+        self._started().timeout = value
+
+    @property
     def skipped_records(self) -> list[SkippedRecords]:
         """Where damage was stepped over with ``on_corruption="skip"``: the newest 1000 places."""
         return self._started().skipped_records

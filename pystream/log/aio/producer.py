@@ -189,6 +189,11 @@ class AsyncProducer(AsyncProducerTransactions):
             self._worker.close()
 
     @property
+    def is_full(self) -> bool:
+        """Whether :meth:`send` would wait, because ``buffer_memory`` is in use."""
+        return self._started().is_full
+
+    @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called, or the producer belongs to a parent process."""
         return self._producer is not None and self._producer.is_closed
