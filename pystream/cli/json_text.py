@@ -44,13 +44,16 @@ def column_texts(column: Array) -> list[str]:
     return _with_nulls(column, column.to_pylist(), _TEXTS.get(kind, str))
 
 
-def time_texts(column: Array) -> list[str | None]:
-    """Return ISO 8601 per row; None for null."""
+def time_texts(column: Array, *, separator: str = "T") -> list[str | None]:
+    """Return ISO 8601 per row, with that between date and time; None for null.
+
+    Years have as many digits as they need.
+    """
     values = column.to_numpy()
     unit = np.datetime_data(values.dtype)[0]
     zone = "Z" if column.type.timezone is not None else ""
     texts: list[str] = np.datetime_as_string(values, unit=unit).tolist()  # type: ignore[call-overload]
-    return [None if text == "NaT" else text + zone for text in texts]
+    return [None if text == "NaT" else text.replace("T", separator) + zone for text in texts]
 
 
 def headers_text(headers: list[tuple[str, bytes | None]]) -> str | None:

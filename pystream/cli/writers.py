@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import IO, Any, Protocol
 
+import numpy as np
 from rich.cells import cell_len, set_cell_size
 
-from pystream._native import RecordBatch, Schema
+from pystream._native import Array, RecordBatch, Schema
 from pystream.cli.forms import Format
 from pystream.cli.json_text import column_texts, time_texts
 from pystream.errors import ConfigError, NotSupportedError
@@ -16,6 +17,7 @@ from pystream.log._optional import require
 __all__ = ["Writer", "open_writer"]
 
 _GROUP_ROWS = 131_072  # of Parquet, gathered before they are written
+_FIRST_YEAR, _LAST_YEAR = np.datetime64("0000", "Y"), np.datetime64("9999", "Y")
 _CELL = 60  # of a table: longer texts are cut
 
 
@@ -126,7 +128,11 @@ def _as_bytes(batch: RecordBatch, name: str) -> list[bytes]:
 
 
 class _CsvWriter:
-    """As `Stream.sink_to_csv` writes it; bytes are text, or an error."""
+    """As `Stream.sink_to_csv` writes it; bytes are text, or an error.
+
+    Arrow has no text for years of more than four digits, and writes others: a batch with one has
+    its times as quoted texts of their own.
+    """
 
     is_complete_early = True
 
@@ -141,14 +147,29 @@ class _CsvWriter:
                 for field, is_binary in zip(found, self._binary, strict=True)
             ]
         )
-        self._writer = require("pyarrow.csv", extra="arrow").CSVWriter(out, self._schema)
+        self._out = out
+        self._csv = require("pyarrow.csv", extra="arrow")
+        self._writer = self._csv.CSVWriter(out, self._schema)
 
     def write(self, batch: RecordBatch) -> None:
         columns = self._arrow.record_batch(batch).columns
         for at, is_binary in enumerate(self._binary):
             if is_binary:
                 columns[at] = self._as_text(columns[at], batch.schema.names[at])
-        self._writer.write_batch(self._arrow.record_batch(columns, schema=self._schema))
+        far = [at for at in range(len(columns)) if _has_far_times(batch.column(at))]
+        if far:
+            self._write_far(batch, columns, far)
+        else:
+            self._writer.write_batch(self._arrow.record_batch(columns, schema=self._schema))
+
+    def _write_far(self, batch: RecordBatch, columns: list[Any], far: list[int]) -> None:
+        for at in far:
+            texts = time_texts(batch.column(at), separator=" ")
+            columns[at] = self._arrow.array(texts, self._arrow.string())
+        lines = self._arrow.BufferOutputStream()
+        rows = self._arrow.record_batch(columns, names=self._schema.names)
+        self._csv.write_csv(rows, lines, self._csv.WriteOptions(include_header=False))
+        self._out.write(lines.getvalue().to_pybytes())
 
     def _as_text(self, column: Any, name: str) -> Any:
         try:
@@ -162,6 +183,13 @@ class _CsvWriter:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _has_far_times(column: Array) -> bool:
+    if column.type.kind not in ("timestamp", "date32"):
+        return False
+    years = column.to_numpy().astype("datetime64[Y]")
+    return bool(((years < _FIRST_YEAR) | (years > _LAST_YEAR)).any())
 
 
 class _ParquetWriter:

@@ -105,6 +105,30 @@ def test_csv_has_one_heading_and_tells_null_from_empty(directory: Path) -> None:
     assert found == [["n", "text"], ["0", "t0"]]
 
 
+def test_csv_has_the_years_that_json_has(directory: Path) -> None:
+    times_us = [0, 2**62, -(2**62), 253_402_300_800 * 10**6]
+    with ps.open(directory) as log, log.producer() as producer:
+        log.create_topic("times", {"at": "timestamp[ms]", "day": "date32", "n": "int64"})
+        for n, time_us in enumerate(times_us):
+            day = 2**31 - 1 if n == 1 else None
+            row = {"at": time_us // 1000, "day": day, "n": n}
+            producer.send("times", row, timestamp=time_us)
+            producer.flush()
+    written = succeed(directory, "times", "--format", "csv", "--meta")
+    found = list(csv.DictReader(io.StringIO(written)))
+    assert [row["_timestamp"] for row in found] == [
+        "1970-01-01 00:00:00.000000Z",
+        "148108-07-06 14:00:27.387904Z",
+        "-144169-06-28 09:59:32.612096Z",
+        "10000-01-01 00:00:00.000000Z",
+    ]
+    assert [row["day"] for row in found] == ["", "5881580-07-11", "", ""]
+    in_json = rows(succeed(directory, "times", "--meta"))
+    for name in ("_timestamp", "at"):
+        assert [row[name] for row in found] == [row[name].replace("T", " ") for row in in_json]
+    assert [int(row["n"]) for row in found] == [0, 1, 2, 3]
+
+
 def test_csv_of_bytes_that_are_no_text_is_refused(directory: Path) -> None:
     ran = run("consume", directory, "lines", "--format", "csv")
     assert ran.returncode == 1
