@@ -257,6 +257,10 @@ class Log(LogTopics):
             If there is none of that name.
         GroupNotEmptyError
             If it has members.
+
+        Notes
+        -----
+        A transaction that is open with offsets of the group can only be aborted then.
         """
         with fork.importing:
             from pystream.log.groups.admin import delete_group  # noqa: PLC0415  few programs do

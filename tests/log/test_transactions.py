@@ -396,6 +396,44 @@ def test_a_topic_that_is_deleted_meanwhile_fails_the_transaction(log):
     assert values(log, "a") == [1, 2]
 
 
+@pytest.mark.parametrize("other", [None, "h"])
+def test_a_group_that_is_deleted_meanwhile_fails_the_commit_and_says_so(log, other):
+    with log.consumer("b", group_id="g") as consumer:
+        group = consumer.consumer_group_metadata()
+    with log.producer(transactional_id="t") as producer:
+        producer.begin_transaction()
+        producer.send("b", {"n": 1})
+        producer.send_offsets_to_transaction({("b", 0): 0}, "g")
+        log.delete_group("g")
+        if other is not None:  # it gets the number that the group had
+            log.consumer("b", group_id=other, enable_auto_commit=False).close()
+        with pytest.raises(UnknownGroupError, match=r"'g' was deleted .* Abort the") as raised:
+            producer.commit_transaction()
+        assert raised.value.group_id == "g"
+        with pytest.raises(InvalidTransactionStateError, match=r"'g' was deleted .* only be abort"):
+            producer.commit_transaction()
+        producer.abort_transaction()
+        producer.begin_transaction()
+        with pytest.raises(UnknownGroupError, match=r"'g' was deleted .* Abort the"):
+            producer.send_offsets_to_transaction({("b", 0): 0}, group)
+        producer.abort_transaction()
+    assert values(log, "b") == []
+    assert log.groups() == ([] if other is None else [other])
+    for left in log.groups():
+        assert not log.describe_group(left).partitions
+
+
+def test_a_group_that_was_made_anew_gets_the_offsets_of_its_name(log):
+    log.consumer("b", group_id="g").close()
+    with log.producer(transactional_id="t") as producer, producer.transaction():
+        producer.send("b", {"n": 1})
+        producer.flush()
+        producer.send_offsets_to_transaction({("b", 0): 1}, "g")
+        log.delete_group("g")
+        log.consumer("b", group_id="g", enable_auto_commit=False).close()
+    assert log.describe_group("g").partitions[ps.TopicPartition("b", 0)].committed == 1
+
+
 # -- cut short -------------------------------------------------------------------------------------
 
 

@@ -83,8 +83,13 @@ def check_may_commit(
         If the group has members, and the offsets come from none.
     """
     state = load_group(connection, group.number)
-    if state is None:
-        raise UnknownGroupError(f"group {group.group_id!r} was deleted. Join it anew.")
+    if state is None or state.name != group.group_id:  # another group may have its number now
+        raise UnknownGroupError(
+            f"consumer group {group.group_id!r} was deleted after the transaction had got offsets "
+            "from it, so they cannot be committed, nor what was sent with them. Abort the "
+            "transaction; a consumer with that group_id makes the group anew.",
+            group_id=group.group_id,
+        )
     if group.member is None:
         living = [
             member
