@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import pystream as ps
-from pystream import TopicPartition, errors
-from tests.log.members import await_shares, settle
+from pystream import TopicPartition, config, errors
+from tests.log.members import await_shares, join, settle
 
 ZERO, ONE = TopicPartition("orders", 0), TopicPartition("orders", 1)
 
@@ -233,3 +233,23 @@ def test_a_topic_that_was_deleted_is_left_out(log: ps.Log) -> None:
     log.delete_topic("orders")
     assert log.describe_group("g").partitions == {}
     assert log.reset_offsets("g", to="latest") == {}
+
+
+def test_partitions_that_nobody_has_yet_are_told_to_whom_they_go(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "GROUP_LOOK_SECONDS", 0.0)
+    for topic in ("first", "second"):
+        log.create_topic(topic, {"n": "int64"})
+    doomed, heir = join(log, "first"), join(log, "first")
+    other = join(log, "second")
+    del doomed
+    other.poll()  # sees that it has died; the heir did not come yet
+    place = TopicPartition("first", 0)
+    described = log.describe_group("g")
+    targets = {member.member_id: member.target_assignment for member in described.members}
+    assert heir.member_id is not None
+    assert targets[heir.member_id] == {place}
+    assert described.partitions[place].member_id is None
+    heir.poll()
+    assert log.describe_group("g").partitions[place].member_id == heir.member_id

@@ -134,7 +134,11 @@ def describe_group(log: Log, group_id: str) -> GroupDescription:
         state = _load(connection, log, group_id)
         committed = all_committed(connection, state.number)
     members = _present(log, state)
-    wanted = {name for name, its in state.partitions.items() if its.owner in members}
+    wanted = {
+        name
+        for name, its in state.partitions.items()
+        if its.owner in members or its.target in members
+    }
     topics = {
         topic_id: log.topic_of_id(topic_id) for topic_id, _ in sorted(wanted | committed.keys())
     }
