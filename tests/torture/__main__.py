@@ -48,7 +48,7 @@ HARNESSES: tuple[Harness, ...] = (
     power_loss.HARNESS,
     *calls.HARNESSES,
     sequences.HARNESS,
-    models.TRANSACTIONS,
+    *models.HARNESSES,
     soak.HARNESS,
     *fuzz.HARNESSES,
     catalog_rows.HARNESS,

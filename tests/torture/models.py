@@ -1,8 +1,9 @@
-"""Transactions against their model, in random interleavings of producers and readers.
+"""Groups and transactions against their models, in random sequences of what can happen to them.
 
-Usage: python -m tests.torture.models SEED [SECONDS]
+Usage: python -m tests.torture.models groups|transactions SEED [SECONDS]
 
-The sequences are those of ``tests/log/transaction_sequences.py``, one of each seed.
+The sequences are those of ``tests/log/group_sequences.py``, of which a hundred have one seed, and
+of ``tests/log/transaction_sequences.py``, one of each seed.
 """
 
 from __future__ import annotations
@@ -13,41 +14,57 @@ import time
 import traceback
 from functools import partial
 
-from tests.log import transaction_sequences
+from pystream import config
+from tests.log import group_sequences, transaction_sequences
 from tests.torture import recorder
 from tests.torture.harness import Harness, Outcome, run_seeds, said_by
 
 SECONDS_OF_A_PROCESS = 20.0
+GROUP_SEQUENCES = 100  # of one seed
 
 
-def main(seed: str, seconds: str = "0") -> int:
+def go_through(kind: str, seed: int) -> int:
+    """Go through the sequences of a seed; return how many. AssertionError: the model differs."""
+    if kind == "groups":
+        group_sequences.go_through(seed, GROUP_SEQUENCES)
+        return GROUP_SEQUENCES
+    transaction_sequences.go_through(seed)
+    return 1
+
+
+def main(kind: str, seed: str, seconds: str = "0") -> int:
+    config.GROUP_LOOK_SECONDS = 0.0  # type: ignore[misc]
     number, done, failure = int(seed), 0, None
     deadline = time.monotonic() + float(seconds)
     while done == 0 or time.monotonic() < deadline:
         try:
-            transaction_sequences.go_through(number)
-        except Exception:
-            failure = f"seed {number}:\n{traceback.format_exc(limit=-4)}"
+            done += go_through(kind, number)
+        except Exception as error:
+            steps = "\n".join(getattr(error, "__notes__", []))
+            failure = f"seed {number}:\n{steps}\n{traceback.format_exc(limit=-4)}"
             break
-        done, number = done + 1, number + 1
+        number += 1
     print(json.dumps({"cases": done, "next": number, "failure": failure}), flush=True)
     return 1 if failure else 0
 
 
-def run_process(seed: int, seconds: float = SECONDS_OF_A_PROCESS) -> Outcome:
+def run_process(kind: str, seed: int, seconds: float = SECONDS_OF_A_PROCESS) -> Outcome:
     """Go through seeds for about so long, in a process of its own."""
     env = recorder.environment_without()
-    said = said_by(recorder.run("tests.torture.models", [seed, seconds], env))
+    said = said_by(recorder.run("tests.torture.models", [kind, seed, seconds], env))
     failed = said.get("next", seed)
     following = failed + 1 if said["failure"] else failed
-    repeat = f"python -m tests.torture.models {failed}"
+    repeat = f"python -m tests.torture.models {kind} {failed}"
     return Outcome(said.get("cases", 0), following, said["failure"], repeat)
 
 
-# Some thirty a second: an hour.
-TRANSACTIONS = Harness(
-    "transactions against the model", "sequences", 100_000, partial(run_seeds, run_process)
-)
+def _harness(kind: str, aim: int) -> Harness:
+    run = partial(run_seeds, partial(run_process, kind))
+    return Harness(f"{kind} against the model", "sequences", aim, run)
+
+
+# An hour each: some fifteen and some thirty a second.
+HARNESSES = (_harness("groups", 50_000), _harness("transactions", 100_000))
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))

@@ -75,8 +75,9 @@ def test_of_sequences_that_go_together_the_wrong_one_is_told(
     assert "found (0, 300), expected (0, 450)" in wrong[1]
 
 
-def test_transactions_and_their_model_agree() -> None:
-    outcome = models.run_process(1000, 3.0)
+@pytest.mark.parametrize("kind", ["groups", "transactions"])
+def test_groups_and_transactions_and_their_models_agree(kind: str) -> None:
+    outcome = models.run_process(kind, 1000, 3.0)
     assert outcome.failure is None, f"{outcome.repeat}\n{outcome.failure}"
     assert outcome.cases > 0
 
