@@ -23,17 +23,24 @@ class SyncPledgesTest : public ::testing::Test {
     return result;
   }
 
-  // Appends five records to each of the partitions in a process that dies before it has synced.
-  void append_and_die(const std::vector<int32_t>& partitions, Acks acks = Acks::kInterval) const {
-    ASSERT_TRUE(run_and_die([&] {
-      // Not files_, whose mutex a thread of the parent may hold at the moment of the fork.
-      const auto log =
-          Log::open(directory_.path(), options(kNeverUs, std::make_shared<FakeFiles>()));
+  // Will append five records to each of the partitions and die before it has synced. To be made
+  // before a log is opened here, as every WaitingProcess: what it does starts a thread.
+  WaitingProcess writer(const std::vector<int32_t>& partitions, Acks acks = Acks::kInterval) const {
+    return WaitingProcess([this, partitions, acks] {
+      const auto log = Log::open(directory_.path(), options(kNeverUs));
       leak(log);
       for (const int32_t number : partitions) {
         append_values(*log->open_partition(test_options(number)), 0, 5, acks);
       }
-    }));
+    });
+  }
+  static void append_and_die(WaitingProcess& process) {
+    process.let_go();
+    ASSERT_EQ(process.wait(), 0);
+  }
+  void append_and_die(const std::vector<int32_t>& partitions) const {
+    WaitingProcess process = writer(partitions);
+    append_and_die(process);
   }
 
   // By a log that syncs nothing.
@@ -64,9 +71,11 @@ class SyncPledgesTest : public ::testing::Test {
 };
 
 TEST_F(SyncPledgesTest, WhoHasNoPartitionOpenSyncsForTheDead) {
+  WaitingProcess owing = writer({0, 1, 4});
+  WaitingProcess other = writer({2}, Acks::kPublished);
   const auto log = Log::open(directory_.path(), options(1'000));
-  append_and_die({0, 1, 4});
-  append_and_die({2}, Acks::kPublished);
+  append_and_die(owing);
+  append_and_die(other);
   for (const int32_t number : {0, 1, 4}) await([&] { return durable_offset(number) == 5; });
   await([&] { return open_pledges() == 0; });
   EXPECT_EQ(durable_offset(2), 0);
@@ -74,15 +83,15 @@ TEST_F(SyncPledgesTest, WhoHasNoPartitionOpenSyncsForTheDead) {
 }
 
 TEST_F(SyncPledgesTest, WhoOpensTheLogLaterSyncsForTheDead) {
-  append_and_die({0});
-  append_and_die({1});
-  EXPECT_EQ(open_pledges(), 2u);
+  WaitingProcess later = writer({0});
+  append_and_die({0, 1});
+  EXPECT_EQ(open_pledges(), 1u);
   EXPECT_EQ(durable_offset(0), 0);
   const auto log = Log::open(directory_.path(), options(1'000));
   await([&] { return open_pledges() == 0; });
   EXPECT_EQ(durable_offset(0), 5);
   EXPECT_EQ(durable_offset(1), 5);
-  append_and_die({0});
+  append_and_die(later);
   await([&] { return durable_offset(0) == 10; });
 }
 
@@ -110,13 +119,14 @@ TEST_F(SyncPledgesTest, WhoCannotSyncAtTheEndLeavesItToOthers) {
 }
 
 TEST_F(SyncPledgesTest, TheLivingAreLeftAlone) {
-  const auto writer = Log::open(directory_.path(), options(kNeverUs));
-  append_values(*writer->open_partition(test_options()), 0, 5, Acks::kInterval);
+  WaitingProcess dying = writer({1});
+  const auto living = Log::open(directory_.path(), options(kNeverUs));
+  append_values(*living->open_partition(test_options()), 0, 5, Acks::kInterval);
   const auto log = Log::open(directory_.path(), options(1'000));
-  append_and_die({1});
+  append_and_die(dying);
   await([&] { return open_pledges() == 1; });  // the dead one's is gone: the log has looked
   EXPECT_EQ(durable_offset(0), 5);             // a look that finds one dead syncs everything
-  append_values(*writer->open_partition(test_options()), 5, 5, Acks::kInterval);
+  append_values(*living->open_partition(test_options()), 5, 5, Acks::kInterval);
   ::usleep(50'000);
   EXPECT_EQ(durable_offset(0), 5);
   EXPECT_EQ(open_pledges(), 1u);
