@@ -36,6 +36,7 @@ void SyncThread::start() {
 void SyncThread::look_with(std::function<void()> look) {
   std::lock_guard guard(mutex_);
   look_ = std::move(look);
+  next_look_us_ = monotonic_us() + interval_us_;
   start();
 }
 
