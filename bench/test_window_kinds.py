@@ -170,10 +170,14 @@ def state_bytes(log: ps.Log, window: Any, firing: Firing = on_close) -> int:
     windows(env, window, firing).sink_to_topic("results")
     deadline = time.monotonic() + DEADLINE_SECONDS
     with env.execute_async() as running:
-        while any(it.pending_records for it in running.metrics().operators):
+        held, before = 0, -1
+        while held == 0 or held != before:  # until the last records have been taken in, too
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{window} did not take in its events")
-            time.sleep(0.01)
-        held = sum(it.state_bytes for it in running.metrics().operators)
+            time.sleep(0.1)
+            operators = running.metrics().operators
+            if any(it.pending_records for it in operators):
+                continue
+            held, before = sum(it.state_bytes for it in operators), held
     log.delete_topic("results")
     return held
