@@ -214,6 +214,7 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   int64_t prewritten_end(const PublishedState& published) const;
   bool prewrite_piece(int64_t most_bytes, std::shared_ptr<Segment>* written);
   void prewrite_in_background() noexcept;
+  [[noreturn]] void throw_not_begun(const Error& error) const;
   [[noreturn]] void fail_sync(const Error& error);
 };
 

@@ -49,10 +49,13 @@ class FlushTurn {
   const bool is_held_;
 };
 
-// Of the process rather than of the disk: what opening and mapping say, and no sync.
+// Want of descriptors, which no sync has.
+bool is_want_of_descriptors(int64_t number) { return number == EMFILE || number == ENFILE; }
+
+// Of the process rather than of the disk, when it could not even open what was to be synced. A sync
+// itself may say ENOMEM, and then nobody knows what it has done.
 bool is_own_want(int64_t number) {
-  return number == EMFILE || number == ENFILE || number == ENOMEM || number == EACCES ||
-         number == EPERM;
+  return is_want_of_descriptors(number) || number == ENOMEM || number == EACCES || number == EPERM;
 }
 
 template <typename Value>
@@ -62,6 +65,8 @@ Value fact_of(const Error& error, const std::string& name, Value otherwise) {
   }
   return otherwise;
 }
+
+int64_t errno_of(const Error& error) { return fact_of(error, "errno", int64_t{EIO}); }
 
 }  // namespace
 
@@ -190,24 +195,29 @@ void Partition::State::sync_published() {
   const int64_t active = published.segment_base_offset;
   if (durable >= published.data_end_offset || active == kNoSegment) return;
   words.syncing_end.store(published.data_end_offset, std::memory_order_release);
+  bool is_opening = false;
   try {
     auto base = segments->at_or_below(durable, active);
     if (!base) base = segments->after(-1, active);
     while (base) {
+      is_opening = true;
       const auto next = segments->after(*base, active);
       // The next one says where the log ended before it. A segment that is durable up to there is
       // left alone: after a failed sync it is the one that may not be synced again.
       const auto following = next ? segments->try_get(*next) : nullptr;
       if (!following || following->header().previous_end_offset > durable) {
         const auto segment = segments->get(*base);
+        is_opening = false;
         segment->sync();
         // Before it is said to be durable: the bytes of a file without a name go with its holders.
         if (*base == active) require_in_place(*segment);
       }
       base = next;
     }
+    is_opening = false;
     if (active >= durable) sync_directories(durable == 0);
   } catch (const Error& error) {
+    if (is_opening && is_own_want(errno_of(error))) throw_not_begun(error);
     fail_sync(error);
   }
   control.raise_durable(published.data_end_offset);
@@ -224,27 +234,30 @@ void Partition::State::sync_directories(bool is_new) {
   }
 }
 
-// Also for what could not even be opened to be synced: nobody may think that it was. But where that
-// is for want of descriptors, memory or rights in this process, no sync was begun, the kernel has
-// dropped nothing, and this or another process may sync later.
+// For what could not be opened for want of something in this process: no sync was begun, the kernel
+// has dropped nothing, and this or another process may sync later.
+void Partition::State::throw_not_begun(const Error& error) const {
+  throw Error(
+      ErrorCode::kStorage,
+      place->name() +
+          " could not be synced, so what was appended is published, but not acknowledged as "
+          "durable: " +
+          error.what(),
+      {{"errno", errno_of(error)},
+       {"path", fact_of(error, "path", place->directory)},
+       {"topic", place->topic},
+       {"partition", int64_t{place->partition}}});
+}
+
+// Also for what could not be opened for another reason: nobody may think that it was synced.
 void Partition::State::fail_sync(const Error& error) {
   if (is_deleted()) {
     throw Error(ErrorCode::kUnknownTopic,
                 "topic " + place->topic + " was deleted before its records were durable.",
                 {{"topic", place->topic}, {"partition", int64_t{place->partition}}});
   }
-  const int64_t number = fact_of(error, "errno", int64_t{EIO});
-  if (is_own_want(number)) {
-    throw Error(ErrorCode::kStorage,
-                place->name() +
-                    " could not be synced, so what was appended is published, but not "
-                    "acknowledged as durable: " +
-                    error.what(),
-                {{"errno", number},
-                 {"path", fact_of(error, "path", place->directory)},
-                 {"topic", place->topic},
-                 {"partition", int64_t{place->partition}}});
-  }
+  const int64_t number = errno_of(error);
+  if (is_want_of_descriptors(number)) throw_not_begun(error);
   control.words().sync_failed.store(static_cast<uint32_t>(number), std::memory_order_release);
   throw Error(ErrorCode::kStorage,
               "the sync of " + place->name() + " failed: " + error.what() +

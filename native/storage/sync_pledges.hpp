@@ -27,7 +27,7 @@ namespace pystream::storage {
 inline constexpr size_t kPledgeWords = 256;  // of 64 bits
 
 // Any thread; look() by one thread at a time.
-class SyncPledges : public ClosedInChild {
+class SyncPledges final : public ClosedInChild {
  public:
   using Words = std::span<std::atomic<uint64_t>, kPledgeWords>;
 

@@ -300,6 +300,16 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a sync that found no memory is tried again",
+        (
+            Edit(
+                SYNC,
+                "if (is_opening && is_own_want(errno_of(error)))",
+                "if (is_own_want(errno_of(error)))",
+            ),
+        ),
+    ),
+    Mutation(
         "a pledge counts as kept although not all was synced",
         (Edit(PLEDGES, "if (is_all) clear(slot);", "static_cast<void>(is_all), clear(slot);"),),
     ),

@@ -1,5 +1,7 @@
 // A process that forks with an open log.
 
+#include <sys/resource.h>
+
 #include "log_crash_testing.hpp"
 
 namespace pystream::storage {
@@ -58,6 +60,33 @@ TEST_F(LogForkTest, TheChildIsToldToOpenTheLogAgain) {
   }));
   append_values(*partition, 20, 10);
   EXPECT_EQ(read_values(*partition), iota(0, 30));
+}
+
+// In a child, because a limit of threads cannot be taken back, and counts for no superuser.
+TEST_F(LogForkTest, WhereNoThreadCanBeMadeOpeningSaysSo) {
+  Log::open(directory_.path());
+  std::filesystem::permissions(directory_.path(), std::filesystem::perms::all);
+  std::filesystem::permissions(directory_ / "order", std::filesystem::perms::all);
+  constexpr int kMayNotTry = 2;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    const bool is_limited =
+        ::setrlimit(RLIMIT_NPROC, &none) == 0 && (::geteuid() != 0 || ::setuid(65534) == 0);
+    if (!is_limited) ::_exit(kMayNotTry);
+    try {
+      Log::open(directory_.path());
+    } catch (const Error& error) {
+      const bool is_told =
+          std::string(error.what()).find("cannot start a thread that syncs") != std::string::npos;
+      ::_exit(error.code() == ErrorCode::kStorage && is_told ? 0 : 1);
+    }
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kMayNotTry) GTEST_SKIP() << "no limit may be set";
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(LogForkTest, AChildDoesNotHoldTheLockOfAParentThatDied) {

@@ -11,13 +11,6 @@ class LogSyncTest : public ::testing::Test {
     options_.files = files_;
     options_.sync_interval_us = 3'600'000'000;
   }
-  // Waits for what another thread or process does soon.
-  template <typename Condition>
-  static void await(Condition condition) {
-    for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1'000);
-    EXPECT_TRUE(condition());
-  }
-
   TemporaryDirectory directory_;
   std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
   LogOptions options_;
@@ -203,6 +196,23 @@ TEST_F(LogSyncTest, ASyncThatFindsNoDescriptorIsToldAndTriedAgain) {
   await([&] { return partition->ends().durable_offset == 30; });
   append_values(*partition, 30, 10, Acks::kInterval);
   EXPECT_EQ(read_values(*partition), iota(0, 40));
+}
+
+// What it has done, nobody knows.
+TEST_F(LogSyncTest, ASyncThatItselfFindsNoMemoryOrRightHasFailed) {
+  for (const int error : {ENOMEM, EACCES, EPERM}) {
+    const TemporaryDirectory directory;
+    const auto log = Log::open(directory.path(), options_);
+    const auto partition = log->open_partition(test_options());
+    append_values(*partition, 0);
+    files_->set_fail(
+        [error](const std::string& call, int) { return call == "sync_data" ? error : 0; });
+    EXPECT_THROW(append_values(*partition, 1, 1, Acks::kDurable), Error);
+    files_->set_fail(nullptr);
+    expect_error(ErrorCode::kStorage, "a sync of orders-0 failed",
+                 [&] { append_values(*partition, 2); });
+    EXPECT_THROW(log->close(), Error);
+  }
 }
 
 TEST_F(LogSyncTest, AFailedBackgroundSyncIsToldToTheNextAppend) {

@@ -3,6 +3,7 @@
 // layer that fails on request.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -216,6 +217,13 @@ inline std::string segment_file(const std::string& log, int64_t base_offset,
   std::string digits = std::to_string(base_offset);
   return partition_directory(log, partition) + "/" + std::string(20 - digits.size(), '0') + digits +
          ".seg";
+}
+
+// Waits for what another thread or process does soon.
+template <typename Condition>
+void await(Condition condition) {
+  for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1'000);
+  EXPECT_TRUE(condition());
 }
 
 // Expects that `action` throws an Error of that code whose message contains `text`.

@@ -60,12 +60,6 @@ class SyncPledgesTest : public ::testing::Test {
     return count;
   }
 
-  template <typename Condition>
-  static void await(Condition condition) {
-    for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1'000);
-    EXPECT_TRUE(condition());
-  }
-
   TemporaryDirectory directory_;
   std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
 };
@@ -188,7 +182,8 @@ TEST_P(SyncPledgesWantTest, WhatCouldNotBeSyncedIsSyncedLater) {
 INSTANTIATE_TEST_SUITE_P(
     Wants, SyncPledgesWantTest,
     ::testing::Values(Want{"Maps", "map_shared", 2, EMFILE},  // the first is of the order file
-                      Want{"Memory", "map_shared", 3, ENOMEM}, Want{"Topics", "list", 1, EMFILE},
+                      Want{"Memory", "map_shared", 3, ENOMEM},
+                      Want{"Rights", "map_shared", 3, EACCES}, Want{"Topics", "list", 1, EMFILE},
                       Want{"Partitions", "list", 2, EMFILE}, Want{"Pages", "pread", 2, EIO}),
     [](const auto& info) { return std::string(info.param.name); });
 
