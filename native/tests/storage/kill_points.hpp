@@ -14,7 +14,8 @@
 
 #include <cstdint>
 
-#include "log_testing.hpp"
+#include "log_crash_testing.hpp"
+#include "torture.hpp"
 
 namespace pystream::storage {
 
@@ -99,5 +100,21 @@ class KillPoints : public FakeFiles {
   static inline std::atomic<int64_t> left_{0};
   static inline std::atomic<int64_t>* stores_ = nullptr;
 };
+
+// Lets `life` be killed at the points that kEveryNthCase says, each time in a directory of its own,
+// until it comes to its end; after each, `check` looks at what it left. Returns the last point.
+template <typename Life, typename Check>
+int64_t kill_along(uint64_t seed, Torture* torture, Life life, Check check) {
+  bool has_ended = false;
+  int64_t point = 1;
+  for (; !has_ended && !::testing::Test::HasFailure(); point += kEveryNthCase) {
+    SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+    const TemporaryDirectory directory(Medium::kMemory);
+    has_ended = run_and_die([&] { life(directory.path(), point); });
+    torture->count();
+    check(directory.path());
+  }
+  return point;
+}
 
 }  // namespace pystream::storage

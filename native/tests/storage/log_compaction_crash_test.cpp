@@ -92,24 +92,18 @@ TEST(LogCompactionCrashTest, AKillAtAnyCallOrStoreLosesNoKeyAndBringsNoneBack) {
   for (Torture torture(1); torture.goes_on() && !::testing::Test::HasFailure();) {
     const uint64_t seed = torture.next_seed();
     const Shape shape(seed);
-    bool has_ended = false;
-    int64_t point = 1;
-    for (; !has_ended && !::testing::Test::HasFailure(); point += kEveryNthCase) {
-      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
-      const TemporaryDirectory directory(Medium::kMemory);
+    const auto life = [&](const std::string& directory, int64_t at) {
       progress->appended = 0;
-      has_ended = run_and_die([&] {
-        live(directory.path(), std::make_shared<KillPoints>(point, &progress->stores), shape,
-             progress);
-      });
-      torture.count();
-      if (progress->appended == 0) continue;
+      live(directory, std::make_shared<KillPoints>(at, &progress->stores), shape, progress);
+    };
+    const int64_t point = kill_along(seed, &torture, life, [&](const std::string& directory) {
+      if (progress->appended == 0) return;
       LogOptions options;
       const auto files = std::make_shared<FakeFiles>();
       files->skips_syncs = true;
       options.files = files;
-      check(directory.path(), *progress, options);
-    }
+      check(directory, *progress, options);
+    });
     EXPECT_GT(point, seed == 1 ? 300 : 50);
   }
   ::munmap(progress, sizeof(Progress));

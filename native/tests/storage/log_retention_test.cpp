@@ -353,18 +353,13 @@ TEST(LogRetentionCrashTest, AKillAtAnyCallOrStoreLeavesTheOldStartOrTheNewOne) {
   for (Torture torture(1); torture.goes_on() && !::testing::Test::HasFailure();) {
     const uint64_t seed = torture.next_seed();
     const Shape shape(seed);
-    bool has_ended = false;
-    int64_t point = 1;
-    for (; !has_ended && !::testing::Test::HasFailure(); point += kEveryNthCase) {
-      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
-      const TemporaryDirectory directory(Medium::kMemory);
+    const auto life = [&](const std::string& directory, int64_t point) {
       *reinterpret_cast<std::array<int64_t, 5>*>(at) = {};
-      has_ended = run_and_die([&] {
-        live(directory.path(), std::make_shared<KillPoints>(point, &at->stores), shape, at);
-      });
-      if (at->attempted > 0) check(directory.path(), *at);
-      torture.count();
-    }
+      live(directory, std::make_shared<KillPoints>(point, &at->stores), shape, at);
+    };
+    const int64_t point = kill_along(seed, &torture, life, [&](const std::string& directory) {
+      if (at->attempted > 0) check(directory, *at);
+    });
     EXPECT_GT(point, seed == 1 ? 300 : 20);
   }
   ::munmap(at, sizeof(Progress));
