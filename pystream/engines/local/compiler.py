@@ -154,10 +154,23 @@ class _Compiler:
     def _mark(self, watermark: nodes.Watermark | None) -> nodes.Watermark | None:
         return None if self._is_perfect else watermark
 
-    def _watermark_expression(self, mark: nodes.Watermark | None) -> Expression | None:
-        if mark is None or mark.expression is None:
+    def _watermark_expression(self, mark: nodes.Watermark) -> Expression | None:
+        if mark.expression is None:
             return None
         return lower(mark.expression, self._job.calls)
+
+    def _event_time(self, mark: nodes.Watermark | None) -> dict[str, Any]:
+        """Return what each kind of source is told of event time."""
+        if mark is None:
+            return {}
+        return {
+            "event_time": mark.column,
+            "delay": mark.delay,
+            "watermark": self._watermark_expression(mark),
+            "max_ahead": mark.max_ahead,
+            "alignment": _alignment(mark),
+            "int64_unit": mark.int64_unit,
+        }
 
     def _hybrid_source(self, node: nodes.HybridSource, name: str) -> Port:
         past = node.history
@@ -192,12 +205,7 @@ class _Compiler:
             topics.native_log,
             partitions,
             start_offsets=start,
-            event_time=None if mark is None else mark.column,
-            delay=0 if mark is None else mark.delay,
-            watermark=self._watermark_expression(mark),
-            max_ahead=None if mark is None else mark.max_ahead,
-            alignment=_alignment(mark),
-            int64_unit="ms" if mark is None else mark.int64_unit,
+            **self._event_time(mark),
             idle_timeout_us=None if mark is None else mark.idle_timeout_us,
             advances_when_idle=mark is not None and mark.advances_when_idle,
             bounded=node.bounded or self._bounded,
@@ -214,12 +222,7 @@ class _Compiler:
             name,
             list(node.batches),
             node.schema,
-            event_time=None if mark is None else mark.column,
-            delay=0 if mark is None else mark.delay,
-            watermark=self._watermark_expression(mark),
-            max_ahead=None if mark is None else mark.max_ahead,
-            alignment=_alignment(mark),
-            int64_unit="ms" if mark is None else mark.int64_unit,
+            **self._event_time(mark),
         )
 
     def _reader_source(self, node: nodes.ReaderSource, name: str) -> Port:
@@ -230,12 +233,7 @@ class _Compiler:
             name,
             reader,
             node.schema,
-            event_time=None if mark is None else mark.column,
-            delay=0 if mark is None else mark.delay,
-            watermark=self._watermark_expression(mark),
-            max_ahead=None if mark is None else mark.max_ahead,
-            alignment=_alignment(mark),
-            int64_unit="ms" if mark is None else mark.int64_unit,
+            **self._event_time(mark),
         )
 
     def _python_stage(self, node: nodes.MapBatches, name: str) -> Port:
@@ -396,8 +394,8 @@ class _Compiler:
         )
 
 
-def _alignment(mark: nodes.Watermark | None) -> tuple[str, int] | None:
-    if mark is None or mark.alignment is None:
+def _alignment(mark: nodes.Watermark) -> tuple[str, int] | None:
+    if mark.alignment is None:
         return None
     return mark.alignment.group, mark.alignment.max_drift_ns
 
