@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import os
 import random
 import shutil
 import sys
@@ -37,6 +38,7 @@ SECONDS_OF_A_CASE = 60  # then it hangs
 SECONDS_OF_A_PROCESS = 20.0
 READ_ONLY_SHARE = 0.3
 OTHER_FORMAT = "other-format"
+CASE = "case"  # the directory of a case
 
 
 class Case:
@@ -45,9 +47,9 @@ class Case:
     def __init__(self, sound: Path, content: Content, scratch: Path, seed: int) -> None:
         self._content = content
         self._choose = random.Random(seed)
-        self._directory = scratch / "case" / "log"
-        self._backup = scratch / "case" / "backup"
-        self._repaired = scratch / "case" / "repaired"
+        self._directory = scratch / CASE / "log"
+        self._backup = scratch / CASE / "backup"
+        self._repaired = scratch / CASE / "repaired"
         self._missing: dict[Partition, list[int]] = {}
         self._silent: dict[Partition, list[int]] = {}
         shutil.copytree(sound, self._directory)
@@ -189,13 +191,16 @@ class Case:
             change(log, attempts, self._choose, self._repaired.with_name("backup of repaired"))
 
 
-def _listing(scratch: Path) -> dict[str, int]:
-    """Return all that stands beside the case."""
-    return {
-        str(path): path.stat().st_mtime_ns
-        for path in scratch.rglob("*")
-        if path != scratch / "case" and scratch / "case" not in path.parents and path.is_file()
-    }
+def _listing(scratch: Path, case: Path) -> dict[str, int]:
+    """Return all that stands beside the case, which is not walked through."""
+    found = {}
+    for place, directories, names in os.walk(scratch):
+        if place == str(case.parent):
+            directories[:] = set(directories) - {case.name}
+        for name in names:
+            path = os.path.join(place, name)
+            found[path] = os.stat(path).st_mtime_ns
+    return found
 
 
 def main(seed: str, cases: str = "1") -> int:
@@ -205,7 +210,7 @@ def main(seed: str, cases: str = "1") -> int:
         scratch = Path(place) / "one" / "two" / "three"  # so that ../.. is looked at too
         scratch.mkdir(parents=True)
         sound, content = build(scratch)
-        before = _listing(Path(place))
+        before = _listing(Path(place), scratch / CASE)
         for number in range(int(seed), int(seed) + int(cases)):
             faulthandler.dump_traceback_later(SECONDS_OF_A_CASE, exit=True)
             acts: list[str] = []
@@ -213,16 +218,14 @@ def main(seed: str, cases: str = "1") -> int:
                 case = Case(sound, content, scratch, number)
                 acts = case.damaged.acts
                 case.go_through()
-                after = {
-                    path: its for path, its in _listing(Path(place)).items() if "/case/" not in path
-                }
+                after = _listing(Path(place), scratch / CASE)
                 if after != before:
                     raise Wrong(f"files beside the log have changed: {set(after) ^ set(before)}")
             except Exception as error:
                 what = str(error) if isinstance(error, Wrong) else traceback.format_exc()
                 failure = "\n".join([f"seed {number}", *acts, what])
             faulthandler.cancel_dump_traceback_later()
-            shutil.rmtree(scratch / "case", ignore_errors=True)
+            shutil.rmtree(scratch / CASE, ignore_errors=True)
             done += 1
             if failure is not None:
                 break
