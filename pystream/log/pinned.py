@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 __all__ = ["pinned_bytes"]
 
@@ -12,25 +12,27 @@ _DELETED = b" (deleted)"
 _READ_BYTES = 1 << 16
 
 
-def pinned_bytes(partition_directory: str) -> int:
-    """Return the bytes of removed segments of a partition that some process has mapped.
+def pinned_bytes(partition_directories: Iterable[str]) -> list[int]:
+    """Return for each partition the bytes of its removed segments that some process has mapped.
 
-    Each file counts once. A process of another user is seen where the system allows it.
+    Each file counts once. A process of another user is seen where the system allows it. The maps
+    of each process are read once, however many partitions are asked for.
     """
-    prefix = os.fsencode(os.path.realpath(partition_directory) + os.sep)
-    sizes: dict[tuple[bytes, int], int] = {}
-    for process in _processes():
+    places = [os.fsencode(os.path.realpath(directory)) for directory in partition_directories]
+    sizes: dict[bytes, dict[tuple[bytes, int], int]] = {place: {} for place in places}
+    root = os.path.commonpath(places) if places else b""
+    for process in _processes() if places else ():
         with contextlib.suppress(OSError, ValueError):
             maps = _maps(process)
-            if prefix not in maps:  # most processes: nothing of them becomes a line
+            if root not in maps:  # most processes: nothing of them becomes a line
                 continue
             for line in maps.split(b"\n"):
                 if not line.endswith(b".seg" + _DELETED):
                     continue
                 place, _, _, device, inode, path = line.split(maxsplit=5)
-                if path.startswith(prefix):
-                    sizes[device, int(inode)] = _size(process, place.decode())
-    return sum(sizes.values())
+                if (found := sizes.get(os.path.dirname(path))) is not None:
+                    found[device, int(inode)] = _size(process, place.decode())
+    return [sum(sizes[place].values()) for place in places]
 
 
 def _processes() -> Iterator[str]:

@@ -106,15 +106,14 @@ def apply_retention(
         done = look_after(log, found, now_us=now_us, at_once=True)
     finally:
         lock.close()
-    return [its._replace(pinned_bytes=_pinned_bytes(log, its)) for its in done]
-
-
-def _pinned_bytes(log: LogTopics, removed: RemovedRecords) -> int:
-    topic = log.topic_if_exists(removed.topic)
-    if topic is None:
-        return 0
-    name = topic.description.id.hex()
-    return pinned_bytes(os.path.join(log.directory, "topics", name, str(removed.partition)))
+    ids = {topic.name: topic.description.id.hex() for topic in found}
+    partitions = (
+        os.path.join(log.directory, "topics", ids[its.topic], str(its.partition)) for its in done
+    )
+    pinned = pinned_bytes(partitions)
+    return [
+        its._replace(pinned_bytes=its_bytes) for its, its_bytes in zip(done, pinned, strict=True)
+    ]
 
 
 def look_after(

@@ -17,7 +17,7 @@ import pytest
 
 import pystream as ps
 from pystream import TopicPartition, config, errors
-from pystream.log import retention
+from pystream.log import pinned, retention
 from pystream.log.retention import apply_retention, retention_lock
 from pystream.log.transactions import rescue
 from pystream.log.verify import verify_log
@@ -318,6 +318,31 @@ def test_views_outlive_their_segment_and_are_reported(log: ps.Log) -> None:
     del batch, array, consumer
     fill(log, 1)
     assert apply_retention(log)[0].pinned_bytes == 0
+
+
+def test_what_is_pinned_is_told_of_each_partition_by_one_look_at_the_processes(
+    log: ps.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    maps = pinned._maps
+    monkeypatch.setattr(pinned, "_maps", lambda its: (looked.append(its), maps(its))[1])
+    log.create_topic("held", {"n": "int64"}, partitions=3, segment_bytes=16 * 1024, retention="1h")
+    with log.producer() as producer:
+        for partition in [0, 1, 2] * 40:
+            producer.send_batch("held", {"n": range(100)}, partition=partition)
+    with log.consumer(auto_offset_reset="earliest") as consumer:
+        consumer.assign([TopicPartition("held", 0), TopicPartition("held", 2)])
+        batches = list(consumer.batches(timeout="0s"))
+    done = apply_retention(log, now_us=time.time_ns() // 1000 + 2 * HOUR_US)
+    assert len(batches) == 80
+    assert {its[:2]: its.pinned_bytes > 0 for its in done if its.removed_bytes} == {
+        ("held", 0): True,
+        ("held", 1): False,
+        ("held", 2): True,
+    }
+    assert all(its.pinned_bytes <= its.removed_bytes for its in done)
+    assert sorted(looked) == sorted(set(looked)), "each process once"
+    assert str(os.getpid()) in looked
 
 
 def test_another_process_is_seen_to_hold_what_was_removed(log: ps.Log) -> None:
