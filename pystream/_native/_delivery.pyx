@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t
 from pystream._native._open_batch cimport OpenBatch, RecordBatch, steady_clock_us
 
 import logging
-from queue import Empty, SimpleQueue
+from threading import TIMEOUT_MAX, Lock
 
 from pystream._native._core import RecordBatch as CoreBatch
 from pystream.config import parse_duration_us
@@ -76,7 +76,7 @@ cdef class ProducerBatch:
         self._bells = None
         if bells is not None:
             for bell in bells:
-                bell.put(None)
+                bell.release()
         callbacks = self._callbacks
         self._callbacks = None
         if callbacks is not None:
@@ -86,16 +86,14 @@ cdef class ProducerBatch:
     cdef bint _wait(self, timeout) except -1:
         """Wait until the batch is appended or failed; return whether it is."""
         if self._status == PENDING:
-            bell = SimpleQueue()
+            bell = Lock()  # see pystream.log.bell
+            bell.acquire()
             if self._bells is None:
                 self._bells = []
             self._bells.append(bell)
             # Making them may have let another thread finish the batch.
             if self._status == PENDING:
-                try:
-                    bell.get(timeout=timeout)
-                except Empty:
-                    pass
+                bell.acquire(timeout=-1 if timeout is None else min(timeout, TIMEOUT_MAX))
         return self._status != PENDING
 
 

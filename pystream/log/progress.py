@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from queue import Empty, SimpleQueue
+
+from pystream.log.bell import Bell
 
 __all__ = ["Progress"]
 
@@ -25,27 +25,25 @@ class Progress:
 
     def __init__(self) -> None:
         self.count = 0
-        self._bells: list[SimpleQueue[None]] = []
+        self._bells: list[Bell] = []
 
     def advance(self) -> None:
         """Count one more, and wake all who wait."""
         self.count += 1
         for bell in tuple(self._bells):
-            if bell.empty():
-                bell.put(None)
+            bell.ring()
 
     def wait_for(self, count: int, seconds: float | None) -> bool:
         """Wait until there are that many, or so long; return whether there are."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        bell: SimpleQueue[None] = SimpleQueue()
+        bell = Bell()
         self._bells.append(bell)
         try:
             while self.count < count:
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return False
-                with contextlib.suppress(Empty):
-                    bell.get(timeout=left)
+                bell.wait(left)
             return True
         finally:
             self._bells.remove(bell)

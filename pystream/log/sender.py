@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from pystream import _native
 from pystream.errors import ClientError, RequestTimeoutError, StreamError
+from pystream.log.bell import Bell
 from pystream.log.progress import Progress
 from pystream.log.table_batch import TableBatch
 
@@ -51,9 +50,7 @@ class Sender:
         self._acks = acks
         self._linger_us = linger_us
         self._check_topic = check_topic
-        # Whatever is in it wakes the thread. Without Python in between, as a record's latency
-        # has both sides of it.
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._bell = Bell()  # wakes the thread
         self._finished = Progress()  # batches
         self._error: StreamError | None = None  # first since the last flush
         self.on_error: Callable[[StreamError], None] | None = None
@@ -79,8 +76,7 @@ class Sender:
 
     def wake(self) -> None:
         """Make the thread look for work; it starts with that."""
-        if self._bell.empty():
-            self._bell.put(None)
+        self._bell.ring()
         if self._thread is None:
             self.start()
 
@@ -181,11 +177,10 @@ class Sender:
         self._accumulator.is_idle = True
         age_us = self._accumulator.oldest_age_us()
         if age_us is None:
-            self._bell.get()
+            self._bell.wait()
         elif age_us < self._linger_us:
             self._accumulator.is_idle = False
-            with contextlib.suppress(Empty):
-                self._bell.get(timeout=(self._linger_us - age_us) / 1e6)
+            self._bell.wait((self._linger_us - age_us) / 1e6)
         self._accumulator.is_idle = False
 
     def _append(self, batch: ProducerBatch | TableBatch) -> None:

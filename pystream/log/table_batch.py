@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from pystream import _native, config
 from pystream.errors import ConfigError, StreamError
+from pystream.log.bell import Bell
 from pystream.types import BatchMetadata
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TableBatch:
         self._sequences = sequences
         self._appended: list[BatchMetadata] = []
         self._error: StreamError | None = None
-        self._bell: SimpleQueue[None] = SimpleQueue()  # rung when it is done
+        self._bell = Bell()  # rung when it is done
 
     def append(self, acks: _native.Acks, complete_sequence: int) -> None:
         """Append all rows, in the background thread."""
@@ -77,12 +77,12 @@ class TableBatch:
 
     def complete(self) -> None:
         """Say that all was appended."""
-        self._bell.put(None)
+        self._bell.ring()
 
     def fail(self, error: StreamError) -> None:
         """Say that not all was appended."""
         self._error = error
-        self._bell.put(None)
+        self._bell.ring()
 
     def abandon(self, reason: StreamError) -> None:
         """In a forked child: the table is the parent's."""
@@ -90,7 +90,7 @@ class TableBatch:
 
     def result(self) -> list[BatchMetadata]:
         """Wait for the table to be appended, and say where; raise what went wrong."""
-        self._bell.get()
+        self._bell.wait()
         if self._error is not None:
             raise self._error
         return self._appended

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,11 +111,13 @@ def test_wait_begins_while_the_batch_is_done(log: ps.Log, monkeypatch: pytest.Mo
     (batch,) = accumulator.take_all()
     batch.take()
 
-    def be_done_meanwhile() -> SimpleQueue[None]:
-        batch.complete(7)
-        return SimpleQueue()
+    make = threading.Lock
 
-    monkeypatch.setattr(_delivery, "SimpleQueue", be_done_meanwhile)
+    def be_done_meanwhile() -> Any:
+        batch.complete(7)
+        return make()
+
+    monkeypatch.setattr(_delivery, "Lock", be_done_meanwhile)
     assert delivery.result(timeout="5s").offset == 7
 
 
