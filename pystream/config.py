@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeGuard, TypeVar
 
 from pystream.errors import ConfigError
 
@@ -31,6 +31,7 @@ PREWRITE_BYTES: Final = 1 << 20  # zeros ahead of durable commits, at most, in e
 LOCK_TIMEOUT: Final = "30s"  # for a kernel lock that another process holds
 SEGMENT_BYTES: Final = 256 << 20
 SEGMENT_BYTES_MIN: Final = 1 << 20
+SEGMENT_BYTES_MAX: Final = 1 << 40  # as the format has it
 PARTITIONS_MAX: Final = 10_000
 WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
 CATALOG_SETTLE_SECONDS: Final = 0.1  # between a commit's two steps; see CatalogWatch
@@ -178,6 +179,28 @@ def parse_duration_us(value: str | timedelta, *, name: str = "duration") -> int:
     return -(-nanoseconds // 1000)
 
 
+def is_name(value: object) -> TypeGuard[str]:
+    r"""Return whether something is a text, not empty, that can be stored.
+
+    One with half a surrogate pair cannot: it has no UTF-8. Such are arguments of the command line
+    whose bytes are no UTF-8.
+
+    Examples
+    --------
+    >>> is_name("Zoë"), is_name(""), is_name("\udcff")
+    (True, False, False)
+    """
+    if not isinstance(value, str) or not value:
+        return False
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def names_settings(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
     """Let a function of keyword settings name the nearest one when it is given an unknown one.
 
@@ -218,7 +241,9 @@ def parse_timeout_us(value: str | timedelta | None) -> int | None:
     return None if value is None else parse_duration_us(value, name="timeout")
 
 
-def parse_size(value: int | str, *, name: str = "size", minimum: int = 1) -> int:
+def parse_size(
+    value: int | str, *, name: str = "size", minimum: int = 1, maximum: int = 2**62 - 1
+) -> int:
     """Return a number of bytes.
 
     Parameters
@@ -227,13 +252,13 @@ def parse_size(value: int | str, *, name: str = "size", minimum: int = 1) -> int
         Bytes, or a string such as ``"64KiB"``, ``"16MiB"``, ``"1GiB"``.
     name : str
         Of the setting, for the message.
-    minimum : int
-        Least that is accepted.
+    minimum, maximum : int
+        Least and most that is accepted.
 
     Raises
     ------
     ConfigError
-        If it is no size, or too small.
+        If it is no size, too small, or too large.
 
     Examples
     --------
@@ -250,8 +275,10 @@ def parse_size(value: int | str, *, name: str = "size", minimum: int = 1) -> int
         raise ConfigError(
             f'{name} is {value!r}, which is not a size. Pass bytes, or a string such as "16MiB".'
         )
-    if not minimum <= size < 2**62:
+    if size < minimum:
         raise ConfigError(f"{name} is {value!r}, but it must be at least {minimum} bytes.")
+    if size > maximum:
+        raise ConfigError(f"{name} is {value!r}, but it can be {maximum} bytes at most.")
     return size
 
 

@@ -24,7 +24,7 @@ from pystream.log.catalog.format import check_catalog_version, upgrade
 from pystream.log.catalog.rows import tolerant
 from pystream.log.catalog.topics import remove_topic, topics_in
 from pystream.log.catalog.transactions import OPEN, all_transactions
-from pystream.log.directory import sync_path
+from pystream.log.directory import check_directory, sync_path
 from pystream.log.retention import retention_lock
 from pystream.log.topic_file import write_topic_file
 
@@ -72,7 +72,7 @@ def back_up(log: Log, directory: str | os.PathLike[str]) -> Backup:
     is decided between the first two. The catalog's copy gets its name last, when everything is on
     disk.
     """
-    target = os.path.abspath(os.fspath(directory))
+    target = os.path.abspath(check_directory(directory))
     is_made = _prepare(log.directory, target)
     unfinished = os.path.join(target, _UNFINISHED)
     try:

@@ -21,6 +21,7 @@ from pystream.log.groups.consumer_group import (
     member_settings,
 )
 from pystream.log.groups.state import Subscription
+from pystream.log.named import partition_named, partitions_named, topics_named
 from pystream.log.offsets import AUTO_OFFSET_RESETS, committable_rows, reset_offset
 from pystream.types import TopicPartition
 
@@ -163,9 +164,11 @@ class Consumer(ConsumerReading):
             If another live member of the group has the `group_instance_id`.
         """
         self._check_usable()
-        names = (topics,) if isinstance(topics, str) else tuple(dict.fromkeys(topics))
+        names = tuple(topics_named(topics))
         if not names and pattern is None:
             raise ConfigError("subscribe() got no topic. Name at least one.")
+        callbacks = Callbacks(on_assign, on_revoke, on_lost)
+        callbacks.check()
         found = [self._log.topic(name) for name in names]
         text = None
         if pattern is not None:
@@ -187,7 +190,7 @@ class Consumer(ConsumerReading):
             self._put_assigned({})
         self._subscription = subscription  # before callbacks, which may want something else
         try:
-            self._group.subscribe(subscription, Callbacks(on_assign, on_revoke, on_lost))
+            self._group.subscribe(subscription, callbacks)
         finally:
             if not self._group.is_member and self._subscription is subscription:
                 self._subscription = Subscription()
@@ -214,7 +217,7 @@ class Consumer(ConsumerReading):
             If a topic or partition does not exist.
         """
         self._check_usable()
-        names = [TopicPartition(*partition) for partition in partitions]
+        names = partitions_named(partitions)
         topics = {name: self._log.topic(name) for name in {name.topic for name in names}}
         self._leave_group()
         self._subscription = Subscription()
@@ -286,7 +289,7 @@ class Consumer(ConsumerReading):
             If the consumer has no group.
         """
         self._check_usable()
-        name = TopicPartition(*partition)
+        name = partition_named(partition)
         topic_id = self._log.topic(name.topic).description.id
         return self._require_group("committed").committed(topic_id, name.partition)
 

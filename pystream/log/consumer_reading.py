@@ -18,6 +18,8 @@ from pystream.errors import (
 )
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
+from pystream.log.named import by_partition, partition_named, partitions_named
+from pystream.log.offsets import check_whole
 from pystream.log.record_rows import record_rows
 from pystream.log.times import Time, find_time
 from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
@@ -176,11 +178,14 @@ class ConsumerReading:
 
         Raises
         ------
+        ConfigError
+            If the partition is not assigned, or the offset is no whole number.
         OffsetOutOfRangeError
             If it is below the log start offset or above the log end offset; names both.
         """
         self._leave_record()
-        self._fetcher.seek(self._of(partition), offset)
+        assigned = self._of(partition)
+        self._fetcher.seek(assigned, check_whole(assigned.name, offset))
         self._fetcher.interrupt()
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
@@ -282,15 +287,12 @@ class ConsumerReading:
         OffsetAndTimestamp(offset=1, timestamp=1000000)
         """
         self._check_usable()
-        found = {}
-        for partition, sought in times.items():
-            name = TopicPartition(*partition)
-            found[name] = find_time(self._log.topic(name.topic), name.partition, sought, column)
-        return found
+        wanted, topic = by_partition(times, setting="times", of="a time"), self._log.topic
+        return {it: find_time(topic(it[0]), it[1], at, column) for it, at in wanted.items()}
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the log start offset of partitions, assigned or not."""
-        return {name: self._ends(name)[0] for name in partitions}
+        return {name: self._ends(name)[0] for name in partitions_named(partitions)}
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the end of partitions, assigned or not: the next offset to be written.
@@ -298,7 +300,7 @@ class ConsumerReading:
         With ``isolation_level="read_committed"``, in Kafka the last stable offset: that of the
         first record whose transaction is not decided, if there is one.
         """
-        return {name: self._ends(name)[1] for name in partitions}
+        return {name: self._ends(name)[1] for name in partitions_named(partitions)}
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -462,7 +464,7 @@ class ConsumerReading:
 
     def _of(self, partition: TopicPartition) -> AssignedPartition:
         self._check_usable()
-        name = TopicPartition(*partition)
+        name = partition_named(partition)
         assigned = self._assigned.get(name)
         if assigned is None:
             have = ", ".join(f"{t}-{p}" for t, p in sorted(self._assigned)) or "none"
@@ -474,13 +476,11 @@ class ConsumerReading:
 
     def _some(self, partitions: tuple[TopicPartition, ...]) -> list[AssignedPartition]:
         self._check_usable()
-        if not partitions:
-            return list(self._assigned.values())
-        return [self._of(partition) for partition in partitions]
+        return [self._of(partition) for partition in partitions or self._assigned]
 
     def _ends(self, partition: TopicPartition) -> tuple[int, int]:
         self._check_usable()
-        name = TopicPartition(*partition)
+        name = partition_named(partition)
         return self._ends_of(self._log.topic(name.topic).native_partition(name.partition))
 
     def _ends_of(self, partition: Partition) -> tuple[int, int]:

@@ -69,7 +69,7 @@ class LogTopics(OpenLog):
         compression : {"none", "lz4"}, default "none"
             Compressed columns are not zero-copy when read.
         segment_bytes : int or str, default 256 MiB
-            Size of a segment file, at least 1 MiB.
+            Size of a segment file, from 1 MiB to 1 TiB.
         timestamp_type : {"create_time", "append_time"}, default "create_time"
             Whether a record's timestamp is the producer's or that of the append.
         retention : str or timedelta, optional

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pystream.errors import ConfigError, OffsetOutOfRangeError
+from pystream.log.named import by_partition
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def committable_rows(
     Each topic is looked up once, however many of its partitions there are.
     """
     wanted: dict[str, list[tuple[int, int]]] = {}
-    for (name, number), offset in offsets.items():
+    given = by_partition(offsets, setting="offsets", of="the offset of the next record to read")
+    for (name, number), offset in given.items():
         wanted.setdefault(name, []).append((number, offset))
     rows = {}
     for name, its in wanted.items():
@@ -63,7 +65,7 @@ def committable_rows(
         partitions = topic.native_partitions([number for number, _ in its])
         for partition, (number, offset) in zip(partitions, its, strict=True):
             end = partition.ends().log_end_offset
-            rows[topic_id, operator.index(number)] = (
+            rows[topic_id, number] = (
                 offset
                 if type(offset) is int and 0 <= offset <= end
                 else check_committable(TopicPartition(name, number), offset, end)

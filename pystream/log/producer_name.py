@@ -87,8 +87,9 @@ def check_producer_name(name: str, *, setting: str) -> str:
     ConfigError
         If it is no name.
     """
-    if not isinstance(name, str) or not 1 <= len(name) <= config.PRODUCER_NAME_MAX:
+    if not config.is_name(name) or len(name) > config.PRODUCER_NAME_MAX:
         raise ConfigError(
-            f"{setting} is {name!r}. Pass a string of 1 to {config.PRODUCER_NAME_MAX} characters."
+            f"{setting} is {name!r}. Pass a string of 1 to {config.PRODUCER_NAME_MAX} characters, "
+            "of which none is half a surrogate pair."
         )
     return name

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pystream import _native
 from pystream import config as settings
-from pystream.errors import ClosedError, ConfigError, StreamError
+from pystream.errors import ClosedError, StreamError
 from pystream.log.kernel_lock import KernelLock
+from pystream.log.named import by_partition, topics_named
 from pystream.log.offsets import check_whole
 from pystream.log.pinned import pinned_bytes
 from pystream.log.transactions.rescue import settle
@@ -70,10 +71,9 @@ def delete_records(
 ) -> dict[TopicPartition, int]:
     """Do what :meth:`Log.delete_records` says."""
     log.check_writable("delete records")
-    _check_offsets(offsets)
     wanted = []
-    for name, offset in offsets.items():
-        place = TopicPartition(*name)
+    of = "the offset before which records are deleted"
+    for place, offset in by_partition(offsets, setting="offsets", of=of).items():
         topic = log.topic(place.topic)
         partition = topic.native_partition(place.partition)
         before = check_whole(place, offset)
@@ -97,7 +97,7 @@ def apply_retention(
         Instead of the wall clock.
     """
     log.check_writable("apply retention")
-    names = log.topics() if topics is None else [topics] if isinstance(topics, str) else topics
+    names = log.topics() if topics is None else topics_named(topics)
     found = [log.topic(name) for name in names]
     lock = retention_lock(log.directory)
     try:
@@ -288,12 +288,3 @@ def _keep_floors(log: LogTopics, topic: Topic, number: int, partition: _native.P
     if floors:
         partition.sync()
         log.catalog.save_floors(topic_id, number, floors)
-
-
-def _check_offsets(offsets: object) -> None:
-    """Raise ConfigError unless there are offsets of partitions."""
-    if not isinstance(offsets, Mapping):
-        raise ConfigError(
-            f"offsets is {offsets!r}. Pass a mapping of TopicPartition to the offset before which "
-            "records are deleted."
-        )

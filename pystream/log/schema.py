@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pystream._native import DataType, Schema
+from pystream.config import is_name
 from pystream.errors import ConfigError
 
 __all__ = ["KAFKA_SHAPED", "to_schema"]
@@ -53,8 +54,8 @@ def to_schema(spelling: object) -> Schema:
 
 
 def _field(name: object, written: object) -> tuple[str, DataType, bool]:
-    if not isinstance(name, str):
-        raise ConfigError(f"schema names a column {name!r}. Column names are strings.")
+    if not isinstance(name, str) or not (name == "" or is_name(name)):
+        raise ConfigError(f"schema names a column {name!r}. Column names are strings of Unicode.")
     if isinstance(written, DataType):
         return name, written, True
     if not isinstance(written, str):

@@ -74,7 +74,10 @@ class TopicConfig:
         check_compression(self.compression)
         config.check_choice(self.timestamp_type, TIMESTAMP_TYPES, name="timestamp_type")
         config.parse_size(
-            self.segment_bytes, name="segment_bytes", minimum=config.SEGMENT_BYTES_MIN
+            self.segment_bytes,
+            name="segment_bytes",
+            minimum=config.SEGMENT_BYTES_MIN,
+            maximum=config.SEGMENT_BYTES_MAX,
         )
         if self.retention_bytes is not None and self.retention_bytes < self.segment_bytes:
             raise ConfigError(

@@ -66,6 +66,8 @@ def key_columns(
                 "sent with. Leave key= out, or pass a schema."
             )
         return ("key",)
+    if key is not None and not isinstance(key, Iterable):
+        raise ConfigError(f"key is {key!r}. Pass the name of a column, or a list of names.")
     names = (key,) if isinstance(key, str) else tuple(key or ())
     for name in names:
         if name not in schema.names:

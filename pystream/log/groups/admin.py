@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import operator
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from pystream import config
 from pystream.errors import (
     ConfigError,
     GroupNotEmptyError,
@@ -30,6 +30,7 @@ from pystream.log.groups.assignors import Partition
 from pystream.log.groups.liveness import is_member_alive
 from pystream.log.groups.member import monotonic_us
 from pystream.log.groups.state import GroupState, Member
+from pystream.log.named import by_partition, topics_named
 from pystream.log.offsets import check_whole
 from pystream.log.times import Time, find_time, ticks_of
 from pystream.types import TopicPartition
@@ -210,7 +211,7 @@ def reset_offsets(
         )
     if offsets is not None and topics is not None:
         raise ConfigError("reset_offsets() got topics, but offsets name theirs. Leave one out.")
-    if not isinstance(group_id, str) or not group_id:
+    if not config.is_name(group_id):
         raise ConfigError(f"group_id is {group_id!r}. Pass the name of a group.")
     if isinstance(to, str) and to not in ("earliest", "latest"):
         raise ConfigError(
@@ -223,9 +224,9 @@ def reset_offsets(
         raise ConfigError(f"shift_by is {shift_by!r}. Pass a whole number of records.")
     wanted = None
     if offsets is not None:
-        given = offsets if isinstance(offsets, Mapping) else _read_offsets(offsets)
-        wanted = {TopicPartition(*name): offset for name, offset in given.items()}
-    names = None if topics is None else [topics] if isinstance(topics, str) else list(topics)
+        given = _read_offsets(offsets) if isinstance(offsets, str | os.PathLike) else offsets
+        wanted = by_partition(given, setting="offsets", of="an offset, or the path of a CSV file")
+    names = None if topics is None else topics_named(topics)
     found = {name: log.topic(name) for name in names or {name for name, _ in wanted or ()}}
     with log.catalog.writing() as connection:
         if found:  # else there is nothing that a group without offsets could go on with
@@ -245,10 +246,7 @@ def reset_offsets(
         else:
             new = {name: _checked(found[name.topic], name, at) for name, at in wanted.items()}
             places = {name: found[name.topic] for name in wanted}
-        rows = {
-            (places[name].description.id, operator.index(name.partition)): at
-            for name, at in new.items()
-        }
+        rows = {(places[name].description.id, name.partition): at for name, at in new.items()}
         write_offsets(connection, number, rows)
     return new
 

@@ -40,6 +40,14 @@ class Callbacks(NamedTuple):
     on_revoke: Callback | None = None
     on_lost: Callback | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be called."""
+        for name, call in self._asdict().items():
+            if call is not None and not callable(call):
+                raise ConfigError(
+                    f"{name} is {call!r}. Pass a function of the consumer and its partitions."
+                )
+
 
 class ConsumerGroup:
     """Stands between a consumer and its group.
@@ -403,11 +411,9 @@ def member_settings(
     max_poll_interval: str | timedelta | None,
 ) -> MemberSettings:
     """Return settings that are right, or raise ConfigError."""
-    if not isinstance(group_id, str) or not group_id:
+    if not config.is_name(group_id):
         raise ConfigError(f"group_id is {group_id!r}. Pass a name, or leave it out.")
-    if group_instance_id is not None and (
-        not isinstance(group_instance_id, str) or not group_instance_id
-    ):
+    if group_instance_id is not None and not config.is_name(group_instance_id):
         raise ConfigError(
             f"group_instance_id is {group_instance_id!r}. Pass a name, or leave it out."
         )

@@ -1,0 +1,78 @@
+"""Partitions and topics as users name them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pystream.errors import ConfigError
+from pystream.types import TopicPartition
+
+__all__ = ["by_partition", "partition_named", "partitions_named", "topics_named"]
+
+
+def partition_named(value: Any) -> TopicPartition:
+    """Return the partition that a value names.
+
+    Raises
+    ------
+    ConfigError
+        Unless it is a tuple of a topic's name and a whole number.
+    """
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        topic, number = value
+        if type(number) is int:
+            return value if type(value) is TopicPartition else TopicPartition(topic, number)
+        try:
+            if not isinstance(number, bool):
+                return TopicPartition(topic, operator.index(number))
+        except TypeError:
+            pass
+    one_by_one = isinstance(value, list | set | frozenset | dict)
+    hint = " Pass several one by one, as in pause(*partitions)." if one_by_one else ""
+    raise ConfigError(
+        f"{value!r} names no partition. Pass a TopicPartition, or a tuple of a topic's name and a "
+        f"number.{hint}"
+    )
+
+
+def partitions_named(values: Any) -> list[TopicPartition]:
+    """Return the partitions that the values of a list, or of any iterable, name.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or one of its values names no partition.
+    """
+    if isinstance(values, str | bytes | TopicPartition) or not isinstance(values, Iterable):
+        raise ConfigError(f"partitions is {values!r}. Pass a list of TopicPartition.")
+    return [partition_named(value) for value in values]
+
+
+def by_partition(values: Any, *, setting: str, of: str) -> dict[TopicPartition, Any]:
+    """Return what a mapping gives each partition.
+
+    Raises
+    ------
+    ConfigError
+        If it is no mapping, or one of its keys names no partition.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{setting} is {values!r}. Pass a mapping of TopicPartition to {of}.")
+    return {partition_named(name): value for name, value in values.items()}
+
+
+def topics_named(values: Any) -> list[str]:
+    """Return the names of topics: one, or several, of which none counts twice.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither a name nor an iterable.
+    """
+    if isinstance(values, str):
+        return [values]
+    if not isinstance(values, Iterable):
+        raise ConfigError(f"topics is {values!r}. Pass the name of a topic, or a list of names.")
+    return list(dict.fromkeys(values))
