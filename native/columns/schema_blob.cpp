@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 #include "columns/schema.hpp"
 
 namespace pystream {
@@ -63,7 +64,9 @@ class BlobReader {
 
   std::string text(size_t length) {
     const auto bytes = take(length);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    std::string text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    if (!is_utf8(text)) fail("a name that is not UTF-8");
+    return text;
   }
 
   bool at_end() const { return position_ == bytes_.size(); }

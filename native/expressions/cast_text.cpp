@@ -5,13 +5,13 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/utf8.hpp"
 #include "columns/builder.hpp"
 #include "expressions/detail/bitmap_words.hpp"
 #include "expressions/detail/cast_kernels.hpp"
 #include "expressions/detail/numbers.hpp"
 #include "expressions/detail/string_reader.hpp"
 #include "expressions/detail/time_text.hpp"
-#include "expressions/detail/utf8.hpp"
 
 namespace pystream::expressions::detail {
 namespace {

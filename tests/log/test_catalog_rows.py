@@ -143,6 +143,9 @@ CASES: list[tuple[str, Use, str]] = [
     (topics("created_us = 'x'"), numbers, "created_us is 'x', and must be a whole number"),
     ("UPDATE schemas SET blob = substr(blob, 1, 20) WHERE id = 1", numbers, "row id=1 of table "
      "schemas: blob is x'505353.*, and must be a schema, but the schema's bytes are damaged"),
+    ("UPDATE schemas SET blob = CAST(substr(blob, 1, 24) || x'ff' || substr(blob, 26) AS BLOB) WHERE "
+     "id = 1", numbers, "and must be a schema, but the schema's bytes are damaged at byte 26 of 37: a "
+     "name that is not UTF-8"),
     ("DELETE FROM schemas WHERE id = 1", numbers, "must be the id of a row of table schemas"),
     ("DELETE FROM topic_schemas", numbers, "must be one of the schemas that table topic_schemas"),
     ("UPDATE meta SET value = 'x' WHERE name = 'topics_version'", join, "row name='topics_version' "
@@ -157,6 +160,8 @@ CASES: list[tuple[str, Use, str]] = [
      r"subscription is '\[\]', and must be a JSON object of topics"),
     (f"UPDATE group_members SET subscription = '{{\"topics\": [], \"pattern\": \"(\"}}' {OF_BILLING}",
      join, "pattern, a regular expression or null"),
+    (f"UPDATE group_members SET subscription = '{{\"topics\": [\"\\ud800\"], \"pattern\": null}}' "
+     f"{OF_BILLING}", join, "must be a JSON object of topics, a list of names"),
     (f"UPDATE group_members SET assignor = 'mine' {OF_BILLING}", join, "assignor is 'mine', and must "
      r"be one of \['range', 'sticky', 'uniform'\]"),
     (f"UPDATE group_members SET slot = 3 {OF_BILLING}", join, "slot is 3, away_us is [0-9]+ and"),

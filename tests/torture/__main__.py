@@ -23,6 +23,7 @@ from rich.table import Table
 
 from tests.torture import (
     calls,
+    catalog_cells,
     catalog_rows,
     fuzz,
     kills,
@@ -51,6 +52,7 @@ HARNESSES: tuple[Harness, ...] = (
     *models.HARNESSES,
     soak.HARNESS,
     *fuzz.HARNESSES,
+    catalog_cells.HARNESS,
     catalog_rows.HARNESS,
 )
 

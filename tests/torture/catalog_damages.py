@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.torture.cell_values import another
+
 # What concerns one of these alone is told by these columns.
 _OF_TOPIC = {"topics": "id", "topic_schemas": "topic_id"}
 _OF_GROUP = {
@@ -30,13 +32,6 @@ _UNNOTICEABLE = {
     ("transaction_partitions", "topic_id"),
     ("transaction_partitions", "partition"),
 }
-_TEXTS = (
-    *("", "x", "../../outside", "/etc/passwd", "\x00", "0", "-1", "null", "[]", "{}", '"key"'),
-    *("[1]", '["key"]', '{"a": 1}', '{"topics": 1, "pattern": 2}', '["' + "x" * 300 + '"]'),
-    *('{"topics": [], "pattern": "("}', '{"retention_us": -1}', '{"segment_bytes": "1MiB"}'),
-    *('{"retention_us": 0}', '{"compression": "zip"}', '{"retention_us": 1e400}', "[" * 5000),
-)
-_NUMBERS = (0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**62, 2**63 - 1, -(2**63))
 
 
 @dataclass
@@ -164,32 +159,8 @@ def _value(
 ) -> Any:
     if (table, column) in _UNNOTICEABLE:
         return choose.choice((None, "x", -1, 0.5, b"\xff" * 16, 2**40))
-    kind = choose.choice(("null", "type", "number", "text", "blob", "foreign", "bit"))
-    if kind == "null":
-        return None
-    if kind == "type":
-        return choose.choice((str(value), 0.5, b"\xff\xfe", str(value).encode()))
-    if kind == "number":
-        return choose.choice(_NUMBERS)
-    if kind == "text":
-        return choose.choice(_TEXTS)
-    if kind == "blob":
-        blob = value if isinstance(value, bytes) else b"\x01" * 16
-        return choose.choice((b"", blob[:-1], blob[: len(blob) // 2], blob + b"\x00"))
-    if kind == "foreign":
-        others = [it for (it,) in connection.execute(f"SELECT {column} FROM {table}")]
-        return choose.choice([*others, choose.randbytes(16), choose.randrange(2**62)])
-    return _one_bit_off(value, choose)
-
-
-def _one_bit_off(value: Any, choose: random.Random) -> Any:
-    if isinstance(value, int):
-        return value ^ (1 << choose.randrange(63))
-    if isinstance(value, bytes | str) and value:
-        data = bytearray(value if isinstance(value, bytes) else value.encode())
-        data[choose.randrange(len(data))] ^= 1 << choose.randrange(8)
-        return bytes(data) if isinstance(value, bytes) else data.decode("latin-1")
-    return None
+    others = [it for (it,) in connection.execute(f"SELECT {column} FROM {table}")]
+    return another(value, others, choose)
 
 
 def _note(

@@ -49,7 +49,4 @@ uint32_t decode_utf8(std::string_view bytes);
 
 void append_utf8(uint32_t code, std::string* out);
 
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool is_utf8(std::string_view text);
-
 }  // namespace pystream::expressions::detail

@@ -155,6 +155,24 @@ TEST(Schema, DamagedBytesNeverPassForTheSameSchema) {
   }
 }
 
+TEST(Schema, NamesAndTimeZonesAreUtf8) {
+  const Schema schema{{{"na\u00efve", DataType::timestamp(TimeUnit::kMilli, "UTC"), false}}};
+  const auto blob = schema.serialize();
+  EXPECT_EQ(Schema::deserialize(blob), schema);
+  for (size_t at = blob.size() - 9; at < blob.size(); ++at) {  // each byte of both
+    auto damaged = blob;
+    damaged[at] |= 0x80;
+    if (damaged == blob) damaged[at] = 'x';  // which leaves half a letter
+    try {
+      Schema::deserialize(damaged);
+      ADD_FAILURE() << at;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kSchema);
+      EXPECT_NE(std::string(error.what()).find("a name that is not UTF-8"), std::string::npos);
+    }
+  }
+}
+
 TEST(Schema, NewerVersionAndHugeCountsAreRefused) {
   auto blob = Schema{}.serialize();
   blob[4] = 2;

@@ -12,9 +12,11 @@ from dataclasses import astuple
 from functools import lru_cache
 from typing import Any
 
-from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name
+from pystream.config import is_name
+from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name, shown
 from pystream.log.groups.assignors import Partition
 from pystream.log.groups.state import AWAY, GroupState, Member, PartitionState, Subscription, Topics
+from pystream.log.topic_description import is_topic_name
 
 __all__ = [
     "MEMBER_COLUMNS",
@@ -70,6 +72,8 @@ def enter_group(connection: sqlite3.Connection, name: str) -> int:
 
 def find_group(connection: sqlite3.Connection, name: str) -> int | None:
     """Return the number of a group, or None."""
+    if not is_name(name):  # the database cannot be asked for it, and has none
+        return None
     row = connection.execute("SELECT id FROM groups WHERE name = ?", (name,)).fetchone()
     return None if row is None else int(_GROUP_ID.checked(row)[0])
 
@@ -120,7 +124,7 @@ def member_of_row(row: Sequence[Any], group: int) -> Member:
     where = row_name({"group_id": group, "number": number}, TABLES["group_members"].key)
     if (slot == AWAY) != (away_us is not None) or (slot == AWAY and instance_id is None):
         what = (
-            f"slot is {slot}, away_us is {away_us} and instance_id is {instance_id!r}, and a "
+            f"slot is {slot}, away_us is {away_us} and instance_id is {shown(instance_id)}, and a "
             "member that is away has slot -1, a time and an instance_id"
         )
         raise DamagedRow("group_members", where, what, column="slot", value=slot)
@@ -142,7 +146,7 @@ def _subscription_of(text: str) -> Subscription:
     if not isinstance(found, dict) or set(found) != {"topics", "pattern"}:
         raise Illegal(expected)
     topics, pattern = found["topics"], found["pattern"]
-    if not isinstance(topics, list) or not all(isinstance(name, str) for name in topics):
+    if not isinstance(topics, list) or not all(is_topic_name(name) for name in topics):
         raise Illegal(expected)
     if pattern is not None:
         try:

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any
 
 from pystream import _native
+from pystream.config import is_name
 from pystream.errors import ConfigError, NotSupportedError, StreamError
 from pystream.log.catalog.format import FIND_TOPICS, TABLES_OF_TOPIC
 from pystream.log.catalog.rows import TABLES, Cells, DamagedRow, Illegal, row_name
@@ -197,6 +198,8 @@ def _parsed(text: str, expected: str) -> Any:
 
 def find_topic(connection: sqlite3.Connection, name: str) -> TopicDescription | None:
     """Return a topic, or None."""
+    if not is_name(name):  # the database cannot be asked for it, and has none
+        return None
     row = connection.execute(f"{FIND_TOPICS} WHERE t.name = ?", (name,)).fetchone()
     return None if row is None else topic_of_row(row)
 
