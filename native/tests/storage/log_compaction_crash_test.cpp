@@ -191,10 +191,10 @@ class PowerLosses {
     EncodedBatch batch = encode({all.begin() + told_, all.end()}, -1, told_);
     const bool is_durable = random_() % 4 == 0;
     const int64_t end = told_ + count;
-    attempted_ = end;
+    attempted_ = std::max(attempted_, end);
     partition_->append(&batch, is_durable ? Acks::kDurable : Acks::kPublished);
     told_ = end;
-    if (is_durable) durable_ = end;
+    if (is_durable) durable_ = attempted_ = end;
   }
 
   // What is compacted is durable; what comes first is a sync of all.
@@ -215,7 +215,6 @@ class PowerLosses {
     for (const Row& row : read()) last = std::max(last, row.offset + 1);
     EXPECT_GE(std::max(last, compacted_), durable_);
     EXPECT_LE(last, std::max(told_, attempted_));
-    attempted_ = 0;
     told_ = durable_ = std::max({last, durable_, compacted_});
   }
 
@@ -247,7 +246,10 @@ class PowerLosses {
   std::shared_ptr<Log> log_;
   std::shared_ptr<Partition> partition_;
   int64_t told_ = 0;
-  int64_t attempted_ = 0;  // what failed may be there
+  // What failed, or was lost, may be there, and after another loss again: a disk may show what it
+  // had in place of what cut it off. Not once a later segment, which says where this one ended, is
+  // on it.
+  int64_t attempted_ = 0;
   int64_t durable_ = 0;
   int64_t compacted_ = 0;  // all below was durable at some moment
   int64_t now_us_ = 1'000;
