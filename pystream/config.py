@@ -236,6 +236,13 @@ def names_settings(call: Callable[_Parameters, _Result]) -> Callable[_Parameters
     return checked
 
 
+def check_flag(value: bool, *, name: str) -> bool:
+    """Return `value` when it is true or false, or raise ConfigError."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}. Pass True or False.")
+    return value
+
+
 def parse_timeout_us(value: str | timedelta | None) -> int | None:
     """Return a timeout in microseconds; None waits for ever."""
     return None if value is None else parse_duration_us(value, name="timeout")
@@ -291,7 +298,7 @@ def check_positive(value: int, *, name: str, maximum: int = 2**31 - 1) -> int:
 
 def check_choice(value: str, choices: tuple[str, ...], *, name: str) -> str:
     """Return `value` when it is one of `choices`, or raise ConfigError."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         accepted = ", ".join(f'"{choice}"' for choice in choices)
         raise ConfigError(f"{name} is {value!r}. Pass one of {accepted}.")
     return value

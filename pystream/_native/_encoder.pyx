@@ -90,11 +90,11 @@ cdef class TopicEncoder:
         if type(first) is not int:
             try:
                 first = index(first)
-            except TypeError:
+            except TypeError:  # an array, too, though it has this method
                 first = -1
         if not 0 <= first <= SEQUENCE_ID_MAX - (rows - 1):
             raise ConfigError(
-                f"sequence_id is {given if given is not None else first!r}. Pass a whole number "
+                f"sequence_id is {first if given is None else given!r}. Pass a whole number "
                 "from 0 to 2**62 - 1."
             )
         if first <= self._tracker.last_sent():

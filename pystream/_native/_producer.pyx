@@ -102,6 +102,8 @@ cdef class RecordAccumulator:
 
     cpdef TopicEncoder encoder(self, topic):
         """Return what is known of a topic, which is looked up the first time."""
+        if not isinstance(topic, str):
+            raise ConfigError(f"topic is {topic!r}. Pass the name of a topic.")
         cdef TopicEncoder encoder = self._encoders.get(topic)
         if encoder is None:
             # Looking it up runs Python code: another thread may have been faster.
@@ -140,7 +142,7 @@ cdef class RecordAccumulator:
             raise ClosedError(self.unusable)
         if self.refusal is not None:
             raise self.refusal()
-        found = PyDict_GetItemWithError(self._encoders, topic)
+        found = PyDict_GetItemWithError(self._encoders, topic) if isinstance(topic, str) else NULL
         encoder = self.encoder(topic) if found is NULL else <TopicEncoder>found
         if self.buffered_bytes >= self._buffer_memory:
             self._wait_for_memory()
@@ -184,7 +186,7 @@ cdef class RecordAccumulator:
             cells[count].integer = wall_clock_us()
         else:
             fill_timestamp(encoder.topic, timestamp, &cells[count])
-        if headers:
+        if headers is not None and _count_headers(headers):
             encoded = encode_headers(headers)
             row.keep(count + 1, encoded)
             cells[count + 1].data = PyBytes_AS_STRING(encoded)
@@ -403,6 +405,15 @@ cdef class RecordAccumulator:
         """Return every batch, open or not, that was not taken yet."""
         self.seal_older_than(0)
         return self.take_sealed()
+
+
+cdef Py_ssize_t _count_headers(headers) except -1:
+    try:
+        return len(headers)
+    except TypeError:
+        raise ConfigError(
+            f"headers is {headers!r}. Pass a list of (name, bytes) tuples."
+        ) from None
 
 
 def encode_rows(TopicEncoder encoder, rows):

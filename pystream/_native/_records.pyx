@@ -441,14 +441,20 @@ def encode_headers(headers):
             raise ConfigError(
                 f"a header is {item!r}. Pass a str and bytes, a str, or None in each tuple."
             )
-        name = name.encode()
+        try:
+            name = name.encode()
+            if isinstance(value, str):
+                value = value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"a header is {item!r}, which is not valid Unicode: it has a lone surrogate. Pass "
+                "bytes, or another text."
+            ) from None
         _put_varint(out, len(name))
         out += name
         if value is None:
             _put_varint(out, -1)
             continue
-        if isinstance(value, str):
-            value = value.encode()
         _put_varint(out, len(value))
         out += value
     return bytes(out)

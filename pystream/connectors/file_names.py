@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pystream.config import is_name
 from pystream.errors import ConfigError
 
 __all__ = ["FilePaths", "find_files", "output_file"]
@@ -39,9 +40,9 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for path in _listed(paths):
-        if not isinstance(path, str | os.PathLike):
+        name = _name_of(path)
+        if name is None:
             raise ConfigError(f"{method}({path!r}) got no path. {WANTED}")
-        name = os.fspath(path)
         files = _files_of(name, ending)
         if not files:
             raise ConfigError(
@@ -58,6 +59,12 @@ def _listed(paths: object) -> Iterable[object]:
     if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
         return [paths]
     return paths
+
+
+def _name_of(path: object) -> str | None:
+    """Return a path as text; None for what no file can be called."""
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    return name if is_name(name) and "\0" not in name else None
 
 
 def _files_of(name: str, ending: str) -> list[str]:
@@ -86,7 +93,14 @@ def output_file(path: str | os.PathLike[str], ending: str) -> str:
     """Return the file that a sink writes: the path, or ``part-0`` in a directory.
 
     A path is a directory when it is one, ends in a separator, or lacks `ending`.
+
+    Raises
+    ------
+    ConfigError
+        If it is no path.
     """
-    name = os.fspath(path)
+    name = _name_of(path)
+    if name is None:
+        raise ConfigError(f"path is {path!r}. Pass the path of a file or a directory.")
     is_directory = os.path.isdir(name) or name.endswith(os.sep) or not name.endswith(ending)
     return os.path.join(name, f"part-0{ending}") if is_directory else name

@@ -122,10 +122,9 @@ class Consumer(ConsumerReading):
             interval_us = config.parse_duration_us(
                 auto_commit_interval, name="auto_commit_interval"
             )
+            is_automatic = config.check_flag(enable_auto_commit, name="enable_auto_commit")
             log.check_writable("join a consumer group")
-            self._group = ConsumerGroup(
-                log, self, settings, interval_us if enable_auto_commit else None
-            )
+            self._group = ConsumerGroup(log, self, settings, interval_us if is_automatic else None)
         fork.on_child(self)
         if topics:
             self.subscribe(topics)

@@ -72,6 +72,7 @@ def open(
     []
     """
     path = check_directory(directory)
+    config.check_flag(read_only, name="read_only")
     return Log(path, read_only=read_only, lock_timeout=lock_timeout)
 
 

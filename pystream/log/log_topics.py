@@ -182,7 +182,8 @@ retention_bytes, cleanup_policy, replication_factor
         ...     len(log.topics())
         100
         """
-        if replication_factor != 1:
+        config.check_flag(exist_ok, name="exist_ok")
+        if type(replication_factor) is not int or replication_factor != 1:
             raise NotSupportedError(
                 f"replication_factor is {replication_factor!r}, but a log in a directory has one "
                 'copy. Replication is Kafka\'s: open "kafka://host:9092" for it.'

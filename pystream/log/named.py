@@ -1,4 +1,4 @@
-"""Partitions and topics as users name them."""
+"""Partitions, topics and columns as users name them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pystream.errors import ConfigError
+from pystream.config import is_name
+from pystream.errors import ConfigError, SchemaError
 from pystream.types import TopicPartition
 
-__all__ = ["by_partition", "partition_named", "partitions_named", "topics_named"]
+__all__ = [
+    "by_partition",
+    "check_column_names",
+    "key_named",
+    "partition_named",
+    "partitions_named",
+    "topics_named",
+]
 
 
 def partition_named(value: Any) -> TopicPartition:
@@ -73,6 +81,38 @@ def topics_named(values: Any) -> list[str]:
     """
     if isinstance(values, str):
         return [values]
-    if not isinstance(values, Iterable):
-        raise ConfigError(f"topics is {values!r}. Pass the name of a topic, or a list of names.")
-    return list(dict.fromkeys(values))
+    names = list(values) if isinstance(values, Iterable) else [values]
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"topics is {values!r}. Pass the name of a topic, or a list of names."
+            )
+    return list(dict.fromkeys(names))
+
+
+def key_named(key: Any) -> tuple[str, ...]:
+    """Return the columns of a key: none, one, or several in order.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else than names.
+    """
+    if key is None:
+        return ()
+    names = (key,) if isinstance(key, str) or not isinstance(key, Iterable) else tuple(key)
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigError(f"key is {key!r}. Pass the name of a column, or a list of names.")
+    return names
+
+
+def check_column_names(names: Iterable[Any]) -> None:
+    """Raise SchemaError for what no column can be called."""
+    for name in names:
+        if not is_name(name) and name != "":
+            raise SchemaError(
+                f"the table has a column {name!r}. Names of columns are strings of Unicode.",
+                expected="a column's name",
+                got=type(name).__name__,
+            )

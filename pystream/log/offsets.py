@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -95,11 +96,11 @@ def check_whole(name: TopicPartition, offset: object) -> int:
     ConfigError
         If it is no whole number.
     """
-    try:
-        if not isinstance(offset, bool):
-            return operator.index(offset)  # type: ignore[arg-type]
-    except TypeError:
-        pass
+    if not isinstance(offset, bool) and hasattr(offset, "__index__"):
+        with contextlib.suppress(TypeError):  # an array has one, and is none
+            found = operator.index(offset)
+            if abs(found) < 2**63:
+                return found
     raise ConfigError(
         f"the offset of {name.topic}-{name.partition} is {offset!r}. Pass a whole number."
     )

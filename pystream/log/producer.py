@@ -426,7 +426,8 @@ class Producer(ProducerTables):
 
 
 def _parse_acks(acks: str | int) -> _native.Acks:
-    known = None if isinstance(acks, bool) else _ACKS.get(acks)
+    is_one = isinstance(acks, str | int) and not isinstance(acks, bool)
+    known = _ACKS.get(acks) if is_one else None
     if known is None:
         raise ConfigError(
             f'acks is {acks!r}. Pass "interval" (1), "published" (0) or "durable" ("all").'

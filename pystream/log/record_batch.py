@@ -10,6 +10,7 @@ from pystream import _native
 from pystream.errors import NotSupportedError, SchemaError
 from pystream.log._optional import require
 from pystream.log.array import Array, preview
+from pystream.log.named import check_column_names
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterator, Mapping, Sequence
@@ -98,6 +99,7 @@ class RecordBatch(_native.BatchRows):
             Names column, expected, got and the first bad row.
         """
         arrays = {name: np.asarray(values) for name, values in columns.items()}
+        check_column_names([*(schema or ()), *arrays])
         types = schema or {name: _type_of(values) for name, values in arrays.items()}
         fields = [(name, _native.DataType(text), True) for name, text in types.items()]
         return cls.from_native(_native.RecordBatch.from_numpy(_native.Schema(fields), arrays))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pystream._native import Schema
 from pystream.errors import ConfigError, NotSupportedError, SchemaError
+from pystream.log.named import key_named
 from pystream.log.schema import to_schema
 from pystream.log.topic_description import TopicDescription
 
@@ -43,7 +44,7 @@ def evolved(
             "value of bytes and no columns. Create a new topic with a schema.",
             topic=topic.name,
         )
-    names = (key,) if isinstance(key, str) else tuple(key or ())
+    names = key_named(key)
     if key is not None and names != topic.key_columns:
         raise NotSupportedError(
             f"the key of topic {topic.name!r} is {topic.key_columns!r} and cannot become "

@@ -11,6 +11,7 @@ import numpy as np
 from pystream import _native
 from pystream.errors import ConfigError, SchemaError
 from pystream.log.masked import separate_masks
+from pystream.log.named import check_column_names
 from pystream.log.record_batch import RecordBatch
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def _import(table: Any, encoder: TopicEncoder) -> list[_native.RecordBatch]:
 
 
 def _from_arrays(table: Mapping[str, Any], schema: _native.Schema) -> _native.RecordBatch:
+    check_column_names(table)
     columns, masks = separate_masks(table)
     return _native.RecordBatch.from_numpy(schema, columns, masks)
 

@@ -36,7 +36,7 @@ def time_column(topic: Topic, column: str | None) -> tuple[int, DataType | None]
     if column is None:
         return -1, None
     names = topic.schema.names
-    if column not in names:
+    if not isinstance(column, str) or column not in names:
         raise ConfigError(
             f"column is {column!r}, which topic {topic.name!r} does not have. Its columns are "
             f"{', '.join(names)}."

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from pystream import _native
 from pystream.errors import UnknownTopicError
 from pystream.log.topic_description import TopicDescription, check_compression
@@ -151,7 +153,8 @@ class Topic:
         """Return the handles of partitions, as :meth:`native_partition` does, in one go."""
         count = self.partitions
         for number in numbers:
-            if not 0 <= number < count:
+            is_whole = isinstance(number, int | np.integer)
+            if not is_whole or not 0 <= number < count:
                 raise UnknownTopicError(
                     f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
                     f"{count - 1}.",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pystream import _native
 from pystream import config as settings
 from pystream.errors import ConfigError, TopicExistsError
+from pystream.log.named import key_named
 from pystream.log.schema import KAFKA_SHAPED, to_schema
 from pystream.log.topic_description import (
     TopicConfig,
@@ -31,8 +32,9 @@ def described(
     config: TopicConfig,
 ) -> list[TopicDescription]:
     """Return topics as they are to be entered in the catalog, or raise ConfigError."""
-    if isinstance(names, str):
-        raise ConfigError(f"names is the string {names!r}. Pass a list of names.")
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        what = "the string " if isinstance(names, str) else ""
+        raise ConfigError(f"names is {what}{names!r}. Pass a list of names.")
     names = [check_topic_name(name) for name in names]
     if len(set(names)) < len(names):
         twice = next(name for at, name in enumerate(names) if name in names[:at])
@@ -66,9 +68,7 @@ def key_columns(
                 "sent with. Leave key= out, or pass a schema."
             )
         return ("key",)
-    if key is not None and not isinstance(key, Iterable):
-        raise ConfigError(f"key is {key!r}. Pass the name of a column, or a list of names.")
-    names = (key,) if isinstance(key, str) else tuple(key or ())
+    names = key_named(key)
     for name in names:
         if name not in schema.names:
             raise ConfigError(

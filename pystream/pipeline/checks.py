@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
 
 from pystream import config
@@ -14,7 +14,13 @@ __all__ = ["check_end", "check_options", "check_start", "check_topics"]
 
 def check_topics(topic: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of the topics that a source reads."""
-    topics = (topic,) if isinstance(topic, str) else tuple(topic)
+    is_one = isinstance(topic, str) or not isinstance(topic, Iterable)
+    topics: tuple[str, ...] = (topic,) if is_one else tuple(topic)  # type: ignore[assignment]
+    for name in topics:
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"from_topic({topic!r}) got no names of topics. Pass one, or a list of them."
+            )
     if not topics:
         raise ConfigError("from_topic() got no topic. Name at least one.")
     if len(set(topics)) != len(topics):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pystream import config
 from pystream.errors import ConfigError, NotSupportedError, SchemaError
+from pystream.pipeline.watermarks import WatermarkStrategy
 from pystream.plan.nodes import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pystream._native import DataType, Schema
-    from pystream.pipeline.watermarks import WatermarkStrategy
     from pystream.plan.expressions import ExpressionNode
     from pystream.plan.nodes import TimeUnit
 
@@ -140,6 +140,11 @@ def plan_watermark(
     """
     if strategy is None:
         return None, None
+    if not isinstance(strategy, WatermarkStrategy):
+        raise ConfigError(
+            f"watermark is {strategy!r}. Pass a WatermarkStrategy, such as "
+            'WatermarkStrategy.for_bounded_out_of_orderness("5s", timestamp="ts").'
+        )
     if strategy.is_processing_time:
         return ProcessingTime(), None
     event_time = check_event_time(strategy.timestamp, schema, strategy.unit)

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from pystream.config import is_name
 from pystream.errors import ConfigError
 from pystream.pipeline.aggregates import Aggregation, Aggregations
 from pystream.pipeline.distributions import Distributions
@@ -288,7 +289,8 @@ class Expression(
         >>> col("origin").isin(["JFK", "LGA"])
         col("origin").isin(["JFK", "LGA"])
         """
-        if isinstance(values, str | bytes | Expression):
+        is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes | Expression)
+        if not is_list:
             raise TypeError(
                 f"isin got {values!r}, which is not a list of values. Pass a list, for example "
                 f"isin([{values!r}])."
@@ -316,7 +318,7 @@ class Expression(
         >>> col("delay").cast("float64") / 60
         col("delay").cast("float64") / 60
         """
-        return Expression(CastNode(self.node, str(type)), self.name)
+        return Expression(CastNode(self.node, _type_text(type)), self.name)
 
     def try_cast(self, type: str) -> Expression:
         """Convert to another type, with null where :meth:`cast` would fail.
@@ -335,7 +337,7 @@ class Expression(
         >>> col("answer").try_cast("int64").fill_null(-1)
         col("answer").try_cast("int64").fill_null(-1)
         """
-        return Expression(CastNode(self.node, str(type), or_null=True), self.name)
+        return Expression(CastNode(self.node, _type_text(type), or_null=True), self.name)
 
     def alias(self, name: str) -> Expression:
         """Name the result column.
@@ -436,3 +438,11 @@ def operand_node(value: object, function: str) -> ExpressionNode:
     if isinstance(value, Unfinished):
         raise ConfigError(value.complaint(function))
     return literal_node(value)
+
+
+def _type_text(type: object) -> str:
+    """Return a type's name, which the core reads; ConfigError for what has no UTF-8."""
+    text = str(type)
+    if not is_name(text):
+        raise ConfigError(f'cast got {type!r}, which is no type. Pass one such as "int64".')
+    return text

@@ -424,7 +424,7 @@ class WatermarkStrategy:
 
 
 def _unit(unit: TimeUnit | None) -> TimeUnit | None:
-    if unit is None or unit in _UNITS.values():
+    if unit is None or (isinstance(unit, str) and unit in _UNITS.values()):
         return unit
     near = difflib.get_close_matches(str(unit).lower(), _UNITS, n=1, cutoff=0.5)
     hint = f' Did you mean "{_UNITS[near[0]]}"?' if near else ""

@@ -162,8 +162,10 @@ def _find(log: Log, transaction: int | str) -> tuple[TransactionRow, list[tuple[
             ]
             # The open one, of which there is one at most; else the last.
             row = next((row for row in found if row.state == OPEN), found[-1] if found else None)
-        else:
+        elif isinstance(transaction, int) and abs(transaction) < 2**63:
             row = find_transaction(connection, transaction)
+        else:
+            row = None
         if row is None:
             raise UnknownTransactionError(
                 f"there is no transaction {transaction!r}, or it is over. log.transactions() lists "
