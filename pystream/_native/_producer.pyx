@@ -103,7 +103,7 @@ cdef class RecordAccumulator:
     cpdef TopicEncoder encoder(self, topic):
         """Return what is known of a topic, which is looked up the first time."""
         if not isinstance(topic, str):
-            raise ConfigError(f"topic is {topic!r}. Pass the name of a topic.")
+            return self._make_encoder(topic)  # which raises: there is no such topic
         cdef TopicEncoder encoder = self._encoders.get(topic)
         if encoder is None:
             # Looking it up runs Python code: another thread may have been faster.

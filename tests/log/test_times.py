@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pystream as ps
-from pystream import OffsetAndTimestamp, TopicPartition
+from pystream import OffsetAndTimestamp, TopicPartition, config
 from pystream._native import DataType
 from pystream.log.times import ticks_of
 from tests.oracle.log import LogModel
-from tests.torture.promises import allow_small_segments
 
 PLACE = TopicPartition("orders", 0)
 OTHER = TopicPartition("orders", 1)
@@ -144,10 +144,10 @@ def test_times_are_rounded_up_to_the_unit(ticks: int, unit: str, target: str) ->
 def test_answers_are_those_of_the_model(
     batches: list[list[int]], asked: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    allow_small_segments()
     model = LogModel()
     model.create("events", ["n"], 1)
-    with ps.open(tmp_path_factory.mktemp("log")) as log:
+    small = mock.patch.object(config, "SEGMENT_BYTES_MIN", 4096)
+    with small, ps.open(tmp_path_factory.mktemp("log")) as log:
         log.create_topic("events", {"n": "int64"}, segment_bytes=16 * 1024)
         with log.producer(acks="published") as producer:
             for times in batches:
