@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, ParamSpec, TypeGuard, TypeVar
 
+import numpy as np
+
 from pystream.errors import ConfigError
 
 __all__ = [
@@ -31,6 +33,7 @@ PREWRITE_BYTES: Final = 1 << 20  # zeros ahead of durable commits, at most, in e
 LOCK_TIMEOUT: Final = "30s"  # for a kernel lock that another process holds
 SEGMENT_BYTES: Final = 256 << 20
 SEGMENT_BYTES_MIN: Final = 1 << 20
+SIZE_MAX: Final = 2**62 - 1
 SEGMENT_BYTES_MAX: Final = 1 << 40  # as the format has it
 PARTITIONS_MAX: Final = 10_000
 WAL_CHECKPOINT_BYTES: Final = 4 << 20  # size of the catalog's write-ahead log that is written back
@@ -238,9 +241,9 @@ def names_settings(call: Callable[_Parameters, _Result]) -> Callable[_Parameters
 
 def check_flag(value: bool, *, name: str) -> bool:
     """Return `value` when it is true or false, or raise ConfigError."""
-    if not isinstance(value, bool):
+    if not isinstance(value, int | np.bool_) or value not in (0, 1):
         raise ConfigError(f"{name} is {value!r}. Pass True or False.")
-    return value
+    return bool(value)
 
 
 def parse_timeout_us(value: str | timedelta | None) -> int | None:
@@ -249,7 +252,7 @@ def parse_timeout_us(value: str | timedelta | None) -> int | None:
 
 
 def parse_size(
-    value: int | str, *, name: str = "size", minimum: int = 1, maximum: int = 2**62 - 1
+    value: int | str, *, name: str = "size", minimum: int = 1, maximum: int = SIZE_MAX
 ) -> int:
     """Return a number of bytes.
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/utf8.hpp"
 #include "columns/arrow_c.hpp"
 #include "columns/arrow_columns.hpp"
 
@@ -96,8 +97,17 @@ void check_no_null_rows(const ArrowArray& rows) {
               {{"row", row}});
 }
 
-std::string column_name(const ArrowSchema& schema) {
-  return schema.name == nullptr ? "" : schema.name;
+// The name of a column, of which the time zone is UTF-8, too: both are stored.
+std::string column_name(const ArrowSchema& schema, int64_t index) {
+  const std::string name = schema.name == nullptr ? "" : schema.name;
+  const bool is_name = is_utf8(name);
+  if (!is_name || !is_utf8(schema.format)) {
+    throw Error(ErrorCode::kSchema,
+                std::string(is_name ? "the type" : "the name") + " of column " +
+                    std::to_string(index) + " is not UTF-8. Rename it.",
+                {{"index", index}});
+  }
+  return name;
 }
 
 }  // namespace
@@ -107,7 +117,7 @@ SchemaPtr import_schema(const ArrowSchema& schema, const Schema* target) {
   auto out = std::make_shared<Schema>();
   for (int64_t i = 0; i < schema.n_children; ++i) {
     const ArrowSchema& child = *schema.children[i];
-    const std::string name = column_name(child);
+    const std::string name = column_name(child, i);
     constexpr int64_t kFlagNullable = 2;
     out->fields.push_back({name, column_type(child, name, target_type(target, name)),
                            (child.flags & kFlagNullable) != 0});

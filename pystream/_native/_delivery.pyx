@@ -88,8 +88,9 @@ cdef class ProducerBatch:
         if self._status == PENDING:
             bell = Lock()  # see pystream.log.bell
             bell.acquire()
+            fresh = []  # before the look: making it may let another thread wait, too
             if self._bells is None:
-                self._bells = []
+                self._bells = fresh
             self._bells.append(bell)
             # Making them may have let another thread finish the batch.
             if self._status == PENDING:

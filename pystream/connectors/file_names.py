@@ -49,6 +49,11 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
                 f"{method}({name!r}) found no file. Check the path; patterns are "
                 f"those of glob, and in a directory files end in {ending}."
             )
+        for file in files:
+            if not is_name(file):
+                raise ConfigError(
+                    f"{method}({name!r}) found {file!r}, whose name is not UTF-8. Rename it."
+                )
         found.update(files)
     if not found:
         raise ConfigError(f"{method}() got no path. {WANTED}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 
 __all__ = ["Bell"]
@@ -13,10 +12,10 @@ class Bell:
 
     Notes
     -----
-    A lock of the interpreter and nothing else, without Python in between, as the latency of a
-    record has both sides of it. Not `queue.SimpleQueue`, whose ``get(timeout=...)`` waits for ever
-    in Python 3.11 and 3.12 when the system takes the processor away at the wrong moment for as long
-    as the timeout: the rest of it is negative then, and taken for none.
+    A lock of the interpreter and next to no Python: the latency of a record has both sides of it.
+    Not `queue.SimpleQueue`, whose ``get(timeout=...)`` waits for ever in Python 3.11 and 3.12 when
+    the system takes the processor away at the wrong moment for as long as the timeout: the rest of
+    it is negative then, and taken for none.
     """
 
     __slots__ = ("_lock",)
@@ -27,9 +26,10 @@ class Bell:
 
     def ring(self) -> None:
         """End the wait, or the next one; ringing twice is ringing once."""
-        if self._lock.locked():
-            with contextlib.suppress(RuntimeError):  # somebody else rang meanwhile
-                self._lock.release()
+        try:  # cheaper than a context: a record waits for it
+            self._lock.release()
+        except RuntimeError:
+            return  # it rang already
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it rings, or that long; return whether it rang. Ctrl-C ends it."""

@@ -108,6 +108,7 @@ class Consumer(ConsumerReading):
                 auto_offset_reset, AUTO_OFFSET_RESETS, name="auto_offset_reset"
             ),
         )
+        is_automatic = config.check_flag(enable_auto_commit, name="enable_auto_commit")
         self._topics_mark: object = None  # of the catalog when partitions were last counted
         self._subscription = Subscription()
         self._is_closing = False  # until it is closed, on_revoke may still commit
@@ -122,7 +123,6 @@ class Consumer(ConsumerReading):
             interval_us = config.parse_duration_us(
                 auto_commit_interval, name="auto_commit_interval"
             )
-            is_automatic = config.check_flag(enable_auto_commit, name="enable_auto_commit")
             log.check_writable("join a consumer group")
             self._group = ConsumerGroup(log, self, settings, interval_us if is_automatic else None)
         fork.on_child(self)

@@ -19,7 +19,7 @@ from pystream.errors import (
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
 from pystream.log.named import by_partition, partition_named, partitions_named
-from pystream.log.offsets import check_whole
+from pystream.log.offsets import check_whole, within_range
 from pystream.log.record_rows import record_rows
 from pystream.log.times import Time, find_time
 from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
@@ -185,7 +185,7 @@ class ConsumerReading:
         """
         self._leave_record()
         assigned = self._of(partition)
-        self._fetcher.seek(assigned, check_whole(assigned.name, offset))
+        self._fetcher.seek(assigned, within_range(check_whole(assigned.name, offset)))
         self._fetcher.interrupt()
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pystream import config
 from pystream.errors import NotSupportedError, StorageError, UnknownTopicError
 from pystream.log import fork
@@ -183,7 +185,7 @@ retention_bytes, cleanup_policy, replication_factor
         100
         """
         config.check_flag(exist_ok, name="exist_ok")
-        if type(replication_factor) is not int or replication_factor != 1:
+        if not isinstance(replication_factor, int | np.integer) or replication_factor != 1:
             raise NotSupportedError(
                 f"replication_factor is {replication_factor!r}, but a log in a directory has one "
                 'copy. Replication is Kafka\'s: open "kafka://host:9092" for it.'
@@ -195,7 +197,9 @@ retention_bytes, cleanup_policy, replication_factor
             partitions=partitions,
             config=TopicConfig(
                 compression=compression,
-                segment_bytes=config.parse_size(segment_bytes, name="segment_bytes"),
+                segment_bytes=config.parse_size(
+                    segment_bytes, name="segment_bytes", maximum=config.SEGMENT_BYTES_MAX
+                ),
                 timestamp_type=timestamp_type,
             ).altered(
                 {

@@ -26,9 +26,9 @@ def partition_named(value: Any) -> TopicPartition:
     Raises
     ------
     ConfigError
-        Unless it is a tuple of a topic's name and a whole number.
+        Unless it is a pair of a topic's name and a whole number.
     """
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+    if isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], str):
         topic, number = value
         if type(number) is int:
             return value if type(value) is TopicPartition else TopicPartition(topic, number)
@@ -85,7 +85,8 @@ def topics_named(values: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             raise ConfigError(
-                f"topics is {values!r}. Pass the name of a topic, or a list of names."
+                f"topics is {values!r}, and {name!r} is no name. Pass a topic's name, or a list of "
+                "names."
             )
     return list(dict.fromkeys(names))
 

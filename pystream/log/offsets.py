@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ __all__ = [
     "check_whole",
     "committable_rows",
     "reset_offset",
+    "within_range",
 ]
 
 AUTO_OFFSET_RESETS = ("earliest", "latest", "none")
@@ -96,11 +96,16 @@ def check_whole(name: TopicPartition, offset: object) -> int:
     ConfigError
         If it is no whole number.
     """
-    if not isinstance(offset, bool) and hasattr(offset, "__index__"):
-        with contextlib.suppress(TypeError):  # an array has one, and is none
-            found = operator.index(offset)
-            if abs(found) < 2**63:
-                return found
+    try:
+        if not isinstance(offset, bool):
+            return operator.index(offset)  # type: ignore[arg-type]
+    except TypeError:
+        pass
     raise ConfigError(
         f"the offset of {name.topic}-{name.partition} is {offset!r}. Pass a whole number."
     )
+
+
+def within_range(offset: int) -> int:
+    """Return the offset of 64 bits that is nearest: the core tells what is out of range."""
+    return max(-(2**63), min(offset, 2**63 - 1))

@@ -426,7 +426,7 @@ class Producer(ProducerTables):
 
 
 def _parse_acks(acks: str | int) -> _native.Acks:
-    is_one = isinstance(acks, str | int) and not isinstance(acks, bool)
+    is_one = isinstance(acks, str | int | np.integer) and not isinstance(acks, bool)
     known = _ACKS.get(acks) if is_one else None
     if known is None:
         raise ConfigError(

@@ -12,7 +12,7 @@ from pystream import config as settings
 from pystream.errors import ClosedError, StreamError
 from pystream.log.kernel_lock import KernelLock
 from pystream.log.named import by_partition, topics_named
-from pystream.log.offsets import check_whole
+from pystream.log.offsets import check_whole, within_range
 from pystream.log.pinned import pinned_bytes
 from pystream.log.transactions.rescue import settle
 from pystream.types import TopicPartition
@@ -261,7 +261,7 @@ def _delete(
 ) -> _native.RemovalResult:
     """Raise a partition's log start offset, with all that is known of producers kept."""
     if not 0 <= offset <= partition.ends().log_end_offset:
-        return partition.delete_records(offset)  # raises, naming both ends
+        return partition.delete_records(within_range(offset))  # raises, naming both ends
     if offset > partition.ends().log_start_offset:
         _keep_floors(log, topic, number, partition)
     return partition.delete_records(offset)

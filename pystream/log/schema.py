@@ -58,7 +58,7 @@ def _field(name: object, written: object) -> tuple[str, DataType, bool]:
         raise ConfigError(f"schema names a column {name!r}. Column names are strings of Unicode.")
     if isinstance(written, DataType):
         return name, written, True
-    if not isinstance(written, str):
+    if not is_name(written):
         raise ConfigError(
             f"schema gives column {name!r} the type {written!r}. Write it as a string such as "
             '"int64", "float64", "string" or "timestamp[ms]".'

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PartitionEnds", "Topic"]
 
+_WHOLE = (int, np.integer)
+
 
 class PartitionEnds(NamedTuple):
     """Which offsets a partition holds: from ``start`` on, below ``end``.
@@ -153,8 +155,7 @@ class Topic:
         """Return the handles of partitions, as :meth:`native_partition` does, in one go."""
         count = self.partitions
         for number in numbers:
-            is_whole = isinstance(number, int | np.integer)
-            if not is_whole or not 0 <= number < count:
+            if not isinstance(number, _WHOLE) or not 0 <= number < count:
                 raise UnknownTopicError(
                     f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
                     f"{count - 1}.",

@@ -77,7 +77,6 @@ class TopicConfig:
             self.segment_bytes,
             name="segment_bytes",
             minimum=config.SEGMENT_BYTES_MIN,
-            maximum=config.SEGMENT_BYTES_MAX,
         )
         if self.retention_bytes is not None and self.retention_bytes < self.segment_bytes:
             raise ConfigError(
@@ -135,7 +134,9 @@ class TopicConfig:
                 fields[f"{name}_us"] = config.parse_duration_us(value, name=name)  # type: ignore[arg-type]
         for name in ("segment_bytes", "retention_bytes"):
             if fields.get(name) is not None:
-                fields[name] = config.parse_size(fields[name], name=name)  # type: ignore[arg-type]
+                # Not where it is stored: what was let in before can be altered.
+                most = config.SEGMENT_BYTES_MAX if name == "segment_bytes" else config.SIZE_MAX
+                fields[name] = config.parse_size(fields[name], name=name, maximum=most)  # type: ignore[arg-type]
         return replace(self, **fields)  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import pystream as ps
@@ -12,6 +13,9 @@ from pystream import TopicPartition, errors
 
 NONE = "caf\udce9"  # what Python makes of the bytes of "café" in Latin-1
 PLACE = TopicPartition(NONE, 0)
+
+BAD_NAME = pa.schema([pa.field(b"caf\xe9", pa.int64())])
+BAD_ZONE = pa.schema([pa.field("at", pa.timestamp("us", tz=b"caf\xe9"))])
 
 MAKING: dict[str, Callable[[ps.Log], object]] = {
     "topic name": lambda log: log.create_topic(NONE),
@@ -66,3 +70,22 @@ def test_a_directory_whose_name_is_no_text_is_refused(tmp_path: Path, name: str)
     with pytest.raises(errors.ConfigError, match=r"directory is .*Unicode, without NUL"):
         ps.open(f"{tmp_path}/{name}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("schema", [BAD_NAME, BAD_ZONE], ids=["name", "time zone"])
+def test_an_arrow_schema_that_is_no_utf8_makes_no_topic(log: ps.Log, schema: pa.Schema) -> None:
+    log.create_topic("rows", {"n": "int64"})
+    batch = pa.record_batch([pa.array([1], schema.field(0).type)], schema=schema)
+    for call in (
+        lambda: log.create_topic("new", schema),
+        lambda: log.create_topics(["a", "b"], schema),
+        lambda: log.alter_topic("rows", add_columns=schema),  # type: ignore[arg-type]
+        lambda: log.producer().send_batch("rows", batch),
+        lambda: ps.RecordBatch.from_arrow(batch),
+    ):
+        with pytest.raises(errors.SchemaError, match=r"(name|type) of column 0 is not UTF-8"):
+            call()
+    assert log.topics() == ["rows"]
+    assert log.topic("rows").schema.names == ["n"]
+    with pytest.raises(errors.ConfigError, match=r"the type .*udce9"):
+        log.create_topic("new", {"at": f"timestamp[us, {NONE}]"})

@@ -22,6 +22,7 @@ WITH_CONSUMER: dict[str, tuple[Call, str]] = {
     "seek nothing": (lambda c: c.seek(None, 0), "None names no partition"),
     "seek three": (lambda c: c.seek(("clicks", 0, 1), 0), "names no partition"),
     "seek a fraction": (lambda c: c.seek(PLACE, 1.5), "offset of clicks-0 is 1.5"),
+    "seek beyond 64 bits": (lambda c: c.seek("clicks", 2**70), "names no partition"),
     "seek a bool": (lambda c: c.seek(PLACE, True), "offset of clicks-0 is True"),
     "seek_to_beginning": (lambda c: c.seek_to_beginning([PLACE]), "one by one"),
     "seek_to_end": (lambda c: c.seek_to_end({PLACE}), "one by one"),
@@ -37,7 +38,7 @@ WITH_CONSUMER: dict[str, tuple[Call, str]] = {
     "assign numbers": (lambda c: c.assign([1]), "1 names no partition"),
     "assign a text as number": (lambda c: c.assign([("clicks", "0")]), "names no partition"),
     "assign a bool as number": (lambda c: c.assign([("clicks", False)]), "names no partition"),
-    "subscribe a number": (lambda c: c.subscribe(5), "topics is 5. Pass the name"),
+    "subscribe a number": (lambda c: c.subscribe(5), "topics is 5, and 5 is no name"),
     "on_assign": (lambda c: c.subscribe("clicks", on_assign=5), "on_assign is 5. Pass a function"),
     "times": (lambda c: c.offsets_for_times([PLACE]), "times is .* Pass a mapping"),
     "beginning_offsets": (lambda c: c.beginning_offsets(PLACE), "Pass a list"),
@@ -65,7 +66,7 @@ WITH_LOG: dict[str, tuple[Call, str]] = {
     ),
     "altered segment_bytes": (
         lambda log: log.alter_topic("clicks", segment_bytes="2048GiB"),
-        r"segment_bytes is 2199023255552, but it can be 1099511627776 bytes at most",
+        r"segment_bytes is '2048GiB', but it can be 1099511627776 bytes at most",
     ),
     "a size beyond all": (
         lambda log: log.create_topic("a", segment_bytes=2**62),
@@ -134,6 +135,30 @@ def test_partitions_are_named_by_tuples_and_by_integers_of_numpy(log: ps.Log) ->
         consumer.commit({("clicks", np.int16(0)): np.int64(2)})  # type: ignore[dict-item]
         assert consumer.committed(PLACE) == 2
         assert {type(number) for _, number in consumer.assignment()} == {int}
+
+
+def test_offsets_beyond_64_bits_are_out_of_range(log: ps.Log) -> None:
+    with log.consumer("clicks", group_id="g", auto_offset_reset="earliest") as consumer:
+        consumer.poll(max_records=1)
+        for offset in (2**63, 2**70, -(2**70)):
+            with pytest.raises(errors.OffsetOutOfRangeError, match="log end offset is 3"):
+                consumer.seek(PLACE, offset)
+            with pytest.raises(errors.OffsetOutOfRangeError, match="log end offset is 3"):
+                consumer.commit({PLACE: offset})
+            with pytest.raises(errors.OffsetOutOfRangeError):
+                log.delete_records({PLACE: offset})
+        assert consumer.position(PLACE) == 1
+
+
+def test_flags_and_numbers_of_numpy_are_taken(log: ps.Log) -> None:
+    log.create_topic("new", exist_ok=np.True_, replication_factor=np.int64(1))  # type: ignore[arg-type]
+    log.create_topic("new", exist_ok=1)  # type: ignore[arg-type]
+    log.producer(acks=np.int64(1)).close()
+    with log.consumer(enable_auto_commit=np.False_) as consumer:  # type: ignore[arg-type]
+        consumer.assign([["clicks", 0]])  # type: ignore[list-item]  # as JSON has it
+        assert consumer.assignment() == {PLACE}
+    with pytest.raises(errors.ConfigError, match="enable_auto_commit is 'no'"):
+        log.consumer(enable_auto_commit="no")  # type: ignore[arg-type]
 
 
 def test_the_largest_segment_can_be_set_and_opened_again(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ PARTITIONS = 10_000
 SEQUENCE = 2**62 - 1
 LETTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 MEBIBYTE = 1 << 20
-LARGEST_SEGMENT = 1 << 40
+LARGEST_SEGMENT = 2**62 - 1  # more than can be set
 
 
 def number(value: Any, least: int, most: int) -> bool:

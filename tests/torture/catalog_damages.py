@@ -35,6 +35,7 @@ _UNNOTICEABLE = {
 
 LIMIT = 2**62  # of what counts changes
 RISES = 1000  # more than a case has
+COUNTERS = ("value", "version", "epoch")
 
 
 @dataclass
@@ -165,7 +166,7 @@ def _value(
     others = [it for (it,) in connection.execute(f"SELECT {column} FROM {table}")]
     damaged = another(value, others, choose)
     # A counter that stands at its limit is sound until it rises, which it does later in the case.
-    is_at_limit = type(damaged) is int and LIMIT - RISES < damaged <= LIMIT
+    is_at_limit = type(damaged) is int and LIMIT - RISES < damaged <= LIMIT and column in COUNTERS
     return LIMIT - RISES if is_at_limit else damaged
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pystream.log.catalog.rows import DamagedRow
 from tests.oracle import catalog_rows as oracle
+from tests.torture import catalog_cells
 from tests.torture.catalog_cells import Kind, Wrong, check, damaged, go_through, kinds_in
 from tests.torture.catalog_log import build
 
@@ -88,3 +89,34 @@ def test_a_reader_that_is_wrong_is_noticed(kinds: list[Kind], name: str, defect:
     if defect == "another error":
         with pytest.raises(Wrong, match=rf"(?s)seed 7, a row of {name}: .*KeyError"):
             go_through([wrong], 7, 1)
+
+
+@pytest.mark.parametrize("says", [[], [DamagedRow("topics", "1", "it is not liked")]])
+def test_a_verify_that_is_wrong_is_noticed(
+    kinds: list[Kind], says: list[DamagedRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pystream.config.SEGMENT_BYTES_MIN", 4096)
+    monkeypatch.setattr(catalog_cells, "topic_damages", lambda row: says)
+    (kind,) = (it for it in kinds if it.name == "topics")
+    cells = dict(zip(kind.columns, kind.rows[0], strict=True))
+    newer = cells | {"configs": '{"newer": 1}'}
+    damaged_too = newer | {"key_columns": "{}"}
+    rows = [cells, newer] if says else [cells | {"configs": None}, damaged_too]
+    for row in rows:
+        with pytest.raises(Wrong, match="verify says"):
+            check(kind, tuple(row.values()))
+
+
+def test_settings_of_a_newer_pystream_are_no_damage(
+    kinds: list[Kind], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pystream.config.SEGMENT_BYTES_MIN", 4096)
+    (kind,) = (it for it in kinds if it.name == "topics")
+    row = (*kind.rows[0][:6], '{"newer": 1}', *kind.rows[0][7:])
+    check(kind, row)
+
+    def refuse(_row: object) -> None:
+        raise DamagedRow("topics", "1", "it is not liked")
+
+    with pytest.raises(Wrong, match="it is refused"):
+        check(kind._replace(read=refuse), row)

@@ -308,8 +308,8 @@ def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
     """Read lines of topic, partition, offset."""
     found = {}
     number = 0
-    if "\0" in os.fspath(path):
-        raise ConfigError(f"offsets is {path!r}, which no file is called: it has a NUL.")
+    if not config.is_name(os.fspath(path)) or "\0" in os.fspath(path):
+        raise ConfigError(f"offsets is {path!r}, which no file can be called. Pass its path.")
     try:
         with open(path, encoding="utf-8", newline="") as lines:
             for number, row in enumerate(csv.reader(lines), start=1):
