@@ -21,6 +21,15 @@ def log(tmp_path: Path) -> Iterator[ps.Log]:
         yield opened
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what is missing, where it is."""
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError(
+            "the benchmarks need pytest-benchmark. Run ci/bench, or install pystream[bench]."
+        )
+
+
+@pytest.hookimpl(optionalhook=True)  # so that without the plugin the sentence above is reached
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
