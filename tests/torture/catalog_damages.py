@@ -33,7 +33,7 @@ _UNNOTICEABLE = {
     ("transaction_partitions", "partition"),
 }
 
-LIMIT = 2**62  # of what counts changes
+LIMITS = (2**62, 2**31 - 1)  # of what counts changes, and of epochs of producers
 RISES = 1000  # more than a case has
 COUNTERS = ("value", "version", "epoch")
 
@@ -166,8 +166,11 @@ def _value(
     others = [it for (it,) in connection.execute(f"SELECT {column} FROM {table}")]
     damaged = another(value, others, choose)
     # A counter that stands at its limit is sound until it rises, which it does later in the case.
-    is_at_limit = type(damaged) is int and LIMIT - RISES < damaged <= LIMIT and column in COUNTERS
-    return LIMIT - RISES if is_at_limit else damaged
+    if type(damaged) is int and column in COUNTERS:
+        for limit in LIMITS:
+            if limit - RISES < damaged <= limit:
+                return limit - RISES
+    return damaged
 
 
 def _note(
