@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -237,6 +238,12 @@ def names_settings(call: Callable[_Parameters, _Result]) -> Callable[_Parameters
         return call(*args, **kwargs)
 
     return checked
+
+
+def path_text(value: object) -> str | None:
+    """Return a path as text; None for what nothing can be called."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    return text if is_name(text) and "\0" not in text else None
 
 
 def check_flag(value: bool, *, name: str) -> bool:

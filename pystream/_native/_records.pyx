@@ -447,8 +447,7 @@ def encode_headers(headers):
                 value = value.encode()
         except UnicodeEncodeError:
             raise ConfigError(
-                f"a header is {item!r}, which is not valid Unicode: it has a lone surrogate. Pass "
-                "bytes, or another text."
+                f"a header is {item!r}, and a lone surrogate has no UTF-8. Pass bytes."
             ) from None
         _put_varint(out, len(name))
         out += name

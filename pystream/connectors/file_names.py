@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pystream.config import is_name
+from pystream.config import is_name, path_text
 from pystream.errors import ConfigError
 
 __all__ = ["FilePaths", "find_files", "output_file"]
@@ -40,7 +40,7 @@ def find_files(paths: FilePaths, ending: str, method: str) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for path in _listed(paths):
-        name = _name_of(path)
+        name = path_text(path)
         if name is None:
             raise ConfigError(f"{method}({path!r}) got no path. {WANTED}")
         files = _files_of(name, ending)
@@ -64,12 +64,6 @@ def _listed(paths: object) -> Iterable[object]:
     if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
         return [paths]
     return paths
-
-
-def _name_of(path: object) -> str | None:
-    """Return a path as text; None for what no file can be called."""
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    return name if is_name(name) and "\0" not in name else None
 
 
 def _files_of(name: str, ending: str) -> list[str]:
@@ -104,7 +98,7 @@ def output_file(path: str | os.PathLike[str], ending: str) -> str:
     ConfigError
         If it is no path.
     """
-    name = _name_of(path)
+    name = path_text(path)
     if name is None:
         raise ConfigError(f"path is {path!r}. Pass the path of a file or a directory.")
     is_directory = os.path.isdir(name) or name.endswith(os.sep) or not name.endswith(ending)

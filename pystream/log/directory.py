@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from pystream.config import is_name
+from pystream.config import path_text
 from pystream.errors import ConfigError, LogError, NotSupportedError, StorageError
 from pystream.log.os_errors import advice_on
 
@@ -16,11 +16,11 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 def check_directory(directory: str | os.PathLike[str]) -> str:
     """Return the path of a log's directory, or refuse an address of something else."""
-    path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else None
-    if not isinstance(path, str) or not path:
-        raise ConfigError(f"directory is {directory!r}. Pass a path as a string or Path.")
-    if not is_name(path) or "\0" in path:
-        raise ConfigError(f"directory is {directory!r}. Pass a path that is Unicode, without NUL.")
+    path = path_text(directory)
+    if path is None:
+        raise ConfigError(
+            f"directory is {directory!r}. Pass a path as a string or Path, of Unicode, without NUL."
+        )
     if scheme := _SCHEME.match(path):
         _refuse_scheme(scheme[1], path)
     return path

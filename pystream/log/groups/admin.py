@@ -308,7 +308,7 @@ def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
     """Read lines of topic, partition, offset."""
     found = {}
     number = 0
-    if not config.is_name(os.fspath(path)) or "\0" in os.fspath(path):
+    if config.path_text(path) is None:
         raise ConfigError(f"offsets is {path!r}, which no file can be called. Pass its path.")
     try:
         with open(path, encoding="utf-8", newline="") as lines:
