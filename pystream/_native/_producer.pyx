@@ -21,7 +21,7 @@ from sys import modules
 
 from pystream._native._core import TopicAppendResult
 from pystream._native._delivery import append_records, to_stream_error
-from pystream._native._records import encode_headers
+from pystream._native._headers import encode_headers
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, SchemaError, StreamError, UnknownTopicError,
 )
@@ -186,8 +186,8 @@ cdef class RecordAccumulator:
             cells[count].integer = wall_clock_us()
         else:
             fill_timestamp(encoder.topic, timestamp, &cells[count])
-        if headers is not None and _count_headers(headers):
-            encoded = encode_headers(headers)
+        encoded = None if headers is None else encode_headers(headers)
+        if encoded is not None:
             row.keep(count + 1, encoded)
             cells[count + 1].data = PyBytes_AS_STRING(encoded)
             cells[count + 1].size = PyBytes_GET_SIZE(encoded)
@@ -405,15 +405,6 @@ cdef class RecordAccumulator:
         """Return every batch, open or not, that was not taken yet."""
         self.seal_older_than(0)
         return self.take_sealed()
-
-
-cdef Py_ssize_t _count_headers(headers) except -1:
-    try:
-        return len(headers)
-    except TypeError:
-        raise ConfigError(
-            f"headers is {headers!r}. Pass a list of (name, bytes) tuples."
-        ) from None
 
 
 def encode_rows(TopicEncoder encoder, rows):

@@ -1,18 +1,11 @@
 """Yielding single records of a batch: each field is decoded when it is asked for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
 from pystream._native._core import Array
 
-__all__ = [
-    "Record",
-    "RecordIterator",
-    "RecordPlace",
-    "RecordRows",
-    "decode_headers",
-    "encode_headers",
-]
+__all__ = ["Record", "RecordIterator", "RecordPlace", "RecordRows"]
 
 @final
 class Record:
@@ -86,9 +79,3 @@ class RecordIterator:
     def __init__(self, place: RecordPlace, next_rows: Callable[[], RecordRows | None]) -> None: ...
     def __iter__(self) -> Iterator[Record]: ...
     def __next__(self) -> Record: ...
-
-def encode_headers(headers: Sequence[tuple[str, bytes | str | None]]) -> bytes:
-    """Return record headers in Kafka's encoding. Raises ConfigError."""
-
-def decode_headers(encoded: bytes) -> list[tuple[str, bytes | None]]:
-    """Return the headers of a record, which `encode_headers` encoded."""

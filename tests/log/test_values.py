@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -346,9 +347,23 @@ def test_partition_of_a_key_of_two_columns_agrees_with_the_oracle(
 # -- headers -------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(TEXT, st.none() | st.binary(max_size=300)), max_size=5))
+@given(st.lists(st.tuples(TEXT, st.none() | st.binary(max_size=300)), min_size=1, max_size=5))
 def test_headers_come_back(headers: list[tuple[str, bytes | None]]) -> None:
-    assert decode_headers(encode_headers(headers)) == headers
+    encoded = encode_headers(headers)
+    assert encoded is not None
+    assert decode_headers(encoded) == headers
+
+
+def test_headers_are_counted_as_they_are_taken() -> None:
+    class Grows(list[tuple[str, bytes | str | None]]):
+        def __iter__(self) -> Iterator[tuple[str, bytes | str | None]]:
+            yield from [("a", b"1"), ("b", b"2")]
+
+    assert encode_headers(Grows([("a", b"1")])) == encode_headers([("a", b"1"), ("b", b"2")])
+    assert encode_headers(item for item in [("a", b"1")]) == encode_headers([("a", b"1")])
+    assert encode_headers([]) is None
+    with pytest.raises(errors.ConfigError, match=r"headers is 7\. Pass"):
+        encode_headers(7)  # type: ignore[arg-type]
 
 
 def test_headers_are_encoded_as_kafka_does() -> None:
