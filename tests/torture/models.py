@@ -3,7 +3,7 @@
 Usage: python -m tests.torture.models groups|transactions SEED [SECONDS]
 
 The sequences are those of ``tests/log/group_sequences.py``, of which a hundred have one seed, and
-of ``tests/log/transaction_sequences.py``, one of each seed.
+of ``tests/log/transaction_sequences.py``, of which twenty have one, in one log.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.torture.harness import Harness, Outcome, run_seeds, said_by
 
 SECONDS_OF_A_PROCESS = 20.0
 GROUP_SEQUENCES = 100  # of one seed
+TRANSACTION_SEQUENCES = 20
 
 
 def go_through(kind: str, seed: int) -> int:
@@ -28,8 +29,8 @@ def go_through(kind: str, seed: int) -> int:
     if kind == "groups":
         group_sequences.go_through(seed, GROUP_SEQUENCES)
         return GROUP_SEQUENCES
-    transaction_sequences.go_through(seed)
-    return 1
+    transaction_sequences.go_through(seed, TRANSACTION_SEQUENCES)
+    return TRANSACTION_SEQUENCES
 
 
 def main(kind: str, seed: str, seconds: str = "0") -> int:
