@@ -54,5 +54,5 @@ TopicNames = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Delimiter = Annotated[
-    str, typer.Option(help=r"Behind each value, with --format raw; also \\t, \\0 or \\r\\n.")
+    str, typer.Option(help=r"Behind each value, with --format raw; also \t, \0 or \r\n.")
 ]
