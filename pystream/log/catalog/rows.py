@@ -131,6 +131,8 @@ class Cells:
 
     def damages(self, row: Sequence[Any], known: Mapping[str, object]) -> Iterator[DamagedRow]:
         """Yield what is wrong with each cell."""
+        if self._are_legal(*row):
+            return
         values = dict(known) | {c.name: v for c, v in zip(self._columns, row, strict=True)}
         name = row_name(values, self._table.key)
         for column, value in zip(self._columns, row, strict=True):
