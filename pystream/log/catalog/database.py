@@ -11,11 +11,13 @@ import contextlib
 import os
 import sqlite3
 import weakref
+from collections.abc import Callable
 
 from pystream import config
 from pystream._native import Guard
 from pystream.errors import LogError
 from pystream.log import fork
+from pystream.log.catalog.dropped import DROPPED, Connected
 from pystream.log.catalog.errors import DATABASE_ERRORS, translated, translation
 from pystream.log.catalog.format import check_catalog_version, create_tables, upgrade
 from pystream.log.catalog.reader import Signature, connect_read_only, signature_of
@@ -66,7 +68,8 @@ class CatalogDatabase:
         self._connection: sqlite3.Connection | None = None
         self._foreign_changes = 0  # as SQLite counts them
         self._watch = CatalogWatch(self._path)
-        self._closer: weakref.finalize[..., CatalogDatabase] | None = None
+        self._closer: weakref.finalize[..., CatalogDatabase] | None = None  # when it is dropped
+        self._close_now: Callable[[], None]
         with self._mutex:
             self._open()
         fork.on_child(self)
@@ -109,8 +112,8 @@ class CatalogDatabase:
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
         with self._mutex:
-            if self._closer is not None:
-                self._closer()
+            if self._closer is not None and self._closer.detach() is not None:
+                self._close_now()
             self._connection = None
 
     def forget_in_child(self) -> None:
@@ -137,12 +140,12 @@ class CatalogDatabase:
             except BaseException:
                 connection.close()
                 raise
-        self._connection = connection
         # Closing the last connection writes the log back, so it too happens under the lock: also
         # when the program ends without closing.
-        self._closer = weakref.finalize(
-            self, _close, connection, self._write_lock, self._lock_timeout_us
-        )
+        connected = Connected(connection, self._write_lock, self._lock_timeout_us)
+        self._connection, self._close_now = connection, connected.close
+        self._closer = weakref.finalize(self, DROPPED.add, connected)
+        DROPPED.try_close()
         return connection
 
     def _open_read_only(self) -> sqlite3.Connection:
@@ -154,7 +157,7 @@ class CatalogDatabase:
             except BaseException:
                 connection.close()
                 raise
-        self._connection = connection
+        self._connection, self._close_now = connection, connection.close
         self._closer = weakref.finalize(self, connection.close)
         return connection
 
@@ -208,6 +211,7 @@ class CatalogDatabase:
 
     def _end_standing_still(self, error: BaseException | None) -> None:
         self._write_lock.release()
+        DROPPED.try_close()
         self._end_reading(error)
 
     def _end_reading(self, error: BaseException | None) -> None:
@@ -256,20 +260,13 @@ class _Transaction:
         finally:
             if self._is_writing:
                 database._write_lock.release()
+                DROPPED.try_close()
         database._end_reading(error)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _close(connection: sqlite3.Connection, lock: KernelLock, lock_timeout_us: int) -> None:
-    try:
-        lock.acquire(lock_timeout_us)
-        connection.close()
-    finally:
-        lock.close()
 
 
 def copy_database(connection: sqlite3.Connection, path: str) -> None:
