@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from pystream.errors import ConfigError, FencedError, GroupNotEmptyError, UnknownGroupError
@@ -13,7 +13,7 @@ from pystream.log.groups.liveness import is_member_alive
 if TYPE_CHECKING:
     from pystream.log.log import Log
 
-__all__ = ["GroupMetadata", "check_may_commit", "group_metadata"]
+__all__ = ["GroupMetadata", "PendingOffset", "check_may_commit", "group_metadata"]
 
 
 class GroupMetadata(NamedTuple):
@@ -33,6 +33,20 @@ class GroupMetadata(NamedTuple):
     number: int
     member: int | None = None
     member_id: str | None = None
+
+
+class PendingOffset(NamedTuple):
+    """An offset that is committed with the transaction.
+
+    Attributes
+    ----------
+    next_offset : int
+    owner_epoch : int or None
+        Of the group: since when the member owned the partition; None: it comes from no member.
+    """
+
+    next_offset: int
+    owner_epoch: int | None
 
 
 def group_metadata(log: Log, group: str | GroupMetadata) -> GroupMetadata:
@@ -69,9 +83,24 @@ def check_may_commit(
     connection: sqlite3.Connection,
     directory: str,
     group: GroupMetadata,
-    partitions: Collection[tuple[bytes, int]],
-) -> None:
+    partitions: Mapping[tuple[bytes, int], PendingOffset | None],
+) -> Mapping[tuple[bytes, int], int]:
     """Raise unless a member owns these partitions, or, without one, the group has none.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    directory : str
+        Of the log.
+    group : GroupMetadata
+    partitions : mapping of (bytes, int) to PendingOffset or None
+        What the transaction has got for each already. Who gave a partition up since then, and has
+        it again, does not own what it owned: another may have gone on in between.
+
+    Returns
+    -------
+    mapping of (bytes, int) to int
+        Since which epoch of the group the member owns what it owns.
 
     Raises
     ------
@@ -103,15 +132,21 @@ def check_may_commit(
                 group_id=group.group_id,
                 members=len(living),
             )
-        return
-    owned = state.owned(group.member) if group.member in state.members else set()
-    for partition in partitions:
+        return {}
+    owned = state.owned(group.member) if group.member in state.members else {}
+    for partition, pending in partitions.items():
+        name = f"partition {partition[1]}"
         if partition not in owned:
-            raise FencedError(
-                f"member {group.member_id} of group {group.group_id!r} does not own partition "
-                f"{partition[1]} any more, so its offset is not committed. Abort the transaction; "
-                "the new owner goes on from the last commit.",
-                group_id=group.group_id,
-                member_id=group.member_id,
-                partition=partition[1],
-            )
+            what = f"does not own {name} any more"
+        elif pending is not None and pending.owner_epoch != owned[partition]:
+            what = f"gave {name} up, and took it again, after the transaction had got its offset"
+        else:
+            continue
+        raise FencedError(
+            f"member {group.member_id} of group {group.group_id!r} {what}, so that offset is not "
+            "committed. Abort the transaction; who owns it goes on from the last commit.",
+            group_id=group.group_id,
+            member_id=group.member_id,
+            partition=partition[1],
+        )
+    return owned

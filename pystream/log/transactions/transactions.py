@@ -38,7 +38,7 @@ from pystream.log.catalog.transactions import (
 )
 from pystream.log.groups.liveness import Liveness
 from pystream.log.producer_name import check_producer_name
-from pystream.log.transactions.offsets import GroupMetadata, check_may_commit
+from pystream.log.transactions.offsets import GroupMetadata, PendingOffset, check_may_commit
 from pystream.log.transactions.rescue import complete, partition_of, write_markers
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Transactions:
         self._deciding = threading.Lock()
         self._is_entered = False  # in the catalog
         self._is_entering = False  # perhaps in the catalog: Ctrl-C may hide from it that it is
-        self._offsets: dict[GroupMetadata, dict[tuple[bytes, int], int]] = {}
+        self._offsets: dict[GroupMetadata, dict[tuple[bytes, int], PendingOffset]] = {}
         self._ended: list[_Ended] = []
         with log.catalog.writing() as connection:
             self._liveness.take_slot(slots_of_transactions(connection))
@@ -199,9 +199,14 @@ class Transactions:
 
     def add_offsets(self, offsets: Mapping[tuple[bytes, int], int], group: GroupMetadata) -> None:
         """Commit these offsets of a group with the transaction."""
+        pending = self._offsets.get(group, {})
+        before = {partition: pending.get(partition) for partition in offsets}
         with self._log.catalog.reading() as connection:
-            check_may_commit(connection, self._log.directory, group, offsets)
-        self._offsets.setdefault(group, {}).update(offsets)
+            owned = check_may_commit(connection, self._log.directory, group, before)
+        self._offsets[group] = pending | {
+            partition: PendingOffset(offset, owned.get(partition))
+            for partition, offset in offsets.items()
+        }
 
     def check_current(self) -> None:
         """Raise when a newer producer has the name, or somebody has aborted the transaction."""
@@ -365,8 +370,9 @@ class Transactions:
         else:
             self._require_undecided(connection, row)
         assert row is not None
-        for group, offsets in self._offsets.items():
-            check_may_commit(connection, self._log.directory, group, offsets)
+        for group, pending in self._offsets.items():
+            check_may_commit(connection, self._log.directory, group, pending)
+            offsets = {partition: its.next_offset for partition, its in pending.items()}
             write_offsets(connection, group.number, offsets)
         decide_row(connection, row, COMMITTED)
 
