@@ -7,14 +7,24 @@ from libc.stdint cimport int32_t, int64_t
 from pystream._native._open_batch cimport OpenBatch, RecordBatch, steady_clock_us
 
 import logging
-from threading import TIMEOUT_MAX, Lock
+from threading import TIMEOUT_MAX, Lock, local
 
 from pystream._native._core import RecordBatch as CoreBatch
 from pystream.config import parse_duration_us
-from pystream.errors import RequestTimeoutError, StreamError
+from pystream.errors import ClientError, RequestTimeoutError, StreamError
 from pystream.types import RecordMetadata
 
-__all__ = ["Delivery", "ProducerBatch", "append_records", "to_stream_error"]
+__all__ = ["Delivery", "ProducerBatch", "append_records", "note_worker", "to_stream_error"]
+
+_here = local()  # of which producer a thread is the background thread
+
+
+def note_worker(producer):
+    """Say that this thread appends what a producer has been given, so that it cannot wait for it.
+
+    `producer` is its number.
+    """
+    _here.producer = producer
 
 
 @cython.final
@@ -86,6 +96,13 @@ cdef class ProducerBatch:
     cdef bint _wait(self, timeout) except -1:
         """Wait until the batch is appended or failed; return whether it is."""
         if self._status == PENDING:
+            worker = getattr(_here, "producer", None)
+            if worker is not None and worker == self.encoder._producer:
+                raise ClientError(
+                    "a delivery callback waits for a record of its own producer, which is appended "
+                    "by the thread that calls it. Use add_done_callback(), or wait in another "
+                    "thread."
+                )
             bell = Lock()  # see pystream.log.bell
             bell.acquire()
             fresh = []  # before the look: making it may let another thread wait, too
@@ -144,6 +161,8 @@ cdef class Delivery:
             If it takes longer; the record may yet be appended.
         StreamError
             If it could not be appended.
+        ClientError
+            In a callback of the same producer's background thread, which would wait for itself.
         """
         cdef ProducerBatch batch = self._batch
         error = self.exception(timeout)

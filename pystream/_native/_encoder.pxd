@@ -23,6 +23,7 @@ cdef class TopicEncoder:
     cdef int32_t _sticky
     cdef readonly object target
     cdef readonly object writer
+    cdef object _producer  # a number: whose it is
     cdef public bint is_gone
     cdef bint _is_retired
     cdef readonly TopicSequences sequences  # None: the producer has no name
@@ -34,4 +35,5 @@ cdef class TopicEncoder:
     cdef _refuse_columns(self, dict record)
     cdef int64_t _fill(self, object record, RowCells* row) except -1
     cdef int64_t _fill_bytes(self, object key, object value, RowCells* row) except -1
+    cdef bint _has_partition(self, object partition) except -1
     cdef int32_t _choose(self, object partition, const Cell* cells) except -1

@@ -192,12 +192,19 @@ cdef class TopicEncoder:
                 row.keep(<int>i, owner)
         return cells[0].size + cells[1].size
 
+    cdef bint _has_partition(self, object partition) except -1:
+        """Return whether a number that is passed is one of the topic's partitions."""
+        try:
+            return 0 <= index(partition) < self.partitions
+        except TypeError:
+            return False
+
     cdef int32_t _choose(self, object partition, const Cell* cells) except -1:
         cdef int32_t chosen
         if partition is None:
             chosen = self._layout.partition_of(cells, self.partitions)
             return chosen if chosen >= 0 else self._sticky
-        if not isinstance(partition, int) or not 0 <= partition < self.partitions:
+        if not self._has_partition(partition):
             raise UnknownTopicError(
                 f"topic {self.topic!r} has no partition {partition!r}. Its partitions are 0 to "
                 f"{self.partitions - 1}.",

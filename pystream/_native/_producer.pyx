@@ -20,7 +20,7 @@ from collections import deque
 from sys import modules
 
 from pystream._native._core import TopicAppendResult
-from pystream._native._delivery import append_records, to_stream_error
+from pystream._native._delivery import append_records, note_worker, to_stream_error
 from pystream._native._headers import encode_headers
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, SchemaError, StreamError, UnknownTopicError,
@@ -108,7 +108,12 @@ cdef class RecordAccumulator:
         if encoder is None:
             # Looking it up runs Python code: another thread may have been faster.
             encoder = self._encoders.setdefault(topic, self._make_encoder(topic))
+            encoder._producer = id(self)
         return encoder
+
+    def note_worker(self):
+        """Say that this thread appends what is sent here, so that it cannot wait for it."""
+        note_worker(id(self))
 
     def encoders(self):
         """Return all encoders."""
@@ -156,6 +161,11 @@ cdef class RecordAccumulator:
         cdef RowCells row
         cdef Cell* cells
         cdef int64_t size
+        if (partition is not None and not encoder._has_partition(partition)
+                and self._is_outdated(encoder)):
+            return self._add(
+                self.encoder(encoder.topic), value, key, partition, timestamp, headers, sequence_id
+            )
         row.prepare(count + 2 + (encoder._tracker is not NULL))
         cells = row.cells()
         if encoder.is_typed:
@@ -169,7 +179,7 @@ cdef class RecordAccumulator:
             except SchemaError:
                 if not self._is_outdated(encoder):
                     raise
-                # The topic has got more columns.
+                # The topic has got more columns, or is another.
                 return self._add(
                     self.encoder(encoder.topic), value, key, partition, timestamp, headers,
                     sequence_id,
@@ -257,6 +267,7 @@ cdef class RecordAccumulator:
         except UnknownTopicError as raised:
             is_gone = True  # and what was appended with it
             error = raised
+            self.drop_encoder(encoder)  # there may be another topic of that name by now
         except Exception as raised:
             error = to_stream_error(raised)
         finally:

@@ -286,11 +286,14 @@ class Consumer(ConsumerReading):
         ------
         ConfigError
             If the consumer has no group.
+        UnknownTopicError
+            If there is no such topic or partition.
         """
         self._check_usable()
         name = partition_named(partition)
-        topic_id = self._log.topic(name.topic).description.id
-        return self._require_group("committed").committed(topic_id, name.partition)
+        topic = self._log.topic(name.topic)
+        topic.native_partition(name.partition)  # raises when there is none
+        return self._require_group("committed").committed(topic.description.id, name.partition)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -344,7 +347,10 @@ class Consumer(ConsumerReading):
         fresh: dict[TopicPartition, AssignedPartition] = {}
         for topic, number in partitions:
             name = TopicPartition(topic.name, number)
-            fresh[name] = self._assigned.get(name) or self._begin(topic, number)
+            kept = self._assigned.get(name)
+            if kept is None or kept.topic.description.id != topic.description.id:
+                kept = self._begin(topic, number)  # also where a topic was made again
+            fresh[name] = kept
         self._put_assigned(fresh)
 
     def _may_have_partitions(self) -> bool:
@@ -354,21 +360,21 @@ class Consumer(ConsumerReading):
         if not self._may_have_partitions():
             return False
         self._topics_mark = self._log.catalog.change_mark()
-        added = {}
+        kept, added = self._assigned, {}
         for name in self._subscription.topics:
             topic = self._log.topic_if_exists(name)
             first = self._assigned.get(TopicPartition(name, 0))
             if topic is None or first is None:
                 continue
-            if topic.description.id != first.topic.description.id:
-                continue  # deleted and made again: another topic
+            if topic.description.id != first.topic.description.id:  # deleted and made again
+                kept = {place: its for place, its in kept.items() if place.topic != name}
             for number in range(topic.partitions):
                 place = TopicPartition(name, number)
-                if place not in self._assigned:
+                if place not in kept:
                     # From its first record on: there was nothing that `latest` could leave out.
                     added[place] = self._assigned_at(topic, number, lambda ends: ends[0])
         if added:
-            self._put_assigned(self._assigned | added)
+            self._put_assigned(kept | added)
         return bool(added)
 
     def _begin(self, topic: Topic, partition: int) -> AssignedPartition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,17 @@ from pystream.errors import (
     LogError,
     OffsetOutOfRangeError,
 )
+from pystream.log.consumer_ends import ConsumerEnds
 from pystream.log.consumer_iterators import Batches, Records
 from pystream.log.fetcher import AssignedPartition, Fetcher
-from pystream.log.named import by_partition, partition_named, partitions_named
+from pystream.log.named import partition_named
 from pystream.log.offsets import check_whole, within_range
 from pystream.log.record_rows import record_rows
-from pystream.log.times import Time, find_time
-from pystream.types import OffsetAndTimestamp, SkippedRecords, TopicPartition
+from pystream.log.times import Time
+from pystream.types import SkippedRecords, TopicPartition
 
 if TYPE_CHECKING:
-    from pystream._native import OnCorruption, Partition, Record
+    from pystream._native import OnCorruption, Record
     from pystream.log.groups.consumer_group import ConsumerGroup
     from pystream.log.log import Log
     from pystream.log.record_batch import RecordBatch
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ConsumerReading"]
 
 
-class ConsumerReading:
+class ConsumerReading(ConsumerEnds):
     """The part of :class:`Consumer` that reads what is assigned; who assigned it plays no part.
 
     A member looks after its group whenever more is asked for, so this knows whether there is one.
@@ -236,71 +237,11 @@ class ConsumerReading:
         self._leave_record()
         targets = []
         for assigned in self._some(partitions):
-            found = find_time(assigned.topic, assigned.name.partition, time, column)
-            targets.append((assigned, found))
-        for assigned, found in targets:
-            end = assigned.partition.ends().log_end_offset if found is None else found.offset
-            self._fetcher.seek(assigned, end)
+            found, end = self._find_time(assigned.topic, assigned.name.partition, time, column)
+            targets.append((assigned, end if found is None else found.offset))
+        for assigned, offset in targets:
+            self._fetcher.seek(assigned, offset)
         self._fetcher.interrupt()
-
-    def offsets_for_times(
-        self, times: Mapping[TopicPartition, Time], *, column: str | None = None
-    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """Return the first record of each partition at or after a time, assigned or not.
-
-        Parameters
-        ----------
-        times : mapping of TopicPartition to datetime, numpy.datetime64 or int
-            A datetime has a time zone; int: microseconds since 1970, or the unit of `column`.
-        column : str, optional
-            An event-time column: a timestamp, a date or an int64. Default: the record timestamps.
-
-        Returns
-        -------
-        dict of TopicPartition to OffsetAndTimestamp or None
-            The smallest offset with a time of at least that; None when there is none.
-
-        Raises
-        ------
-        ConfigError
-            If a time is none, or the column holds no times.
-        UnknownTopicError
-            If a topic or partition does not exist.
-
-        Notes
-        -----
-        Logarithmic in segments and batches, but for what no process has looked at before; then
-        the heads of batches are read once. Records need not be in the order of time. Damaged
-        records are stepped over.
-
-        Examples
-        --------
-        >>> import tempfile, pystream as ps
-        >>> with tempfile.TemporaryDirectory() as directory, ps.open(directory) as log:
-        ...     _ = log.create_topic("clicks", {"page": "string"})
-        ...     with log.producer() as producer:
-        ...         for n in range(3):
-        ...             _ = producer.send("clicks", {"page": f"/{n}"}, timestamp=n * 10**6)
-        ...     place = ps.TopicPartition("clicks", 0)
-        ...     with log.consumer() as consumer:
-        ...         consumer.offsets_for_times({place: 500_000})[place]
-        OffsetAndTimestamp(offset=1, timestamp=1000000)
-        """
-        self._check_usable()
-        wanted, topic = by_partition(times, setting="times", of="a time"), self._log.topic
-        return {it: find_time(topic(it[0]), it[1], at, column) for it, at in wanted.items()}
-
-    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the log start offset of partitions, assigned or not."""
-        return {name: self._ends(name)[0] for name in partitions_named(partitions)}
-
-    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the end of partitions, assigned or not: the next offset to be written.
-
-        With ``isolation_level="read_committed"``, in Kafka the last stable offset: that of the
-        first record whose transaction is not decided, if there is one.
-        """
-        return {name: self._ends(name)[1] for name in partitions_named(partitions)}
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -477,18 +418,6 @@ class ConsumerReading:
     def _some(self, partitions: tuple[TopicPartition, ...]) -> list[AssignedPartition]:
         self._check_usable()
         return [self._of(partition) for partition in partitions or self._assigned]
-
-    def _ends(self, partition: TopicPartition) -> tuple[int, int]:
-        self._check_usable()
-        name = partition_named(partition)
-        return self._ends_of(self._log.topic(name.topic).native_partition(name.partition))
-
-    def _ends_of(self, partition: Partition) -> tuple[int, int]:
-        """Return the first and the last offset that may be read, by the isolation level."""
-        ends = partition.ends()
-        if not self._is_committed_only:
-            return ends.log_start_offset, ends.log_end_offset
-        return ends.log_start_offset, max(partition.last_stable_offset(), ends.log_start_offset)
 
     def _check_usable(self) -> None:
         if self._is_in_child:

@@ -123,10 +123,18 @@ class ProducerTopics:
                 self._name.save(topic_id, encoder.writer.positions(), complete)
 
     def is_outdated(self, encoder: TopicEncoder) -> bool:
-        """Return whether the topic has other columns than when it was looked up."""
+        """Return whether the topic is another than when it was looked up, or has more.
+
+        What refuses a record asks this first: no batch would come of it that looks for changes.
+        """
         found = self._log.catalog.find_topic(encoder.topic)
         known = encoder.target.description
-        if found is None or found.id != known.id or found.schema_id == known.schema_id:
+        if found is None:
+            return False
+        if found.id != known.id:
+            self.accumulator.drop_encoder(encoder)
+            return True
+        if (found.schema_id, found.partitions) == (known.schema_id, known.partitions):
             return False
         self.accumulator.retire_encoder(encoder)
         return True

@@ -159,6 +159,7 @@ class Sender:
             if self._thread is not threading.current_thread():
                 return
         accumulator = self._accumulator
+        accumulator.note_worker()
         while True:
             if not self._is_stopping:
                 self._wait_for_work()

@@ -14,7 +14,7 @@ import pytest
 import pystream as ps
 from pystream import _native
 from pystream._native import _delivery
-from pystream.errors import SchemaError, StreamError, UnknownTopicError
+from pystream.errors import ClientError, SchemaError, StreamError, UnknownTopicError
 from pystream.log.sender import Sender
 from tests.log.reading import rows_of
 
@@ -319,3 +319,27 @@ def test_error_of_the_append_of_a_lone_record_is_told_like_any_other(log: ps.Log
     assert errors == [delivery.exception()]
     assert accumulator.buffered_bytes == 0
     assert topic.ends()[0].end == 0
+
+
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_a_callback_that_waits_for_its_own_producer_is_told_so(log: ps.Log, ask: str) -> None:
+    log.create_topic("t", {"n": "int64"})
+    failures: list[Exception] = []
+    with log.producer() as producer, log.producer() as other:
+
+        def wait_for(sent: _native.Delivery) -> None:
+            try:
+                getattr(sent, ask)()
+            except ClientError as error:
+                failures.append(error)
+
+        first = producer.send("t", {"n": 1})
+        first.add_done_callback(lambda _: wait_for(producer.send("t", {"n": 2})))
+        producer.flush("5s")
+        assert "its own producer" in str(failures.pop())
+        second = producer.send("t", {"n": 3})
+        second.add_done_callback(wait_for)  # it is there already
+        second.add_done_callback(lambda _: wait_for(other.send("t", {"n": 4})))
+        producer.flush("5s")
+        assert failures == []
+    assert sorted(row["n"] for row in rows_of(log, "t")) == [1, 2, 3, 4]
