@@ -178,7 +178,7 @@ BackupResult Partition::backup(const std::string& directory, uint64_t cut) {
   // A link is only as durable as the original.
   const bool may_link = state.is_writable() && state.control.words().sync_failed.load() == 0;
   if (may_link) state.sync();
-  std::vector<int64_t> bases = state.segments->list();
+  std::vector<int64_t> bases = state.listed_segments();
   // The ones behind the active segment are not published.
   std::erase_if(bases, [&](int64_t base) { return base > published.segment_base_offset; });
   const CutEnd end = find_end(state, bases, published, cut);

@@ -54,6 +54,10 @@ bool Partition::State::is_absent() const {
   return place->files->identity_at(place->directory, &found) == -ENOENT;
 }
 
+std::vector<int64_t> Partition::State::listed_segments() const {
+  return !is_writable() && is_absent() ? std::vector<int64_t>() : segments->list();
+}
+
 bool Partition::State::is_deleted() const {
   FileIdentity found;
   const std::string topic = place->directory.substr(0, place->directory.rfind('/') + 1);

@@ -135,6 +135,9 @@ struct Partition::State : Syncable, std::enable_shared_from_this<Partition::Stat
   // --- in_place.cpp ---
   // Whether it has no directory: nobody ever opened it for writing, or its topic was deleted.
   bool is_absent() const;
+  // Base offsets of its segment files; none where nobody ever opened it for writing, and so it has
+  // no directory.
+  std::vector<int64_t> listed_segments() const;
   // Whether its topic was deleted, here or by another process: then there is nothing left to sync.
   bool is_deleted() const;
   // Somebody will find a control page or a lock that was not there before.

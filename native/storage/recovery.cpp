@@ -133,9 +133,7 @@ class Recovery {
   // the last with anything below it, where the scan begins: what follows may all be lost, and then
   // this one is where the log ends. Later batches know more, so it goes backwards.
   void find_unsynced() {
-    // A partition that nobody ever opened for writing has no directory.
-    const bool is_absent = !state_.is_writable() && state_.is_absent();
-    const std::vector<int64_t> bases = is_absent ? std::vector<int64_t>() : state_.segments->list();
+    const std::vector<int64_t> bases = state_.listed_segments();
     if (!bases.empty()) first_offset_ = bases.front();
     const LeaseRecord gap = state_.control.lease().value_or(LeaseRecord{});
     int64_t limit = tail_ == Tail::kCut ? durable_ : INT64_MAX;

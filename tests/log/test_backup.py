@@ -253,6 +253,7 @@ def test_backup_of_a_backup(log: ps.Log, tmp_path: Path) -> None:
 def test_log_that_is_open_for_reading_only_can_be_backed_up(tmp_path: Path) -> None:
     with ps.open(tmp_path / "log") as log:
         log.create_topic("t", {"n": "int64"})
+        log.create_topic("never-written", {"n": "int64"}, partitions=2)
         append(log, "t", 1, 2)
     with ps.open(tmp_path / "log", read_only=True) as log:
         done = log.backup(tmp_path / "copy")
@@ -260,6 +261,9 @@ def test_log_that_is_open_for_reading_only_can_be_backed_up(tmp_path: Path) -> N
     with ps.open(done.directory) as copy:
         append(copy, "t", 3)
         assert numbers(copy, "t") == [1, 2, 3]
+        assert numbers(copy, "never-written") == []
+        append(copy, "never-written", 4)
+        assert numbers(copy, "never-written") == [4]
 
 
 def test_closed_log_has_no_backup(tmp_path: Path) -> None:
