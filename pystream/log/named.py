@@ -53,9 +53,19 @@ def partitions_named(values: Any) -> list[TopicPartition]:
     ConfigError
         If it is none, or one of its values names no partition.
     """
-    if isinstance(values, str | bytes | TopicPartition) or not isinstance(values, Iterable):
+    listed = None if isinstance(values, str | bytes | TopicPartition) else _listed(values)
+    if listed is None:
         raise ConfigError(f"partitions is {values!r}. Pass a list of TopicPartition.")
-    return [partition_named(value) for value in values]
+    return [partition_named(value) for value in listed]
+
+
+def _listed(values: Any) -> list[Any] | None:
+    """Return what can be gone through as a list; None for what cannot, as an array of no axes."""
+    try:
+        iterator = iter(values)
+    except TypeError:
+        return None
+    return list(iterator)
 
 
 def by_partition(values: Any, *, setting: str, of: str) -> dict[TopicPartition, Any]:
@@ -81,7 +91,8 @@ def topics_named(values: Any) -> list[str]:
     """
     if isinstance(values, str):
         return [values]
-    names = list(values) if isinstance(values, Iterable) else [values]
+    listed = _listed(values)
+    names = [values] if listed is None else listed
     for name in names:
         if not isinstance(name, str):
             raise ConfigError(

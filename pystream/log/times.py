@@ -84,8 +84,12 @@ def ticks_of(time: object, kind: DataType | None = None) -> int:
     else:
         ticks = -(-_nanoseconds(time, unit, is_zoned=is_zoned) // _NANOSECONDS[unit])
     if not -_INT64_MAX <= ticks <= _INT64_MAX:
-        raise ConfigError(f"the time {time!r} is beyond what 64 bits hold. Pass one nearer to now.")
+        raise _too_far(time)
     return ticks
+
+
+def _too_far(time: object) -> ConfigError:
+    return ConfigError(f"the time {time!r} is beyond what 64 bits hold. Pass one nearer to now.")
 
 
 def _nanoseconds(time: object, unit: str, *, is_zoned: bool) -> int:
@@ -116,7 +120,10 @@ def _numpy_nanoseconds(time: np.datetime64) -> int:
         return -(-ticks // _FINER[unit])
     if unit not in _NANOSECONDS:  # years to minutes
         coarse = "D" if unit in ("Y", "M", "W") else "s"
-        return int(time.astype(f"datetime64[{coarse}]").astype(np.int64)) * _NANOSECONDS[coarse]
+        converted = time.astype(f"datetime64[{coarse}]")
+        if converted.astype(time.dtype) != time:  # numpy goes round in silence
+            raise _too_far(time)
+        return int(converted.astype(np.int64)) * _NANOSECONDS[coarse]
     return ticks * _NANOSECONDS[unit]
 
 

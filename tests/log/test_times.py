@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pystream as ps
-from pystream import OffsetAndTimestamp, TopicPartition, config
+from pystream import OffsetAndTimestamp, TopicPartition, config, errors
 from pystream._native import DataType
 from pystream.log.times import ticks_of
 from tests.oracle.log import LogModel
@@ -162,3 +162,37 @@ def test_answers_are_those_of_the_model(
                     answer = consumer.offsets_for_times({place: time * scale}, column=column)
                     found = answer[place]
                     assert (None if found is None else found.offset) == expected
+
+
+def test_what_is_not_decided_is_not_found_by_who_reads_what_was_committed(log: ps.Log) -> None:
+    with log.producer() as plain, log.producer(transactional_id="t") as producer:
+        plain.send("orders", {"n": 0, "price": 1.0}, partition=1, timestamp=100).result()
+        producer.begin_transaction()
+        producer.send("orders", {"n": 1, "price": 1.0}, partition=1, timestamp=200).result()
+        plain.send("orders", {"n": 2, "price": 1.0}, partition=1, timestamp=300).result()
+        for level, found, end in (
+            ("read_committed", {50: 0, 150: None, 250: None, 350: None}, 1),
+            ("read_uncommitted", {50: 0, 150: 1, 250: 2, 350: None}, 3),
+        ):
+            with log.consumer(isolation_level=level) as consumer:
+                consumer.assign([OTHER])
+                for time, offset in found.items():
+                    there = consumer.offsets_for_times({OTHER: time})[OTHER]
+                    assert (None if there is None else there.offset) == offset
+                    consumer.seek_to_timestamp(time)
+                    assert consumer.position(OTHER) == (end if offset is None else offset)
+        producer.commit_transaction()
+        with log.consumer() as consumer:
+            assert consumer.offsets_for_times({OTHER: 150})[OTHER] == (1, 200)
+
+
+@pytest.mark.parametrize(
+    ("count", "unit"), [(2**62, "m"), (-(2**62), "h"), (10**18, "Y"), (2**61, "W"), (2**62, "M")]
+)
+def test_a_time_that_numpy_takes_for_another_is_refused(count: int, unit: str) -> None:
+    far = np.array(count, "int64").astype(f"datetime64[{unit}]")[()]
+    for kind in (None, DataType("date32")):
+        with pytest.raises(errors.ConfigError, match="beyond what 64 bits hold"):
+            ticks_of(far, kind)
+    assert ticks_of(np.datetime64(3, "Y"), DataType("date32")) == 3 * 365 + 1
+    assert ticks_of(np.datetime64(-2, "h")) == -7_200_000_000

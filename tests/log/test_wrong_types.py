@@ -35,6 +35,8 @@ WITH_CONSUMER: dict[str, tuple[Call, str]] = {
     "assign one": (lambda c: c.assign(PLACE), "partitions is .* Pass a list"),
     "assign a text": (lambda c: c.assign("clicks"), "partitions is 'clicks'. Pass a list"),
     "assign a number": (lambda c: c.assign(1), "partitions is 1. Pass a list"),
+    "assign an array of no axes": (lambda c: c.assign(np.array(1)), "partitions is array"),
+    "subscribe to an array of no axes": (lambda c: c.subscribe(np.array("t")), "is no name"),
     "assign numbers": (lambda c: c.assign([1]), "1 names no partition"),
     "assign a text as number": (lambda c: c.assign([("clicks", "0")]), "names no partition"),
     "assign a bool as number": (lambda c: c.assign([("clicks", False)]), "names no partition"),
