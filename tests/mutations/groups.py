@@ -85,6 +85,8 @@ GROUPS = {
         ),
         python_tests=(
             "tests/log/test_transactions.py",
+            "tests/log/test_transactions_groups.py",
+            "tests/log/test_catalog_dropped.py",
             "tests/log/test_transactions_rescue.py",
             "tests/log/test_transactions_model.py",
             "tests/log/test_catalog_rows.py",

@@ -101,10 +101,10 @@ MUTATIONS = (
         (
             Edit(
                 TRANSACTIONS,
-                "        self._offsets.setdefault(group, {}).update(offsets)\n",
-                "        self._offsets.setdefault(group, {}).update(offsets)\n"
+                "        self._offsets[group] = pending | {\n",
                 "        with self._log.catalog.writing() as connection:\n"
-                "            write_offsets(connection, group.number, offsets)\n",
+                "            write_offsets(connection, group.number, offsets)\n"
+                "        self._offsets[group] = pending | {\n",
             ),
         ),
     ),
@@ -115,6 +115,26 @@ MUTATIONS = (
                 ROWS,
                 "        decide(connection, row.id, ABORTED)\n",
                 "        pass\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "transactions: a partition that has come back counts as never given up",
+        (
+            Edit(
+                "pystream/log/transactions/offsets.py",
+                "pending is not None and pending.owner_epoch != owned[partition]",
+                "False",
+            ),
+        ),
+    ),
+    Mutation(
+        "catalog: what was dropped waits for the lock",
+        (
+            Edit(
+                "pystream/log/catalog/dropped.py",
+                "            if not self.lock.try_acquire():\n                return False\n",
+                "            self.lock.acquire(self.lock_timeout_us)\n",
             ),
         ),
     ),
