@@ -104,7 +104,7 @@ class Sender:
         if not self._finished.wait_for(target, seconds):
             raise RequestTimeoutError(
                 f"{target - self._finished.count} batches were not appended within {seconds:g} s. "
-                "Flush again; they may yet be."
+                "Call it again; they may yet be."
             )
         return True
 

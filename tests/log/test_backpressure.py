@@ -119,7 +119,7 @@ def test_flush_gives_up_after_its_timeout_and_loses_nothing(log: ps.Log, topic: 
         held = Held(producer)
         delivery = producer.send("t", b"x")
         began = time.monotonic()
-        with pytest.raises(errors.RequestTimeoutError, match="Flush again"):
+        with pytest.raises(errors.RequestTimeoutError, match="Call it again"):
             producer.flush("10ms")
         assert 0.01 <= time.monotonic() - began < 5
         assert not delivery.done()
