@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import pystream as ps
 from pystream import config
 from pystream.errors import (
     LogError,
@@ -354,19 +353,6 @@ def test_a_commit_that_becomes_visible_late_is_noticed(
     settled = int(config.CATALOG_SETTLE_SECONDS / 0.01)
     assert all(asked[:settled])
     assert 2 <= sum(asked[settled + 1 :]) <= 4  # and then about once a second
-
-
-def test_a_transaction_that_ctrl_c_left_open_does_not_stop_the_next(tmp_path: Path) -> None:
-    with ps.open(tmp_path) as log:
-        # The signal came when the block was left, before what ends it could run.
-        left_open = log.catalog.reading()
-        left_open.__enter__()
-        log.create_topic("numbers", {"n": "int64"})
-        with log.catalog.reading() as connection:
-            del left_open
-            assert connection.in_transaction, "ending the older one late ends this one"
-            assert connection.execute("SELECT name FROM topics").fetchall() == [("numbers",)]
-        assert log.topics() == ["numbers"]
 
 
 HOLD_THE_LOCK = """

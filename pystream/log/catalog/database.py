@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from pystream import config
 from pystream._native import Guard
-from pystream.errors import LogError
+from pystream.errors import ClientError, LogError
 from pystream.log import fork
 from pystream.log.catalog.dropped import DROPPED, Connected
 from pystream.log.catalog.errors import DATABASE_ERRORS, translated, translation
@@ -62,6 +62,7 @@ class CatalogDatabase:
         self.reopened_count = self.own_commits = 0
         self._lock_timeout_us = lock_timeout_us
         self._mutex = fork.mutex()
+        self._busy: _Block | None = None  # what the thread that has the mutex is in the middle of
         self._write_lock = KernelLock(
             os.path.join(directory, "catalog.lock"), what=f"the catalog of {directory}"
         )
@@ -91,8 +92,7 @@ class CatalogDatabase:
 
     def snapshot(self) -> Guard[sqlite3.Connection]:
         """Show one state of everything for the time of the body."""
-        transaction = _Transaction(self, "BEGIN")
-        return Guard(self._mutex, transaction.begin, transaction.end)
+        return self._guard(_Block(self, "BEGIN"))
 
     def writing(self) -> Guard[sqlite3.Connection]:
         """Run a transaction; it is rolled back when the body raises."""
@@ -102,12 +102,11 @@ class CatalogDatabase:
                 "the log for writing.",
                 path=self._path,
             )
-        transaction = _Transaction(self, "BEGIN IMMEDIATE")
-        return Guard(self._mutex, transaction.begin, transaction.end)
+        return self._guard(_Block(self, "BEGIN IMMEDIATE"))
 
     def standing_still(self) -> Guard[sqlite3.Connection]:
         """Lend the connection while nobody writes, in any process."""
-        return Guard(self._mutex, self._begin_standing_still, self._end_standing_still)
+        return self._guard(_Block(self, None))
 
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
@@ -204,15 +203,25 @@ class CatalogDatabase:
             self.reopened_count += 1
         return self._connection or self._open()
 
-    def _begin_standing_still(self) -> sqlite3.Connection:
-        connection = self._connected()
-        self._write_lock.acquire(self._lock_timeout_us)
-        return connection
+    def _guard(self, block: _Block) -> Guard[sqlite3.Connection]:
+        return Guard(self._mutex, block.begin, block.end)
 
-    def _end_standing_still(self, error: BaseException | None) -> None:
-        self._write_lock.release()
-        DROPPED.try_close()
-        self._end_reading(error)
+    def _require_not_inside(self) -> None:
+        """Raise where this very thread is in the middle of another block, which this would end.
+
+        So it is in a signal handler, or where the garbage collector ends a generator.
+        """
+        if self._busy is None:
+            return
+        self._mutex.release()
+        is_inside = self._mutex._is_owned()  # type: ignore[attr-defined]
+        self._mutex.acquire()
+        if is_inside:  # else Ctrl-C has cut the end of the other one short
+            raise ClientError(
+                f"the catalog {self._path} was used by a signal handler, or by something that was "
+                "dropped, in the middle of another use in the same thread. Let handlers set a "
+                "flag, and close in the program's own course."
+            )
 
     def _end_reading(self, error: BaseException | None) -> None:
         if isinstance(error, DATABASE_ERRORS):
@@ -224,28 +233,40 @@ class CatalogDatabase:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-class _Transaction:
-    """What begins and ends with a block; ending it twice is fine, if Ctrl-C cut the end short."""
+class _Block:
+    """What begins and ends with a block; ending it twice is fine, if Ctrl-C cut the end short.
 
-    def __init__(self, database: CatalogDatabase, statement: str) -> None:
+    Parameters
+    ----------
+    database : CatalogDatabase
+    statement : {"BEGIN", "BEGIN IMMEDIATE"} or None
+        None: nobody writes, and nothing is begun.
+    """
+
+    def __init__(self, database: CatalogDatabase, statement: str | None) -> None:
         self._database = database
         self._statement = statement
-        self._is_writing = statement != "BEGIN"
+        self._is_locking = statement != "BEGIN"
         self._connection: sqlite3.Connection | None = None
 
     def begin(self) -> sqlite3.Connection:
         database = self._database
+        database._require_not_inside()
+        database._busy = self
         with translated(database._path):
             connection = self._connection = database._connected()
-            if self._is_writing:
+            if self._is_locking:
                 database._write_lock.acquire(database._lock_timeout_us)
-            _roll_back(connection)  # what a block began that nobody left
-            connection.execute(self._statement)
+            if self._statement is not None:
+                _roll_back(connection)  # what a block began that nobody left
+                connection.execute(self._statement)
         return connection
 
     def end(self, error: BaseException | None) -> None:
         database, connection = self._database, self._connection
-        is_good = self._is_writing and error is None
+        if database._busy is not self:
+            return  # it was not let in, or has ended
+        is_good = self._statement == "BEGIN IMMEDIATE" and error is None
         try:
             with translated(database._path):
                 try:
@@ -258,9 +279,10 @@ class _Transaction:
                 if connection is not None and is_good:
                     database._write_back(connection)
         finally:
-            if self._is_writing:
+            if self._is_locking:
                 database._write_lock.release()
                 DROPPED.try_close()
+            database._busy = None
         database._end_reading(error)
 
 
