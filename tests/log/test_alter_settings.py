@@ -160,14 +160,6 @@ def test_who_assigned_partitions_keeps_to_them(log: ps.Log) -> None:
         assert consumer.assignment() == {TopicPartition("t", 0)}
 
 
-def test_a_topic_that_was_made_again_has_no_added_partitions(log: ps.Log) -> None:
-    with log.consumer("t", auto_offset_reset="earliest", timeout="0s") as consumer:
-        log.delete_topic("t")
-        log.create_topic("t", {"n": "int64"}, partitions=3)
-        assert consumer.poll() == {}
-        assert consumer.assignment() == {TopicPartition("t", 0)}
-
-
 def test_groups_share_added_partitions(log: ps.Log, other: ps.Log) -> None:
     first = log.consumer("t", group_id="g", auto_offset_reset="earliest", timeout="0s")
     second = other.consumer("t", group_id="g", auto_offset_reset="earliest", timeout="0s")
