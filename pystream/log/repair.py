@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pystream.log.catalog.damage import Damage
 from pystream.log.catalog.repair import limit_group_offsets, mend_version, restore_topic
 from pystream.log.catalog.row_repair import restore_partitions, set_aside_rest, set_aside_topics
 from pystream.log.catalog.topics import topics_in
+from pystream.log.directory import sync_path
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.schema import KAFKA_SHAPED
 from pystream.log.schema_evolution import added_columns
@@ -70,6 +72,7 @@ class _Repair:
         self._require_own_format()
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         self._quarantine = Path(directory, "quarantine", moment)
+        self._order = Path(directory, "order")
         # Nobody else may have the log open from here on.
         self._native = _native.LogRepair(directory, str(self._quarantine))
         self._done: list[str] = []
@@ -101,12 +104,14 @@ class _Repair:
             self._repair()
         finally:
             del self._native  # not only when this object is: others may open the log now
+        if not os.path.getsize(self._order):
+            _native.Log.open(self._directory).close()  # makes it from the partitions
         return self._done
 
     def _repair(self) -> None:
         kinds = {finding.kind for finding in self._report.problems if finding.partition is None}
         if kinds & {"order-damaged", "append-sequence"}:
-            self._done += self._native.rebuild_order()
+            self._empty_order()
         self._repair_partitions()
         self._repair_catalog(kinds)
         self._write_note()
@@ -126,6 +131,17 @@ class _Repair:
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
         self._done.append(f"moved {path} to {target}: {why}")
+
+    def _empty_order(self) -> None:
+        """Keep a copy of the order file, and let the log's next opening make it anew.
+
+        It is never gone: without one, a directory in which something else stands is no log.
+        """
+        kept = self._quarantine / "order"
+        shutil.copyfile(self._order, kept)
+        sync_path(str(kept))
+        os.truncate(self._order, 0)
+        self._done.append(f"copied {self._order} to {kept} and rebuilt it from the partitions")
 
     # -- partitions ----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pystream import _native
 from pystream.errors import LogError, StorageError
 from pystream.log.catalog.check import CatalogContent, read_catalog
+from pystream.log.directory import foreign_name
 from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
@@ -73,7 +74,7 @@ class _Verification:
 
     def run(self) -> VerifyReport:
         order = _native.verify_order(self._directory)
-        self._report.findings += map(Finding.from_native, order.findings)
+        self._report.findings += map(self._order_finding, order.findings)
         catalog = read_catalog(self._directory)  # before the ends that offsets are compared with
         self._report.findings += catalog.findings
         directories = {path.name: path for path in topic_directories(self._directory)}
@@ -98,6 +99,20 @@ class _Verification:
         self._report.findings += self._transactions.findings(catalog)
         self._check_sequences()
         return self._report
+
+    def _order_finding(self, found: _native.Finding) -> Finding:
+        """Note a missing order file, which is a problem where opening would not make it."""
+        finding = Finding.from_native(found)
+        foreign = foreign_name(self._directory)
+        has_topics = next(topic_directories(self._directory), None) is not None
+        if finding.kind != "order-missing" or foreign is None or not has_topics:
+            return finding
+        return Finding(
+            finding.kind,
+            f"there is no order file, and without one a directory that holds {foreign!r} is no log",
+            'Move it elsewhere, or run "pystream verify --repair", which makes the order file.',
+            finding.path,
+        )
 
     def _add(
         self,
