@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pystream.errors import LogError, StreamError
+from pystream.errors import ConfigError, LogError, StreamError
 
 __all__ = [
     "AsJson",
@@ -18,6 +19,7 @@ __all__ = [
     "TopicNames",
     "complete_topics",
     "require_log",
+    "require_outside",
 ]
 
 
@@ -37,11 +39,25 @@ def complete_topics(context: typer.Context, incomplete: str) -> list[str]:
 
 def require_log(directory: Path) -> None:
     """Raise LogError where there is no log: a mistyped directory must not become one."""
-    if not (directory / "order").exists():
+    from pystream.log.directory import is_log  # noqa: PLC0415  --help stays fast
+
+    if not is_log(directory):
         raise LogError(
             f"there is no log in {directory}. Check the path; pystream topics create makes one.",
             path=str(directory),
         )
+
+
+def require_outside(output: Path | None) -> None:
+    """Raise ConfigError for an output within a log's directory, whose own files are there."""
+    from pystream.log.directory import is_log  # noqa: PLC0415  --help stays fast
+
+    above = () if output is None else Path(os.path.realpath(output)).parents
+    for directory in above:
+        if is_log(directory) and (directory / "topics").is_dir():
+            raise ConfigError(
+                f"--output {output} lies in the log {directory} itself. Name a file elsewhere."
+            )
 
 
 Directory = Annotated[Path, typer.Argument(help="Of the log.", show_default=False)]

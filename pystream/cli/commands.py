@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from pystream.cli.endings import fail
+from pystream.cli.arguments import require_log, require_outside
+from pystream.cli.endings import ending, fail
 from pystream.cli.group_commands import groups_app
+from pystream.cli.printing import result_console
 from pystream.cli.stream_commands import consume_command, produce_command
 from pystream.cli.topic_commands import topics_app
 from pystream.cli.transaction_commands import transactions_app
@@ -56,7 +59,7 @@ def demo(
     """
     from pystream.cli.demo import run_demo  # noqa: PLC0415  --help stays fast
 
-    console = Console()
+    console = Console(emoji=False)
     try:
         run_demo(directory, threads, console)
     except StreamError as error:
@@ -75,17 +78,15 @@ def backup(
     """
     import pystream  # noqa: PLC0415  --help stays fast
 
-    try:
-        if not (directory / "order").exists():
-            raise StreamError(f"{directory} is no log, so there is nothing to back up.")
+    with ending():
+        require_log(directory)
         with pystream.open(directory) as log:
             done = log.backup(target)
-    except StreamError as error:
-        raise fail(error) from None
-    Console().print(
-        f"{done.directory}: {done.topics} topics, {done.partitions} partitions, "
-        f"{done.copied_bytes:,} bytes copied, {done.linked_bytes:,} linked"
-    )
+        result_console().print(
+            f"{escape(done.directory)}: {done.topics} topics, {done.partitions} partitions, "
+            f"{done.copied_bytes:,} bytes copied, {done.linked_bytes:,} linked",
+            soft_wrap=True,
+        )
 
 
 @app.command(epilog="Example: pystream verify data --json")
@@ -104,14 +105,14 @@ def verify(
     """Check every checksum of a log, its offsets, and its catalog against its files.
 
     Opens nothing for writing and works while others append. Exit status: 0 the log is clean,
-    1 something was found, 2 the directory is not a log or cannot be read.
+    1 something was found, 2 the directory is not a log, or there was another error.
     """
     from pystream.cli.verify import NOT_A_LOG, run_verify  # noqa: PLC0415  --help stays fast
 
-    try:
-        status = run_verify(directory, repair=repair, as_json=as_json, console=Console())
-    except StreamError as error:
-        raise fail(error, NOT_A_LOG) from None
+    with ending(NOT_A_LOG) as stop:
+        status = run_verify(
+            directory, repair=repair, as_json=as_json, console=result_console(), stop=stop
+        )
     raise typer.Exit(status)
 
 
@@ -157,7 +158,7 @@ def run(
     from pystream.cli.run import run_program  # noqa: PLC0415
     from pystream.cli.watching import watch_with  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     try:
         with watch_with(LiveView(console) if live else None, prometheus, console) as watch:
             status = run_program(
@@ -202,12 +203,10 @@ def dump(
     from pystream.cli.dump import Range, segment_paths  # noqa: PLC0415  --help stays fast
     from pystream.cli.dump import dump as write  # noqa: PLC0415
 
-    try:
+    with ending(), contextlib.ExitStack() as stack:
         wanted = Range.parse(offsets)
         paths = segment_paths(place)
-        with contextlib.ExitStack() as stack:
-            out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
-            is_whole = write(paths, out, form=form.value, offsets=wanted, with_headers=headers)
-    except (StreamError, ImportError) as error:
-        raise fail(error) from None
+        require_outside(output)
+        out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+        is_whole = write(paths, out, form=form.value, offsets=wanted, with_headers=headers)
     raise typer.Exit(0 if is_whole else 1)

@@ -53,6 +53,7 @@ def run_demo(directory: Path, threads: int, console: Console) -> None:
             f"\nThe topics {FLIGHTS}, {HOURLY}, {DAILY} and {LATE} are in {directory}. Look into "
             f"one:\n  {look_into(directory, HOURLY)}",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,9 @@ _BATCH_FACTS = (
     "transaction_id",
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RANGE = re.compile(r"\s*([0-9]{0,99})\s*:\s*([0-9]{0,99})\s*")
+_OFFSET_MAX = 2**63 - 1
+_MAGIC = b"PSTR"  # kSegmentMagic in format.hpp
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,10 @@ class Range:
         """
         if text is None:
             return cls()
-        begin, colon, end = text.partition(":")
-        parts = [part.strip() for part in (begin, end)]
-        if not colon or not all(part == "" or part.isdecimal() for part in parts):
+        found = _RANGE.fullmatch(text)
+        if found is None:
             raise ConfigError(f'offsets are {text!r}. Write "begin:end", such as "1000:2000".')
-        return cls(*(int(part) if part else None for part in parts))
+        return cls(*(min(int(part), _OFFSET_MAX) if part else None for part in found.groups()))
 
     def rows(self, batch: LogBatch) -> tuple[int, int]:
         """Return which rows of a batch lie within, as begin and end."""
@@ -88,6 +91,7 @@ def segment_paths(place: Path) -> list[Path]:
     if not place.exists():
         place = _by_name(place)
     if place.is_file():
+        _require_segment(place)
         return [place]
     found = sorted(place.glob("*.seg"))
     if not found:
@@ -105,6 +109,18 @@ def segment_paths(place: Path) -> list[Path]:
             path=str(place),
         )
     return found
+
+
+def _require_segment(file: Path) -> None:
+    """Raise LogError for a file that neither begins as a segment nor is called one."""
+    with file.open("rb") as opened:
+        is_segment = opened.read(len(_MAGIC)) == _MAGIC
+    if not is_segment and ".seg" not in file.suffixes:
+        raise LogError(
+            f"{file} is no segment file: it does not begin as one. Name a .seg file, the "
+            "directory of a partition or a topic, or a topic as LOG/TOPIC.",
+            path=str(file),
+        )
 
 
 def _by_name(place: Path) -> Path:
@@ -154,7 +170,8 @@ def dump(
         try:
             segment = SegmentFile(str(path))
         except CorruptRecordError as error:
-            writer.unreadable(path, str(error))
+            # A file by itself is of no topic, which its error then calls -0.
+            writer.unreadable(path, str(error).replace(f"{path} of -0 ", f"{path} "))
             is_whole = False
             continue
         writer.segment(segment)

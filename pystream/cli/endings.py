@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import typer
@@ -24,6 +24,7 @@ __all__ = [
     "Stopped",
     "ending",
     "fail",
+    "run_to_end",
 ]
 
 FAILED = 1
@@ -34,8 +35,13 @@ PIPE_CLOSED = 141  # SIGPIPE: whoever read the output has gone
 
 
 def fail(error: Exception, status: int = FAILED) -> typer.Exit:
-    """Print an error for people; raise what this returns."""
-    Console(stderr=True).print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
+    """Print an error for people, behind what was written; raise what this returns."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # else the interpreter would try again, and say so
+        _leave_standard_output()
+    console = Console(stderr=True, emoji=False)
+    console.print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
     return typer.Exit(status)
 
 
@@ -106,26 +112,37 @@ class Stop:
 
 
 @contextlib.contextmanager
-def ending() -> Iterator[Stop]:
-    """Give the block its `Stop`, and turn what ends it into an exit status."""
+def ending(failed: int = FAILED) -> Iterator[Stop]:
+    """Give the block its `Stop`, and turn what ends it into an exit status: `failed` for errors."""
     stop = Stop()
     try:
         with stop.watch():
             yield stop
+            sys.stdout.flush()  # else the interpreter would, with a status of its own
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     except BrokenPipeError:
-        leave_standard_output()
+        _leave_standard_output()
         raise typer.Exit(PIPE_CLOSED) from None
     except (StreamError, ImportError, OSError) as error:
-        try:
-            sys.stdout.flush()
-        except OSError:  # else the interpreter would try again, and say so
-            leave_standard_output()
-        raise fail(error) from None
+        raise fail(error, failed) from None
 
 
-def leave_standard_output() -> None:
+def run_to_end(app: Callable[[], object]) -> None:
+    """Call the command line, and give its libraries the exit statuses that `ending` has."""
+    try:
+        app()
+    except SystemExit as left:
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        # Rich and typer leave with 1 when whoever reads what they print has gone.
+        _leave_standard_output()
+        sys.exit(PIPE_CLOSED)
+    except OSError as error:  # of --help, say
+        sys.exit(fail(error).exit_code)
+
+
+def _leave_standard_output() -> None:
     """Let nobody try to write what is still buffered for a pipe that is closed."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)

@@ -14,6 +14,7 @@ def main() -> None:
     _open_standard_streams()
     try:
         from pystream.cli.commands import app  # noqa: PLC0415  an extra
+        from pystream.cli.endings import run_to_end  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich", "click"):
             raise
@@ -21,7 +22,7 @@ def main() -> None:
             f"pystream: the command line needs {error.name}, which is not installed. "
             "Run: pip install 'pystream[cli]'"
         )
-    app()
+    run_to_end(app)
 
 
 def _open_standard_streams() -> None:

@@ -22,8 +22,10 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 def result_console() -> Console:
     """Return a console on standard output that is as wide as what is printed, but on a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_NEVER_CUT)
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _NEVER_CUT
+    return console
 
 
 def print_table(

@@ -335,9 +335,13 @@ def delete(
                 log.topic(name)
             if not yes:
                 confirm_deletion(directory, names)
-            for name in names:
-                log.delete_topic(name)
-                if not as_json:
+            deleted: list[str] = []
+            try:
+                for name in names:
+                    log.delete_topic(name)
+                    deleted.append(name)
+            finally:  # not in between, where a reader that is gone would end it
+                if as_json:
+                    print_json([{"topic": name} for name in deleted])
+                for name in () if as_json else deleted:
                     result_console().print(f"deleted {escape(name)}", soft_wrap=True)
-        if as_json:
-            print_json([{"topic": name} for name in names])

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
+from pystream.cli.endings import Stop
+from pystream.cli.printing import print_table
 from pystream.log.findings import Finding, VerifyReport
 from pystream.log.verify import verify_log
 
@@ -22,7 +23,9 @@ FOUND = 1
 NOT_A_LOG = 2
 
 
-def run_verify(directory: Path, *, repair: bool, as_json: bool, console: Console) -> int:
+def run_verify(
+    directory: Path, *, repair: bool, as_json: bool, console: Console, stop: Stop
+) -> int:
     """Verify a log, repair it when asked, and print the report.
 
     Parameters
@@ -33,6 +36,7 @@ def run_verify(directory: Path, *, repair: bool, as_json: bool, console: Console
     as_json : bool
         Print JSON instead of tables.
     console : Console
+    stop : Stop
 
     Returns
     -------
@@ -44,15 +48,17 @@ def run_verify(directory: Path, *, repair: bool, as_json: bool, console: Console
     StreamError
         If the directory is not a log, or cannot be read.
     """
-    report = _verify(directory, console, is_quiet=as_json)
+    report = _verify(directory, console, stop, is_quiet=as_json)
     actions: list[str] = []
     if repair and not report.is_clean:
         from pystream.log.repair import repair_log  # noqa: PLC0415  only when asked
 
-        if not as_json:
-            show(report, console)
-        actions = repair_log(directory, report)
-        report = _verify(directory, console, is_quiet=as_json)
+        try:
+            actions = repair_log(directory, report)
+        finally:  # not before, where a reader that is gone would end it
+            if not as_json:
+                show(report, console)
+        report = _verify(directory, console, stop, is_quiet=as_json)
     if as_json:
         content = report.to_dict()
         if repair:
@@ -66,9 +72,9 @@ def run_verify(directory: Path, *, repair: bool, as_json: bool, console: Console
     return CLEAN if report.is_clean else FOUND
 
 
-def _verify(directory: Path, console: Console, *, is_quiet: bool) -> VerifyReport:
+def _verify(directory: Path, console: Console, stop: Stop, *, is_quiet: bool) -> VerifyReport:
     if is_quiet or not console.is_terminal:
-        return verify_log(directory)
+        return verify_log(directory, on_progress=lambda done, total: stop.check())
     columns = (
         TextColumn("Verifying"),
         BarColumn(),
@@ -80,20 +86,17 @@ def _verify(directory: Path, console: Console, *, is_quiet: bool) -> VerifyRepor
 
         def tell(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
+            stop.check()
 
         return verify_log(directory, on_progress=tell)
 
 
 def show(report: VerifyReport, console: Console) -> None:
     """Print a table of the partitions, then each finding."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("topic", "partition"):
-        table.add_column(title)
-    for title in ("segments", "batches", "records", "bytes", "offsets", "durable", "lost"):
-        table.add_column(title, justify="right")
-    for part in report.partitions:
-        table.add_row(
-            escape(part.topic),
+    numbers = ("segments", "batches", "records", "bytes", "offsets", "durable", "lost")
+    rows = [
+        (
+            part.topic,
             str(part.partition),
             f"{part.segments:,}",
             f"{part.batches:,}",
@@ -101,10 +104,13 @@ def show(report: VerifyReport, console: Console) -> None:
             f"{part.bytes:,}",
             f"{part.log_start_offset:,} to {part.log_end_offset:,}",
             f"{part.durable_offset:,}",
-            f"[red]{part.lost_records:,}[/red]" if part.lost_records else "0",
+            f"{part.lost_records:,}",
         )
-    if report.partitions:
-        console.print(table)
+        for part in report.partitions
+    ]
+    if rows:
+        headings = ["topic", "partition", *numbers]
+        print_table(console, headings, rows, numbers=("partition", *numbers))
     for finding in report.findings:
         _show_finding(finding, console)
     count = len(report.problems)

@@ -19,6 +19,7 @@ import pystream as ps
 from pystream.cli.commands import app
 from pystream.cli.dump import Range, dump, segment_paths
 from pystream.errors import ConfigError, CorruptRecordError, LogError
+from tests.cli.commands import run_on_terminal
 from tests.log.damage import damage_body, damage_header, flip, segment_files
 
 WIDE = {"COLUMNS": "200", "TERM": "dumb"}
@@ -59,6 +60,23 @@ def test_verify_of_a_clean_log_exits_with_0(directory: Path) -> None:
     assert ran.exit_code == 0
     assert "clean" in ran.output
     assert "orders" in ran.output
+
+
+def test_verify_cuts_nothing_in_a_pipe_and_folds_on_a_narrow_terminal(tmp_path: Path) -> None:
+    name = "a" + 120 * "x"
+    with ps.open(tmp_path / "data") as log:
+        log.create_topic(name)
+        with log.producer() as producer:
+            producer.send(name, b"value")
+    narrow = {**WIDE, "COLUMNS": "60"}
+    ran = CliRunner().invoke(app, ["verify", str(tmp_path / "data")], env=narrow)
+    heading, line, *_ = ran.output.splitlines()
+    assert heading.split()[0] == "topic"
+    assert line.split()[0] == name
+    assert len(line) == len(heading)
+    shown = run_on_terminal("verify", tmp_path / "data").stdout
+    assert "…" not in shown
+    assert shown.count("x") >= 120
 
 
 def test_verify_shows_what_where_and_what_to_do_and_exits_with_1(directory: Path) -> None:
@@ -208,7 +226,24 @@ def test_dump_works_on_a_lone_segment_file(directory: Path, tmp_path: Path) -> N
     flip(tmp_path / "alone", 100)
     ran = run("dump", tmp_path / "alone")
     assert ran.exit_code == 1
-    assert "DAMAGED: the segment" in ran.output
+    assert f"DAMAGED: the segment {tmp_path / 'alone'} cannot be read" in ran.output
+
+
+def test_dump_of_a_file_that_is_no_segment_says_so(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "env.sh").write_text("export A=1\n")
+    for place in (tmp_path / "env.sh", directory / "order"):
+        ran = run("dump", place)
+        assert ran.exit_code == 1
+        assert f"{place} is no segment file" in ran.output
+    (tmp_path / "short.seg").write_bytes(b"")
+    assert "short.seg cannot be read: it is too short" in run("dump", tmp_path / "short.seg").output
+
+
+def test_dump_takes_any_number_as_an_offset(directory: Path) -> None:
+    far = "99999999999999999999"
+    assert "user=" not in run("dump", directory / "orders", "--offsets", f"{far}:").output
+    assert run("dump", directory / "orders", "--offsets", f"4:{far}").output.count("user=") == 2
+    assert run("dump", directory / "orders", "--offsets", f"{5000 * '9'}:").exit_code == 1
 
 
 def test_dump_of_nothing_says_so(directory: Path, tmp_path: Path) -> None:
