@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 import pystream as ps
+from pystream.cli.arguments import require_log, require_outside
 from pystream.cli.endings import Stop, Stopped
 from pystream.cli.forms import Format
 from pystream.cli.printing import counting
@@ -65,27 +68,28 @@ def consume(request: Request, stop: Stop) -> None:
     BrokenPipeError
         If whoever reads the output has gone. The group's offsets then stay behind it.
     """
+    require_outside(request.output)
     # A read-only log never sees the first record of a partition that has none yet.
     needs_files = request.group is not None or request.follow
     is_read_only = not (needs_files and os.access(request.directory, os.W_OK))
     if not is_read_only:
-        from pystream.cli.arguments import require_log  # noqa: PLC0415
-
         require_log(request.directory)
     with ExitStack() as stack:
         log = stack.enter_context(ps.open(request.directory, read_only=is_read_only))
         pickers = _pickers(log, request)
         form, is_terminal = _form_of(request)
         consumer = stack.enter_context(_consumer(log, request))
-        out = stack.enter_context(_output(request.output))
-        writer = open_writer(
+        writer_on = partial(
+            open_writer,
             form,
-            out,
-            next(iter(pickers.values())).schema,
+            schema=next(iter(pickers.values())).schema,
             delimiter=request.delimiter,
             key_separator=request.key_separator,
             is_coloured=is_terminal and not Console().no_color,
         )
+        writer_on(io.BytesIO()).close()  # raises before the output is opened, which empties a file
+        out = stack.enter_context(_output(request.output))
+        writer = writer_on(out)
         consumption = _Consumption(
             log, consumer, request, pickers=pickers, writer=writer, out=out, stop=stop
         )
