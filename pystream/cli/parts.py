@@ -27,6 +27,7 @@ __all__ = ["Extra", "Part", "csv_parts", "json_parts", "parquet_parts", "raw_par
 
 _META = ("_topic", "_partition", "_offset", "_timestamp", "_headers")
 _PARQUET_ROWS = 65_536
+_LINE_END = re.compile(rb"\r\n?|\n")  # as Arrow has them
 _ARROW_ROW = re.compile(
     r"(?:In CSV column #(\d+): |CSV parse error: )Row #(\d+): (?:CSV )?(.*)", re.S
 )
@@ -246,12 +247,10 @@ def csv_parts(source: Input, topic: Topic, *, with_meta: bool) -> Iterator[Part]
 
 def _heading(block: bytes) -> tuple[list[str], bytes]:
     """Return the names in the first row that is not empty, and what is behind it."""
-    end = 0
     block = block.lstrip(b"\r\n")
-    while end := block.find(b"\n", end) + 1:
-        if block.count(b'"', 0, end) % 2 == 0:
-            break
-    end = end or len(block)
+    ends = (found.end() for found in _LINE_END.finditer(block))
+    outside = (end for end in ends if block.count(b'"', 0, end) % 2 == 0)
+    end = next(outside, len(block))
     try:
         text = block[:end].decode("utf-8-sig")
     except UnicodeDecodeError:
