@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
+import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -35,7 +37,7 @@ def converters_of(schema: Schema) -> dict[str, Converter]:
         "duration": lambda kind: lambda value: _duration(value, kind),
         "decimal128": lambda kind: _decimal,
         "binary": lambda kind: _binary,
-        "float32": lambda kind: _float,
+        "float32": lambda kind: _float32,
         "float64": lambda kind: _float,
     }
     return {name: makers[kind.kind](kind) for name, kind, _ in schema.fields if kind.kind in makers}
@@ -125,9 +127,26 @@ def _decimal(value: Any) -> Any:
 
 
 def _float(value: Any) -> Any:
-    if isinstance(value, Decimal):
+    if isinstance(value, str):
+        return _FLOATS.get(value, value)
+    if isinstance(value, Decimal) and not value.is_finite():
         return float(value)
-    return _FLOATS.get(value, value) if isinstance(value, str) else value
+    read = float(value) if isinstance(value, Decimal) else value
+    if isinstance(read, float) and math.isinf(read):
+        raise ValueError('expected a float, got one that is out of range; infinity is "Infinity"')
+    return read
+
+
+def _float32(value: Any) -> Any:
+    value = _float(value)
+    # The producer rounds whole numbers that a float64 holds, and refuses others.
+    if type(value) is int and abs(value) <= 2**53:
+        (nearest,) = struct.unpack("f", struct.pack("f", value))
+        if nearest != value:
+            raise ValueError(
+                f"expected float32, got {value} (not exact as a float: write {value}.0 to round it)"
+            )
+    return value
 
 
 def _binary(value: Any) -> Any:

@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from pystream.cli.csv_floats import find_misread
 from pystream.cli.input_lines import BadInputError, Input, line_blocks
 from pystream.cli.json_values import converters_of, read_headers, ticks_of
 from pystream.errors import ConfigError, NotSupportedError, SchemaError
@@ -77,7 +79,10 @@ def json_parts(source: Input, topic: Topic, *, with_meta: bool) -> Iterator[Part
     """Yield the objects of JSON lines; empty lines are none."""
     converters = converters_of(topic.schema)
     has_decimals = any(kind.kind == "decimal128" for _, kind, _ in topic.schema.fields)
-    decode = json.JSONDecoder(parse_float=Decimal if has_decimals else None).decode
+    decode = json.JSONDecoder(
+        parse_float=Decimal if has_decimals else None,
+        parse_constant=Decimal,  # so that infinity is told from a number that is too large
+    ).decode
     line = 0
     for block in line_blocks(source, b"\n"):
         rows: list[Any] = []
@@ -221,6 +226,7 @@ def _objects(values: list[Any]) -> Any:
 def csv_parts(source: Input, topic: Topic, *, with_meta: bool) -> Iterator[Part]:
     """Yield rows of CSV with a heading; their number counts the heading, as editors do."""
     arrow = require("pyarrow", extra="arrow")
+    kinds = {name: kind.kind for name, kind, _ in topic.schema.fields}
     types = {item.name: item.type for item in arrow.schema(topic.schema)}
     if with_meta:
         types |= _meta_types(arrow)
@@ -232,10 +238,14 @@ def csv_parts(source: Input, topic: Topic, *, with_meta: bool) -> Iterator[Part]
             names, body = _heading(block)
             _check_names(names, list(types), topic)
             row = 2
+        read = partial(_read_csv, body, names)
         try:
-            table = _read_csv(body, names, types)
+            table = read(types)
+            misread = find_misread(table, kinds, types, read)
+            problem = None if misread is None else f"row {row + misread[0]}: {misread[1]}"
         except arrow.ArrowInvalid as error:
             problem = _csv_problem(str(error), names, row)
+        if problem is not None:
             yield Part(None, 0, "row", [], None, BadInputError(problem))
             return
         for batch in table.to_batches():
@@ -330,10 +340,25 @@ def parquet_parts(source: Input, topic: Topic, *, with_meta: bool) -> Iterator[P
             raise BadInputError(f"this is no Parquet: {error}") from None
         known = [*topic.schema.names, *(_META if with_meta else ())]
         _check_names(opened.schema_arrow.names, known, topic)
+        _check_zones(arrow, opened.schema_arrow, topic)
         row = 1
         for batch in opened.iter_batches(_PARQUET_ROWS):
             yield _table_part(arrow, batch, row, with_meta=with_meta)
             row += batch.num_rows
+
+
+def _check_zones(arrow: Any, found: Any, topic: Topic) -> None:
+    """Raise BadInputError where times have a time zone and the topic's have none, or vice versa."""
+    wanted = arrow.schema(topic.schema)
+    for name in wanted.names:
+        at = found.get_field_index(name)
+        kinds = [wanted.field(name).type, found.types[at]] if at >= 0 else []
+        zones = [kind.tz for kind in kinds if arrow.types.is_timestamp(kind)]
+        if len(zones) == 2 and (zones[0] is None) != (zones[1] is None):
+            raise BadInputError(
+                f"column {name!r}: expected {kinds[0]}, got {kinds[1]}, which has "
+                f"{'no' if zones[1] is None else 'a'} time zone"
+            )
 
 
 def _table_part(arrow: Any, batch: Any, row: int, *, with_meta: bool) -> Part:

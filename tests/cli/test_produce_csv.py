@@ -1,4 +1,4 @@
-"""CSV in `pystream produce`: line ends, and numbers that are stored exactly or not at all."""
+"""CSV in `pystream produce`, whatever its lines end with."""
 
 from __future__ import annotations
 
