@@ -292,7 +292,8 @@ class Log(LogTopics):
             So many records on, or back if negative, from the committed offset, else from the log
             start offset; not beyond what the partition holds.
         offsets : mapping of TopicPartition to int, or path, optional
-            Offsets, or a file with lines of ``topic,partition,offset``.
+            Offsets, or a file with lines of ``topic,partition,offset``, each partition once; they
+            may have these words as a heading.
         topics : str or iterable of str, optional
             All partitions of these. Default: what the group has committed offsets for.
 

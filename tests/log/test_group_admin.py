@@ -134,9 +134,27 @@ def test_reset_from_a_file(log: ps.Log, tmp_path: Path) -> None:
     path.write_text(f"orders,0,1\n{200_000 * 'x'},1,1\n")
     with pytest.raises(errors.ConfigError, match=r"line 2: .*larger than"):
         log.reset_offsets("g", offsets=path)
+    path.write_text("orders,0,1\norders,1,1\norders,0,2\n")
+    with pytest.raises(errors.ConfigError, match="line 3: orders-0 is in line 1 already"):
+        log.reset_offsets("g", offsets=path)
     with pytest.raises(errors.StorageError, match="cannot read offsets"):
         log.reset_offsets("g", offsets=tmp_path / "missing")
     assert committed(log) == {ZERO: 4, ONE: 1}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "heading", ["", "topic,partition,offset\n", "\ntopic,partition,offset\r\n"]
+)
+def test_a_file_with_offsets_may_have_a_heading(
+    log: ps.Log, tmp_path: Path, heading: str, mark: str
+) -> None:
+    path = tmp_path / "offsets.csv"
+    path.write_text(f"{mark}{heading}orders,0,4\n", encoding="utf-8")
+    assert log.reset_offsets("g", offsets=path) == {ZERO: 4}
+    path.write_text(f"{mark}{heading}", encoding="utf-8")
+    with pytest.raises(errors.ConfigError, match="holds no offsets"):
+        log.reset_offsets("g", offsets=path)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ __all__ = [
     "reset_offsets",
 ]
 
+_HEADING = ["topic", "partition", "offset"]  # of a file with offsets
+
 Offsets = Mapping[TopicPartition, int] | Mapping[tuple[str, int], int]
 
 
@@ -305,24 +307,31 @@ def _checked(topic: Topic, name: TopicPartition, offset: int) -> int:
 
 
 def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
-    """Read lines of topic, partition, offset."""
-    found = {}
+    """Read lines of topic, partition, offset; behind a heading, when there is one."""
+    found: dict[TopicPartition, int] = {}
+    lines_of: dict[TopicPartition, int] = {}
     number = 0
     if config.path_text(path) is None:
         raise ConfigError(f"offsets is {path!r}, which no file can be called. Pass its path.")
     try:
-        with open(path, encoding="utf-8", newline="") as lines:
+        with open(path, encoding="utf-8-sig", newline="") as lines:
             for number, row in enumerate(csv.reader(lines), start=1):
-                if not row:
+                if not row or (row == _HEADING and not found):
                     continue
                 try:
                     topic, partition, offset = row
-                    found[TopicPartition(topic, int(partition))] = int(offset)
+                    name, at = TopicPartition(topic, int(partition)), int(offset)
                 except ValueError as error:
                     raise ConfigError(
                         f"{os.fspath(path)}, line {number}: {','.join(row)!r} is not "
                         '"topic,partition,offset". Write one partition per line.'
                     ) from error
+                if name in found:
+                    raise ConfigError(
+                        f"{os.fspath(path)}, line {number}: {topic}-{partition} is in line "
+                        f"{lines_of[name]} already. Leave one of them out."
+                    )
+                found[name], lines_of[name] = at, number
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{os.fspath(path)} is no text in UTF-8. Write lines of topic,partition,offset."
@@ -337,6 +346,10 @@ def _read_offsets(path: str | os.PathLike[str]) -> dict[TopicPartition, int]:
             errno=error.errno,
             path=os.fspath(path),
         ) from error
+    if not found:
+        raise ConfigError(
+            f"{os.fspath(path)} holds no offsets. Write lines of topic,partition,offset."
+        )
     return found
 
 
