@@ -291,7 +291,7 @@ def _parse_date(text: str, _: DataType) -> object:
 def _parse_timestamp(text: str, kind: DataType) -> object:
     """Return the time in the column's unit; one without a zone is in UTC."""
     written = datetime.fromisoformat(text)
-    fraction = re.search(r"\.(\d+)", text)
+    fraction = re.search(r"[.,](\d+)", text)
     digits = (fraction[1] if fraction else "").ljust(9, "0")[:9]
     if written.tzinfo is not None:
         written = written.astimezone(UTC).replace(tzinfo=None)
