@@ -19,7 +19,7 @@ from rich.console import Console
 import pystream as ps
 from pystream.cli.arguments import require_log, require_outside
 from pystream.cli.endings import Stop, Stopped
-from pystream.cli.forms import Format
+from pystream.cli.forms import Format, format_of
 from pystream.cli.printing import counting
 from pystream.cli.rows import Picker, Rows
 from pystream.cli.starts import Start
@@ -34,7 +34,6 @@ __all__ = ["Request", "consume"]
 _COMMIT_SECONDS = 1.0  # between commits of a group, at least
 _JOIN_TIMEOUT = "1s"  # of a member that has no partition yet
 _LOOK = "1s"  # between two looks whether what is followed was deleted
-_ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 _FOR_PROGRAMS = (Format.CSV, Format.PARQUET)  # of one schema
 
 
@@ -115,7 +114,7 @@ def _form_of(request: Request) -> tuple[Format, bool]:
     is_terminal = request.output is None and sys.stdout.isatty()
     form = request.form
     if form is None and request.output is not None:
-        form = _ENDINGS.get(request.output.suffix)
+        form = format_of(request.output)
     form = form or (Format.TABLE if is_terminal else Format.JSON)
     if form is Format.PARQUET and is_terminal:
         raise ConfigError(

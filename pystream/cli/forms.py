@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
-__all__ = ["Format"]
+__all__ = ["Format", "format_of"]
 
 
 class Format(StrEnum):
@@ -15,3 +16,11 @@ class Format(StrEnum):
     PARQUET = "parquet"
     RAW = "raw"
     TABLE = "table"
+
+
+_ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
+
+
+def format_of(path: str | Path) -> Format | None:
+    """Return the format that the ending of a file's name says, in any case; None for others."""
+    return _ENDINGS.get(Path(path).suffix.lower())

@@ -18,7 +18,7 @@ from rich.markup import escape
 import pystream as ps
 from pystream.cli.arguments import require_log
 from pystream.cli.endings import Stop, Stopped
-from pystream.cli.forms import Format
+from pystream.cli.forms import Format, format_of
 from pystream.cli.input_lines import BadInputError, Input, open_input
 from pystream.cli.parts import Extra, Part, csv_parts, json_parts, parquet_parts, raw_parts
 from pystream.cli.printing import counting, result_console
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from pystream import Delivery, Producer, Topic
 
 __all__ = ["Request", "produce"]
-
-_ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
-_ROW = re.compile(r"^row \d+: ")
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,7 @@ def produce(request: Request, stop: Stop) -> None:
 
 
 def _parts(source: Input, topic: Topic, request: Request) -> Iterator[Part]:
-    ending = Path(source.name).suffix
-    form = request.form or _ENDINGS.get(ending, Format.JSON)
+    form = request.form or format_of(source.name) or Format.JSON
     if form is Format.RAW:
         if request.with_meta:
             raise ConfigError("--format raw has no place for --meta. Produce JSON.")
@@ -156,8 +152,7 @@ class _Sending:
                 place = part.places[error.row]
                 if error.row > 0:
                     self._send_all(_head(part, error.row))
-                problem = _ROW.sub("", str(error)).rstrip(".")
-                raise BadInputError(f"{part.unit} {place}: {problem}") from None
+                raise BadInputError(f"{part.unit} {place}: {_problem(error)}") from None
         if part.error is not None:
             raise part.error
 
@@ -207,8 +202,8 @@ class _Sending:
                 self.done += row
                 if row > 0:
                     self._last = f"{part.unit} {part.places[row - 1]}"
-                problem = _ROW.sub("", str(error)).rstrip(".")
-                raise BadInputError(f"{part.unit} {part.places[row]}: {problem}") from None
+                place = part.places[row]
+                raise BadInputError(f"{part.unit} {place}: {_problem(error)}") from None
         self._producer.flush()
         self.known += sum(delivery.result().is_duplicate for delivery in sent)
 
@@ -232,6 +227,13 @@ class _Sending:
             headers=extra.headers or None,
             sequence_id=number if self._is_numbered else None,
         )
+
+
+def _problem(error: StreamError) -> str:
+    """Return what is wrong with a record, without the row of the batch that it was sent in."""
+    row = getattr(error, "row", None)
+    problem = re.sub(rf"^row \d+: | in row {row}\b", "", str(error)).rstrip(".")
+    return problem.replace(f" row {row} is ", " this is ")
 
 
 def _head(part: Part, count: int) -> Part:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import pystream as ps
+from pystream.cli.forms import Format, format_of
 from pystream.cli.printing import print_json, print_table, size_text
 from pystream.errors import ConfigError
 from pystream.log._optional import require
@@ -364,7 +365,7 @@ def columns_of(columns: list[str], schema: Path | None) -> object:
 
 
 def _schema_in(file: Path) -> object:
-    if file.suffix == ".parquet":
+    if format_of(file) is Format.PARQUET:
         arrow = require("pyarrow", extra="arrow")
         try:
             schema: object = require("pyarrow.parquet", extra="arrow").read_schema(file)

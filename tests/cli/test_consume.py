@@ -140,6 +140,8 @@ def test_parquet_and_csv_go_by_the_ending_of_the_output(directory: Path, tmp_pat
     assert pyarrow.parquet.read_table(tmp_path / "n.parquet").to_pydict() == {"n": list(range(10))}
     succeed(directory, "numbers", "-o", tmp_path / "n.csv", "--columns", "text,n", "-n2")
     assert (tmp_path / "n.csv").read_text() == '"text","n"\n"t0",0\n,1\n'
+    succeed(directory, "numbers", "-o", tmp_path / "N.CSV", "--columns", "text,n", "-n2")
+    assert (tmp_path / "N.CSV").read_text() == (tmp_path / "n.csv").read_text()
 
 
 def test_raw_writes_values_and_keys(directory: Path) -> None:

@@ -178,7 +178,10 @@ def test_format_goes_by_the_ending_of_each_file(directory: Path, tmp_path: Path)
     (tmp_path / "a.csv").write_text("n\n1\n")
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
     succeed(directory, "pairs", tmp_path / "a.csv", tmp_path / "b.jsonl", "-", stdin='{"n": 3}')
-    assert [n for n, _ in pairs(directory)] == [1, 2, 3]
+    (tmp_path / "A.CSV").write_text("n\n4\n")
+    pyarrow.parquet.write_table(pa.table({"n": [5]}), tmp_path / "B.Parquet")
+    succeed(directory, "pairs", tmp_path / "A.CSV", tmp_path / "B.Parquet")
+    assert [n for n, _ in pairs(directory)] == [1, 2, 3, 4, 5]
 
 
 # -- bad input -------------------------------------------------------------------------------------
@@ -259,8 +262,15 @@ def test_bad_parquet_is_named(directory: Path, tmp_path: Path) -> None:
     message = refusal(directory, "pairs", tmp_path / "text.parquet")
     assert "column 'n' expects int64, got string" in message
     pyarrow.parquet.write_table(pa.table({"n": [1, None]}), tmp_path / "null.parquet")
-    assert "row 2: " in refusal(directory, "pairs", tmp_path / "null.parquet")
+    message = refusal(directory, "pairs", tmp_path / "null.parquet")
+    assert "row 2: topic 'pairs': column 'n' is not nullable, this is null. Fill" in message
     assert pairs(directory) == [(1, None)]
+    pyarrow.parquet.write_table(
+        pa.table({"n": [1, 2], "x": [1, 2**53 + 1]}), tmp_path / "x.parquet"
+    )
+    message = refusal(directory, "all", tmp_path / "x.parquet")
+    assert "row 2: topic 'all': column 'x' expects float64, got int64 with 900719" in message
+    assert message.count("row ") == 2  # the other is the last that was produced
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,9 @@ def test_topic_without_columns_has_the_shape_of_kafka(directory: Path) -> None:
 
 def test_columns_come_from_parquet_and_json_files(directory: Path, tmp_path: Path) -> None:
     table = pa.table({"n": pa.array([1], pa.int32()), "text": ["a"]})
-    pa.parquet.write_table(table, tmp_path / "like.parquet")
+    pa.parquet.write_table(table, tmp_path / "like.PARQUET")
     (tmp_path / "shape.json").write_text('{"a:b": "float64 not null"}')
-    succeed("create", directory, "p", "--schema", tmp_path / "like.parquet")
+    succeed("create", directory, "p", "--schema", tmp_path / "like.PARQUET")
     succeed("create", directory, "j", "--schema", tmp_path / "shape.json")
     with ps.open(directory) as log:
         assert str(log.topic("p").schema) == "n: int32, text: string"
