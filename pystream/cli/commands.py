@@ -170,6 +170,8 @@ def run(
             )
     except (ImportError, OSError, StreamError) as error:
         raise fail(error) from None
+    except SystemExit as left:  # the program's own, also within its handler of a closed pipe
+        raise SystemExit(left.code) from None
     raise typer.Exit(status)
 
 

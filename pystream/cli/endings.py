@@ -133,7 +133,7 @@ def run_to_end(app: Callable[[], object]) -> None:
     try:
         app()
     except SystemExit as left:
-        if not isinstance(left.__context__, BrokenPipeError):
+        if left.code != FAILED or not isinstance(left.__context__, BrokenPipeError):
             raise
         # Rich and typer leave with 1 when whoever reads what they print has gone.
         _leave_standard_output()

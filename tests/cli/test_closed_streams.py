@@ -110,6 +110,20 @@ def test_an_output_that_nobody_reads_is_141(line: str, directory: Path, unread: 
     assert run_into(unread, line, directory) == (141, b"")
 
 
+def test_a_program_that_sees_to_a_closed_pipe_has_its_own_status(
+    directory: Path, unread: int
+) -> None:
+    program = directory.with_name("program.py")
+    program.write_text(
+        "import os, sys\n"
+        "try:\n    print(1, flush=True)\n"
+        "except BrokenPipeError:\n"
+        "    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)\n"
+        "    sys.exit(1)\n"
+    )
+    assert run_into(unread, f"run {program}", directory) == (1, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 @pytest.mark.parametrize("line", COMMANDS)
 def test_an_output_that_is_full_is_an_error_once(line: str, directory: Path) -> None:
