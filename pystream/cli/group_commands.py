@@ -81,11 +81,7 @@ def reset(  # noqa: PLR0917  each is an option
     ] = None,
     from_file: Annotated[
         Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Lines of topic,partition,offset.",
-        ),
+        typer.Option(exists=True, dir_okay=False, help="Lines of topic,partition,offset."),
     ] = None,
     topic: Annotated[
         list[str] | None,

@@ -6,7 +6,6 @@ import base64
 import binascii
 import math
 import re
-import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -20,6 +19,8 @@ __all__ = ["converters_of", "read_headers", "ticks_of"]
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_FLOAT32_BITS = 24
+_FLOAT32_END = 2**128 - 2**103  # from where on rounding leads beyond the largest
 _EPOCH = datetime(1970, 1, 1)
 
 Converter = Callable[[Any], Any]
@@ -139,10 +140,10 @@ def _float(value: Any) -> Any:
 
 def _float32(value: Any) -> Any:
     value = _float(value)
-    # The producer rounds whole numbers that a float64 holds, and refuses others.
-    if type(value) is int and abs(value) <= 2**53:
-        (nearest,) = struct.unpack("f", struct.pack("f", value))
-        if nearest != value:
+    # The producer rounds whole numbers that a float64 holds, and knows what is out of range.
+    if type(value) is int and 0 < abs(value) < _FLOAT32_END:
+        lowest_bit = value & -value
+        if abs(value) // lowest_bit >= 2**_FLOAT32_BITS:
             raise ValueError(
                 f"expected float32, got {value} (not exact as a float: write {value}.0 to round it)"
             )
