@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ import numpy as np
 from pystream import _native, config
 from pystream.errors import BufferFullError, ClosedError, ConfigError
 from pystream.log import fork, topic_description
+from pystream.log.living import Living
 from pystream.log.producer_name import ProducerName
 from pystream.log.producer_tables import ProducerTables
 from pystream.log.producer_topics import ProducerTopics
@@ -79,7 +81,9 @@ class Producer(ProducerTables):
     Any thread. ``send`` copies the record and returns; a background thread appends batches. Order
     within a partition is the order of the calls. Nothing is lost silently: an error is in the
     delivery of each record concerned, and the first one is raised by ``flush`` and ``close``; a
-    program that ends without ``close`` flushes. A forked child cannot use its parent's producer.
+    program that ends without ``close`` flushes. What was sent by a producer that is dropped is
+    appended, too, and an error is only in its deliveries then. A forked child cannot use its
+    parent's producer.
 
     Each record of a producer with a name has a sequence id, which rises over the topic: the one
     given to ``send``, or the next. :meth:`last_sequence_id` says up to which all are stored, so
@@ -167,6 +171,7 @@ class Producer(ProducerTables):
         # Called millions of times a second: the instance has the compiled method itself.
         self.send = self._accumulator.send  # type: ignore[method-assign]
         fork.on_child(self)
+        _living.add(self)
 
     def send(
         self,
@@ -344,7 +349,6 @@ class Producer(ProducerTables):
             self._close_transactions(self._transactions)
             return
         self._sender.stop()
-        atexit.unregister(self.close)
         self._topics.save_positions()
         self._raise_error()
 
@@ -380,7 +384,6 @@ class Producer(ProducerTables):
             f"the producer was made by process {os.getppid()}, and this is its forked child. Make "
             "another with log.producer()."
         )
-        atexit.unregister(self.close)
         self._sender.abandon(ClosedError(self._accumulator.unusable))
         if self._transactions is not None:
             self._transactions.forget()
@@ -390,8 +393,9 @@ class Producer(ProducerTables):
     def _make_encoder(self, topic: str) -> TopicEncoder:
         """Look a topic up for its first record."""
         encoder = self._topics.make_encoder(topic)
-        atexit.unregister(self.close)
-        atexit.register(self.close)
+        # Behind what others registered meanwhile, such as the catalog, and so before it.
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
         return encoder
 
     def _wake(self) -> None:
@@ -423,6 +427,16 @@ class Producer(ProducerTables):
         error = self._sender.take_error()
         if error is not None:
             raise error
+
+
+_living: Living[Producer] = Living()
+
+
+def _close_all() -> None:
+    """Flush what the program leaves open at its end."""
+    with contextlib.ExitStack() as stack:
+        for producer in _living.all():
+            stack.callback(producer.close)
 
 
 def _parse_acks(acks: str | int) -> _native.Acks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -296,7 +295,6 @@ class ProducerTransactions:
         if was_open:
             transactions.note_failure(ClosedError("the producer was closed before it committed."))
         self._sender.stop()
-        atexit.unregister(self.close)
         try:
             if transactions.is_open:
                 with contextlib.suppress(FencedError, InvalidTransactionStateError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,9 +36,10 @@ class Sender:
     Notes
     -----
     The thread starts when it is first woken, which tables of a producer without a name never do,
-    and ends with :meth:`stop`. It sleeps while no batch is open. Other threads call :meth:`wake`,
-    :meth:`drain` and :meth:`stop`. With ``acks="durable"`` all batches that have closed are
-    appended, and then each partition is synced once for them.
+    and ends with :meth:`stop`. It sleeps while no batch is open, and keeps nothing alive meanwhile:
+    a producer that is dropped goes once what was sent is appended, and the thread ends with it.
+    Other threads call :meth:`wake`, :meth:`drain` and :meth:`stop`. With ``acks="durable"`` all
+    batches that have closed are appended, and then each partition is synced once for them.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class Sender:
         self._acks = acks
         self._linger_us = linger_us
         self._check_topic = check_topic
-        self._bell = Bell()  # wakes the thread
+        # What the thread sleeps for: this object, or the dead reference to it.
+        self._calls: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._bell = Bell()  # ends its wait for more records
         self._finished = Progress()  # batches
         self._error: StreamError | None = None  # first since the last flush
         self.on_error: Callable[[StreamError], None] | None = None
@@ -64,9 +69,14 @@ class Sender:
         """Start the thread; nothing happens when it runs or was stopped."""
         with self._life:
             if self._thread is None and not self._is_stopping:
+                # Called without a line of Python, so that no Ctrl-C is lost in it.
+                reference = weakref.ref(self, self._calls.put)
                 # A daemon: the program may end without closing the producer, which then flushes it.
                 self._thread = threading.Thread(
-                    target=self._run, name="pystream-producer", daemon=True
+                    target=_serve,
+                    args=(self._calls, reference),
+                    name="pystream-producer",
+                    daemon=True,
                 )
                 try:
                     self._thread.start()
@@ -76,6 +86,8 @@ class Sender:
 
     def wake(self) -> None:
         """Make the thread look for work; it starts with that."""
+        if self._calls.empty():  # else it has not looked yet
+            self._calls.put(self)
         self._bell.ring()
         if self._thread is None:
             self.start()
@@ -151,18 +163,20 @@ class Sender:
             batch.abandon(reason)
         self._thread = None
         self._life = threading.Lock()
+        self._calls = queue.SimpleQueue()
 
     # -- in the thread -------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def work(self) -> bool:
+        """Append batches until none is open; return whether there may be more later."""
         with self._life:
             if self._thread is not threading.current_thread():
-                return
+                return False
         accumulator = self._accumulator
         accumulator.note_worker()
+        accumulator.is_idle = False
+        self._bell.wait(0)  # it rang for this call
         while True:
-            if not self._is_stopping:
-                self._wait_for_work()
             accumulator.seal_older_than(0 if self._is_stopping else self._linger_us)
             self._in_flight = accumulator.take_sealed()
             if self._acks == "durable" and self._in_flight:
@@ -170,19 +184,23 @@ class Sender:
             else:
                 for batch in self._in_flight:
                     self._append(batch)
-            if self._is_stopping and not accumulator.has_work():
-                return
+            if self._is_stopping:
+                if not accumulator.has_work():
+                    return False
+            elif not self._wait_for_batch():
+                return True
 
-    def _wait_for_work(self) -> None:
+    def _wait_for_batch(self) -> bool:
+        """Wait until a batch is due; return whether there is one at all."""
         # Said before looking: whoever adds the first record after the look wakes this thread.
         self._accumulator.is_idle = True
-        age_us = self._accumulator.oldest_age_us()
-        if age_us is None:
-            self._bell.wait()
-        elif age_us < self._linger_us:
-            self._accumulator.is_idle = False
-            self._bell.wait((self._linger_us - age_us) / 1e6)
+        if not self._accumulator.has_work():
+            return False
         self._accumulator.is_idle = False
+        age_us = self._accumulator.oldest_age_us()
+        if age_us is not None and age_us < self._linger_us:
+            self._bell.wait((self._linger_us - age_us) / 1e6)
+        return True
 
     def _append(self, batch: ProducerBatch | TableBatch) -> None:
         result = self._publish(batch, self._acks)
@@ -292,6 +310,12 @@ class Sender:
                 batch.fail(error, kept.offsets(), kept.duplicate_count)
         finally:
             self._finish(batch)
+
+
+def _serve(calls: queue.SimpleQueue[object], _reference: object) -> None:
+    """Work for a sender whenever it calls, until it was stopped or is gone."""
+    while isinstance(sender := calls.get(), Sender) and sender.work():
+        del sender  # what is kept here, no collector finds
 
 
 def _sync(partitions: list[_native.Partition], ends: list[int]) -> list[Exception | None]:

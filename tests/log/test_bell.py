@@ -89,4 +89,4 @@ def test_nothing_waits_for_a_queue_for_some_time() -> None:
         for path in Path(pystream.__file__).parent.rglob("*.py*")
         if path.suffix in (".py", ".pyx") and makes.search(path.read_text())
     }
-    assert users == {"worker.py", "aio.py"}, "of asyncio; they wait as long as it takes"
+    assert users == {"worker.py", "aio.py", "sender.py"}, "who wait as long as it takes"

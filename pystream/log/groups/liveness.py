@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Set
 
+from pystream._native import Descriptor
 from pystream.log.groups.state import AWAY, Member
 from pystream.log.kernel_lock import KernelLock, is_locked
 
@@ -40,7 +41,7 @@ class Liveness:
         self._what = "the place of a group's member"
         if kind == "transactions":
             self._what = "the place of a transactional producer"
-        self._polls_fd = -1
+        self._polls_file: Descriptor | None = None
         self._lock: KernelLock | None = None
         self.slot = AWAY
 
@@ -102,15 +103,15 @@ class Liveness:
         if self._lock is not None:
             self._lock.forget()
             self._lock = None
-        if self._polls_fd >= 0:
-            os.close(self._polls_fd)
-            self._polls_fd = -1
+        if self._polls_file is not None:
+            self._polls_file.close()
+            self._polls_file = None
         self.slot = AWAY
 
     def _open_polls(self) -> int:
-        if self._polls_fd < 0:
-            self._polls_fd = os.open(self._polls, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        return self._polls_fd
+        if self._polls_file is None:
+            self._polls_file = Descriptor(self._polls, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        return self._polls_file.number
 
 
 def is_member_alive(directory: str, member: Member) -> bool:
