@@ -138,11 +138,21 @@ class ConsumerOffsets:
     def committed(
         self, partitions: list[TopicPartition], timeout: float | None = -1
     ) -> list[TopicPartition]:
-        """Return partitions with the group's committed offset, or OFFSET_INVALID."""
+        """Return partitions with the group's committed offset, or OFFSET_INVALID.
+
+        One that does not exist has an ``error``.
+        """
         self._check_open()
         self._reader.store_late()
-        consumer = self._reader.consumer
-        return [self._with(each, consumer.committed(self._name(each))) for each in partitions]
+
+        def answered(partition: TopicPartition) -> TopicPartition:
+            try:
+                offset = self._reader.consumer.committed(self._known(partition))
+            except errors.UnknownTopicError as error:
+                return self._failed(partition, OFFSET_INVALID, to_kafka_error(error))
+            return self._with(partition, offset)
+
+        return [answered(each) for each in partitions]
 
     # -- what the log holds ----------------------------------------------------------------------
 
@@ -160,15 +170,28 @@ class ConsumerOffsets:
     def offsets_for_times(
         self, partitions: list[TopicPartition], timeout: float | None = -1
     ) -> list[TopicPartition]:
-        """Return partitions with the first offset at or after the milliseconds in ``offset``."""
+        """Return partitions with the first offset at or after the milliseconds in ``offset``.
+
+        One that does not exist has an ``error``; when none does, it is raised.
+        """
         self._check_open()
-        times = {self._known(each): each.offset * 1000 for each in partitions}
-        found = self._reader.consumer.offsets_for_times(times)
-        answers = []
-        for partition in partitions:
-            place = found[self._name(partition)]
-            at = OFFSET_END if place is None else place.offset
-            answers.append(TopicPartition(partition.topic, partition.partition, at))
+
+        def answered(partition: TopicPartition) -> TopicPartition:
+            name = self._name(partition)
+            try:
+                found = self._reader.consumer.offsets_for_times({name: partition.offset * 1000})
+            except errors.UnknownTopicError as error:
+                failed = to_kafka_error(error)
+                if error.partition is not None:
+                    failed = KafkaError(KafkaError._UNKNOWN_PARTITION, str(error))
+                return self._failed(partition, partition.offset, failed)
+            place = found[name]
+            return self._with(partition, OFFSET_END if place is None else place.offset)
+
+        answers = [answered(each) for each in partitions]
+        if answers and all(each.error is not None for each in answers):
+            reason = f"Failed to get offsets: {answers[0].error}"
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION, reason))
         return answers
 
     # -- helpers ---------------------------------------------------------------------------------
@@ -204,6 +227,11 @@ class ConsumerOffsets:
     def _with(self, partition: TopicPartition, offset: int | None) -> TopicPartition:
         at = OFFSET_INVALID if offset is None else offset
         return TopicPartition(partition.topic, partition.partition, at)
+
+    def _failed(self, partition: TopicPartition, offset: int, error: KafkaError) -> TopicPartition:
+        answer = self._with(partition, offset)
+        answer.error = error
+        return answer
 
     def _rows(
         self, message: Message | None, offsets: list[TopicPartition] | None

@@ -77,21 +77,26 @@ class ConsumerOffsets:
     def offsets_for_times(
         self, timestamps: Mapping[TopicPartition, int], timeout_ms: float | None = None
     ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
-        """Return the first record at or after so many milliseconds since 1970, by partition."""
+        """Return the first record at or after so many milliseconds since 1970, by partition.
+
+        None where there is none, also of a partition that does not exist.
+        """
         for name, stamp in timestamps.items():
             if stamp < 0:
                 raise ValueError(
                     f"The target time for partition {name} is {stamp}. The target time cannot be "
                     "negative."
                 )
-        sought = {name: int(stamp) * 1000 for name, stamp in timestamps.items()}
-        found = self._reader.consumer.offsets_for_times(sought)
-        return {
-            name: None
-            if place is None
-            else OffsetAndTimestamp(place.offset, place.timestamp // 1000, -1)
-            for name, place in found.items()
-        }
+        return {name: self._first_from(name, stamp) for name, stamp in timestamps.items()}
+
+    def _first_from(self, name: TopicPartition, stamp: int) -> OffsetAndTimestamp | None:
+        try:
+            place = self._reader.consumer.offsets_for_times({name: int(stamp) * 1000})[name]
+        except errors.UnknownTopicError:
+            return None
+        if place is None:
+            return None
+        return OffsetAndTimestamp(place.offset, place.timestamp // 1000, -1)
 
     # -- committing ------------------------------------------------------------------------------
 
@@ -134,11 +139,14 @@ class ConsumerOffsets:
     def committed(
         self, partition: TopicPartition, metadata: bool = False, timeout_ms: float | None = None
     ) -> int | OffsetAndMetadata | None:
-        """Return the group's committed offset, or None."""
+        """Return the group's committed offset, or None, also when there is no such partition."""
         self._check_group()
         checked(partition)
         self._reader.store_late()
-        offset = self._reader.consumer.committed(partition)
+        try:
+            offset = self._reader.consumer.committed(partition)
+        except errors.UnknownTopicError:
+            return None
         return OffsetAndMetadata(offset) if metadata and offset is not None else offset
 
     # -- helpers ---------------------------------------------------------------------------------

@@ -356,7 +356,10 @@ class AdminClient(NotHere):
     def list_consumer_group_offsets(
         self, list_consumer_group_offsets_request: list[ConsumerGroupTopicPartitions], **kwargs: Any
     ) -> dict[str, Future[ConsumerGroupTopicPartitions]]:
-        """Return the committed offsets of groups, of some partitions or of all."""
+        """Return the committed offsets of groups, of some partitions or of all.
+
+        A group that does not exist has committed nothing.
+        """
         _check_list(list_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
         return {
             each.group_id: _done(lambda each=each: self._offsets(each))  # type: ignore[misc]
@@ -364,9 +367,13 @@ class AdminClient(NotHere):
         }
 
     def _offsets(self, asked: ConsumerGroupTopicPartitions) -> ConsumerGroupTopicPartitions:
+        try:
+            partitions = self._log.describe_group(asked.group_id).partitions
+        except errors.UnknownGroupError:
+            partitions = {}
         known = {
             name: found.committed
-            for name, found in self._log.describe_group(asked.group_id).partitions.items()
+            for name, found in partitions.items()
             if found.committed is not None
         }
         if asked.topic_partitions is None:
