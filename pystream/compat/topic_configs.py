@@ -19,8 +19,10 @@ __all__ = [
     "NOT_BUILT",
     "TRANSLATED",
     "TopicConfig",
+    "listed",
     "settings_of",
     "topic_configs",
+    "with_segments_that_fit",
 ]
 
 _LOGGER = logging.getLogger("pystream.compat")
@@ -105,6 +107,48 @@ def settings_of(configs: Mapping[str, object]) -> dict[str, Any]:
         else:
             raise ConfigError(f"Unknown topic config name: {name}")
     return settings
+
+
+def with_segments_that_fit(
+    settings: dict[str, Any], present: int = config.SEGMENT_BYTES
+) -> dict[str, Any]:
+    """Return settings with smaller segments, where less than one is to be kept and none is named.
+
+    A broker takes ``retention.bytes`` below ``segment.bytes``, and keeps a whole segment; a log
+    refuses that.
+
+    Parameters
+    ----------
+    settings : dict
+        Of `settings_of`.
+    present : int
+        The ``segment_bytes`` that the topic has, or would have.
+    """
+    kept = settings.get("retention_bytes")
+    if kept is None or "segment_bytes" in settings:
+        return settings
+    if not config.SEGMENT_BYTES_MIN <= kept < present:
+        return settings
+    return {**settings, "segment_bytes": kept}
+
+
+def listed(topic: Topic, name: str, value: str, *, is_added: bool) -> dict[str, Any]:
+    """Return what `Log.alter_topic` takes to add parts to an entry that is a list, or to remove.
+
+    Raises
+    ------
+    ConfigError
+        If it is no list, or the list would be none that is taken.
+    """
+    if name in IGNORED:
+        return settings_of({name: value})
+    if name != "cleanup.policy":
+        raise ConfigError(
+            f"{name} is no list, so that nothing can be appended to it or taken from it. Set it."
+        )
+    given = [part.strip() for part in value.split(",")]
+    kept = [part for part in topic.cleanup_policy.split(",") if part not in given]
+    return settings_of({name: ",".join([*kept, *given] if is_added else kept)})
 
 
 def _translated(name: str, value: str) -> dict[str, Any]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pystream import errors, types
 from pystream.compat.absent import CONFLUENT_KAFKA, NotHere
+from pystream.compat.confluent_kafka.admin.answers import check_list, done, refused_as
+from pystream.compat.confluent_kafka.admin.configs import ConfigAdmin
 from pystream.compat.confluent_kafka.admin.requests import (
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ConfigSource,
     NewPartitions,
     NewTopic,
     OffsetSpec,
-    ResourceType,
 )
 from pystream.compat.confluent_kafka.admin.results import (
     ConsumerGroupDescription,
@@ -51,12 +48,11 @@ from pystream.compat.confluent_kafka.model import (
 )
 from pystream.compat.confluent_kafka.settings import Settings
 from pystream.compat.confluent_kafka.translated import translated
-from pystream.compat.topic_configs import DEFAULTS, settings_of, topic_configs
+from pystream.compat.newest import newest_record
+from pystream.compat.topic_configs import settings_of, with_segments_that_fit
+from pystream.log.topic_description import TopicConfig, check_topic_name
 
 __all__ = ["AdminClient"]
-
-_Key = TypeVar("_Key")
-_Result = TypeVar("_Result")
 
 _STATES = {
     "empty": ConsumerGroupState.EMPTY,
@@ -65,7 +61,7 @@ _STATES = {
 }
 
 
-class AdminClient(NotHere):
+class AdminClient(ConfigAdmin, NotHere):
     """Creates, describes and deletes topics and groups; every future it returns is done.
 
     Parameters
@@ -96,6 +92,9 @@ class AdminClient(NotHere):
         """Return 0: every future is done when it is returned."""
         return 0
 
+    def __len__(self) -> int:
+        return 0  # events that wait for poll()
+
     def close(self) -> None:
         """Close the log; what the library's client does when it is dropped."""
         self._log.close()
@@ -115,14 +114,16 @@ class AdminClient(NotHere):
 
     def create_topics(self, new_topics: list[NewTopic], **kwargs: Any) -> dict[str, Future[None]]:
         """Create topics; ``validate_only`` creates none."""
-        _check_list(new_topics, NewTopic)
+        check_list(new_topics, NewTopic)
         only = kwargs.get("validate_only", False)
         return {
-            new.topic: _done(lambda new=new: self._create(new, only=only))  # type: ignore[misc]
+            new.topic: done(lambda new=new: self._create(new, only=only))  # type: ignore[misc]
             for new in new_topics
         }
 
     def _create(self, new: NewTopic, *, only: bool) -> None:
+        with refused_as(KafkaError.TOPIC_EXCEPTION):
+            check_topic_name(new.topic)
         if new.replication_factor not in (-1, 1):
             raise raised(
                 errors.NotSupportedError(
@@ -139,7 +140,9 @@ class AdminClient(NotHere):
                 errors.ConfigError(f"num_partitions is {count}. Pass 1 or more."),
                 KafkaError.INVALID_PARTITIONS,
             )
-        settings = _checked_configs(new.config or {})
+        with refused_as(KafkaError.INVALID_CONFIG):
+            settings = with_segments_that_fit(settings_of(new.config or {}))
+            TopicConfig().altered(settings)
         if only:
             if new.topic in self._log.topics():
                 raise KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS))
@@ -148,9 +151,9 @@ class AdminClient(NotHere):
 
     def delete_topics(self, topics: list[str], **kwargs: Any) -> dict[str, Future[None]]:
         """Delete topics."""
-        _check_list(topics, str)
+        check_list(topics, str)
         return {
-            name: _done(lambda name=name: self._log.delete_topic(name))  # type: ignore[misc]
+            name: done(lambda name=name: self._log.delete_topic(name))  # type: ignore[misc]
             for name in topics
         }
 
@@ -158,9 +161,9 @@ class AdminClient(NotHere):
         self, new_partitions: list[NewPartitions], **kwargs: Any
     ) -> dict[str, Future[None]]:
         """Give topics more partitions."""
-        _check_list(new_partitions, NewPartitions)
+        check_list(new_partitions, NewPartitions)
         return {
-            new.topic: _done(
+            new.topic: done(
                 lambda new=new: self._add_partitions(  # type: ignore[misc]
                     new, only=kwargs.get("validate_only", False)
                 )
@@ -191,7 +194,7 @@ class AdminClient(NotHere):
     ) -> dict[str, Future[TopicDescription]]:
         """Describe topics."""
         return {
-            name: _done(lambda name=name: self._describe_topic(name))  # type: ignore[misc]
+            name: done(lambda name=name: self._describe_topic(name))  # type: ignore[misc]
             for name in topics.topic_names
         }
 
@@ -205,76 +208,6 @@ class AdminClient(NotHere):
             TopicPartitionInfo(number, node, [node], [node]) for number in range(topic.partitions)
         ]
         return TopicDescription(name, Uuid(*halves), False, partitions)
-
-    # -- configurations --------------------------------------------------------------------------
-
-    def describe_configs(
-        self, resources: list[ConfigResource], **kwargs: Any
-    ) -> dict[ConfigResource, Future[dict[str, ConfigEntry]]]:
-        """Return the configurations of topics; those of brokers are empty."""
-        _check_list(resources, ConfigResource)
-        return {
-            each: _done(lambda each=each: self._describe_config(each))  # type: ignore[misc]
-            for each in resources
-        }
-
-    def _describe_config(self, resource: ConfigResource) -> dict[str, ConfigEntry]:
-        if resource.restype is not ResourceType.TOPIC:
-            return {}
-        found = {}
-        for name, entry in topic_configs(self._log.topic(resource.name)).items():
-            source = ConfigSource.DYNAMIC_TOPIC_CONFIG
-            if entry.is_default:
-                source = ConfigSource.DEFAULT_CONFIG
-            found[name] = ConfigEntry(name, entry.value, source, is_default=entry.is_default)
-        return found
-
-    def alter_configs(
-        self, resources: list[ConfigResource], **kwargs: Any
-    ) -> dict[ConfigResource, Future[None]]:
-        """Replace the configurations of topics: what is left out gets its default."""
-        _check_list(resources, ConfigResource)
-        only = kwargs.get("validate_only", False)
-
-        def replaced(resource: ConfigResource) -> None:
-            settings = {key: value for each in DEFAULTS.values() for key, value in each.items()}
-            settings |= _checked_configs(resource.set_config_dict)
-            self._alter(resource, settings, only=only)
-
-        return {each: _done(lambda each=each: replaced(each)) for each in resources}  # type: ignore[misc]
-
-    def incremental_alter_configs(
-        self, resources: list[ConfigResource], **kwargs: Any
-    ) -> dict[ConfigResource, Future[None]]:
-        """Change entries of the configurations of topics."""
-        _check_list(resources, ConfigResource)
-        only = kwargs.get("validate_only", False)
-
-        def changed(resource: ConfigResource) -> None:
-            settings: dict[str, Any] = {}
-            for entry in resource.incremental_configs:
-                if entry.incremental_operation is AlterConfigOpType.SET:
-                    settings |= _checked_configs({entry.name: entry.value})
-                elif entry.incremental_operation is AlterConfigOpType.DELETE:
-                    settings |= DEFAULTS.get(entry.name, {})
-                else:
-                    raise errors.NotSupportedError(
-                        f"{entry.name} is no list, so that nothing can be appended to it or "
-                        "taken from it. Use SET."
-                    )
-            self._alter(resource, settings, only=only)
-
-        return {each: _done(lambda each=each: changed(each)) for each in resources}  # type: ignore[misc]
-
-    def _alter(self, resource: ConfigResource, settings: dict[str, Any], *, only: bool) -> None:
-        if resource.restype is not ResourceType.TOPIC:
-            raise errors.NotSupportedError(f"{resource} has no configuration: only topics have.")
-        self._log.topic(resource.name)
-        if settings and not only:
-            try:
-                self._log.alter_topic(resource.name, **settings)
-            except errors.ConfigError as error:
-                raise raised(error, KafkaError.INVALID_CONFIG) from error
 
     # -- groups ----------------------------------------------------------------------------------
 
@@ -308,15 +241,15 @@ class AdminClient(NotHere):
                     )
             return ListConsumerGroupsResult(found, [])
 
-        return _done(listed)
+        return done(listed)
 
     def describe_consumer_groups(
         self, group_ids: list[str], **kwargs: Any
     ) -> dict[str, Future[ConsumerGroupDescription]]:
         """Describe groups."""
-        _check_list(group_ids, str)
+        check_list(group_ids, str)
         return {
-            name: _done(lambda name=name: self._describe_group(name))  # type: ignore[misc]
+            name: done(lambda name=name: self._describe_group(name))  # type: ignore[misc]
             for name in group_ids
         }
 
@@ -347,9 +280,9 @@ class AdminClient(NotHere):
         self, group_ids: list[str], **kwargs: Any
     ) -> dict[str, Future[None]]:
         """Delete groups and what they committed."""
-        _check_list(group_ids, str)
+        check_list(group_ids, str)
         return {
-            name: _done(lambda name=name: self._log.delete_group(name))  # type: ignore[misc]
+            name: done(lambda name=name: self._log.delete_group(name))  # type: ignore[misc]
             for name in group_ids
         }
 
@@ -360,9 +293,9 @@ class AdminClient(NotHere):
 
         A group that does not exist has committed nothing.
         """
-        _check_list(list_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
+        check_list(list_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
         return {
-            each.group_id: _done(lambda each=each: self._offsets(each))  # type: ignore[misc]
+            each.group_id: done(lambda each=each: self._offsets(each))  # type: ignore[misc]
             for each in list_consumer_group_offsets_request
         }
 
@@ -389,9 +322,9 @@ class AdminClient(NotHere):
         **kwargs: Any,
     ) -> dict[str, Future[ConsumerGroupTopicPartitions]]:
         """Set the offsets of groups that have no members; one that does not exist is made."""
-        _check_list(alter_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
+        check_list(alter_consumer_group_offsets_request, ConsumerGroupTopicPartitions)
         return {
-            each.group_id: _done(lambda each=each: self._reset(each))  # type: ignore[misc]
+            each.group_id: done(lambda each=each: self._reset(each))  # type: ignore[misc]
             for each in alter_consumer_group_offsets_request
         }
 
@@ -411,7 +344,7 @@ class AdminClient(NotHere):
         level = kwargs.get("isolation_level")
         is_committed = level is not None and level.name == "READ_COMMITTED"
         return {
-            name: _done(lambda name=name, spec=spec: self._offset(name, spec, is_committed))  # type: ignore[misc]
+            name: done(lambda name=name, spec=spec: self._offset(name, spec, is_committed))  # type: ignore[misc]
             for name, spec in topic_partition_offsets.items()
         }
 
@@ -426,8 +359,9 @@ class AdminClient(NotHere):
             if spec == OffsetSpec.latest():
                 return ListOffsetsResultInfo(consumer.end_offsets([place])[place], -1, None)
             if spec == OffsetSpec.max_timestamp():
-                raise errors.NotSupportedError("OffsetSpec.max_timestamp() is not built.")
-            found = consumer.offsets_for_times({place: spec.index * 1000})[place]
+                found = newest_record(consumer, place)
+            else:
+                found = consumer.offsets_for_times({place: spec.index * 1000})[place]
         if found is None:
             return ListOffsetsResultInfo(-1, -1, None)
         return ListOffsetsResultInfo(found.offset, found.timestamp // 1000, None)
@@ -436,10 +370,10 @@ class AdminClient(NotHere):
         self, topic_partition_offsets: list[TopicPartition], **kwargs: Any
     ) -> dict[TopicPartition, Future[DeletedRecords]]:
         """Delete the records before an offset of each partition."""
-        _check_list(topic_partition_offsets, TopicPartition)
+        check_list(topic_partition_offsets, TopicPartition)
 
         return {
-            each: _done(lambda each=each: self._delete_before(each))  # type: ignore[misc]
+            each: done(lambda each=each: self._delete_before(each))  # type: ignore[misc]
             for each in topic_partition_offsets
         }
 
@@ -451,7 +385,7 @@ class AdminClient(NotHere):
 
     def describe_cluster(self, **kwargs: Any) -> Future[DescribeClusterResult]:
         """Return the one node that stands for the log."""
-        return _done(lambda: DescribeClusterResult(self._node(), [self._node()], self.cluster_id()))
+        return done(lambda: DescribeClusterResult(self._node(), [self._node()], self.cluster_id()))
 
     def cluster_id(self, timeout: float = -1) -> str:
         """Return what stands for the cluster: the directory."""
@@ -462,33 +396,6 @@ class AdminClient(NotHere):
 
     def _node(self) -> Node:
         return Node(BROKER, self._log.directory, 0)
-
-
-def _done(call: Callable[[], _Result]) -> Future[_Result]:
-    """Call a function; return its result or its error as a future."""
-    future: Future[_Result] = Future()
-    try:
-        future.set_result(call())
-    except KafkaException as error:
-        future.set_exception(error)
-    except errors.StreamError as error:
-        future.set_exception(raised(error))
-    return future
-
-
-def _check_list(items: object, kind: type) -> None:
-    if not isinstance(items, list) or not items:
-        raise ValueError(f"expected non-empty list of {kind.__name__}")
-    for item in items:
-        if not isinstance(item, kind):
-            raise TypeError(f"expected list of {kind.__name__}")
-
-
-def _checked_configs(configs: Mapping[str, object]) -> dict[str, Any]:
-    try:
-        return settings_of(configs)
-    except errors.ConfigError as error:
-        raise raised(error, KafkaError.INVALID_CONFIG) from error
 
 
 def _assignment(partitions: Iterable[types.TopicPartition]) -> MemberAssignment:

@@ -25,14 +25,18 @@ from pystream.compat.kafka.errors import (
 )
 from pystream.compat.kafka.structs import OffsetAndTimestamp
 from pystream.compat.kafka.translated import translated
+from pystream.compat.newest import newest_record
 from pystream.compat.topic_configs import (
     DEFAULTS,
     IGNORED,
     NOT_BUILT,
+    listed,
     settings_of,
     topic_configs,
+    with_segments_that_fit,
 )
 from pystream.log import Log, Topic
+from pystream.log.topic_description import TopicConfig, check_topic_name
 from pystream.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -104,6 +108,10 @@ class TopicAdmin:
     def _created(self, new: NewTopic, *, validate_only: bool) -> KafkaError | None:
         count = len(new.replica_assignments) or new.num_partitions
         try:
+            check_topic_name(new.name)
+        except errors.ConfigError as error:
+            return raised(error, class_of("InvalidTopicError"))
+        try:
             if new.replication_factor not in (-1, 1):
                 raise raised(
                     errors.NotSupportedError(
@@ -117,7 +125,8 @@ class TopicAdmin:
                     errors.ConfigError(f"num_partitions is {count}. Pass 1 or more."),
                     class_of("InvalidPartitionsError"),
                 )
-            settings = settings_of(new.topic_configs)
+            settings = with_segments_that_fit(settings_of(new.topic_configs))
+            TopicConfig().altered(settings)
             if validate_only and new.name in self._log.topics():
                 return class_of("TopicAlreadyExistsError")(f"Topic '{new.name}' already exists.")
             if not validate_only:
@@ -125,9 +134,7 @@ class TopicAdmin:
         except KafkaError as error:
             return error
         except errors.ConfigError as error:
-            is_name = "topic name" in str(error)
-            kind = "InvalidTopicError" if is_name else "InvalidConfigurationError"
-            return raised(error, class_of(kind))
+            return raised(error, class_of("InvalidConfigurationError"))
         except errors.StreamError as error:
             return raised(error)
         return None
@@ -261,8 +268,10 @@ class TopicAdmin:
                 raise ValueError(f"Unrecognized configs: {unknown}")
             outcome = "OK"
             try:
-                settings = _reset(resource.configs) if reset else _changes(resource.configs)
-                self._log.topic(resource.name)
+                topic = self._log.topic(resource.name)
+                configs = resource.configs
+                settings = _reset(configs) if reset else _changes(topic, configs)
+                topic.description.config.altered(settings)
                 if settings and not only:
                     self._log.alter_topic(resource.name, **settings)
             except errors.ConfigError as error:
@@ -324,21 +333,21 @@ def _count(asked: int | Mapping[str, Any] | NewPartitions) -> int:
     return asked if isinstance(asked, int) else int(asked["count"])
 
 
-def _changes(configs: Mapping[str, object] | Sequence[str] | None) -> dict[str, Any]:
+def _changes(topic: Topic, configs: Mapping[str, object] | Sequence[str] | None) -> dict[str, Any]:
     """Return what a topic is to have, of values or of operations with values."""
     settings: dict[str, Any] = {}
     if not isinstance(configs, Mapping):
         return settings
     for name, given in configs.items():
         op, value = given if isinstance(given, tuple) else (AlterConfigOp.SET, given)
-        name_of_op = op if isinstance(op, str) else AlterConfigOp(op).name
-        if name_of_op.upper() == "SET":
+        name_of_op = (op if isinstance(op, str) else AlterConfigOp(op).name).upper()
+        if name_of_op == "SET":
             settings |= settings_of({name: value})
-        elif name_of_op.upper() == "DELETE":
+        elif name_of_op == "DELETE":
             settings |= DEFAULTS.get(name, {})
         else:
-            raise errors.NotSupportedError(f"{name} is no list. Use SET or DELETE.")
-    return settings
+            settings |= listed(topic, name, str(value), is_added=name_of_op == "APPEND")
+    return with_segments_that_fit(settings, topic.segment_bytes)
 
 
 def _reset(configs: Mapping[str, object] | Sequence[str] | None) -> dict[str, Any]:
@@ -405,11 +414,14 @@ def offset_of(consumer: Consumer, name: TopicPartition, spec: int) -> OffsetAndT
         return OffsetAndTimestamp(consumer.beginning_offsets([name])[name], -1, None)
     if spec == OffsetSpec.LATEST:
         return OffsetAndTimestamp(consumer.end_offsets([name])[name], -1, None)
-    if spec < 0:
+    if spec == OffsetSpec.MAX_TIMESTAMP:
+        found = newest_record(consumer, name)
+    elif spec < 0:
         raise errors.NotSupportedError(
-            f"OffsetSpec {spec} is not built. Pass EARLIEST, LATEST or a time."
+            f"OffsetSpec {spec} is not built. Pass EARLIEST, LATEST, MAX_TIMESTAMP or a time."
         )
-    found = consumer.offsets_for_times({name: spec * 1000})[name]
+    else:
+        found = consumer.offsets_for_times({name: spec * 1000})[name]
     if found is None:
         return OffsetAndTimestamp(-1, -1, None)
     return OffsetAndTimestamp(found.offset, found.timestamp // 1000, None)
