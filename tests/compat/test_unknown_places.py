@@ -13,6 +13,12 @@ from pystream.compat.confluent_kafka.admin import AdminClient
 from tests.compat.conftest import Library
 from tests.compat.test_confluent_stories import SECONDS, code_of, consumer_of, sent
 
+# kafka-python leaves sockets of its connections to the collector of garbage.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 def places(library: Library, topic: str) -> list[Any]:
     """Return a partition, one of a topic that does not exist, and one that a topic lacks."""

@@ -325,9 +325,16 @@ def header_list(headers: Headers | None) -> Any:
     """Return headers as a list of names and bytes, or None."""
     if headers is None:
         return None
-    items = headers.items() if isinstance(headers, Mapping) else headers
+    if not isinstance(headers, Mapping | list):
+        raise TypeError(
+            "expected headers to be dict or list of (key, value) tuples, not "
+            f"{type(headers).__name__}"
+        )
     found = []
-    for name, value in items:
+    for item in headers.items() if isinstance(headers, Mapping) else headers:
+        if not isinstance(item, tuple) or len(item) != 2:
+            raise TypeError("Headers are expected to be a list of (key, value) tuples")
+        name, value = item
         if not isinstance(name, str):
             raise TypeError(f"a header's name must be str, not {type(name).__name__}")
         if not isinstance(value, bytes | str | None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import sys
 import threading
 import time
@@ -167,7 +168,7 @@ class Producer(ProducerTransactions):
             if len(self._pending) >= self._most:
                 raise BufferError("Local: Queue full")
         try:
-            if partition < 0 and not timestamp and headers is None and self._choose is None:
+            if partition < 0 and timestamp == 0 and headers is None and self._choose is None:
                 delivery = self._send(topic, value, key=key)
             else:
                 options = self._options(topic, key, partition, timestamp, headers)
@@ -345,11 +346,11 @@ class Producer(ProducerTransactions):
     ) -> dict[str, Any]:
         options: dict[str, Any] = {}
         if partition >= 0:
-            options["partition"] = partition
+            options["partition"] = operator.index(partition)
         elif self._choose is not None and isinstance(topic, str):
             options["partition"] = self._chosen(topic, key)
-        if timestamp:
-            options["timestamp"] = timestamp * 1000
+        if timestamp != 0:
+            options["timestamp"] = operator.index(timestamp) * 1000
         if headers is not None:
             options["headers"] = header_list(headers)
         return options
@@ -387,8 +388,9 @@ class Producer(ProducerTransactions):
         if isinstance(error, errors.BufferFullError):
             raise BufferError("Local: Queue full") from error
         if isinstance(error, errors.SchemaError):
-            for given in (value, key):
-                if isinstance(given, int | float | list | tuple | set):
+            is_row = isinstance(value, Mapping) and self._log.topic(topic).is_typed
+            for given in (key,) if is_row else (value, key):
+                if given is not None and not isinstance(given, bytes | str):
                     raise TypeError(
                         f"a bytes-like object is required, not '{type(given).__name__}'"
                     ) from error

@@ -28,7 +28,7 @@ TRANSLATED = frozenset(
     group.id group.instance.id enable.auto.commit auto.commit.enable auto.commit.interval.ms
     enable.auto.offset.store auto.offset.reset partition.assignment.strategy
     group.remote.assignor session.timeout.ms max.poll.interval.ms isolation.level
-    enable.partition.eof on_commit
+    enable.partition.eof on_commit enable.idempotence
     """.split()
 )
 
@@ -53,7 +53,7 @@ IGNORED = frozenset(
     fetch.message.max.bytes max.partition.fetch.bytes fetch.max.bytes fetch.min.bytes
     fetch.error.backoff.ms check.crcs offset.store.method offset.store.path
     offset.store.sync.interval.ms consume.callback.max.messages retry.backoff.ms
-    retry.backoff.max.ms enable.idempotence enable.gapless.guarantee message.send.max.retries
+    retry.backoff.max.ms enable.gapless.guarantee message.send.max.retries
     retries queue.buffering.backpressure.threshold batch.num.messages sticky.partitioning.linger.ms
     request.timeout.ms message.timeout.ms delivery.timeout.ms queuing.strategy
     produce.offset.report compression.level
@@ -61,6 +61,13 @@ IGNORED = frozenset(
 )
 _IGNORED_FAMILIES = ("ssl.", "sasl.", "https.", "socket.")
 _MOST = 2_147_483_647  # of any number
+# Nobody calls them, and the library looks at them all the same.
+_CALLBACKS = {
+    "error_cb": TypeError,
+    "oauth_cb": TypeError,
+    "stats_cb": TypeError,
+    "throttle_cb": ValueError,
+}
 
 
 class Settings:
@@ -77,6 +84,8 @@ class Settings:
     ------
     KafkaException
         For a property that librdkafka does not have, or a value that it does not take.
+    TypeError, ValueError
+        For a callback that cannot be called.
     """
 
     def __init__(self, conf: object, more: Mapping[str, Any]) -> None:
@@ -88,6 +97,8 @@ class Settings:
         for name, value in found.items():
             if name in TRANSLATED:
                 self._values[name] = value
+            elif name in _CALLBACKS and not callable(value):
+                raise _CALLBACKS[name](f"expected {name} property as a callable function")
             elif name in IGNORED or str(name).startswith(_IGNORED_FAMILIES):
                 LOGGER.debug("configuration property %s has no meaning for a log", name)
             elif name == "topic.blacklist":
@@ -168,7 +179,19 @@ class Settings:
     def acks(self) -> int:
         """Return ``acks`` as a log's producer takes it."""
         names = {"all": -1, "-1": -1, "0": 0, "1": 1}
-        return int(self.choice("acks", "request.required.acks", choices=names, default="all"))
+        acks = int(self.choice("acks", "request.required.acks", choices=names, default="all"))
+        is_transactional = self.text("transactional.id") is not None
+        is_idempotent = self.flag("enable.idempotence", is_transactional)
+        if is_transactional and not is_idempotent:
+            raise _invalid(
+                "Failed to create producer: `transactional.id` requires `enable.idempotence=true`"
+            )
+        if is_idempotent and acks != -1:
+            raise _invalid(
+                "Failed to create producer: `acks` must be set to `all` when `enable.idempotence` "
+                "is true"
+            )
+        return acks
 
     def compression(self) -> str | None:
         """Return the codec of a log that ``compression.type`` means; None: the topic's."""

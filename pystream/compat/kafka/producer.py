@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -160,7 +161,7 @@ class KafkaProducer:
                 value,
                 key=key,
                 partition=partition,
-                timestamp=None if timestamp_ms is None else int(timestamp_ms) * 1000,
+                timestamp=None if timestamp_ms is None else operator.index(timestamp_ms) * 1000,
                 headers=headers,
             )
         except errors.StreamError as error:
@@ -356,7 +357,7 @@ class KafkaProducer:
                 return Future().failure(raised(error))
             try:
                 create_topic(self._log, topic, self._partitions)
-                stamp = None if timestamp_ms is None else int(timestamp_ms) * 1000
+                stamp = None if timestamp_ms is None else operator.index(timestamp_ms) * 1000
                 return self._send(
                     topic, value, key=key, partition=partition, timestamp=stamp, headers=headers
                 )
@@ -364,6 +365,9 @@ class KafkaProducer:
                 raise ValueError(str(second)) from second
             except errors.StreamError as second:
                 error = second
+        is_row = isinstance(error, errors.SchemaError) and isinstance(value, dict)
+        if is_row and not self._log.topic(topic).is_typed:
+            raise TypeError(f"Unsupported type for serialized value: {dict}") from error
         raise raised(error) from error
 
 

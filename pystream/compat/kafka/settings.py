@@ -139,7 +139,10 @@ class Settings:
                 errors.ConfigError(f'acks is {acks!r}. Pass 0, 1 or "all".'),
                 KafkaConfigurationError,
             )
-        must_be_all = self.get("enable_idempotence", False) or self.get("transactional_id")
+        is_transactional = self.get("transactional_id") is not None
+        if is_transactional and not self.get("enable_idempotence", True):
+            raise KafkaConfigurationError("Cannot set transactional_id without enable_idempotence.")
+        must_be_all = self.get("enable_idempotence", False) or is_transactional
         if must_be_all and acks != -1:
             raise KafkaConfigurationError(
                 f"enable_idempotence=True is incompatible with user-provided acks={acks!r}"
