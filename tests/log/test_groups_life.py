@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,3 +193,34 @@ def test_a_large_group_is_looked_at_in_turns(log: ps.Log, monkeypatch: pytest.Mo
         del members[0]  # its lock is free, its row is there
         await_shares([[4], [2, 2], [2, 1, 1]][len(members) - 1], *members)
     members[0].close()
+
+
+def test_a_static_member_whose_place_another_has_commits_nothing(log: ps.Log) -> None:
+    def static(**settings: Any) -> ps.Consumer:
+        return log.consumer(
+            "orders",
+            group_id="g",
+            group_instance_id="i",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            **settings,
+        )
+
+    with log.producer() as producer:
+        for number in range(4):
+            producer.send("orders", {"n": number}, partition=0)
+    place = ps.TopicPartition("orders", 0)
+    stuck = static(max_poll_interval="50ms", session_timeout="50ms")
+    stuck.poll("1s")
+    time.sleep(0.2)
+    other = static()
+    other.commit({place: 4})
+    with pytest.raises(ps.errors.FencedError, match="is no member of group 'g' any more"):
+        stuck.commit({place: 1})
+    assert other.committed(place) == 4
+    with pytest.raises(ps.errors.UnreleasedInstanceIdError):
+        stuck.poll()
+    assert stuck.assignment() == set()
+    stuck.close()
+    other.commit({place: 3})  # it is where it was
+    other.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,43 @@ def test_partitions_that_stay_are_committed_after_a_rebalance(log: ps.Log) -> No
     assert len(consumer.assignment()) == 2
     producer.commit_transaction()
     assert consumer.committed(place) == 1
+
+
+def test_a_static_member_that_came_back_is_not_who_it_was(log: ps.Log) -> None:
+    def static() -> ps.Consumer:
+        return log.consumer(
+            "in",
+            group_id="g",
+            group_instance_id="i",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+
+    first, producer = static(), log.producer(transactional_id="t")
+    producer.begin_transaction()
+    work(first, producer)
+    first.close()
+    second = static()  # it has the first one's partitions, and their epochs
+    with log.producer(transactional_id="other") as others, others.transaction():
+        work(second, others)
+    with pytest.raises(FencedError, match="does not own partition"):
+        producer.commit_transaction()
+    producer.abort_transaction()
+    assert (second.committed(FIRST), second.committed(SECOND)) == (1, 1)
+    assert sent_on(log) == [b"a", b"b"]
+    second.close()
+
+
+def test_threads_that_add_offsets_at_once_lose_none(log: ps.Log) -> None:
+    for _ in range(30):
+        put(log, b"x", FIRST)
+        put(log, b"x", SECOND)
+    consumer, producer = member(log), log.producer(transactional_id="t")
+    metadata = consumer.consumer_group_metadata()
+    with ThreadPoolExecutor(2) as pool:
+        for offset in range(1, 31):
+            with producer.transaction():
+                added = [{place: offset} for place in (FIRST, SECOND)]
+                send = producer.send_offsets_to_transaction
+                list(pool.map(send, added, [metadata, metadata]))
+            assert {consumer.committed(place) for place in (FIRST, SECOND)} == {offset}

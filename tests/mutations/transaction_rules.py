@@ -101,10 +101,10 @@ MUTATIONS = (
         (
             Edit(
                 TRANSACTIONS,
-                "        self._offsets[group] = pending | {\n",
+                "        self._offsets.setdefault(group, {}).update(added)",
                 "        with self._log.catalog.writing() as connection:\n"
                 "            write_offsets(connection, group.number, offsets)\n"
-                "        self._offsets[group] = pending | {\n",
+                "        self._offsets.setdefault(group, {}).update(added)",
             ),
         ),
     ),

@@ -111,9 +111,8 @@ class CatalogDatabase:
     def close(self) -> None:
         """Close the connection; the catalog opens again when it is used again."""
         with self._mutex:
-            if self._closer is not None and self._closer.detach() is not None:
-                self._close_now()
-            self._connection = None
+            self._require_not_inside()
+            self._close()
 
     def forget_in_child(self) -> None:
         """Abandon what a forked child must not touch: the next use opens its own."""
@@ -122,6 +121,11 @@ class CatalogDatabase:
         fork.leak(self._connection)
         self._connection = None
         self._write_lock.forget()
+
+    def _close(self) -> None:
+        if self._closer is not None and self._closer.detach() is not None:
+            self._close_now()
+        self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
@@ -199,7 +203,7 @@ class CatalogDatabase:
 
     def _connected(self) -> sqlite3.Connection:
         if self._frozen is not None and self._frozen != signature_of(self._path):
-            self.close()
+            self._close()
             self.reopened_count += 1
         return self._connection or self._open()
 

@@ -155,7 +155,7 @@ class GroupMember:
         mark = self._catalog.commit_mark()
         with self._catalog.reading() as connection:
             state = load_group(connection, self.group_number)
-            if state is None or self.number not in state.members:
+            if state is None or self._me(state) is None:
                 return Standing(is_member=False)
             has_work = self._has_work(connection, state)
             names = _names_of(connection, state, self.number)
@@ -204,9 +204,10 @@ class GroupMember:
         with self._catalog.writing() as connection:
             owned: set[Partition] = set(
                 connection.execute(
-                    "SELECT topic_id, partition FROM group_partitions "
-                    "WHERE group_id = ? AND owner = ?",
-                    (self.group_number, self.number),
+                    "SELECT topic_id, partition FROM group_partitions AS its "
+                    "JOIN group_members ON number = owner "
+                    "WHERE its.group_id = ? AND owner = ? AND member_id = ?",
+                    (self.group_number, self.number, self.member_id),
                 )
             )
             for partition in offsets:
@@ -293,14 +294,14 @@ class GroupMember:
         self._mark = None
         with self._catalog.writing() as connection:
             state = load_group(connection, self.group_number)
-            if state is None or self.number not in state.members:
+            if state is None or self._me(state) is None:
                 return Standing(is_member=False)
             before = copy_of(state)
             change(connection, state)
             now_us = monotonic_us()
             topics = load_topics(connection, _subscriptions(state))
             state.tidy(topics, lambda member: self._is_gone(member, now_us), now_us)
-            me = state.members.get(self.number)
+            me = self._me(state)
             if me is not None and me.away_us is None and not state.revoking(self.number):
                 state.advance(self.number)
             save_group(connection, before, state)
@@ -363,12 +364,18 @@ class GroupMember:
         self._next_other = first + most
         return (self._others + self._others)[first : first + most]
 
+    def _me(self, state: GroupState) -> Member | None:
+        """Return its row; who has come back as a static member has the number of the one before."""
+        found = state.members.get(self.number)
+        return found if found is not None and found.member_id == self.member_id else None
+
     def _standing(self, state: GroupState, names: Mapping[bytes, str]) -> Standing:
-        if self.number not in state.members:
+        me = self._me(state)
+        if me is None:
             return Standing(is_member=False)
         return Standing(
             True,
-            state.members[self.number].epoch,
+            me.epoch,
             state.owned(self.number),
             state.revoking(self.number),
             names,
@@ -377,7 +384,8 @@ class GroupMember:
     def _raise_fenced(self, connection: sqlite3.Connection, name: tuple[str, int]) -> None:
         group = self._settings.group_id
         found = connection.execute(
-            "SELECT epoch FROM group_members WHERE number = ?", (self.number,)
+            "SELECT epoch FROM group_members WHERE number = ? AND member_id = ?",
+            (self.number, self.member_id),
         ).fetchone()
         if found is None:
             what = (

@@ -133,7 +133,10 @@ def check_may_commit(
                 members=len(living),
             )
         return {}
-    owned = state.owned(group.member) if group.member in state.members else {}
+    member = state.members.get(group.member)
+    # A static member that comes back has the number of the one before.
+    is_there = member is not None and member.member_id == group.member_id
+    owned = state.owned(group.member) if is_there else {}
     for partition, pending in partitions.items():
         name = f"partition {partition[1]}"
         if partition not in owned:

@@ -203,10 +203,11 @@ class Transactions:
         before = {partition: pending.get(partition) for partition in offsets}
         with self._log.catalog.reading() as connection:
             owned = check_may_commit(connection, self._log.directory, group, before)
-        self._offsets[group] = pending | {
+        added = {
             partition: PendingOffset(offset, owned.get(partition))
             for partition, offset in offsets.items()
         }
+        self._offsets.setdefault(group, {}).update(added)  # another thread may add others
 
     def check_current(self) -> None:
         """Raise when a newer producer has the name, or somebody has aborted the transaction."""
