@@ -246,6 +246,7 @@ cdef class RecordAccumulator:
         # From here on no other thread runs before the batch is closed to all.
         if (self._direct_acks is None or not self.is_idle or since_us <= LONE_US or is_in_loop
                 or batch.encoder.sequences is not None or batch.encoder._is_retired
+                or len(self._sealed) > 0  # they come first
                 or batch._is_sealed or batch._rows.rows() != 1 or self._open[-1] is not batch):
             return False
         self._close_batch(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Generic, TypeVar
 
@@ -29,7 +30,8 @@ class Living(Generic[_Object]):
         if len(self._references) >= self._tidy_at:
             for reference in tuple(self._references):
                 if reference() is None:
-                    self._references.remove(reference)
+                    with contextlib.suppress(ValueError):  # another thread did the same
+                        self._references.remove(reference)
             self._tidy_at = max(16, 2 * len(self._references))
 
     def all(self) -> list[_Object]:

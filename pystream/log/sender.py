@@ -171,6 +171,7 @@ class Sender:
         """Append batches until none is open; return whether there may be more later."""
         with self._life:
             if self._thread is not threading.current_thread():
+                self._calls.put(self)  # Ctrl-C cut its start short, and another has its place
                 return False
         accumulator = self._accumulator
         accumulator.note_worker()

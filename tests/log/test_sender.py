@@ -343,3 +343,26 @@ def test_a_callback_that_waits_for_its_own_producer_is_told_so(log: ps.Log, ask:
         producer.flush("5s")
         assert failures == []
     assert sorted(row["n"] for row in rows_of(log, "t")) == [1, 2, 3, 4]
+
+
+def test_a_lone_record_does_not_overtake_what_is_closed_and_not_taken(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    accumulator = make_accumulator(topic, FakeWriter(lambda: None, topic), lambda: None)
+    accumulator.append_lone_records("published", lambda encoder: None, lambda error: None)
+    accumulator.is_idle = False
+    first = accumulator.send("t", {"n": 1})
+    accumulator.seal_older_than(0)
+    accumulator.is_idle = True  # the thread was woken, and has not looked yet
+    time.sleep(0.001)
+    second = accumulator.send("t", {"n": 2})
+    assert not first.done()
+    assert not second.done()
+
+
+def test_a_thread_whose_start_was_cut_short_takes_no_call_away(log: ps.Log) -> None:
+    topic = log.create_topic("t", {"n": "int64"})
+    accumulator = make_accumulator(topic, FakeWriter(lambda: None, topic), lambda: None)
+    sender = Sender(accumulator, "published", 0, lambda encoder, partition: None)
+    sender._thread = threading.Thread()  # its successor, which the call is for
+    assert not sender.work()
+    assert sender._calls.get_nowait() is sender
