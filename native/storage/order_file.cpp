@@ -29,9 +29,10 @@ uint32_t header_crc(const OrderHeader& header) {
 // filesystem or a crash leaves behind. The order file itself is one that another process made
 // since we looked for it.
 bool is_log_name(std::string_view name) {
-  constexpr std::string_view kNames[] = {"catalog.lock", "groups.lock", "members.lock",
-                                         "members.poll", "topics",      "checkpoints",
-                                         "quarantine",   "lost+found",  "order"};
+  constexpr std::string_view kNames[] = {
+      "catalog.lock",      "groups.lock",    "members.lock", "members.poll",
+      "transactions.lock", "retention.lock", "topics",       "checkpoints",
+      "quarantine",        "lost+found",     "order"};
   return name.starts_with("catalog.db") ||
          std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }

@@ -20,8 +20,8 @@ __all__ = [
 
 # What may stand in a log's directory without its order file: see is_log_name() in order_file.cpp.
 _LOG_NAMES = frozenset(
-    {"catalog.lock", "groups.lock", "members.lock", "members.poll", "topics", "checkpoints"}
-    | {"quarantine", "lost+found", "order"}
+    {"catalog.lock", "groups.lock", "members.lock", "members.poll", "transactions.lock"}
+    | {"retention.lock", "topics", "checkpoints", "quarantine", "lost+found", "order"}
 )
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 

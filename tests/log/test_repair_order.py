@@ -32,7 +32,7 @@ def remove(directory: Path) -> None:
     (directory / "order").unlink()
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "retention.lock"])
+@pytest.mark.parametrize("name", ["notes.txt", "copy.lock"])
 @pytest.mark.parametrize("harm", [damage, remove])
 def test_whatever_lies_beside_it_the_order_file_is_made_again(
     directory: Path, harm: Callable[[Path], None], name: str
@@ -49,6 +49,21 @@ def test_whatever_lies_beside_it_the_order_file_is_made_again(
     assert (directory / name).read_text() == "mine"
     with ps.open(directory) as log:
         assert rows_of(log, "t") == [{"n": 1}, {"n": 2}]
+
+
+def test_nothing_of_its_own_keeps_a_log_from_opening_without_it(directory: Path) -> None:
+    with ps.open(directory) as log, log.producer(transactional_id="t") as producer:
+        with producer.transaction():
+            producer.send("t", {"n": 3})
+        with log.consumer("t", group_id="g", max_poll_interval="1m") as consumer:
+            consumer.poll()
+        log.apply_retention()
+    remove(directory)
+    with (
+        ps.open(directory) as log,
+        log.consumer("t", auto_offset_reset="earliest", timeout="0s") as reader,
+    ):
+        assert [record["n"] for record in reader] == [1, 2, 3]
 
 
 def test_what_was_damaged_is_kept(directory: Path) -> None:
