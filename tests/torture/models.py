@@ -1,9 +1,10 @@
 """Groups and transactions against their models, in random sequences of what can happen to them.
 
-Usage: python -m tests.torture.models groups|transactions SEED [SECONDS]
+Usage: python -m tests.torture.models groups|transactions|flows SEED [SECONDS]
 
 The sequences are those of ``tests/log/group_sequences.py``, of which a hundred have one seed, and
-of ``tests/log/transaction_sequences.py``, of which twenty have one, in one log.
+of ``tests/log/transaction_sequences.py``, of which twenty have one, in one log. Flows are members
+of a group that send on what they read in transactions: ``tests/log/exactly_once_sequences.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import traceback
 from functools import partial
 
 from pystream import config
-from tests.log import group_sequences, transaction_sequences
+from tests.log import exactly_once_sequences, group_sequences, transaction_sequences
 from tests.torture import recorder
 from tests.torture.harness import Harness, Outcome, run_seeds, said_by
 
@@ -29,6 +30,9 @@ def go_through(kind: str, seed: int) -> int:
     if kind == "groups":
         group_sequences.go_through(seed, GROUP_SEQUENCES)
         return GROUP_SEQUENCES
+    if kind == "flows":
+        exactly_once_sequences.go_through(seed)
+        return 1
     transaction_sequences.go_through(seed, TRANSACTION_SEQUENCES)
     return TRANSACTION_SEQUENCES
 
@@ -64,8 +68,12 @@ def _harness(kind: str, aim: int) -> Harness:
     return Harness(f"{kind} against the model", "sequences", aim, run)
 
 
-# An hour each: some fifteen and some thirty a second.
-HARNESSES = (_harness("groups", 50_000), _harness("transactions", 100_000))
+# An hour each: some fifteen, thirty and six a second.
+HARNESSES = (
+    _harness("groups", 50_000),
+    _harness("transactions", 100_000),
+    _harness("flows", 20_000),
+)
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))

@@ -75,7 +75,7 @@ def test_of_sequences_that_go_together_the_wrong_one_is_told(
     assert "found (0, 300), expected (0, 450)" in wrong[1]
 
 
-@pytest.mark.parametrize("kind", ["groups", "transactions"])
+@pytest.mark.parametrize("kind", ["groups", "transactions", "flows"])
 def test_groups_and_transactions_and_their_models_agree(kind: str) -> None:
     outcome = models.run_process(kind, 1000, 3.0)
     assert outcome.failure is None, f"{outcome.repeat}\n{outcome.failure}"
