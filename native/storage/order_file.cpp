@@ -38,17 +38,13 @@ bool is_log_name(std::string_view name) {
 }
 
 void require_log_directory(FileLayer& layer, const std::string& directory) {
-  std::vector<std::string> names;
-  checked(layer.list(directory, &names), "cannot list", directory);
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    if (is_log_name(name)) continue;
-    throw Error(ErrorCode::kLog,
-                "the directory " + directory +
-                    " is not a log: it has no file \"order\" but holds \"" + name +
-                    "\". Pass an empty or new directory, or the directory of a log.",
-                {{"path", directory}});
-  }
+  const std::string name = foreign_name(layer, directory);
+  if (name.empty()) return;
+  throw Error(ErrorCode::kLog,
+              "the directory " + directory +
+                  " is not a log: it has no file \"order\" but holds \"" + name +
+                  "\". Pass an empty or new directory, or the directory of a log.",
+              {{"path", directory}});
 }
 
 OrderHeader new_header() {
@@ -183,6 +179,14 @@ void rebuild(const File& file, const std::string& directory, OrderHeader* header
 }
 
 }  // namespace
+
+std::string foreign_name(FileLayer& layer, const std::string& directory) {
+  std::vector<std::string> names;
+  checked(layer.list(directory, &names), "cannot list", directory);
+  std::sort(names.begin(), names.end());
+  const auto found = std::find_if_not(names.begin(), names.end(), is_log_name);
+  return found == names.end() ? std::string() : *found;
+}
 
 OrderStatus parse_order_header(std::span<const uint8_t> bytes, OrderHeader* out) {
   std::memcpy(out, bytes.data(), sizeof(*out));

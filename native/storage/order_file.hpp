@@ -56,6 +56,10 @@ enum class OrderStatus : uint8_t {
 // worth.
 OrderStatus parse_order_header(std::span<const uint8_t> bytes, OrderHeader* out);
 
+// The first name in a directory that has no place in a log: with it, and without an order file, the
+// directory is refused. Empty: there is none.
+std::string foreign_name(FileLayer& layer, const std::string& directory);
+
 class OrderFile {
  public:
   // Opens or creates the file in `directory`. `recover_sequence` is asked for a sequence above all

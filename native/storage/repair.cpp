@@ -362,23 +362,6 @@ LogRepair::LogRepair(const std::string& log_directory, const std::string& quaran
   checked(result, "cannot lock", order_.path());
 }
 
-std::vector<std::string> LogRepair::rebuild_order() {
-  const std::string path = directory_ + "/order";
-  const std::string target = quarantine_ + "/order";
-  // Before anything is moved: it refuses what it cannot read.
-  const uint64_t next_sequence = find_next_sequence(files_, directory_);
-  checked(files_->rename(path, target), "cannot set aside", path);
-  LogOptions options;
-  options.files = files_;
-  {
-    const OrderFile made =
-        OrderFile::open(files_, directory_, boot_, options, [&] { return next_sequence; });
-  }
-  order_ = File::open(files_, path, O_RDWR);
-  checked(files_->lock_use(order_.fd(), UseMode::kExclusive), "cannot lock", path);
-  return {"moved " + path + " to " + target + " and rebuilt it from the partitions"};
-}
-
 std::vector<std::string> LogRepair::repair_partition(const std::string& topic,
                                                      const TopicId& topic_id, int32_t partition,
                                                      const std::set<int64_t>& known_transactions) {

@@ -28,10 +28,8 @@ class LogRepair {
   LogRepair(const std::string& log_directory, const std::string& quarantine,
             std::shared_ptr<FileLayer> files = nullptr);
 
-  // Each says what it did, a sentence per act.
+  // Says what it did, a sentence per act.
   //
-  // Sets the order file aside and rebuilds it from the partitions, under a new log id.
-  std::vector<std::string> rebuild_order();
   // Keeps every batch that can be read, at its offsets; those that cannot become offsets that were
   // skipped, and no offset is ever given out again. The control page is made anew. Of a transaction
   // whose marker may have been lost to damage nobody knows whether it was committed: what it has

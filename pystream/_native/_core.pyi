@@ -808,6 +808,9 @@ class OrderReport:
     @property
     def next_sequence(self) -> int: ...
 
+def foreign_name(directory: str) -> bytes:
+    """Return a name with which a directory without an order file is refused; empty: none."""
+
 def verify_order(directory: str) -> OrderReport:
     """Look at the log's own file. Raises LogError when the directory is not a log."""
 
@@ -870,7 +873,6 @@ class LogRepair:
     def __init__(self, directory: str, quarantine: str) -> None:
         """Raises LogError when another process has the log open."""
 
-    def rebuild_order(self) -> list[str]: ...
     def repair_partition(
         self,
         *,

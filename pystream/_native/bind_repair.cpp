@@ -58,7 +58,6 @@ void bind_log_repair(py::module_& module) {
              return std::make_unique<LogRepair>(directory, quarantine);
            }),
            py::arg("directory"), py::arg("quarantine"), Unlocked())
-      .def("rebuild_order", &LogRepair::rebuild_order, Unlocked())
       .def(
           "repair_partition",
           [](LogRepair& self, const std::string& topic, const py::bytes& topic_id,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bindings.hpp"
+#include "storage/order_file.hpp"
 #include "storage/verify.hpp"
 #include "storage_options.hpp"
 
@@ -65,6 +66,13 @@ void bind_verify(py::module_& module) {
   module.def(
       "verify_order", [](const std::string& directory) { return storage::verify_order(directory); },
       py::arg("directory"), Unlocked());
+  module.def(
+      "foreign_name",
+      [](const std::string& directory) {
+        storage::FileLayer layer;
+        return py::bytes(storage::foreign_name(layer, directory));
+      },
+      py::arg("directory"));
 }
 
 }  // namespace pystream::python

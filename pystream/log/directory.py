@@ -11,18 +11,12 @@ from pystream.log.os_errors import advice_on
 
 __all__ = [
     "check_directory",
-    "foreign_name",
     "is_log",
     "make_directory",
     "require_directory",
     "sync_path",
 ]
 
-# What may stand in a log's directory without its order file: see is_log_name() in order_file.cpp.
-_LOG_NAMES = frozenset(
-    {"catalog.lock", "groups.lock", "members.lock", "members.poll", "transactions.lock"}
-    | {"retention.lock", "topics", "checkpoints", "quarantine", "lost+found", "order"}
-)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
@@ -45,13 +39,6 @@ def is_log(directory: str | os.PathLike[str]) -> bool:
         return os.path.exists(os.path.join(directory, name))
 
     return exists("order") or (exists("catalog.db") and exists("topics"))
-
-
-def foreign_name(directory: str) -> str | None:
-    """Return a name in a directory with which it is no log unless it has an order file."""
-    names = sorted(os.listdir(directory))
-    foreign = (n for n in names if n not in _LOG_NAMES and not n.startswith("catalog.db"))
-    return next(foreign, None)
 
 
 def make_directory(directory: str) -> None:

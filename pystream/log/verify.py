@@ -10,7 +10,6 @@ from pathlib import Path
 from pystream import _native
 from pystream.errors import LogError, StorageError
 from pystream.log.catalog.check import CatalogContent, read_catalog
-from pystream.log.directory import foreign_name
 from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
@@ -103,9 +102,9 @@ class _Verification:
     def _order_finding(self, found: _native.Finding) -> Finding:
         """Note a missing order file, which is a problem where opening would not make it."""
         finding = Finding.from_native(found)
-        foreign = foreign_name(self._directory)
+        foreign = os.fsdecode(_native.foreign_name(self._directory))
         has_topics = next(topic_directories(self._directory), None) is not None
-        if finding.kind != "order-missing" or foreign is None or not has_topics:
+        if finding.kind != "order-missing" or not foreign or not has_topics:
             return finding
         return Finding(
             finding.kind,

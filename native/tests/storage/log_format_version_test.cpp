@@ -133,7 +133,6 @@ class LogFormatVersionTest : public ::testing::TestWithParam<uint16_t> {
     std::filesystem::create_directory(quarantine);
     {
       LogRepair repair(directory_.path(), quarantine, boot(2).files);
-      expect_error(ErrorCode::kLog, message, [&] { repair.rebuild_order(); });
       expect_error(ErrorCode::kLog, message,
                    [&] { repair.repair_partition("orders", test_options().topic_id, 0); });
     }
