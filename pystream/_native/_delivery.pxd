@@ -38,3 +38,6 @@ cdef class Delivery:
     cdef ProducerBatch _batch
     cdef int64_t _index
     cdef int64_t _timestamp_us
+
+
+cdef note_worker(object producer)

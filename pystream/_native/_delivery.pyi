@@ -12,7 +12,7 @@ from pystream._native._encoder import TopicEncoder
 from pystream.errors import StreamError
 from pystream.types import RecordMetadata
 
-__all__ = ["Delivery", "ProducerBatch", "append_records", "note_worker", "to_stream_error"]
+__all__ = ["Delivery", "ProducerBatch", "append_records", "to_stream_error"]
 
 @final
 class Delivery:
@@ -59,12 +59,6 @@ def append_records(
     batch: ProducerBatch, acks: Acks, complete: int, result: TopicAppendResult
 ) -> None:
     """Append a batch that takes no more records; what was published is in `result`."""
-
-def note_worker(producer: int) -> None:
-    """Say that this thread appends what a producer has been given, so that it cannot wait for it.
-
-    `producer` is its number.
-    """
 
 def to_stream_error(error: Exception) -> StreamError:
     """Return an error of an append as one of ours."""

@@ -14,12 +14,12 @@ from pystream.config import parse_duration_us
 from pystream.errors import ClientError, RequestTimeoutError, StreamError
 from pystream.types import RecordMetadata
 
-__all__ = ["Delivery", "ProducerBatch", "append_records", "note_worker", "to_stream_error"]
+__all__ = ["Delivery", "ProducerBatch", "append_records", "to_stream_error"]
 
 _here = local()  # of which producer a thread is the background thread
 
 
-def note_worker(producer):
+cdef note_worker(object producer):
     """Say that this thread appends what a producer has been given, so that it cannot wait for it.
 
     `producer` is its number.

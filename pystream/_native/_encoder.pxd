@@ -36,4 +36,5 @@ cdef class TopicEncoder:
     cdef int64_t _fill(self, object record, RowCells* row) except -1
     cdef int64_t _fill_bytes(self, object key, object value, RowCells* row) except -1
     cdef bint _has_partition(self, object partition) except -1
+    cdef object _no_partition(self, object partition)
     cdef int32_t _choose(self, object partition, const Cell* cells) except -1

@@ -199,15 +199,16 @@ cdef class TopicEncoder:
         except TypeError:
             return False
 
+    cdef object _no_partition(self, object partition):
+        return UnknownTopicError(
+            f"topic {self.topic!r} has no partition {partition!r}. Its partitions are 0 to "
+            f"{self.partitions - 1}.",
+            topic=self.topic, partition=partition,
+        )
+
     cdef int32_t _choose(self, object partition, const Cell* cells) except -1:
         cdef int32_t chosen
         if partition is None:
             chosen = self._layout.partition_of(cells, self.partitions)
             return chosen if chosen >= 0 else self._sticky
-        if not self._has_partition(partition):
-            raise UnknownTopicError(
-                f"topic {self.topic!r} has no partition {partition!r}. Its partitions are 0 to "
-                f"{self.partitions - 1}.",
-                topic=self.topic, partition=partition,
-            )
         return partition

@@ -12,7 +12,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t
 
 from pystream._native._cells cimport Cell, fill_timestamp
-from pystream._native._delivery cimport Delivery, ProducerBatch
+from pystream._native._delivery cimport Delivery, ProducerBatch, note_worker
 from pystream._native._encoder cimport TopicEncoder
 from pystream._native._open_batch cimport RowCells, steady_clock_us, wall_clock_us
 
@@ -20,7 +20,7 @@ from collections import deque
 from sys import modules
 
 from pystream._native._core import TopicAppendResult
-from pystream._native._delivery import append_records, note_worker, to_stream_error
+from pystream._native._delivery import append_records, to_stream_error
 from pystream._native._headers import encode_headers
 from pystream.errors import (
     ClosedError, ConfigError, RecordTooLargeError, SchemaError, StreamError, UnknownTopicError,
@@ -161,8 +161,9 @@ cdef class RecordAccumulator:
         cdef RowCells row
         cdef Cell* cells
         cdef int64_t size
-        if (partition is not None and not encoder._has_partition(partition)
-                and self._is_outdated(encoder)):
+        if partition is not None and not encoder._has_partition(partition):
+            if not self._is_outdated(encoder):
+                raise encoder._no_partition(partition)
             return self._add(
                 self.encoder(encoder.topic), value, key, partition, timestamp, headers, sequence_id
             )
