@@ -292,7 +292,7 @@ class Consumer(ConsumerReading):
         self._check_usable()
         name = partition_named(partition)
         topic = self._log.topic(name.topic)
-        topic.native_partition(name.partition)  # raises when there is none
+        topic.check_partitions((name.partition,))
         return self._require_group("committed").committed(topic.description.id, name.partition)
 
     # -- life ----------------------------------------------------------------------------------

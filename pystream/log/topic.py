@@ -141,6 +141,18 @@ class Topic:
         """What the catalog stores, for the layers of this package."""
         return self._description
 
+    def check_partitions(self, numbers: Sequence[int]) -> None:
+        """Raise UnknownTopicError unless the topic has these partitions; opens none."""
+        count = self.partitions
+        for number in numbers:
+            if not isinstance(number, _WHOLE) or not 0 <= number < count:
+                raise UnknownTopicError(
+                    f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
+                    f"{count - 1}.",
+                    topic=self.name,
+                    partition=number,
+                )
+
     def native_partition(self, number: int) -> _native.Partition:
         """Return the handle of a partition, for the layers of this package.
 
@@ -153,15 +165,7 @@ class Topic:
 
     def native_partitions(self, numbers: Sequence[int]) -> list[_native.Partition]:
         """Return the handles of partitions, as :meth:`native_partition` does, in one go."""
-        count = self.partitions
-        for number in numbers:
-            if not isinstance(number, _WHOLE) or not 0 <= number < count:
-                raise UnknownTopicError(
-                    f"topic {self.name!r} has no partition {number!r}. Its partitions are 0 to "
-                    f"{count - 1}.",
-                    topic=self.name,
-                    partition=number,
-                )
+        self.check_partitions(numbers)
         return self._log.native_partitions(self._description, self._schema, numbers)
 
     def __repr__(self) -> str:

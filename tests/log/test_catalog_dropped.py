@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from pystream.log.catalog.catalog import Catalog
 from pystream.log.catalog.dropped import DROPPED
@@ -57,6 +61,19 @@ def test_a_forked_child_leaves_it_to_its_parent(tmp_path: Path) -> None:
     DROPPED.try_close()
     assert len(DROPPED) == 0
     assert not (tmp_path / "catalog.db-wal").exists()
+
+
+def test_one_whose_log_is_gone_is_closed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    catalog = Catalog(str(tmp_path / "log"), TIMEOUT_US)
+    connection = catalog._database._connection
+    assert connection is not None
+    catalog._database._write_lock.forget()  # so that the file is looked for
+    shutil.rmtree(tmp_path / "log")
+    del catalog
+    assert len(DROPPED) == 0
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_at_the_end_of_the_program_it_is_waited_for(tmp_path: Path) -> None:

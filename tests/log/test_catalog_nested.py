@@ -56,6 +56,22 @@ def test_what_is_being_written_is_not_ended_by_another_use(catalog: Catalog, inn
     assert versions(catalog) == before + 11
 
 
+@pytest.mark.parametrize("outer", BLOCKS)
+def test_nobody_closes_it_from_within(catalog: Catalog, tmp_path: Path, outer: str) -> None:
+    before = versions(catalog)
+    other = Catalog(str(tmp_path), 50_000)
+    with block(catalog, outer) as connection:
+        if outer == "writing":
+            raise_version(connection, 1)
+        with pytest.raises(ClientError, match="set a flag"):
+            catalog.close()
+        if outer != "reading":
+            with pytest.raises(ps.errors.RequestTimeoutError), other.writing():
+                raise AssertionError("the lock was given back")
+    assert versions(catalog) == before + (outer == "writing")
+    other.close()
+
+
 @pytest.mark.parametrize("outer", ["reading", "standing_still"])
 def test_nor_is_what_must_stand_still(catalog: Catalog, tmp_path: Path, outer: str) -> None:
     other = Catalog(str(tmp_path), 50_000)

@@ -285,8 +285,9 @@ class _Block:
         finally:
             if self._is_locking:
                 database._write_lock.release()
-                DROPPED.try_close()
             database._busy = None
+        if self._is_locking:
+            DROPPED.try_close()
         database._end_reading(error)
 
 
