@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "runtime": {"base", "columns", "storage", "expressions", "state", "windows"},
 }
 # Rooms that see every other one and that nobody includes.
-OUTSIDE = {"tests", "fuzz"}
+OUTSIDE = ("tests", "fuzz")
 OWN_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 SYSTEM_INCLUDE = re.compile(r"^\s*#\s*include\s+<([^>]+)>", re.MULTILINE)
 
