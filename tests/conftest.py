@@ -16,6 +16,11 @@ settings.register_profile("explore", deadline=None, print_blob=True, max_example
 settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "torture")
+
+
 @pytest.fixture(autouse=True)
 def settings_stay() -> Iterator[None]:
     """Find who changes pystream's settings for all tests behind it: ``monkeypatch`` does not."""
