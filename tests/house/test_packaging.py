@@ -110,7 +110,12 @@ def built_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def build_in_place(source: Path) -> None:
-    run(sys.executable, "setup.py", "-q", "build_ext", "--inplace", cwd=source)
+    """Build with this environment as the copy's own, so that a compiler cache knows its headers."""
+    environment = source / ".venv"
+    if not environment.is_symlink():
+        environment.symlink_to(sys.prefix)
+    python = environment / Path(sys.executable).relative_to(sys.prefix)
+    run(python, "setup.py", "-q", "build_ext", "--inplace", cwd=source)
 
 
 def module_bytes(source: Path, name: str) -> bytes:
