@@ -26,6 +26,7 @@ from pystream.log.topic_description import TopicConfig, TopicDescription
 from pystream.log.topic_file import (
     DELETED,
     NAME,
+    partitions_in_file,
     read_topic_file,
     topic_directories,
     topics_with_records,
@@ -162,7 +163,7 @@ class _Repair:
             if finding.kind != "unknown-partition":
                 continue
             path = Path(finding.path)
-            partitions = _partitions_in_file(path.parent)
+            partitions = partitions_in_file(path.parent)
             if int(path.name) < partitions:
                 # A partition comes into being behind both, so that the catalog is wrong.
                 self._partitions[bytes.fromhex(path.parent.name)] = partitions
@@ -262,13 +263,6 @@ def _directories_of(directory: str, removed: Sequence[Damage]) -> Iterator[Path]
             topic, _ = read_topic_file(path / NAME)
             if topic.id in ids or topic.name in names:
                 yield path
-
-
-def _partitions_in_file(directory: Path) -> int:
-    """Return how many partitions a topic's own file says that it has; 0 when it says nothing."""
-    with contextlib.suppress(CorruptRecordError, StorageError):
-        return read_topic_file(directory / NAME)[0].partitions
-    return 0
 
 
 def _topic_of(directory: Path) -> tuple[TopicDescription, int]:

@@ -27,6 +27,7 @@ from pystream.log.topic_description import TopicConfig, TopicDescription
 __all__ = [
     "ensure_topic_file",
     "mark_deleted",
+    "partitions_in_file",
     "read_topic_file",
     "remove_topic_files",
     "topic_directories",
@@ -179,6 +180,13 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
         schema_id=content["schema_id"],
     )
     return topic, content["created_us"]
+
+
+def partitions_in_file(directory: Path) -> int:
+    """Return how many partitions a topic's own file says that it has; 0 when it says nothing."""
+    with contextlib.suppress(CorruptRecordError, StorageError):
+        return read_topic_file(directory / NAME)[0].partitions
+    return 0
 
 
 def mark_deleted(log_directory: str, topic_id: bytes) -> None:

@@ -13,7 +13,13 @@ from pystream.log.catalog.check import CatalogContent, read_catalog
 from pystream.log.findings import Finding, PartitionReport, VerifyReport
 from pystream.log.schema_evolution import added_columns
 from pystream.log.topic_description import TopicDescription
-from pystream.log.topic_file import DELETED, NAME, read_topic_file, topic_directories
+from pystream.log.topic_file import (
+    DELETED,
+    NAME,
+    partitions_in_file,
+    read_topic_file,
+    topic_directories,
+)
 from pystream.log.transactions.check import TransactionFindings
 
 __all__ = ["verify_log"]
@@ -213,15 +219,21 @@ class _Verification:
                     topic=topic.name,
                     partition=number,
                 )
+        in_file = partitions_in_file(directory) if present else 0
         for number, path in present.items():
+            is_own = number < in_file  # the catalog is wrong, and a repair gives it back
             self._add(
                 "unknown-partition",
                 f"topic {topic.name!r} has {topic.partitions} partitions, but here is one more",
-                "Move the directory away, or restore the catalog from a backup.",
+                'Run "pystream verify --repair", which enters it in the catalog again.'
+                if is_own
+                else "Move the directory away, or restore the catalog from a backup.",
                 path,
                 topic=topic.name,
                 partition=number,
             )
+            if is_own:
+                self._check_partition(topic.name, directory, number)
 
     def _check_partition(self, topic: str, directory: Path, number: int) -> None:
         name = directory.name

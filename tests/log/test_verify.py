@@ -441,6 +441,19 @@ def test_partition_that_the_catalog_alone_does_not_know_comes_back(directory: Pa
     assert rows(directory) == list(range(50))
 
 
+def test_partition_that_comes_back_is_looked_at_and_put_right_at_once(directory: Path) -> None:
+    """One repair is enough: for its records, and for the offsets of groups in it."""
+    with ps.open(directory) as log:
+        damage_body(log, "orders", batch=3, partition=1)
+    catalog_of(directory, "UPDATE topics SET partitions = 1 WHERE name = 'orders'")
+    catalog_of(directory, "UPDATE group_offsets SET next_offset = 1054 WHERE partition = 1")
+    found = kinds(directory)
+    assert {"unknown-partition", "corrupt-records", "group-offset"} <= set(found)
+    acts = repaired(directory)
+    assert any("its 2 partitions again" in act for act in acts)
+    assert any("from 1054 to the end" in act for act in acts)
+
+
 def test_partition_in_another_ones_place_is_found(directory: Path) -> None:
     path = path_of(directory, "orders")
     for before, after in (("0", "x"), ("1", "0"), ("x", "1")):
