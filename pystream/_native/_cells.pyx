@@ -147,19 +147,21 @@ cdef int _from_decimal(object value, const ColumnSpec* spec, Cell* cell) except 
 
 
 cdef int _to_real(object value, const ColumnSpec* spec, Cell* cell) except -1:
-    if isinstance(value, float):
-        cell.real = PyFloat_AS_DOUBLE(value)
-    else:
+    cdef cbool is_whole = not isinstance(value, float)
+    if is_whole:
         try:
             cell.real = value
         except OverflowError:
             raise Refused("out of range") from None
-        if cell.real != value:
-            raise Refused("not exact as a float: pass float(value) to round it")
+    else:
+        cell.real = PyFloat_AS_DOUBLE(value)
     if spec.is_single and cell.real - cell.real == 0 and not (
         -3.4028235677973366e38 < cell.real < 3.4028235677973366e38
     ):
         raise Refused("out of range")
+    # Floats are rounded to float32 as everywhere; who gives a whole number means that one.
+    if is_whole and (cell.real != value or (spec.is_single and <float>cell.real != cell.real)):
+        raise Refused("not exact as a float: pass float(value) to round it")
     return 0
 
 
