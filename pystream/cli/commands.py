@@ -39,8 +39,23 @@ app.command(
 )(consume_command)
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        import pystream  # noqa: PLC0415  --help stays fast
+
+        typer.echo(f"pystream {pystream.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Topics and event-time pipelines inside one Python process."""
 
 

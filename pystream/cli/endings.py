@@ -40,8 +40,11 @@ def fail(error: Exception, status: int = FAILED) -> typer.Exit:
         sys.stdout.flush()
     except OSError:  # else the interpreter would try again, and say so
         _leave_standard_output()
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}."
     console = Console(stderr=True, emoji=False)
-    console.print(f"[red]pystream: {escape(str(error))}[/red]", soft_wrap=True)
+    console.print(f"[red]pystream: {escape(text)}[/red]", soft_wrap=True)
     return typer.Exit(status)
 
 

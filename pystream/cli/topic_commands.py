@@ -113,10 +113,11 @@ def create(  # noqa: PLR0917  each is an option
     "not null" behind it. Without columns a topic has the shape of Kafka's: key, value and headers.
     """
     import pystream  # noqa: PLC0415  --help stays fast
-    from pystream.cli.topics import columns_of, print_changed  # noqa: PLC0415
+    from pystream.cli.topics import columns_of, limits_of, print_changed  # noqa: PLC0415
 
     with ending():
         wanted = columns_of(column or [], schema)
+        limits = limits_of(retention, retention_bytes)
         with pystream.open(directory) as log:
             created = log.create_topics(
                 topics,
@@ -127,12 +128,12 @@ def create(  # noqa: PLR0917  each is an option
                 compression=compression.value,
                 segment_bytes=segment_bytes,
                 timestamp_type=timestamp_type.value,
-                retention=retention,
-                retention_bytes=retention_bytes,
                 cleanup_policy=cleanup_policy.value,
                 delete_retention=delete_retention,
                 min_compaction_lag=min_compaction_lag,
                 min_cleanable_ratio=min_cleanable_ratio,
+                retention=limits.get("retention"),
+                retention_bytes=limits.get("retention_bytes"),
             )
         print_changed(directory, "created", created, result_console(), as_json=as_json)
 
@@ -204,7 +205,7 @@ def alter(  # noqa: PLR0917  each is an option
     rewritten.
     """
     import pystream  # noqa: PLC0415  --help stays fast
-    from pystream.cli.topics import altered_settings, columns_of, print_changed  # noqa: PLC0415
+    from pystream.cli.topics import columns_of, limits_of, print_changed  # noqa: PLC0415
 
     with ending():
         columns = columns_of(add_column or [], None)
@@ -223,7 +224,7 @@ def alter(  # noqa: PLR0917  each is an option
                 delete_retention=delete_retention,
                 min_compaction_lag=min_compaction_lag,
                 min_cleanable_ratio=min_cleanable_ratio,
-                **altered_settings(retention, retention_bytes),
+                **limits_of(retention, retention_bytes),
             )
         print_changed(directory, "altered", [altered], result_console(), as_json=as_json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,18 @@ from rich.markup import escape
 import pystream as ps
 from pystream.cli.forms import Format, format_of
 from pystream.cli.printing import print_json, print_table, size_text
+from pystream.config import parse_duration_us, parse_size
 from pystream.errors import ConfigError
 from pystream.log._optional import require
 
 __all__ = [
-    "altered_settings",
     "clean_topics",
     "columns_of",
     "confirm_deletion",
     "delete_topic_records",
     "describe_topics",
     "facts_of",
+    "limits_of",
     "list_topics",
     "print_changed",
     "print_starts",
@@ -239,20 +240,38 @@ def confirm_deletion(directory: Path, names: list[str]) -> None:
     typer.confirm(f"Delete {', '.join(names)} with {offsets:,} offsets?", abort=True, err=True)
 
 
-def altered_settings(retention: str | None, retention_bytes: str | None) -> dict[str, str | None]:
+def limits_of(retention: str | None, retention_bytes: str | None) -> dict[str, str | None]:
     """Return what options say of retention; nothing of one that was not given.
 
     Examples
     --------
-    >>> altered_settings("unlimited", None)
+    >>> limits_of("unlimited", None)
     {'retention': None}
+
+    Raises
+    ------
+    ConfigError
+        If one is neither a limit nor the word for none.
     """
-    given = {"retention": retention, "retention_bytes": retention_bytes}
-    return {
-        name: None if value == _UNLIMITED else value
-        for name, value in given.items()
-        if value is not None
-    }
+    given: dict[str, str | None] = {}
+    if retention is not None:
+        given["retention"] = _limit("--retention", retention, parse_duration_us, "7d")
+    if retention_bytes is not None:
+        given["retention_bytes"] = _limit("--retention-bytes", retention_bytes, parse_size, "10GiB")
+    return given
+
+
+def _limit(option: str, value: str, parse: Callable[[str], object], example: str) -> str | None:
+    """Return what an option's value limits something to; None: nothing."""
+    if value == _UNLIMITED:
+        return None
+    try:
+        parse(value)
+    except ConfigError as error:
+        raise ConfigError(
+            f'{option} is {value!r}. Write {example}, say, or "{_UNLIMITED}".'
+        ) from error
+    return value
 
 
 def clean_topics(

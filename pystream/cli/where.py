@@ -272,8 +272,12 @@ def _parse_integer(text: str, _: DataType) -> object:
     return int(text.replace("_", ""))
 
 
-def _parse_float(text: str, _: DataType) -> object:
-    return float(text)
+def _parse_float(text: str, kind: DataType) -> object:
+    """Return the number that a column would hold; one beyond its range as it is."""
+    value = float(text)
+    if kind.kind == "float32" and abs(value) <= float(np.finfo(np.float32).max):
+        return float(np.float32(value))
+    return value
 
 
 def _parse_decimal(text: str, _: DataType) -> object:

@@ -118,6 +118,18 @@ def test_help_is_fast() -> None:
     assert ran.stdout.splitlines()[-1] == "late: []"
 
 
+def test_module_runs_as_the_command_and_tells_its_version() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pystream", "--version"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=True,
+    )
+    assert ran.stdout == f"pystream {ps.__version__}\n"
+
+
 def completed(directory: Path, words_before: str) -> list[str]:
     """Return what bash would offer."""
     ran = subprocess.run(

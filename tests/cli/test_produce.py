@@ -277,6 +277,7 @@ def test_bad_parquet_is_named(directory: Path, tmp_path: Path) -> None:
     ("arguments", "part"),
     [
         (("paris",), "'paris' does not exist"),
+        (("pairs", "none.csv"), "pystream: none.csv: No such file or directory."),
         (("pairs", "-p", "7"), "no partition 7"),
         (("pairs", "--format", "table"), "cannot be read"),
         (("pairs", "--format", "raw"), "with a single text"),

@@ -223,6 +223,10 @@ def test_alter_changes_settings_and_adds_partitions(filled: Path) -> None:
     assert "kept 1.0 GiB per partition" in words(succeed("describe", filled, "lines"))
     assert "has 3 partitions and cannot have 2" in refusal("alter", filled, "lines", "-p", 2)
     assert "only removed as a whole" in refusal("alter", filled, "lines", "--retention-bytes", 9)
+    for option, example in (("--retention", "7d"), ("--retention-bytes", "10GiB")):
+        succeed("create", filled, f"kept-{option[2:]}", option, "unlimited")
+        text = refusal("alter", filled, "lines", option, "none")
+        assert f"{option} is 'none'. Write {example}, say, or \"unlimited\"." in text
     assert "or another setting" in refusal("alter", filled, "lines")
     made = succeed("create", filled, "new", "--retention", "7d", "--retention-bytes", "1GiB")
     assert made.startswith("created new")

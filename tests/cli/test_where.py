@@ -18,6 +18,7 @@ SCHEMA = to_schema(
     {
         "n": "int64",
         "x": "float64",
+        "f": "float32",
         "user": "string",
         "ok": "bool",
         "d": "decimal128(10, 2)",
@@ -34,6 +35,7 @@ ROWS: list[dict[str, Any]] = [
     {
         "n": n,
         "x": n / 2,
+        "f": n / 10,
         "user": ["ann", "bob", "o'neil and co"][n % 3],
         "ok": n % 2 == 0,
         "d": decimal.Decimal(n),
@@ -71,6 +73,11 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("n = 1 or n = 2 and ok", {1, 2}),
         ("(n = 1 or n = 2) AND ok", {2}),
         ("x <= 0.5", {0, 1}),
+        ("f = 0.1", {1}),
+        ("f <= 0.2 and f != 0.1", {0, 2}),
+        ("f in (0.1, 0.3)", {1, 3}),
+        ("f < 1e300", {0, 1, 2, 3, 4, 5}),
+        ("f >= -inf", {0, 1, 2, 3, 4, 5}),
         ("user = ann", {0, 3}),
         ("user = 'o''neil and co'", {2, 5}),
         ("user in (ann, bob)", {0, 1, 3, 4}),

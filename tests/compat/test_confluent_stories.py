@@ -204,6 +204,15 @@ def test_offsets_are_committed_by_message_by_offset_and_by_position(
     with pytest.raises(ck.KafkaException) as caught:
         consumer.commit(asynchronous=False)
     assert caught.value.args[0] == ck.KafkaError._NO_OFFSET
+    for offsets in ([], [place], [ck.TopicPartition(topic, 0, -5)]):
+        with pytest.raises(ck.KafkaException) as caught:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        assert caught.value.args[0] == ck.KafkaError._NO_OFFSET
+        assert consumer.commit(offsets=offsets) is None
+    assert committed() == 2
+    with pytest.raises(ck.KafkaException) as caught:
+        consumer.offsets_for_times([])
+    assert caught.value.args[0] == ck.KafkaError._INVALID_ARG
     with pytest.raises(ValueError, match="mutually exclusive"):
         consumer.commit(message=first, offsets=[place])
     consumer.close()

@@ -27,6 +27,7 @@ MAY_USE: dict[str, set[str]] = {
 TOPMOST = {part: {*MAY_USE, "testing"} for part in ("cli", "server", "testing")}
 # Beside them, over the log alone; it is in nobody's set, so that nothing imports it.
 TOPMOST["compat"] = LEAVES | {"_native", "log"}
+TOPMOST["__main__"] = {"cli"}
 
 # Imported where they are used: nobody needs them, and `import pystream` stays cheap.
 OPTIONAL = {

@@ -86,6 +86,7 @@ class ConsumerOffsets:
         ----------
         message : Message, optional
         offsets : list of TopicPartition, optional
+            Those without a number are left out; when none is left, the error is ``_NO_OFFSET``.
         asynchronous : bool, default True
             Do not wait for the disk: it is stored soon, and ``on_commit`` is called then.
 
@@ -98,13 +99,13 @@ class ConsumerOffsets:
         rows = self._rows(message, offsets)
         if rows is None:
             rows = self._uncommitted()
-            if not rows:
-                error = KafkaError(KafkaError._NO_OFFSET, "Commit failed: Local: No offset stored")
-                if not asynchronous:
-                    raise KafkaException(error)
-                self._commits.append((error, []))
-                self._reader.plain = None
-                return None
+        if not rows:
+            error = KafkaError(KafkaError._NO_OFFSET, "Commit failed: Local: No offset stored")
+            if not asynchronous:
+                raise KafkaException(error)
+            self._commits.append((error, []))
+            self._reader.plain = None
+            return None
         if asynchronous:
             self._reader.commit_late(rows, self._told_of_commit)
             return None
@@ -188,8 +189,10 @@ class ConsumerOffsets:
             place = found[name]
             return self._with(partition, OFFSET_END if place is None else place.offset)
 
+        if not partitions:
+            raise self._invalid("Failed to get offsets: no partitions are given")
         answers = [answered(each) for each in partitions]
-        if answers and all(each.error is not None for each in answers):
+        if all(each.error is not None for each in answers):
             reason = f"Failed to get offsets: {answers[0].error}"
             raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION, reason))
         return answers

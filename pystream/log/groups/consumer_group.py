@@ -411,6 +411,11 @@ def member_settings(
     max_poll_interval: str | timedelta | None,
 ) -> MemberSettings:
     """Return settings that are right, or raise ConfigError."""
+    if group_id is None:
+        raise ConfigError(
+            f"group_instance_id is {group_instance_id!r}, which only a member of a group has. "
+            "Pass group_id too."
+        )
     if not config.is_name(group_id):
         raise ConfigError(f"group_id is {group_id!r}. Pass a name, or leave it out.")
     if group_instance_id is not None and not config.is_name(group_instance_id):
