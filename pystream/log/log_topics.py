@@ -343,7 +343,7 @@ retention_bytes, cleanup_policy, replication_factor
         UnknownTopicError
             If there is none of that name.
         """
-        found = self._open_catalog().known_topic(name) if isinstance(name, str) else None
+        found = self._open_catalog().find_topic(name) if isinstance(name, str) else None
         if found is None:
             raise UnknownTopicError(
                 f"topic {name!r} does not exist in {self._directory}. "

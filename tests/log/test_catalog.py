@@ -146,44 +146,6 @@ def test_change_mark_differs_after_another_process_wrote(catalog: Catalog, tmp_p
     assert catalog.change_mark() != before
 
 
-@pytest.mark.parametrize("is_own", [True, False])
-def test_a_known_topic_is_what_it_became(catalog: Catalog, tmp_path: Path, is_own: bool) -> None:
-    """Whoever changes it; and names that never were are not remembered."""
-    other = catalog if is_own else Catalog(str(tmp_path), TIMEOUT_US)
-    assert catalog.known_topic("orders") is None
-    other.create_topics([topic()])
-    first = catalog.known_topic("orders")
-    assert first is not None
-    other.alter_topic("orders", lambda its: its.with_partitions(7))
-    altered = catalog.known_topic("orders")
-    assert altered is not None
-    assert (altered.id, altered.partitions) == (first.id, 7)
-    other.delete_topic("orders")
-    assert catalog.known_topic("orders") is None
-    other.create_topics([topic()])
-    again = catalog.known_topic("orders")
-    assert again is not None
-    assert (again.partitions, again.id == first.id) == (3, False)
-    other.close()
-
-
-def test_a_known_topic_is_not_looked_up_again(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(config, "CATALOG_SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr("pystream.log.catalog.catalog._KNOWN_TOPICS", 2)
-    names = ["a", "b", "c"]
-    catalog.create_topics([topic(name) for name in names])
-    looked_up: list[str] = []
-    find = catalog.find_topic
-    monkeypatch.setattr(catalog, "find_topic", lambda name: looked_up.append(name) or find(name))
-    for name in [*names, "c", "c", "a"]:
-        found = catalog.known_topic(name)
-        assert found is not None
-        assert found.name == name
-    assert looked_up == ["a", "b", "c", "a"]  # two are remembered at most
-
-
 def test_threads_share_one_catalog(catalog: Catalog) -> None:
     group = catalog.group_id("g")
 

@@ -37,7 +37,6 @@ __all__ = ["Catalog", "ProducerPosition"]
 ProducerPosition = tuple[int, int, int, int]
 """Next offset, incarnation of the partition, last sequence, complete sequence."""
 
-_KNOWN_TOPICS = 4096  # remembered at most
 _NEXT_OFFSET = Cells("group_offsets", "next_offset")
 _NAMED_PRODUCER = Cells("producers", "name", "id", "epoch")
 _POSITION = ("partition", "next_offset", "incarnation", "last_sequence", "complete_sequence")
@@ -76,8 +75,6 @@ class Catalog:
     ) -> None:
         self._directory = directory
         self._own_changes = 0  # by this connection, which does not see its own changes
-        # By name: the change mark of then, and what the topic was.
-        self._known: dict[str, tuple[tuple[int, int], TopicDescription]] = {}
         self._database = CatalogDatabase(
             directory, lock_timeout_us, read_only=read_only, is_rebuilt=is_rebuilt
         )
@@ -159,21 +156,6 @@ class Catalog:
         """Return a topic, or None."""
         with self._database.reading() as connection:
             return find_topic(connection, name)
-
-    def known_topic(self, name: str) -> TopicDescription | None:
-        """Return a topic, or None; the database is asked when :meth:`change_mark` differs."""
-        mark = self.change_mark()
-        known = self._known.get(name)
-        if known is not None and known[0] == mark:
-            return known[1]
-        topic = self.find_topic(name)
-        if topic is None:
-            self._known.pop(name, None)
-        else:
-            if len(self._known) >= _KNOWN_TOPICS:
-                self._known.clear()
-            self._known[name] = (mark, topic)
-        return topic
 
     def topic_of_id(self, topic_id: bytes) -> TopicDescription | None:
         """Return the topic of an id, or None."""
