@@ -41,7 +41,7 @@ def fail(error: Exception, status: int = FAILED) -> typer.Exit:
     except OSError:  # else the interpreter would try again, and say so
         _leave_standard_output()
     text = str(error)
-    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
         text = f"{os.fsdecode(error.filename)}: {error.strerror}."
     console = Console(stderr=True, emoji=False)
     console.print(f"[red]pystream: {escape(text)}[/red]", soft_wrap=True)

@@ -140,7 +140,7 @@ def _float(value: Any) -> Any:
 
 def _float32(value: Any) -> Any:
     value = _float(value)
-    # The producer rounds whole numbers that a float64 holds, and knows what is out of range.
+    # The producer refuses it as well, but does not know how JSON writes what may be rounded.
     if type(value) is int and 0 < abs(value) < _FLOAT32_END:
         lowest_bit = value & -value
         if abs(value) // lowest_bit >= 2**_FLOAT32_BITS:

@@ -83,11 +83,13 @@ def create(  # noqa: PLR0917  each is an option
     ] = TimestampType.CREATE_TIME,
     retention: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="How long records are kept, such as 7d. Default: ever."),
+        typer.Option(
+            metavar="TIME", help='How long records are kept, such as 7d. Default: "unlimited".'
+        ),
     ] = None,
     retention_bytes: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="How much a partition keeps. Default: everything."),
+        typer.Option(metavar="SIZE", help='How much a partition keeps. Default: "unlimited".'),
     ] = None,
     cleanup_policy: Annotated[
         CleanupPolicy, typer.Option(help="Compact: the last record of each key stays.")

@@ -46,6 +46,7 @@ _TOKEN = re.compile(
 _KEYWORDS = ("and", "or", "not", "in", "is", "null", "contains")
 _TRUTHS = {"true": True, "false": False}
 _DEPTH_MAX = 100
+_FLOAT32_END = 3.4028235677973366e38  # from here on nearer to infinity than to the largest
 _HOW = (
     "Write conditions such as \"amount > 100 and user != 'ann'\", "
     '"country in (SE, NO)" or "user is not null".'
@@ -273,11 +274,16 @@ def _parse_integer(text: str, _: DataType) -> object:
 
 
 def _parse_float(text: str, kind: DataType) -> object:
-    """Return the number that a column would hold; one beyond its range as it is."""
+    """Return the number that a column would hold, or else what was written.
+
+    No column of float32 holds whole numbers that it would round, what it would round to zero, and
+    what is too large for it: they are compared as they are.
+    """
     value = float(text)
-    if kind.kind == "float32" and abs(value) <= float(np.finfo(np.float32).max):
-        return float(np.float32(value))
-    return value
+    is_whole = text.lstrip("+-").isdecimal()
+    if kind.kind != "float32" or is_whole or not abs(value) < _FLOAT32_END:
+        return value
+    return float(np.float32(value)) or value
 
 
 def _parse_decimal(text: str, _: DataType) -> object:

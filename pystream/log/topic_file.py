@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pystream._native import crc32c
-from pystream.errors import CorruptRecordError, StorageError
+from pystream.errors import CorruptRecordError, LogError, StorageError
 from pystream.log import fork
 from pystream.log.format_version import check_format_version
 from pystream.log.os_errors import advice_on
@@ -183,9 +183,11 @@ def read_topic_file(path: str | os.PathLike[str]) -> tuple[TopicDescription, int
 
 
 def partitions_in_file(directory: Path) -> int:
-    """Return how many partitions a topic's own file says that it has; 0 when it says nothing."""
-    with contextlib.suppress(CorruptRecordError, StorageError):
-        return read_topic_file(directory / NAME)[0].partitions
+    """Return how many partitions a topic's own file says that it has; 0 when it cannot say."""
+    with contextlib.suppress(LogError):
+        topic, _ = read_topic_file(directory / NAME)
+        if topic.id.hex() == directory.name:
+            return topic.partitions
     return 0
 
 

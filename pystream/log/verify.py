@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pystream import _native
@@ -206,8 +206,13 @@ class _Verification:
         self, topic: TopicDescription, directory: Path, catalog: CatalogContent
     ) -> None:
         present = {int(path.name): path for path in _partition_directories(directory)}
-        for number in range(topic.partitions):
-            if present.pop(number, None) is not None:
+        known = self._partitions_with_a_repair(topic, directory, present)
+        for number in range(known):
+            path = present.pop(number, None)
+            if path is not None and number >= topic.partitions:
+                advice = 'Run "pystream verify --repair", which enters it in the catalog again.'
+                self._add_unknown(topic, path, advice)
+            if path is not None:
                 self._check_partition(topic.name, directory, number)
             elif catalog.largest_offset(topic.id, number) > 0:
                 self._add(
@@ -219,21 +224,27 @@ class _Verification:
                     topic=topic.name,
                     partition=number,
                 )
-        in_file = partitions_in_file(directory) if present else 0
-        for number, path in present.items():
-            is_own = number < in_file  # the catalog is wrong, and a repair gives it back
-            self._add(
-                "unknown-partition",
-                f"topic {topic.name!r} has {topic.partitions} partitions, but here is one more",
-                'Run "pystream verify --repair", which enters it in the catalog again.'
-                if is_own
-                else "Move the directory away, or restore the catalog from a backup.",
-                path,
-                topic=topic.name,
-                partition=number,
-            )
-            if is_own:
-                self._check_partition(topic.name, directory, number)
+        for path in present.values():
+            advice = "Move the directory away, or restore the catalog from a backup."
+            self._add_unknown(topic, path, advice)
+
+    def _partitions_with_a_repair(
+        self, topic: TopicDescription, directory: Path, present: Iterable[int]
+    ) -> int:
+        """Return how many partitions a topic has once the catalog's number of them is mended."""
+        more = [number for number in present if number >= topic.partitions]
+        in_file = partitions_in_file(directory) if more else 0
+        return in_file if any(number < in_file for number in more) else topic.partitions
+
+    def _add_unknown(self, topic: TopicDescription, path: Path, advice: str) -> None:
+        self._add(
+            "unknown-partition",
+            f"topic {topic.name!r} has {topic.partitions} partitions, but here is one more",
+            advice,
+            path,
+            topic=topic.name,
+            partition=int(path.name),
+        )
 
     def _check_partition(self, topic: str, directory: Path, number: int) -> None:
         name = directory.name

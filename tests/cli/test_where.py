@@ -6,10 +6,12 @@ import datetime
 import decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pystream as ps
-from pystream.cli.where import parse_condition
+from pystream._native import DataType
+from pystream.cli.where import parse_condition, parse_value
 from pystream.engines.local.expressions import lower
 from pystream.errors import ConfigError
 from pystream.log.schema import to_schema
@@ -64,6 +66,22 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("3.4028235e+38", float(np.finfo(np.float32).max)),
+        ("-3.4028235e38", -float(np.finfo(np.float32).max)),
+        ("3.4028236e38", 3.4028236e38),
+        ("16777217", 16777217.0),
+        ("16777217.0", 16777216.0),
+        ("-1e-50", -1e-50),
+        ("-inf", -np.inf),
+    ],
+)
+def test_float32_is_read_as_one_where_there_is_such_a_one(text: str, wanted: float) -> None:
+    assert parse_value(text, DataType("float32")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
         ("n = 2", {2}),
         ("n == 2", {2}),
         ("n != 2", {0, 1, 3, 4, 5}),
@@ -78,6 +96,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("f in (0.1, 0.3)", {1, 3}),
         ("f < 1e300", {0, 1, 2, 3, 4, 5}),
         ("f >= -inf", {0, 1, 2, 3, 4, 5}),
+        ("f >= 1e-50", {1, 2, 3, 4, 5}),
         ("user = ann", {0, 3}),
         ("user = 'o''neil and co'", {2, 5}),
         ("user in (ann, bob)", {0, 1, 3, 4}),

@@ -113,6 +113,16 @@ def test_poll_commits_and_tells_of_it_while_it_waits(
         assert [message.value() for message in found] == [b"b"]
 
 
+def test_a_late_commit_of_no_valid_offset_is_told_to_on_commit(place: dict[str, Any]) -> None:
+    heard: list[Any] = []
+    settings = {"enable.auto.commit": False, "on_commit": lambda e, p: heard.append((e.code(), p))}
+    with reader(place, "t", **settings) as consumer:
+        for offsets in ([], [ck.TopicPartition("t", 0)]):
+            assert consumer.commit(offsets=offsets) is None
+        consumer.poll(0)
+        assert heard == [(ck.KafkaError._NO_OFFSET, [])] * 2
+
+
 def test_leaving_a_block_by_an_exception_commits_nothing(place: dict[str, Any]) -> None:
     with ck.Producer(place) as producer:
         producer.produce("t", b"a")

@@ -17,59 +17,15 @@ import pytest
 
 import pystream as ps
 from pystream.errors import CorruptRecordError, LogError, StorageError
-from pystream.log.repair import repair_log
 from pystream.log.topic_file import mark_deleted, read_topic_file
 from pystream.log.verify import verify_log
 from tests.log.damage import damage_body, damage_header, flip, segment_files, topic_directory
-
-SCHEMA = {"user": "string", "n": "int64"}
+from tests.log.verifying import SCHEMA, catalog_of, filled, kinds, path_of, repaired, rows
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Two topics, one typed with a key and two partitions; 60 records; a group; closed."""
-    with ps.open(tmp_path / "data") as log:
-        log.create_topic("orders", SCHEMA, key="user", partitions=2, compression="lz4")
-        log.create_topic("lines")
-        with log.producer() as producer:
-            for i in range(10):
-                for n in range(5):
-                    producer.send("orders", {"user": f"user {n}", "n": i * 5 + n})
-                producer.send("lines", f"line {i}", key="k")
-                producer.flush()
-        with log.consumer("orders", group_id="g", auto_offset_reset="earliest") as reader:
-            reader.poll()
-            reader.commit()
-    return tmp_path / "data"
-
-
-def kinds(directory: Path) -> list[str]:
-    return sorted(finding.kind for finding in verify_log(directory).problems)
-
-
-def repaired(directory: Path) -> list[str]:
-    """Repair the log, which must be clean then; return what was done."""
-    acts = repair_log(directory, verify_log(directory))
-    report = verify_log(directory)
-    assert report.problems == []
-    return acts
-
-
-def rows(directory: Path, topic: str = "orders") -> list[int]:
-    settings: Any = {"auto_offset_reset": "earliest", "timeout": "0s"}
-    with ps.open(directory) as log, log.consumer(topic, **settings) as reader:
-        return sorted(record["n"] for record in reader)
-
-
-def catalog_of(directory: Path, statement: str) -> None:
-    with sqlite3.connect(directory / "catalog.db") as connection:
-        connection.execute(statement)
-    connection.close()
-
-
-def path_of(directory: Path, topic: str) -> Path:
-    with ps.open(directory) as log:
-        return topic_directory(log, topic)
+    return filled(tmp_path / "data")
 
 
 def test_sound_log_is_clean(directory: Path) -> None:
@@ -416,49 +372,6 @@ def test_every_damage_to_a_topic_file_is_noticed(directory: Path) -> None:
     path.write_bytes(sound[:-1])
     with pytest.raises(CorruptRecordError):
         read_topic_file(path)
-
-
-def test_missing_partition_of_a_group_is_found(directory: Path) -> None:
-    shutil.rmtree(path_of(directory, "orders") / "0")
-    assert kinds(directory) == ["partition-missing"]
-    repaired(directory)
-
-
-def test_partition_that_the_topic_does_not_have_is_set_aside(directory: Path) -> None:
-    path = path_of(directory, "lines")
-    shutil.copytree(path / "0", path / "1")
-    assert kinds(directory) == ["unknown-partition"]
-    repaired(directory)
-    assert not (path / "1").exists()
-
-
-def test_partition_that_the_catalog_alone_does_not_know_comes_back(directory: Path) -> None:
-    """A rotten number of partitions does not take their records along."""
-    catalog_of(directory, "UPDATE topics SET partitions = 1 WHERE name = 'orders'")
-    assert "unknown-partition" in kinds(directory)
-    acts = repaired(directory)
-    assert any("its 2 partitions again" in act for act in acts)
-    assert rows(directory) == list(range(50))
-
-
-def test_partition_that_comes_back_is_looked_at_and_put_right_at_once(directory: Path) -> None:
-    """One repair is enough: for its records, and for the offsets of groups in it."""
-    with ps.open(directory) as log:
-        damage_body(log, "orders", batch=3, partition=1)
-    catalog_of(directory, "UPDATE topics SET partitions = 1 WHERE name = 'orders'")
-    catalog_of(directory, "UPDATE group_offsets SET next_offset = 1054 WHERE partition = 1")
-    found = kinds(directory)
-    assert {"unknown-partition", "corrupt-records", "group-offset"} <= set(found)
-    acts = repaired(directory)
-    assert any("its 2 partitions again" in act for act in acts)
-    assert any("from 1054 to the end" in act for act in acts)
-
-
-def test_partition_in_another_ones_place_is_found(directory: Path) -> None:
-    path = path_of(directory, "orders")
-    for before, after in (("0", "x"), ("1", "0"), ("x", "1")):
-        (path / before).rename(path / after)
-    assert kinds(directory) == ["unusable", "unusable"]
 
 
 def test_group_offsets_beyond_the_end_are_found_and_limited(directory: Path) -> None:
