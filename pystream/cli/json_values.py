@@ -15,12 +15,12 @@ from pystream._native import DataType, Schema
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
 
-__all__ = ["converters_of", "read_headers", "ticks_of"]
+__all__ = ["FLOAT32_END", "converters_of", "read_headers", "ticks_of"]
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _FLOAT32_BITS = 24
-_FLOAT32_END = 2**128 - 2**103  # from where on rounding leads beyond the largest
+FLOAT32_END = 2**128 - 2**103  # from where on rounding leads beyond the largest
 _EPOCH = datetime(1970, 1, 1)
 
 Converter = Callable[[Any], Any]
@@ -141,7 +141,7 @@ def _float(value: Any) -> Any:
 def _float32(value: Any) -> Any:
     value = _float(value)
     # The producer refuses it as well, but does not know how JSON writes what may be rounded.
-    if type(value) is int and 0 < abs(value) < _FLOAT32_END:
+    if type(value) is int and 0 < abs(value) < FLOAT32_END:
         lowest_bit = value & -value
         if abs(value) // lowest_bit >= 2**_FLOAT32_BITS:
             raise ValueError(

@@ -29,6 +29,7 @@ import numpy as np
 
 from pystream import Expression, col, lit
 from pystream._native import DataType, Schema
+from pystream.cli.json_values import FLOAT32_END
 from pystream.config import parse_duration_ns
 from pystream.errors import ConfigError
 
@@ -46,7 +47,6 @@ _TOKEN = re.compile(
 _KEYWORDS = ("and", "or", "not", "in", "is", "null", "contains")
 _TRUTHS = {"true": True, "false": False}
 _DEPTH_MAX = 100
-_FLOAT32_END = 3.4028235677973366e38  # from here on nearer to infinity than to the largest
 _HOW = (
     "Write conditions such as \"amount > 100 and user != 'ann'\", "
     '"country in (SE, NO)" or "user is not null".'
@@ -281,7 +281,7 @@ def _parse_float(text: str, kind: DataType) -> object:
     """
     value = float(text)
     is_whole = text.lstrip("+-").isdecimal()
-    if kind.kind != "float32" or is_whole or not abs(value) < _FLOAT32_END:
+    if kind.kind != "float32" or is_whole or not abs(value) < FLOAT32_END:
         return value
     return float(np.float32(value)) or value
 

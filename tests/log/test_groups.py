@@ -472,7 +472,7 @@ def test_a_pattern_needs_a_group(log: ps.Log) -> None:
     [
         ({"partition_assignment_strategy": "cooperative"}, "partition_assignment_strategy"),
         ({"group_instance_id": ""}, "group_instance_id"),
-        ({"group_id": None, "group_instance_id": "a"}, "group_id"),
+        ({"group_id": None, "group_instance_id": "a"}, "Pass group_id too"),
         ({"session_timeout": "-1s"}, "session_timeout"),
         ({"max_poll_interval": "soon"}, "max_poll_interval"),
         ({"auto_commit_interval": 5}, "auto_commit_interval"),
